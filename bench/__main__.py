@@ -1,0 +1,85 @@
+"""`python -m bench [--only NAME]`: print the table; the whole of it is also written to docs/bench.md."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+from bench.estimators import gapo_against_plain_python, gapo_against_verl, gapo_is_linear
+from bench.reward import reward_against_dynamic_programme
+from bench.row import Row, keep_freed_memory
+
+ROWS: list[Callable[[], list[Row]]] = [
+    gapo_against_verl,
+    gapo_against_plain_python,
+    gapo_is_linear,
+    reward_against_dynamic_programme,
+]
+OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
+
+
+def main() -> None:
+    names = [measure.__name__ for measure in ROWS]
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", metavar="NAME", help=f"rows whose function holds NAME: {', '.join(names)}")
+    only = parser.parse_args().only
+    chosen = [measure for measure in ROWS if only is None or only in measure.__name__]
+    if not chosen:
+        parser.error(f"--only {only}: no such row; there are {', '.join(names)}")
+
+    # Everything runs on one thread, as the processes of a run do. Set before torch is imported.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    keep_freed_memory()
+    print(machine())
+    rows = []
+    for measure in chosen:
+        for row in measure():
+            print(line(row), flush=True)
+            rows.append(row)
+    if only is None:
+        OUTPUT.write_text(document(rows), encoding="utf-8")
+        print(f"written to {OUTPUT.relative_to(Path.cwd()) if OUTPUT.is_relative_to(Path.cwd()) else OUTPUT}")
+
+
+def line(row: Row) -> str:
+    target = "" if row.target is None else f"at most {row.target:.3g}"
+    ours, theirs = duration(row.ours), duration(row.theirs)
+    return f"| {row.name} | {ours} | {theirs} | {row.ratio:.3g} | {target} | {row.verdict} |"
+
+
+def document(rows: list[Row]) -> str:
+    """The page docs/bench.md."""
+    head = "| what | ours | theirs | ours / theirs | target | |\n|---|---|---|---|---|---|"
+    table = "\n".join([head, *map(line, rows)])
+    notes = "\n\n".join(f"**{measure.__name__}**: {inspect.getdoc(measure)}" for measure in ROWS)
+    return (
+        "# Measurements\n\nWritten by `make bench`. Each row compares two things measured by turns in one process;"
+        f" the numbers are medians.\n\nMachine: {machine()}.\n\n{table}\n\n{notes}\n"
+    )
+
+
+def machine() -> str:
+    """Processor, cores and Python of this machine."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for entry in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if entry.startswith("model name"):
+                model = entry.partition(":")[2].strip()
+                break
+    return f"{model}, {os.cpu_count()} cores, one thread used, Python {platform.python_version()}"
+
+
+def duration(seconds: float) -> str:
+    for unit, size in (("s", 1), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The estimators as verl calls them, on the paper's batch: 512 prompts x 8 rollouts x 1024 tokens."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import uuid
+from collections import defaultdict
+from functools import partial
+
+from bench.row import Row, side_by_side
+
+PROMPTS, ROLLOUTS, TOKENS = 512, 8, 1024
+
+
+def gapo_against_verl() -> list[Row]:
+    """gapo against verl's two GRPOs, each as registered with verl: (B, L) rewards in, (B, L) advantages out.
+
+    With 1024 tokens all three sum and mask (B, L): the same work, and most of what a vectorised estimator
+    does, so it bounds the ratio. With one token a rollout what is left is the estimators' own work.
+    """
+    from verl.trainer.ppo.core_algos import get_adv_estimator_fn
+
+    import gapo_lab.training.estimators  # noqa: F401  registers gapo
+
+    rows = []
+    for theirs, tokens, target, repeats in (
+        ("grpo_vectorized", TOKENS, 1.2, 41),
+        ("grpo", TOKENS, 1 / 20, 15),
+        ("grpo", 1, 1 / 20, 15),
+    ):
+        batch = {**_batch(PROMPTS, tokens), "config": {"gapo": {"tau": 0.5}}}
+        ours, other = get_adv_estimator_fn("gapo"), get_adv_estimator_fn(theirs)
+        seconds = side_by_side(partial(ours, **batch), partial(other, **batch), repeats)
+        rows.append(Row(f"gapo / verl's {theirs}, {PROMPTS} x {ROLLOUTS} x {tokens}", *seconds, target))
+    return rows
+
+
+def gapo_against_plain_python() -> list[Row]:
+    """gapo's rewards to advantages against Algorithm 1 and Eq. 4 group by group."""
+    from gapo_lab.methods import gapo
+
+    rewards, groups = _rewards(PROMPTS)
+    values, labels = rewards.tolist(), groups.tolist()
+    seconds = side_by_side(lambda: gapo(rewards, groups), lambda: plain_gapo(values, labels, 0.5))
+    return [Row(f"gapo / plain Python, {PROMPTS} x {ROLLOUTS}", *seconds)]
+
+
+def gapo_is_linear() -> list[Row]:
+    """Cost of a group among 65,536 against the cost of a group among 1,024."""
+    from gapo_lab.methods import gapo
+
+    many, few = 65_536, 1_024
+    large, small = _rewards(many), _rewards(few)
+    seconds = side_by_side(lambda: gapo(*large), lambda: gapo(*small))
+    return [Row(f"gapo, a group among {many:,} / among {few:,}", seconds[0] / many, seconds[1] / few, 1.5)]
+
+
+def plain_gapo(rewards: list[float], groups: list[int], tau: float) -> list[float]:
+    """Algorithm 1 as the paper writes it, in plain Python, a group at a time."""
+    members = defaultdict(list)
+    for row, label in enumerate(groups):
+        members[label].append(row)
+    advantages = [0.0] * len(rewards)
+    for rows in members.values():
+        ordered = sorted(rewards[row] for row in rows)
+        k = max(1, math.ceil(len(ordered) * tau - 1e-9))
+        best, best_start = math.inf, 0
+        for start in range(len(ordered) - k + 1):
+            if ordered[start + k - 1] - ordered[start] < best:
+                best, best_start = ordered[start + k - 1] - ordered[start], start
+        q = statistics.median(ordered[best_start : best_start + k])
+        scale = math.sqrt(sum((r - q) ** 2 for r in ordered) / len(ordered))
+        for row in rows:
+            advantages[row] = (rewards[row] - q) / scale if scale else 0.0
+    return advantages
+
+
+def _rewards(prompts: int):
+    """Uniform rewards (B,) and their groups (B,)."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    groups = torch.arange(prompts).repeat_interleave(ROLLOUTS)
+    return torch.rand(prompts * ROLLOUTS, generator=generator), groups
+
+
+def _batch(prompts: int, tokens: int) -> dict:
+    """What verl hands to an estimator: the reward on the last token, a mask, a uid a row."""
+    import numpy as np
+    import torch
+
+    rewards, groups = _rewards(prompts)
+    generator = torch.Generator().manual_seed(1)
+    lengths = torch.randint(1, tokens + 1, rewards.shape, generator=generator)
+    mask = (torch.arange(tokens) < lengths.unsqueeze(1)).long()
+    token_rewards = torch.zeros(len(rewards), tokens)
+    token_rewards[torch.arange(len(rewards)), lengths - 1] = rewards
+    uids = [str(uuid.UUID(int=i * 0x9E3779B97F4A7C15F39CC0605CEDC834 % 2**128)) for i in range(prompts)]
+    index = np.array([uids[g] for g in groups.tolist()], dtype=object)
+    return {"token_level_rewards": token_rewards, "response_mask": mask, "index": index}

@@ -1,0 +1,55 @@
+"""A row of the table, and how two things are timed side by side."""
+
+from __future__ import annotations
+
+import ctypes
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """Ours against theirs, both in seconds; `target` is what ours / theirs should be at most, if anything."""
+
+    name: str
+    ours: float
+    theirs: float
+    target: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        return self.ours / self.theirs
+
+    @property
+    def verdict(self) -> str:
+        if self.target is None:
+            return ""
+        return "met" if self.ratio <= self.target else "missed"
+
+
+def side_by_side(ours: Callable, theirs: Callable, repeats: int = 15) -> tuple[float, float]:
+    """Median seconds of each, called by turns after one call of each to warm up."""
+    ours(), theirs()
+    seconds = [(_timed(ours), _timed(theirs)) for _ in range(repeats)]
+    return tuple(statistics.median(column) for column in zip(*seconds, strict=True))
+
+
+def _timed(call: Callable) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed, so that no row measures the kernel handing out pages (Linux).
+
+    Filling a fresh (512 x 8, 1024) tensor costs several times an estimator's own work, or nothing, by chance.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "mallopt"):  # glibc: M_MMAP_THRESHOLD is -3, M_TRIM_THRESHOLD is -1
+            libc.mallopt(-3, 32 * 2**20)
+            libc.mallopt(-1, 2**30)

@@ -1,0 +1,84 @@
+"""From a task to chat messages, by one template file for every kind of data (paper, Table 3).
+
+The markers (<|history|>, <|region|>, ...) are plain text to a real model and single tokens to `nano`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from gapo_lab.data.task import Hunk, Task
+from gapo_lab.errors import UserError
+
+DEFAULT_TEMPLATE = Path(__file__).with_name("template.txt")
+MARKERS = ("<|history|>", "<|file|>", "<|code|>", "<|region|>", "<|cursor|>", "<|end_region|>", "<|user|>")
+
+
+@dataclass(frozen=True)
+class Template:
+    """The three parts of a template file: `[system]`, `[hunk]` and `[user]`, as format strings."""
+
+    system: str
+    hunk: str
+    user: str
+
+
+@cache
+def load_template(path: str | Path | None = None) -> Template:
+    """Read a template file, None for the built-in one. Raises UserError when the file or one of its three parts is missing."""
+    path = Path(path or DEFAULT_TEMPLATE)
+    if not path.is_file():
+        raise UserError(f"data.template={path}: no such file; leave the key out for the built-in template")
+    parts = re.split(r"^\[(system|hunk|user)\]\n", path.read_text(encoding="utf-8"), flags=re.M)
+    found = dict(zip(parts[1::2], (p.rstrip("\n") for p in parts[2::2])))
+    missing = [name for name in ("system", "hunk", "user") if name not in found]
+    if missing:
+        raise UserError(f"data.template={path}: the part [{missing[0]}] is missing")
+    return Template(**found)
+
+
+def messages(task: Task, template: Template | None = None, window: int = 6000) -> list[dict[str, str]]:
+    """The chat messages of a task: system, then user.
+
+    `window` is the budget in characters for the code around the region; the code is cut at line ends,
+    half of the budget before the region and half after, the region itself is never cut.
+    """
+    template = template or load_template()
+    prefix, suffix = _window(task.prefix, task.suffix, window)
+    user = template.user.format(
+        path=task.path,
+        history="\n".join(_render_hunk(h, template.hunk) for h in task.history),
+        prefix=prefix,
+        region_before=task.region[: task.cursor],
+        region_after=task.region[task.cursor :],
+        suffix=suffix,
+        instruction=task.instruction,
+    )
+    return [{"role": "system", "content": template.system}, {"role": "user", "content": user}]
+
+
+def _render_hunk(hunk: Hunk, template: str) -> str:
+    return template.format(
+        path=hunk.path, before_lines=_marked(hunk.before, "-"), after_lines=_marked(hunk.after, "+")
+    )
+
+
+def _marked(text: str, sign: str) -> str:
+    return "\n".join(sign + line for line in text.splitlines())
+
+
+def _window(prefix: str, suffix: str, budget: int) -> tuple[str, str]:
+    """Cut the code around the region to `budget` characters, whole lines only; unused room goes over."""
+    half = budget // 2
+    before = min(len(prefix), max(half, budget - len(suffix)))
+    after = min(len(suffix), budget - before)
+    if before < len(prefix):
+        cut = prefix[len(prefix) - before :]
+        prefix = cut[cut.find("\n") + 1 :] if "\n" in cut else cut
+    if after < len(suffix):
+        cut = suffix[:after]
+        suffix = cut[: cut.rfind("\n") + 1] if "\n" in cut else cut
+    return prefix, suffix

@@ -1,0 +1,55 @@
+"""A task: one code edit to predict, in the shape of the paper's Table 3.
+
+The model sees the code with a marked region and a cursor, the edits made so far and what the user
+asked for; it answers with the text that the region becomes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Hunk:
+    """One earlier edit: in the file `path`, the text `before` became `after`."""
+
+    path: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """One history-aware code edit.
+
+    The code as it stands is `prefix + region + suffix`; after the edit it is
+    `prefix + truth + suffix`. `cursor` is an offset into `region`, in characters.
+    "No change" is a task whose truth equals its region.
+    """
+
+    id: str
+    language: str
+    kind: str
+    path: str
+    history: tuple[Hunk, ...]
+    prefix: str
+    region: str
+    suffix: str
+    cursor: int
+    truth: str
+    instruction: str = ""
+    provenance: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self):
+        if not 0 <= self.cursor <= len(self.region):
+            raise ValueError(f"task {self.id}: cursor {self.cursor} outside its region of {len(self.region)} characters")
+
+    @property
+    def code(self) -> str:
+        """The file as it stands before the edit."""
+        return self.prefix + self.region + self.suffix
+
+    @property
+    def edited(self) -> str:
+        """The file after the true edit."""
+        return self.prefix + self.truth + self.suffix

@@ -1,0 +1,82 @@
+"""Why a run failed: the few lines of its log that say so."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+# Ray puts "(TaskRunner pid=12, ip=10.0.0.1) " before each line of another process.
+_PROCESS = re.compile(r"^(\([^()]*pid=\d+[^()]*\)) ?")
+_REPEATED = re.compile(r" \[repeated \d+x across cluster\].*$")
+_HEAD = "Traceback (most recent call last):"
+_WRAPPED = re.compile(r"^(?:ray\.exceptions\.)?RayTaskError\b|^ray::")
+# What other processes say because the first one died, and what a Ctrl-C leaves.
+_AFTERMATH = re.compile(r"^(?:[\w.]*\.)?(?:ActorDiedError|ActorUnavailableError|RayActorError|WorkerCrashedError|"
+                        r"OwnerDiedError|RaySystemError|CancelledError|TaskCancelledError|KeyboardInterrupt|"
+                        r"SystemExit|BrokenPipeError|ConnectionResetError|EOFError)\b")
+_FATAL = re.compile(r"out of memory|OutOfMemory|memory pressure|no space left on device|address already in use|"
+                    r"segmentation fault|SIGSEGV|SIGBUS|core dumped|fatal python error", re.IGNORECASE)
+
+
+class _Found(NamedTuple):
+    at: int
+    place: str
+    message: list[str]
+
+
+def failure_lines(log_text: str, limit: int = 6) -> list[str]:
+    """The lines of a train.log that say why the run failed, at most ``limit``.
+
+    The last traceback's exception line(s) after the place in the code that raised it, without Ray's
+    prefixes and wrappers; tracebacks that are only the aftermath of another process's death count
+    last. Without a traceback: lines that name a fatal cause, else the log's last lines.
+    """
+    lines = [_ANSI.sub("", raw).rstrip() for raw in log_text.splitlines()]
+    found = sorted(one for stream in _streams(lines) for one in _exceptions(stream))
+    first_hand = [one for one in found if not _AFTERMATH.match(one.message[0])]
+    fatal = list(dict.fromkeys(_PROCESS.sub("", text) for text in lines if _FATAL.search(text)))
+    if first_hand or (found and not fatal):
+        last = (first_hand or found)[-1]
+        chosen = [*([last.place] if last.place else []), *last.message][:limit]
+    else:
+        chosen = (fatal or [text for text in lines if text])[-limit:]
+    return [text if len(text) <= 400 else text[:397] + "..." for text in chosen]
+
+
+def _streams(lines: Sequence[str]) -> Iterable[list[tuple[int, str]]]:
+    """The numbered lines of each process, which Ray writes between one another, without the prefix."""
+    streams: dict[str, list[tuple[int, str]]] = {}
+    for number, text in enumerate(lines):
+        match = _PROCESS.match(text)
+        process = match[1] if match else ""
+        streams.setdefault(process, []).append((number, _REPEATED.sub("", _PROCESS.sub("", text))))
+    return streams.values()
+
+
+def _exceptions(stream: Sequence[tuple[int, str]]) -> Iterable[_Found]:
+    """The exceptions that end the tracebacks of one process's lines.
+
+    A traceback is a head, indented frames, then the exception; where that is Ray's wrapper the frames of
+    the other process follow, and the real exception ends them.
+    """
+    inside, place = False, ""
+    for i, (number, text) in enumerate(stream):
+        if text.strip() == _HEAD or _WRAPPED.match(text.strip()):
+            inside, place = True, ""
+        elif inside and text.startswith((" ", "\t")):
+            if text.lstrip().startswith("File "):
+                place = text.strip()
+        elif inside and text:
+            inside = False
+            if place:
+                yield _Found(number, place, [text, *_continued(stream[i + 1:i + 5])])
+
+
+def _continued(following: Iterable[tuple[int, str]]) -> Iterable[str]:
+    """The indented lines right after an exception line: they belong to its message."""
+    for _, text in following:
+        if not text.startswith((" ", "\t")):
+            return
+        yield text.strip()

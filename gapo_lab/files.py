@@ -1,0 +1,129 @@
+"""Writing files so that a reader, a crash or a full disk never meets half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from gapo_lab.errors import UserError
+
+_UNWRITABLE = {
+    errno.ENOSPC: "the disk is full: free some space",
+    errno.EDQUOT: "the disk quota is used up: free some space",
+    errno.EROFS: "the file system is read-only: choose another place",
+    errno.EACCES: "this user may not write there: choose another place or change its permissions",
+}
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn an operating-system refusal to write ``path`` into a UserError that names it.
+
+    Other errors propagate as they are.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        raise UserError(f"cannot write {path}: {_UNWRITABLE[error.errno]}, then give the same command "
+                        "again; what was written before is kept") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make ``path`` and its parents; what exists is left alone."""
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace ``path`` by ``text`` at once: written aside, synced, renamed."""
+    with writing(path):
+        handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(aside, 0o644)
+            os.replace(aside, path)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(aside)
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """``write_text`` of ``value`` as JSON that a person can read."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "item"):  # a NumPy or torch scalar
+        return value.item()
+    raise TypeError(f"{type(value).__name__} {value!r:.60} has no JSON form")
+
+
+def read_json(path: Path) -> Any:
+    """The JSON value in ``path``, or None where the file is not there; UserError where it is broken."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}): move the file away or mend it") from error
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append ``line`` and sync; when that fails the file is as long as it was before."""
+    data = (line + "\n").encode()
+    with writing(path), open(path, "ab", buffering=0) as file:
+        before = os.fstat(file.fileno()).st_size
+        try:
+            while data:
+                data = data[file.write(data):]
+            with contextlib.suppress(OSError):  # not every file system can sync
+                os.fsync(file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(file.fileno(), before)
+            raise
+
+
+def try_lock(path: Path) -> int | None:
+    """Take the lock file ``path``: an open descriptor, or None when another process holds it.
+
+    The lock vanishes with the process, however it ends; closing the descriptor frees it.
+    """
+    with writing(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path``, waiting for it."""
+    with writing(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -1,0 +1,51 @@
+"""QAE, quantile advantage estimation (Wu et al. 2025b, arXiv 2509.22611)."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from gapo_lab.methods.groups import (
+    check_option,
+    check_share,
+    per_group,
+    sample_std,
+    smallest_count,
+    zero_if_equal,
+)
+
+
+def qae(
+    rewards: Tensor,
+    groups: Tensor,
+    quantile: float = 0.4,
+    interpolation: str = "linear",
+    eps: float = 1e-6,
+) -> Tensor:
+    """A_i = (r_i - b) / (std + eps), b the group's `quantile`, std unbiased.
+
+    rewards (B,) floating, groups (B,) integer labels in any order -> advantages (B,).
+    interpolation: `linear` between order statistics (their code, torch.quantile), or `inverted_cdf`,
+    b = inf{x: F(x) >= quantile} (their paper). A group of equal rewards, or of one, gives exactly 0.
+    Raises ValueError for a quantile outside (0, 1], another interpolation, or rewards that are not finite.
+    """
+    check_share("quantile", quantile)
+    check_option("interpolation", interpolation, ("linear", "inverted_cdf"))
+    baseline = _linear if interpolation == "linear" else _inverted_cdf
+
+    def formula(r: Tensor) -> Tensor:
+        centred = r - baseline(r.sort(dim=1).values, quantile)
+        return zero_if_equal(centred / (sample_std(r) + eps), r)
+
+    return per_group(rewards, groups, formula)
+
+
+def _linear(ordered: Tensor, quantile: float) -> Tensor:
+    position = quantile * (ordered.shape[1] - 1)
+    below, above = math.floor(position), math.ceil(position)
+    return ordered[:, [below]].lerp(ordered[:, [above]], position - below)
+
+
+def _inverted_cdf(ordered: Tensor, quantile: float) -> Tensor:
+    return ordered[:, [smallest_count(ordered.shape[1], quantile) - 1]]

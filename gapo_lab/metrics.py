@@ -1,0 +1,144 @@
+"""What a run measured: rows of a metrics file, their merging over attempts, names, and the summary.
+
+Everything here is pure. A *row* is what was logged at one step at one moment; a *point* is one value
+of one metric at one step.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+# What a validation set is called in the data, and the name (set, suffix) that stands for it.
+VALIDATION_SETS = {"id": ("id", ""), "ood": ("ood", ""),
+                   "id_greedy": ("id", "_greedy"), "ood_greedy": ("ood", "_greedy")}
+RENAMED = {"critic/score/mean": "train/reward"}
+HEADLINE = ("val/id/em", "val/ood/em", "val/id/em_greedy", "val/ood/em_greedy")
+
+_VALIDATION = re.compile(r"val-(?:core|aux)/(?P<set>[^/]+)/(?P<measure>[^/]+)/mean@\d+")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was logged at ``step`` at ``time`` (Unix seconds)."""
+
+    step: int
+    time: float
+    metrics: Mapping[str, float]
+
+    def to_json(self) -> str:
+        metrics = {name: float(value) for name, value in self.metrics.items()}
+        return json.dumps({"step": self.step, "time": self.time, "metrics": metrics})
+
+    @classmethod
+    def from_json(cls, line: str) -> Row:
+        """Raises ValueError, KeyError or TypeError where ``line`` is no row."""
+        raw = json.loads(line)
+        return cls(int(raw["step"]), float(raw["time"]), {k: float(v) for k, v in raw["metrics"].items()})
+
+
+class Point(NamedTuple):
+    """A metric's value and the time (Unix seconds) at which it was logged."""
+
+    value: float
+    time: float
+
+
+Points = dict[int, dict[str, Point]]
+
+
+def merge(attempts: Iterable[Sequence[Row]]) -> Points:
+    """The rows of all attempts, oldest attempt first, as one history: {step: {metric: Point}}.
+
+    A later attempt goes on from a checkpoint, so it starts a new branch at its first step f:
+
+    - what older attempts logged *after* f belongs to the branch that was given up: dropped;
+    - at f itself the two are joined and the later attempt wins a metric (a resumed run first validates
+      at the step of its checkpoint: that must not wipe out the training metrics of that step);
+    - what older attempts logged before f stands.
+
+    Within an attempt, rows of the same step are joined and the later row wins a metric. An attempt
+    without rows changes nothing.
+    """
+    merged: Points = {}
+    for rows in attempts:
+        if not rows:
+            continue
+        first = min(row.step for row in rows)
+        merged = {step: dict(points) for step, points in merged.items() if step <= first}
+        for row in rows:
+            at_step = merged.setdefault(row.step, {})
+            at_step.update({name: Point(value, row.time) for name, value in row.metrics.items()})
+    return dict(sorted(merged.items()))
+
+
+def values(points: Points) -> dict[int, dict[str, float]]:
+    """``points`` without their times."""
+    return {step: {name: point.value for name, point in at.items()} for step, at in points.items()}
+
+
+def standard_name(name: str) -> str:
+    """The name that stands for verl's metric ``name``; every other name is its own.
+
+    ``val-core/id_greedy/em/mean@1`` is ``val/id/em_greedy``; ``critic/score/mean`` is ``train/reward``.
+    """
+    match = _VALIDATION.fullmatch(name)
+    if match and match["set"] in VALIDATION_SETS:
+        where, suffix = VALIDATION_SETS[match["set"]]
+        return f"val/{where}/{match['measure']}{suffix}"
+    return RENAMED.get(name, name)
+
+
+def standard(raw: Mapping[str, Any]) -> dict[str, float]:
+    """verl's metrics of one step under the names that stand, as plain floats; NaN and infinity are kept.
+
+    Values may be Python, NumPy or torch scalars, or arrays of one element. A metric that is no number
+    raises TypeError naming it.
+    """
+    return {standard_name(name): _number(name, value) for name, value in raw.items()}
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        return float(value.item() if hasattr(value, "item") else value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"metric {name} is not one number: {type(value).__name__} {value!r:.80}") from error
+
+
+def summary(merged: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
+    """The run in a few numbers, from ``{step: {metric: value}}``.
+
+    For ``val/{id,ood}/em`` and its ``_greedy`` twin: ``first/...``, ``final/...`` (the first and last step at
+    which it was measured) and ``best/...`` with the step of the best in ``best/id/step`` (greedy:
+    ``best/id/step_greedy``): each metric at its own best, the earliest step where several tie. Also
+    ``first|final/train/reward``, ``final/step`` and the mean of ``perf/throughput``. NaN is never the
+    best. What was not measured is absent.
+    """
+    out: dict[str, float] = {}
+    for name in HEADLINE:
+        short = name.removeprefix("val/")
+        curve = series(merged, name)
+        if not curve:
+            continue
+        out[f"first/{short}"], out[f"final/{short}"] = curve[0][1], curve[-1][1]
+        measured = [(value, -step) for step, value in curve if not math.isnan(value)]
+        if measured:
+            value, step = max(measured)
+            out[f"best/{short}"] = value
+            out["best/" + short.replace("/em", "/step")] = float(-step)
+    if reward := series(merged, "train/reward"):
+        out["first/train/reward"], out["final/train/reward"] = reward[0][1], reward[-1][1]
+    if throughput := [v for _, v in series(merged, "perf/throughput") if not math.isnan(v)]:
+        out["mean/perf/throughput"] = math.fsum(throughput) / len(throughput)
+    if merged:
+        out["final/step"] = float(max(merged))
+    return out
+
+
+def series(merged: Mapping[int, Mapping[str, float]], name: str) -> list[tuple[int, float]]:
+    """``(step, value)`` of one metric, by step."""
+    return [(step, merged[step][name]) for step in sorted(merged) if name in merged[step]]

@@ -1,0 +1,271 @@
+"""The run folder: everything one run left, in files a person can read. The source of truth."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gapo_lab import files, metrics
+from gapo_lab.errors import UserError
+from gapo_lab.metrics import Points, Row
+
+# Fields of a spec that may differ between two ways of asking for the same run: who asked, the names of
+# config files (what they set is in "science"), and where it runs.
+NOT_IDENTITY = frozenset({"study", "overrides", "algo", "tau", "scale", "backend"})
+STATES = ("running", "finished", "failed", "interrupted")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a run. A run that was cut off goes on in the next attempt."""
+
+    number: int
+    path: Path
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def log_path(self) -> Path:
+        return self.path / "train.log"
+
+    @property
+    def generations(self) -> Path:
+        """Where sample generations go, one file a validation."""
+        return self.path / "generations"
+
+    def append_metrics(self, step: int, values: Mapping[str, float], now: float | None = None) -> None:
+        """Add what was measured at ``step``; ``now`` is in Unix seconds. UserError when the disk is full."""
+        row = Row(step, time.time() if now is None else now, values)
+        files.append_line(self.metrics_path, row.to_json())
+
+    def rows(self) -> list[Row]:
+        """The rows of the metrics file. A last line that is cut short (a crash) is ignored."""
+        try:
+            text = self.metrics_path.read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        *whole, _cut = text.split("\n")
+        return [self._row(number, line) for number, line in enumerate(whole, 1)]
+
+    def _row(self, number: int, line: str) -> Row:
+        try:
+            return Row.from_json(line)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{self.metrics_path}:{number} is no metrics row ({line:.60}): "
+                            "remove the line or move the attempt's folder away") from error
+
+
+class RunFolder:
+    """A path, and nothing cached: every question reads the files as they are now."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    @classmethod
+    def open(cls, root: Path, key: str, spec: Mapping[str, Any]) -> RunFolder:
+        """The folder of run ``key``, made if need be; UserError when another config lives there."""
+        folder = cls(Path(root) / key)
+        files.make_folder(folder.path)
+        mine, spec_path = _plain(spec), folder.path / "spec.yaml"
+        if not spec_path.exists():
+            if folder.attempts() or folder.is_finished:
+                raise UserError(f"{folder.path} holds a run but no spec.yaml, so nobody knows which: "
+                                "move the folder away")
+            files.write_text(spec_path, yaml.safe_dump(mine, sort_keys=False, allow_unicode=True))
+            return folder
+        if changed := _differences(folder.spec, mine):
+            raise UserError(f"{folder.path} belongs to another config ({changed}): "
+                            "move that folder away, or choose another run folder")
+        return folder
+
+    @property
+    def key(self) -> str:
+        return self.path.name
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        path = self.path / "spec.yaml"
+        try:
+            spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise UserError(f"{self.path} is no run folder: it has no spec.yaml") from error
+        except yaml.YAMLError as error:
+            raise UserError(f"{path} is not valid YAML: mend it or move the folder away") from error
+        if not isinstance(spec, dict):
+            raise UserError(f"{path} holds no spec (it was cut short?): move the folder away")
+        return spec
+
+    @property
+    def is_finished(self) -> bool:
+        return (self.path / "summary.json").exists()
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    # Who runs it
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only process that runs this folder; UserError at once when another one does."""
+        path = self.path / "run.lock"
+        handle = files.try_lock(path)
+        if handle is None:
+            raise UserError(f"run {self.key} is already being run by {path.read_text().strip() or 'another process'} "
+                            "(see it with: python -m gapo_lab status); wait for it or end that process")
+        try:
+            os.ftruncate(handle, 0)
+            with files.writing(path):
+                os.write(handle, f"pid {os.getpid()} on {socket.gethostname()} "
+                                 f"since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+            yield
+        finally:
+            os.close(handle)
+
+    # Attempts and metrics
+
+    def attempts(self) -> list[Attempt]:
+        """All attempts, oldest first."""
+        found = [p for p in (self.path / "attempts").glob("[0-9]*") if p.name.isdigit() and p.is_dir()]
+        return sorted((Attempt(int(p.name), p) for p in found), key=lambda attempt: attempt.number)
+
+    def start_attempt(self) -> Attempt:
+        """Make the next attempt's folder and say in status.json that this process runs it now."""
+        files.make_folder(self.path / "attempts")
+        number = max((attempt.number for attempt in self.attempts()), default=0) + 1
+        attempt = Attempt(number, self.path / "attempts" / str(number))
+        with files.writing(attempt.path):
+            attempt.path.mkdir()
+            attempt.generations.mkdir()
+        now = time.time()
+        self._replace_status({
+            "state": "running", "attempt": number, "pid": os.getpid(), "pid_start": _pid_start(os.getpid()),
+            "host": socket.gethostname(), "started": now, "updated": now,
+            "step": max(self.merged_points(), default=0), "total_steps": None, "message": "", "remedy": ""})
+        return attempt
+
+    def merged_points(self) -> Points:
+        """Every attempt's metrics as one history, with times: see ``gapo_lab.metrics.merge``."""
+        return metrics.merge(attempt.rows() for attempt in self.attempts())
+
+    def merged_metrics(self) -> dict[int, dict[str, float]]:
+        """``{step: {metric: value}}``, the last attempt winning: see ``gapo_lab.metrics.merge``."""
+        return metrics.values(self.merged_points())
+
+    # Status
+
+    def status(self) -> dict[str, Any]:
+        """What status.json says, or {} before the first attempt.
+
+        A finished run (summary.json is there) is ``finished`` whatever the file says. A ``running`` one
+        whose process no longer lives on this host reads as ``interrupted``.
+        """
+        status = files.read_json(self._status_path) or {}
+        if self.is_finished:
+            return status | {"state": "finished"}
+        if status.get("state") == "running" and _is_gone(status):
+            return status | {"state": "interrupted",
+                             "message": "the process ended without a word (killed?)",
+                             "remedy": "give the same command again: it goes on from the last checkpoint"}
+        return status
+
+    def write_status(self, **fields: Any) -> None:
+        """Change ``fields`` of status.json, atomically; the others stay. See ``STATES`` for ``state``."""
+        if fields.get("state", "running") not in STATES:
+            raise ValueError(f"state {fields['state']!r} is none of {', '.join(STATES)}")
+        with files.locked(self.path / "status.lock"):
+            old = files.read_json(self._status_path) or {}
+            files.write_json(self._status_path, old | {"updated": time.time()} | fields)
+
+    def _replace_status(self, status: dict[str, Any]) -> None:
+        with files.locked(self.path / "status.lock"):
+            files.write_json(self._status_path, status)
+
+    @property
+    def _status_path(self) -> Path:
+        return self.path / "status.json"
+
+    # What a run leaves
+
+    def summary(self) -> dict[str, Any] | None:
+        return files.read_json(self.path / "summary.json")
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write summary.json: from now on the run is finished."""
+        files.write_json(self.path / "summary.json", dict(summary))
+
+    def provenance(self) -> dict[str, Any] | None:
+        return files.read_json(self.path / "provenance.json")
+
+    def write_provenance(self, provenance: Mapping[str, Any]) -> None:
+        files.write_json(self.path / "provenance.json", dict(provenance))
+
+    def write_config(self, text: str) -> None:
+        """Write config.yaml: verl's whole config, as resolved."""
+        files.write_text(self.path / "config.yaml", text)
+
+
+def find(root: Path) -> list[RunFolder]:
+    """All run folders under ``root`` (those with a spec.yaml), by key."""
+    return [RunFolder(path.parent) for path in sorted(Path(root).glob("*/spec.yaml"))]
+
+
+def _plain(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """``spec`` as YAML gives it back, so that it compares equal after a round trip."""
+    return yaml.safe_load(yaml.safe_dump(dict(spec), sort_keys=False))
+
+
+def _differences(there: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
+    """'name: theirs, not mine' for up to three differing fields of the identity; '' when there is none."""
+    there, mine = (_flat(spec) for spec in (there, mine))
+    names = [n for n in sorted(there.keys() | mine.keys()) if there.get(n, "absent") != mine.get(n, "absent")]
+    said = [f"{n}: {there.get(n, 'absent')}, not {mine.get(n, 'absent')}" for n in names[:3]]
+    return "; ".join(said + ([f"and {len(names) - 3} more"] if len(names) > 3 else []))
+
+
+def _flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in spec.items():
+        if not prefix and name in NOT_IDENTITY:
+            continue
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{name}/")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def _is_gone(status: Mapping[str, Any]) -> bool:
+    """The process named in ``status`` was on this host and lives no more (another one may have its pid)."""
+    if status.get("host") != socket.gethostname() or not isinstance(status.get("pid"), int):
+        return False
+    try:
+        os.kill(status["pid"], 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    started = _pid_start(status["pid"])
+    return started == "ended" or (None not in (started, status.get("pid_start")) and started != status["pid_start"])
+
+
+def _pid_start(pid: int) -> int | str | None:
+    """When ``pid`` started, in clock ticks since boot; 'ended' for a zombie, None where /proc is not there."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return "ended" if fields[0] in "ZX" else int(fields[19])

@@ -1,0 +1,133 @@
+"""What one run computes, and the key that names it.
+
+The key is a short hash of the run's scientific content: every resolved setting that differs from verl's own
+default, without those that only say where and how it runs. Two ways of writing the same run have the same key;
+tau is in it only where the method reads it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from gapo_lab.compose import flatten, verl_config_folder
+
+# Where and how a run happens; beginnings of dotted keys. Everything else is science.
+NOT_SCIENCE = (
+    # our own words for it, and what they only name
+    *("algo.name", "scale.name", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
+    # places
+    *("actor_rollout_ref.model.path", "actor_rollout_ref.model.external_lib", "data.train_files", "data.val_files"),
+    *("trainer.default_", "trainer.rollout_data_dir", "trainer.validation_data_dir"),
+    # logging, keeping, resuming
+    *("trainer.experiment_name", "trainer.project_name", "trainer.log", "trainer.max_actor_ckpt_to_keep"),
+    *("trainer.resume", "trainer.save_freq", "actor_rollout_ref.rollout.prometheus."),
+    # machines, processes and how the work is cut over them
+    *("ray_kwargs.", "transfer_queue.", "trainer.device", "trainer.n_gpus_per_node", "trainer.nnodes"),
+    *("data.dataloader_num_workers", "reward.num_workers", "reward.reward_model.rollout.", "critic.", "distillation."),
+    *("actor_rollout_ref.rollout.name", "actor_rollout_ref.rollout.agent.", "actor_rollout_ref.rollout.free_cache_engine"),
+    *("actor_rollout_ref.rollout.checkpoint_engine.", "actor_rollout_ref.rollout.gpu_memory_utilization"),
+    *("actor_rollout_ref.rollout.tensor_model_parallel_size", "actor_rollout_ref.rollout.log_prob_"),
+    *("actor_rollout_ref.actor.ppo_micro_batch_size", "actor_rollout_ref.actor.ppo_max_token_len_per_gpu"),
+    *("actor_rollout_ref.actor.use_dynamic_bsz", "actor_rollout_ref.actor.strategy", "actor_rollout_ref.ref."),
+    *("actor_rollout_ref.actor.use_torch_compile", "actor_rollout_ref.actor.ulysses_sequence_parallel_size"),
+    *("actor_rollout_ref.model.enable_gradient_checkpointing", "actor_rollout_ref.model.use_remove_padding"),
+    "actor_rollout_ref.model.override_config.attn_implementation",
+    *(f"actor_rollout_ref.actor.fsdp_config.{key}" for key in (
+        "strategy", "param_offload", "optimizer_offload", "use_torch_compile", "reshard_after_forward")),
+    "trainer.v1.sampler.",
+)  # fmt: skip
+# Everyday words that verl also needs in its tree: said once, under the name a person uses.
+SEEDS = ("data.seed", "actor_rollout_ref.actor.data_loader_seed", "actor_rollout_ref.actor.fsdp_config.seed",
+         "actor_rollout_ref.rollout.seed")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One run: the words that name it and the settings that make it."""
+
+    study: str
+    model: str
+    algo: str
+    tau: float | None
+    seed: int
+    data: str
+    scale: str
+    backend: str
+    overrides: tuple[str, ...]
+    science: dict[str, object]
+
+    @property
+    def key(self) -> str:
+        """Ten hex digits over model, seed and science. Words such as the study or the backend are not in it."""
+        content = {"model": self.model, "seed": self.seed, "science": self.science}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
+
+    @property
+    def name(self) -> str:
+        """As a person would say it: `nano gapo_grpo tau=0.5 seed=0`."""
+        tau = f" tau={self.tau:g}" if self.tau is not None else ""
+        return f"{self.model} {self.algo}{tau} seed={self.seed}"
+
+    def as_dict(self) -> dict:
+        """Plain values, with the key, as written to spec.yaml."""
+        return {**asdict(self), "overrides": list(self.overrides), "key": self.key}
+
+
+def make_spec(config: DictConfig, overrides: tuple[str, ...] = ()) -> Spec:
+    """The spec of a composed configuration. Interpolations are resolved here."""
+    tau = OmegaConf.select(config, "algorithm.gapo.tau")
+    return Spec(
+        study=config.study,
+        model=config.model.name,
+        algo=config.algo.name,
+        tau=None if tau is None else float(tau),
+        seed=config.seed,
+        data=config.data.name,
+        scale=config.scale.name,
+        backend=config.backend.name,
+        overrides=tuple(overrides),
+        science=science(config),
+    )
+
+
+def science(config: DictConfig) -> dict[str, object]:
+    """The settings that decide what a run computes, by dotted key: those that differ from verl's own.
+
+    A setting that still is verl's interpolation of another one says nothing new and is left out.
+    """
+    written = flatten(OmegaConf.to_container(config, resolve=False))
+    resolved = flatten(OmegaConf.to_container(config, resolve=True))
+    defaults = verl_defaults()
+    chosen = {
+        key: resolved[key]
+        for key, value in written.items()
+        if not key.startswith(NOT_SCIENCE) and key not in SEEDS and (key not in defaults or defaults[key] != value)
+        and key in resolved
+    }  # fmt: skip
+    if digest := checkpoint_digest(Path(config.model.path)):
+        chosen["checkpoint"] = digest
+    return dict(sorted(chosen.items()))
+
+
+@cache
+def verl_defaults() -> dict[str, object]:
+    """verl's own settings, dotted; interpolations stand as they are written."""
+    tree = OmegaConf.load(verl_config_folder() / "_generated_ppo_trainer.yaml")
+    return flatten(OmegaConf.to_container(tree, resolve=False))
+
+
+def checkpoint_digest(folder: Path) -> str | None:
+    """Twelve hex digits over the weights of a local checkpoint; None for a name to be fetched."""
+    weights = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    if not weights:
+        return None
+    sha = hashlib.sha256()
+    for path in weights:
+        sha.update(path.read_bytes())
+    return sha.hexdigest()[:12]

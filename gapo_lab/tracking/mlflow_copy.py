@@ -1,0 +1,190 @@
+"""Copies run folders to MLflow: again and again, with the same result.
+
+A run folder is one MLflow run, found by its tag ``gapo.key``. MLflow cannot take a point back, so where a
+resumed attempt gave up steps that had been copied already, the run is made anew and the old one deleted
+(as the UI's Delete does). What was sent is noted in tags before and after sending: a copy that was cut
+off is made good by the next.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gapo_lab import files
+from gapo_lab.run_folder import RunFolder
+from gapo_lab.tracking import artifacts, describe, store
+from gapo_lab.tracking import uri as addresses
+from gapo_lab.tracking.describe import Copied, Sample
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+KEY, CELL, IS_CELL = "gapo.key", "gapo.cell", "gapo.is_cell"
+SENDING, SENT, FILES = "gapo.sending", "gapo.sent", "gapo.files"
+BATCH = 1000  # points a request: MLflow's limit, and its fastest
+
+log = logging.getLogger(__name__)
+
+
+def copy(folder: RunFolder, uri: str | None = None) -> str:
+    """Make MLflow hold all that ``folder`` holds, and give back the id of its MLflow run.
+
+    ``uri`` is None for MLFLOW_TRACKING_URI, else ``sqlite:///mlflow.db``. MLflow's own errors propagate.
+    """
+    return Copier(folder, uri).everything()
+
+
+class Copier:
+    """One run folder and one open MLflow."""
+
+    def __init__(self, folder: RunFolder, uri: str | None = None, client: MlflowClient | None = None) -> None:
+        self.folder, self.uri = folder, addresses.resolve(uri)
+        self.client = client or store.connect(self.uri)
+        self.spec = folder.spec
+        self._lock = folder.path / "tracking.lock"
+
+    def everything(self) -> str:
+        """Points, parameters, tags, files and the state."""
+        with files.locked(self._lock):
+            run = self._copy_points()
+            self._copy_params(run)
+            self._copy_tags(run)
+            self._copy_files(run)
+            self._copy_state(run)
+            return run.info.run_id
+
+    def points(self) -> str:
+        """The new points only: what is done every few seconds while the run goes on."""
+        with files.locked(self._lock):
+            return self._copy_points().info.run_id
+
+    # The runs
+
+    def _find(self, experiment: str, **tags: str) -> Run | None:
+        """The oldest run with these tags."""
+        wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+        found = self.client.search_runs([experiment], wanted, order_by=["attributes.start_time ASC"], max_results=1)
+        return found[0] if found else None
+
+    def _run(self) -> Run:
+        experiment = store.experiment(self.client, self.uri, self.spec.get("study") or "default")
+        run = self._find(experiment, **{KEY: self.folder.key})
+        if run is None:
+            with store.creating(self.uri, self.folder.path.parent):
+                run = self._find(experiment, **{KEY: self.folder.key}) or self._create(experiment, {})
+        return run
+
+    def _create(self, experiment: str, kept_tags: Mapping[str, str]) -> Run:
+        tags = dict(kept_tags) | {KEY: self.folder.key, "mlflow.parentRunId": self._cell(experiment)}
+        started = next((row.time for attempt in self.folder.attempts() for row in attempt.rows()), None)
+        started = started or self.folder.status().get("started")
+        run = self.client.create_run(experiment, int(started * 1000) if started else None, tags,
+                                     describe.run_name(self.spec))
+        self._log_params(run.info.run_id, describe.params(self.spec))
+        return self.client.get_run(run.info.run_id)
+
+    def _cell(self, experiment: str) -> str:
+        """The id of the parent run, which stands for the cell: the runs that differ only in seed."""
+        cell = describe.cell_id(self.spec)
+        if found := self._find(experiment, **{IS_CELL: "yes", CELL: cell}):
+            return found.info.run_id
+        tags = {IS_CELL: "yes", CELL: cell, "mlflow.note.content": "One cell: its runs differ only in their seed."}
+        run_id = self.client.create_run(experiment, None, tags, describe.cell_name(self.spec)).info.run_id
+        self._log_params(run_id, describe.cell_params(self.spec))
+        self.client.set_terminated(run_id)
+        return run_id
+
+    # Points
+
+    def _copy_points(self) -> Run:
+        run, summary = self._run(), self.folder.summary()
+        attempts = {attempt.number: attempt.rows() for attempt in self.folder.attempts()}
+        mark, wanted = describe.to_send(attempts, summary)
+        sent, perhaps = (describe.sent(Copied.from_text(run.data.tags.get(tag)), attempts, summary)
+                         for tag in (SENT, SENDING))
+        if sent is None or perhaps is None or not sent | perhaps <= wanted:
+            run, sent = self._anew(run), set()
+        if new := wanted - sent:
+            run_id = run.info.run_id
+            self.client.set_tag(run_id, SENDING, mark.to_text())
+            self._log_points(run_id, sorted(new, key=lambda s: (s.step, s.milliseconds, s.name)))
+            self.client.set_tag(run_id, SENT, mark.to_text())
+        return run
+
+    def _anew(self, old: Run) -> Run:
+        """Another run in the place of ``old``, with the tags a person may have given it."""
+        kept = {name: value for name, value in old.data.tags.items() if name not in (SENDING, SENT, FILES)}
+        log.warning("run %s: steps that MLflow already holds were replaced; MLflow's run is made anew",
+                    self.folder.key)
+        with store.creating(self.uri, self.folder.path.parent):
+            self.client.delete_run(old.info.run_id)
+            return self._create(old.info.experiment_id, kept)
+
+    def _log_points(self, run_id: str, new: Iterable[Sample]) -> None:
+        from mlflow.entities import Metric
+
+        points = (Metric(s.name, float(s.value), s.milliseconds, s.step) for s in new)
+        while batch := list(islice(points, BATCH)):
+            self.client.log_batch(run_id, metrics=batch)
+
+    # What goes with them
+
+    def _log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        self.client.log_batch(run_id, params=[Param(name, value) for name, value in params.items()])
+
+    def _copy_params(self, run: Run) -> None:
+        """Parameters that MLflow lacks; one that has changed cannot be set again and becomes a tag."""
+        wanted, there = describe.params(self.spec), run.data.params
+        self._log_params(run.info.run_id, {name: value for name, value in wanted.items() if name not in there})
+        for name in sorted(name for name in there if name in wanted and there[name] != wanted[name]):
+            log.warning("run %s: MLflow holds %s=%s, which cannot be changed; its value is now %s (tag gapo.now.%s)",
+                        self.folder.key, name, there[name], wanted[name], name)
+            self.client.set_tag(run.info.run_id, f"gapo.now.{name}", wanted[name])
+
+    def _copy_tags(self, run: Run) -> None:
+        from mlflow.entities import RunTag
+
+        wanted = describe.tags(self.spec, self.folder.provenance() or {}, self.folder.status())
+        new = [RunTag(name, value) for name, value in wanted.items() if run.data.tags.get(name) != value]
+        if new:
+            self.client.log_batch(run.info.run_id, tags=new)
+
+    def _copy_files(self, run: Run) -> None:
+        found = artifacts.collect(self.folder)
+        mark = describe.digest(sorted((name, describe.digest(text)) for name, text in found.items()))
+        if run.data.tags.get(FILES) == mark:
+            return
+        for name, text in found.items():
+            self.client.log_text(run.info.run_id, text, name)
+        self.client.set_tag(run.info.run_id, FILES, mark)
+
+    def _copy_state(self, run: Run) -> None:
+        status = self.folder.status()
+        state = describe.STATUS.get(status.get("state", ""), "SCHEDULED")
+        if run.info.status == state:
+            return
+        if state in ("RUNNING", "SCHEDULED"):
+            self.client.update_run(run.info.run_id, status=state)
+        else:
+            self.client.set_terminated(run.info.run_id, state, int(status["updated"] * 1000))
+
+
+def copy_all(folders: Iterable[RunFolder], uri: str | None = None) -> dict[Path, str | Exception]:
+    """``copy`` of each folder through one connection: its run id, or the error that kept it from being copied."""
+    uri = addresses.resolve(uri)
+    client, out = store.connect(uri), {}
+    for folder in folders:
+        try:
+            out[folder.path] = Copier(folder, uri, client).everything()
+        except Exception as error:  # one broken folder must not keep the others out
+            out[folder.path] = error
+    store.analyze(uri)
+    return out
+

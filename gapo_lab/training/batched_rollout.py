@@ -1,0 +1,179 @@
+"""Rollouts of a whole batch at once, in the trainer's process: one call a server, rewards beside it.
+
+verl's own agent loop sends every rollout by itself through four kinds of processes; a small model spends its
+time there. This one keeps verl's contract (`AgentLoopManager.generate_sequences` puts trajectories into the
+TransferQueue) and verl's reward managers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import Counter
+
+import numpy as np
+import ray
+import torch
+import transfer_queue as tq
+from omegaconf import DictConfig
+from tensordict import NonTensorData, NonTensorStack, TensorDict
+from verl.experimental.agent_loop import AgentLoopOutput
+from verl.protocol import DataProto
+from verl.trainer.ppo.reward import load_reward_manager
+from verl.utils.tensordict_utils import list_of_dict_to_tensordict
+
+GREEDY_AGENT = "single_turn_greedy"
+
+
+class BatchedRolloutManager:
+    """Generates, scores and stores the rollouts of a batch of prompts.
+
+    servers: handles of `CpuRolloutServer`; the prompts are shared out among them in order.
+    """
+
+    def __init__(self, config: DictConfig, servers: list, tokenizer):
+        self.config = config
+        self.rollout = config.actor_rollout_ref.rollout
+        self.servers = servers
+        self.tokenizer = tokenizer
+        self.reward_manager = load_reward_manager(config, tokenizer)
+        # batches asked for in one step: a refill must not draw the same numbers again
+        self.calls: Counter = Counter()
+
+    def generate_sequences(self, prompts: TensorDict) -> None:
+        """Roll out every prompt of the batch and put trajectories, then groups, into the TransferQueue."""
+        rows = [_row(prompts, i) for i in range(len(prompts))]
+        validate = bool(rows[0].get("validate", False))
+        for row in rows:
+            row.pop("validate", None)
+        for greedy in (False, True):
+            chosen = [row for row in rows if (row.get("agent_name") == GREEDY_AGENT) == greedy]
+            if chosen:
+                self._roll_out(chosen, validate, greedy)
+
+    def _roll_out(self, rows: list[dict], validate: bool, greedy: bool) -> None:
+        step = int(rows[0]["global_steps"])
+        sampling = self.rollout.val_kwargs if validate else self.rollout
+        n = int(sampling.n)
+        prompt_ids = [self._tokenize(row["raw_prompt"]) for row in rows]
+        share = -(-len(rows) // len(self.servers))
+        futures = []
+        for rank, server in enumerate(self.servers):
+            part = prompt_ids[rank * share : (rank + 1) * share]
+            if part:
+                seed = self._draw_seed(step, validate, greedy, rank)
+                temperature = 0.0 if greedy else float(sampling.temperature)
+                futures.append(
+                    server.generate_batch.remote(
+                        part, n, temperature, float(sampling.top_p), int(sampling.top_k), seed
+                    )
+                )
+        self.calls[step, validate, greedy] += 1
+        answers, versions = [], []
+        for part, version in ray.get(futures):
+            answers += part
+            versions += [version] * len(part)
+        sessions = [(i, s) for i in range(len(rows)) for s in range(n)]
+        rewards = self._score([rows[i] for i, _ in sessions], [prompt_ids[i] for i, _ in sessions], answers)
+        self._store(rows, sessions, prompt_ids, answers, versions, rewards, validate)
+
+    def _tokenize(self, messages) -> list[int]:
+        """Chat messages to token ids, through the model's chat template. Raises ValueError when too long."""
+        ids = self.tokenizer.apply_chat_template(
+            list(messages),
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=False,
+            **self.config.data.apply_chat_template_kwargs,
+        )
+        if len(ids) > self.rollout.prompt_length:
+            raise ValueError(
+                f"a prompt of {len(ids)} tokens is longer than data.max_prompt_length={self.rollout.prompt_length}"
+            )
+        return ids
+
+    def _draw_seed(self, step: int, validate: bool, greedy: bool, rank: int) -> int:
+        words = (self.rollout.seed, step, validate, greedy, rank, self.calls[step, validate, greedy])
+        return int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:7], "big")
+
+    def _score(self, rows: list[dict], prompt_ids: list[list[int]], answers: list[list[int]]) -> list[dict]:
+        """verl's reward manager on every trajectory; an exception in it ends the run."""
+
+        async def score_all():
+            self.reward_manager.loop = asyncio.get_running_loop()
+            return [await self.reward_manager.run_single(_reward_item(*item)) for item in zip(rows, prompt_ids, answers)]
+
+        return asyncio.run(score_all())
+
+    def _store(self, rows, sessions, prompt_ids, answers, versions, rewards, validate) -> None:
+        partition = "val" if validate else "train"
+        keys, fields, tags = [], [], []
+        for (i, session), answer, version, reward in zip(sessions, answers, versions, rewards):
+            row, ids = rows[i], prompt_ids[i]
+            output = AgentLoopOutput(
+                prompt_ids=ids,
+                response_ids=answer,
+                response_mask=[1] * len(answer),
+                reward_score=float(reward["reward_score"]),
+                num_turns=2,
+                metrics={},
+                extra_fields={
+                    "reward_extra_info": reward.get("reward_extra_info", {}),
+                    "global_steps": version,
+                    "min_global_steps": version,
+                    "max_global_steps": version,
+                },
+            )
+            field = output.as_dict()
+            field.update(row)
+            field["loss_mask"] = field["response_mask"]
+            field["input_ids"] = torch.cat([field["prompts"], field["responses"]])
+            field["position_ids"] = torch.arange(len(field["input_ids"]))
+            field["multi_modal_inputs"] = {}
+            keys.append(f"{row['uid']}_{session}_0")
+            fields.append(field)
+            tags.append(
+                {
+                    "status": "success",
+                    "prompt_len": len(ids),
+                    "response_len": len(answer),
+                    "seq_len": len(ids) + len(answer),
+                    "global_steps": row["global_steps"],
+                    "min_global_steps": version,
+                    "max_global_steps": version,
+                }
+            )
+        tq.kv_batch_put(keys=keys, fields=list_of_dict_to_tensordict(fields), tags=tags, partition_id=partition)
+        # a group is announced only when all of its trajectories lie there
+        groups = [row["uid"] for row in rows]
+        tq.kv_batch_put(keys=groups, partition_id=partition, tags=[{"status": "finished"}] * len(groups))
+
+
+def _row(batch: TensorDict, i: int) -> dict:
+    """Row `i` of a batch as plain values: tensors by index, tensordict's wrappers opened."""
+    row = {}
+    for key, value in batch.items():
+        if isinstance(value, NonTensorStack):
+            row[key] = value[i].data
+        elif isinstance(value, NonTensorData):
+            row[key] = value.data
+        else:
+            row[key] = value[i]
+    return row
+
+
+def _reward_item(row: dict, prompt_ids: list[int], answer: list[int]) -> DataProto:
+    """One trajectory in the form verl's reward managers read."""
+    response = torch.tensor([answer])
+    mask = torch.ones(1, len(prompt_ids) + len(answer), dtype=torch.long)
+    batch = TensorDict({"prompts": torch.tensor([prompt_ids]), "responses": response, "attention_mask": mask}, [1])
+    return DataProto.from_dict(
+        tensors=dict(batch.items()),
+        non_tensors={key: _object_array(row[key]) for key in ("data_source", "reward_model", "extra_info") if key in row},
+    )
+
+
+def _object_array(value):
+    array = np.empty(1, dtype=object)
+    array[0] = value
+    return array

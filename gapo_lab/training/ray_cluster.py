@@ -1,0 +1,47 @@
+"""Ray for one run: its own cluster, ports and folder, ended with the run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+
+@contextmanager
+def cluster(config: DictConfig, py_executable: str | None = None, folder: Path | None = None) -> Iterator[None]:
+    """A local Ray cluster for the time of the block.
+
+    config: verl's, whose `ray_kwargs.ray_init` wins over what is chosen here.
+    py_executable: what starts Ray's workers (`zygote.command`); None is this Python.
+    folder: Ray's own folder; short, because it holds Unix sockets.
+    """
+    import ray
+    from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
+
+    workers = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    runtime_env = get_ppo_ray_runtime_env(config)
+    runtime_env["env_vars"].update(TRANSFER_QUEUE_ENABLE="1", TOKENIZERS_PARALLELISM="false")
+    if py_executable:
+        runtime_env["py_executable"] = py_executable
+    wanted = dict(include_dashboard=False, log_to_driver=True, runtime_env=runtime_env, _temp_dir=str(folder))
+    if config.trainer.device == "cpu":
+        # verl books three CPUs a worker and counts GPUs, whatever the machine has
+        wanted.update(num_cpus=3 * workers + 3, num_gpus=workers, object_store_memory=500_000_000)
+    ray.init(**_merged(wanted, OmegaConf.to_container(config.ray_kwargs.ray_init, resolve=True)))
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _merged(chosen: dict, asked: dict) -> dict:
+    """`asked` over `chosen`, node by node; a null asks for nothing."""
+    out = dict(chosen)
+    for key, value in asked.items():
+        if isinstance(value, dict):
+            out[key] = _merged(out.get(key) or {}, value)
+        elif value is not None:
+            out[key] = value
+    return out

@@ -1,0 +1,68 @@
+"""verl's replay buffer with an end: a bound on dynamic sampling, and failures that stop the run.
+
+verl's own refills for ever when every group ties, waits two seconds between looks, and trains on
+after a reward has raised.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
+
+from gapo_lab.errors import RunFailed
+from gapo_lab.training.reward_function import ERROR_FILE
+
+
+class BoundedReplayBuffer(ReplayBuffer):
+    """Chosen by `trainer.v1.sampler.custom_sampler`; settings come through `sampler_kwargs`.
+
+    A step that had to refill more than `max_refill_batches` training batches raises RunFailed.
+    """
+
+    def __init__(self, *, sampler_kwargs, refill_fn, **kwargs):
+        # verl hands its filter settings to its own class only
+        filter_metric = sampler_kwargs.get("filter_metric")
+        super().__init__(
+            sampler_kwargs=sampler_kwargs,
+            refill_fn=self._bounded(refill_fn),
+            poll_interval=sampler_kwargs.get("poll_interval", 0.1),
+            filter_groups_metric=filter_metric,
+            train_batch_size=sampler_kwargs.get("train_batch_size"),
+            gen_batch_size=1,
+            max_inflight_gen_batches=sampler_kwargs.get("max_inflight_gen_batches", 1),
+            **kwargs,
+        )
+        self.max_refill_batches = sampler_kwargs.get("max_refill_batches", 10)
+        self.refilled = 0
+
+    def _bounded(self, refill_fn):
+        def refill(prompts: int) -> int:
+            limit = self.max_refill_batches * self.train_batch_size
+            if self.refilled + prompts > limit:
+                raise RunFailed(
+                    f"dynamic sampling drew {self.refilled} further prompts in one step and too many groups still tie; "
+                    f"raise trainer.v1.sampler.sampler_kwargs.max_refill_batches (now {self.max_refill_batches}), "
+                    "take easier or harder data, or set algorithm.filter_groups.enable=false"
+                )
+            self.refilled += prompts
+            return refill_fn(prompts)
+
+        return refill
+
+    def sample(self, global_steps: int, partition_id: str, batch_size: int):
+        """As verl's; adds `training/filter_groups/refilled_prompts`."""
+        self.refilled = 0
+        batch, metrics = super().sample(global_steps=global_steps, partition_id=partition_id, batch_size=batch_size)
+        if self.filter_groups_metric is not None and partition_id == "train":
+            metrics["training/filter_groups/refilled_prompts"] = self.refilled
+        return batch, metrics
+
+    def _sync_metadata_from_transfer_queue(self):
+        super()._sync_metadata_from_transfer_queue()
+        failed = [uid for keys in self.failure_keys.values() for uid in keys]
+        if failed:
+            reason = Path(os.environ.get(ERROR_FILE, os.devnull))
+            told = reason.read_text(encoding="utf-8").strip().splitlines() if reason.exists() else []
+            raise RunFailed(f"a rollout failed: {told[-1] if told else f'group {failed[0]}, see the log'}")

@@ -1,0 +1,22 @@
+"""The reward as verl calls it (`reward.custom_reward_function`): Eq. 5, exact match and similarity apart."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from pathlib import Path
+
+from gapo_lab.reward import score
+
+# Where the job looks for the reason when verl, which only logs a reward's exception, reports a failed group.
+ERROR_FILE = "GAPO_LAB_REWARD_ERROR"
+
+
+def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_) -> dict:
+    """`score` (Eq. 5), `em` and `similarity` of one answer."""
+    try:
+        return score(solution_str, ground_truth)
+    except Exception:
+        if path := os.environ.get(ERROR_FILE):
+            Path(path).write_text(traceback.format_exc(), encoding="utf-8")
+        raise

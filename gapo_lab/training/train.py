@@ -1,0 +1,146 @@
+"""One run of the real verl trainer, from a resolved configuration to a run folder full of metrics."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from gapo_lab.run_folder import Attempt, RunFolder
+from gapo_lab.training.recorder import Recorder
+
+
+def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str, str]:
+    """Variables that must stand before verl and Ray are imported, in the job and in every Ray worker."""
+    from gapo_lab.training.reward_function import ERROR_FILE
+
+    variables = {
+        "VERL_USE_EXTERNAL_MODULES": "gapo_lab.training.plugin",
+        ERROR_FILE: str(attempt.path / "reward_error.txt"),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+        ),
+        # other clusters of this user cannot talk to this one by mistake
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(scratch / "token"),
+        "RAY_DEDUP_LOGS": "0",
+        # Ray would start a worker for every booked CPU before any is asked for
+        "RAY_prestart_worker_first_driver": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    if config.backend.name == "cpu":
+        # a second thread in every process costs far more than it gives
+        variables.update({name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")})
+        variables["VERL_PLATFORM"] = "cpu"
+        # Ray's library reads these when it is loaded, and the zygote loads it once, before there is a cluster: the
+        # first (and only) job of a fresh cluster has this number, and a worker ends when this process does
+        variables["RAY_JOB_ID"] = "01000000"
+        variables["RAY_RAYLET_PID"] = str(os.getpid())
+        # Ray checks that the GPUs it is told of are visible; the workers' are fakes
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config.trainer.n_gpus_per_node)))
+    return variables
+
+
+def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path) -> None:
+    """Train until the last step. Any error propagates; Ray and the queue are ended either way.
+
+    scratch: a short folder for sockets; the variables of `environment` must be set already.
+    """
+    recorder = Recorder(folder, attempt)
+    recorder.phase("importing verl")
+    import transfer_queue as tq
+    import verl.trainer.ppo.v1.trainer_sync  # noqa: F401
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+    from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401  for the zygote's forks
+
+    from gapo_lab.training import ray_cluster, zygote
+    from gapo_lab.training.trainer import LabTrainer
+
+    executable = None
+    if config.backend.name == "cpu":
+        import gapo_lab.training.batched_rollout  # noqa: F401
+        import gapo_lab.training.rollout_replica  # noqa: F401
+
+        zygote.start(scratch / "zygote")
+        executable = zygote.command(scratch / "zygote")
+    recorder.phase("starting Ray")
+    with ray_cluster.cluster(config, executable, scratch):
+        point_at_run_folder(config, folder, attempt)
+        prepare_data(config, folder)
+        config.transfer_queue.enable = True
+        validate_config(config, need_reference_policy(config), need_critic(config))
+        OmegaConf.resolve(config)
+        tq.init(config.transfer_queue)
+        ended_well = False
+        trainer = LabTrainer(config, recorder)
+        try:
+            recorder.phase("loading the model")
+            trainer.init()
+            trainer.fit(rollout_manager(config, trainer))
+            ended_well = True
+        finally:
+            recorder.finish(exit_code=0 if ended_well else 1)
+            tq.close()
+
+
+def point_at_run_folder(config: DictConfig, folder: RunFolder, attempt: Attempt) -> None:
+    """Checkpoints and generations go to the run folder; training goes on from its newest whole checkpoint."""
+    with open_dict(config):
+        config.trainer.default_local_dir = str(folder.checkpoints.absolute())
+        config.trainer.rollout_data_dir = str((attempt.generations / "train").absolute())
+        config.trainer.validation_data_dir = str((attempt.generations / "val").absolute())
+        step = resume_step(folder)
+        config.trainer.resume_mode = "disable" if step == 0 else "resume_path"
+        if step:
+            config.trainer.resume_from_path = str((folder.checkpoints / f"global_step_{step}").absolute())
+            config.trainer.val_before_train = "val/id/em" not in folder.merged_metrics().get(step, {})
+
+
+def resume_step(folder: RunFolder) -> int:
+    """The newest checkpointed step whose metrics are recorded too; 0 to start from the beginning.
+
+    verl writes a checkpoint before it logs the step: a run killed in between goes back one checkpoint, so that
+    no step is missing from its curves.
+    """
+    recorded = folder.merged_metrics()
+    saved = [int(path.name.removeprefix("global_step_")) for path in folder.checkpoints.glob("global_step_*")]
+    tracker = folder.checkpoints / "latest_checkpointed_iteration.txt"
+    newest = int(tracker.read_text()) if tracker.exists() and tracker.read_text().strip() else 0
+    return max((s for s in saved if s <= newest and "train/reward" in recorded.get(s, {})), default=0)
+
+
+def prepare_data(config: DictConfig, folder: RunFolder) -> None:
+    """Make or find the parquet files and tell verl where they are."""
+    from transformers import AutoTokenizer
+
+    from gapo_lab import files
+    from gapo_lab.data.store import prepare
+
+    tokenizer = AutoTokenizer.from_pretrained(config.model.path)
+    data = OmegaConf.to_container(config.data, resolve=True)
+    prepared = prepare(data, tokenizer, Path("data"))
+    files.write_json(folder.path / "data.json", {"folder": str(prepared.folder), **prepared.about})
+    with open_dict(config):
+        config.data.train_files = str(prepared.train.absolute())
+        config.data.val_files = str(prepared.val.absolute())
+
+
+def rollout_manager(config: DictConfig, trainer):
+    """Who generates: our batched manager on a CPU, verl's own agent loop with vLLM."""
+    if config.backend.name == "cpu":
+        from gapo_lab.training.batched_rollout import BatchedRolloutManager
+
+        return BatchedRolloutManager(config, trainer.llm_server_manager.server_handles, trainer.tokenizer)
+    from verl.trainer.ppo.v1 import AgentLoopManagerTQ
+
+    return AgentLoopManagerTQ.create(
+        config=config,
+        llm_client=trainer.get_llm_client(),
+        teacher_client=trainer.get_teacher_client(),
+        reward_loop_worker_handles=trainer.get_reward_handles(),
+    )

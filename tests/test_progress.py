@@ -1,0 +1,151 @@
+import io
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from gapo_lab import metrics, progress
+from gapo_lab.progress import Progress, failure_lines
+from gapo_lab.run_folder import RunFolder
+
+RAY_LOG = """\
+2025-11-21 12:00:00,123 INFO worker.py:1942 -- Started a local Ray instance.
+\x1b[36m(TaskRunner pid=4120)\x1b[0m TaskRunner hostname: box, PID: 4120
+\x1b[36m(TaskRunner pid=4120)\x1b[0m Training Progress:   3%|          | 1/40 [00:05<03:30,  5.39s/it]
+\x1b[36m(WorkerDict pid=4300)\x1b[0m Traceback (most recent call last):
+\x1b[36m(TaskRunner pid=4120)\x1b[0m Training Progress:   5%|          | 2/40 [00:09<03:30,  5.39s/it]
+\x1b[36m(WorkerDict pid=4300)\x1b[0m   File "/venv/verl/workers/fsdp.py", line 12, in save
+\x1b[36m(WorkerDict pid=4300)\x1b[0m     old.unlink()
+\x1b[36m(WorkerDict pid=4300)\x1b[0m OSError: earlier and survived
+Error executing job with overrides: []
+Traceback (most recent call last):
+  File "/venv/gapo_lab/job.py", line 80, in main
+    ray.get(runner.run.remote(config))
+  File "/venv/ray/_private/worker.py", line 2961, in get
+    raise value
+ray.exceptions.RayTaskError(ValueError): ray::TaskRunner.run() (pid=4120, ip=10.0.0.1, actor_id=6ae, repr=<x>)
+  File "/venv/verl/trainer/main_ppo.py", line 334, in run
+    trainer.fit()
+  File "/venv/gapo_lab/methods/gapo.py", line 31, in gapo
+    raise ValueError("reward of group 7 is nan")
+ValueError: reward of group 7 is nan
+    in step 3
+
+Set the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.
+\x1b[36m(ReplayBuffer pid=4400)\x1b[0m Traceback (most recent call last):
+\x1b[36m(ReplayBuffer pid=4400)\x1b[0m   File "/venv/ray/_private/worker.py", line 2961, in get
+\x1b[36m(ReplayBuffer pid=4400)\x1b[0m ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.
+"""
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return RunFolder.open(tmp_path, "key", {"model": "nano"})
+
+
+def console(terminal=False):
+    return Console(file=io.StringIO(), force_terminal=terminal, width=120)
+
+
+def test_failure_is_the_first_hand_exception_with_its_place():
+    assert failure_lines(RAY_LOG) == [
+        'File "/venv/gapo_lab/methods/gapo.py", line 31, in gapo',
+        "ValueError: reward of group 7 is nan", "in step 3"]
+
+
+def test_aftermath_only_where_there_is_nothing_better():
+    tail = RAY_LOG.partition("\x1b[36m(ReplayBuffer")[2]
+    only = "(ReplayBuffer" + tail
+    assert failure_lines(only)[-1].startswith("ray.exceptions.ActorDiedError")
+    killed = "Workers killed due to memory pressure (OOM), 1 worker\n" + only
+    assert failure_lines(killed) == ["Workers killed due to memory pressure (OOM), 1 worker"]
+
+
+def test_failure_without_a_traceback():
+    assert failure_lines("a\n\nb\nc\n", limit=2) == ["b", "c"]
+    assert failure_lines("a\nOSError: [Errno 28] No space left on device\nbye\n") == [
+        "OSError: [Errno 28] No space left on device"]
+    assert failure_lines("") == []
+
+
+def test_a_traceback_of_python_itself(tmp_path):
+    import traceback
+    try:
+        try:
+            int("x")
+        except ValueError as error:
+            raise RuntimeError("the cause\n  goes on") from error
+    except RuntimeError:
+        lines = failure_lines("noise\n" + traceback.format_exc() + "noise after\n")
+    assert lines[0].startswith('File "') and lines[1:] == ["RuntimeError: the cause", "goes on"]
+
+
+@given(st.text(max_size=300), st.integers(1, 8))
+def test_failure_lines_take_any_text(text, limit):
+    lines = failure_lines(text, limit)
+    assert len(lines) <= limit and all(len(one) <= 400 for one in lines)
+
+
+def test_the_line_while_starting_and_while_training(folder):
+    attempt = folder.start_attempt()
+    started = folder.status()["started"]
+    folder.write_status(message="starting Ray")
+    assert progress.line(progress.snapshot(folder, started + 65.0)) == "starting Ray | 1:05"
+    folder.write_status(total_steps=60, message="training")
+    attempt.append_metrics(0, {"val/id/em": 0.125, "val/ood/em": 0.03125}, now=started + 70)
+    assert progress.line(progress.snapshot(folder, started + 70)) == "training | 1:10 | EM ID 12.5% | EM OOD 3.1%"
+    for step in range(1, 5):
+        attempt.append_metrics(step, {"train/reward": step / 10}, now=started + 70 + 2 * step)
+    shot = progress.snapshot(folder, started + 80)
+    assert progress.line(shot) == ("step 4/60 | reward 0.400 | EM ID 12.5% | EM OOD 3.1% | 2.0 s/step | 1:52 left")
+
+
+def test_pace_leaves_out_the_pause_before_this_attempt():
+    assert progress.pace([1, 2, 3]) == 1.0
+    assert progress.pace([1, 2, 1000, 1003], since=900) == 3.0
+    assert progress.pace([1, 2, 1000], since=900) is None
+
+
+def test_plain_lines_where_there_is_no_terminal(folder):
+    out = console()
+    attempt = folder.start_attempt()
+    folder.write_status(total_steps=25, message="starting Ray")
+    with Progress(folder, out) as shown:
+        shown.poll()
+        shown.poll()
+        for step in range(1, 26):
+            attempt.append_metrics(step, {"train/reward": 0.5}, now=time.time())
+            shown.poll()
+    said = out.file.getvalue().splitlines()
+    assert said[0].startswith("starting Ray")
+    assert [text.split(" |")[0] for text in said[1:]] == ["step 1/25", "step 10/25", "step 20/25", "step 25/25"]
+
+
+def test_one_live_line_on_a_terminal(folder):
+    out = console(terminal=True)
+    attempt = folder.start_attempt()
+    with Progress(folder, out) as shown:
+        attempt.append_metrics(3, {"train/reward": 0.5})
+        assert shown.poll().step == 3
+        shown._live.refresh()
+    assert "step 3/?" in out.file.getvalue()
+
+
+def test_the_end(folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    attempt = folder.start_attempt()
+    attempt.append_metrics(0, {"val/id/em": 0.10, "val/id/em_greedy": 0.2})
+    attempt.append_metrics(1, {"train/reward": 0.3})
+    attempt.append_metrics(20, {"train/reward": 0.7, "val/id/em": 0.25, "val/id/em_greedy": 0.15})
+    folder.write_summary(metrics.summary(folder.merged_metrics()))
+    out = console()
+    progress.show_end(folder, out)
+    text = out.file.getvalue()
+    assert "+15.0 pts" in text and "-5.0 pts" in text and "+0.400" in text and "OOD" not in text
+    assert "run folder  key\n" in text and "attempts/1/train.log" in text
+    assert "mlflow ui --backend-store-uri sqlite:///mlflow.db" in text and "http://127.0.0.1:5000" in text
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
+    assert progress.where_lines(folder, "http://tracker:5000")[-1] == "charts      http://tracker:5000"
