@@ -37,6 +37,7 @@ NOT_SCIENCE = (
     *("actor_rollout_ref.actor.use_dynamic_bsz", "actor_rollout_ref.actor.strategy", "actor_rollout_ref.ref."),
     *("actor_rollout_ref.actor.use_torch_compile", "actor_rollout_ref.actor.ulysses_sequence_parallel_size"),
     *("actor_rollout_ref.model.enable_gradient_checkpointing", "actor_rollout_ref.model.use_remove_padding"),
+    "actor_rollout_ref.model.use_fused_kernels",
     "actor_rollout_ref.model.override_config.attn_implementation",
     *(f"actor_rollout_ref.actor.fsdp_config.{key}" for key in (
         "strategy", "param_offload", "optimizer_offload", "use_torch_compile", "reshard_after_forward")),

@@ -72,7 +72,7 @@ def tags(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping
         "mlflow.source.git.commit": git.get("commit"), "gapo.git.dirty": git.get("dirty"),
         "mlflow.note.content": note(spec, provenance, status),
     }
-    return {name: str(value)[:5000] for name, value in found.items() if value not in (None, "")}
+    return {name: str(value)[:5000] for name, value in found.items() if value is not None}
 
 
 def note(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping[str, Any]) -> str:

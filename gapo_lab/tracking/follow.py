@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gapo_lab.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from gapo_lab.tracking.mlflow_copy import Copier
 
 EVERY = 5.0  # seconds between two looks at the folder
 LONGEST_PAUSE = 60.0  # seconds between two tries while MLflow is away
@@ -32,7 +38,7 @@ def follow(folder: RunFolder, uri: str | None = None, every: float = EVERY, at_t
                 copier = copier or _copier(folder, uri)
                 copier.everything() if seen < 0 else copier.points()
                 seen, pause = size, every
-            except Exception as failed:  # MLflow is away; the folder keeps everything
+            except Exception as failed:  # noqa: BLE001 - MLflow is away; the folder keeps everything
                 if type(failed) is not type(error):
                     say(f"MLflow: {_one_line(failed)}; the run goes on, and copying is tried again")
                 copier, error, pause = None, failed, min(2 * pause, LONGEST_PAUSE)
@@ -48,7 +54,7 @@ def _finish(folder: RunFolder, uri: str | None, patience: float, say: Callable[[
             copier.everything()
             _analyze(copier.uri)
             return True
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             if time.monotonic() >= until:
                 say(f"MLflow could not be reached ({_one_line(error)}): nothing is lost; "
                     f"to copy the run later: python -m gapo_lab sync {folder.key}")
@@ -57,7 +63,8 @@ def _finish(folder: RunFolder, uri: str | None, patience: float, say: Callable[[
 
 
 def is_over(folder: RunFolder) -> bool:
-    return folder.status().get("state") in FINAL
+    """Nothing more will come: the run has ended, or was never started."""
+    return folder.status().get("state", "finished") in FINAL
 
 
 def written(folder: RunFolder) -> int:
@@ -72,7 +79,7 @@ def _wait(folder: RunFolder, seconds: float) -> None:
         time.sleep(min(0.5, seconds))
 
 
-def _copier(folder: RunFolder, uri: str | None):  # noqa: ANN202 - its type would import mlflow's parts
+def _copier(folder: RunFolder, uri: str | None) -> Copier:
     from gapo_lab.tracking.mlflow_copy import Copier
 
     return Copier(folder, uri)
@@ -96,6 +103,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--every", type=float, default=EVERY, metavar="SECONDS")
     asked = parser.parse_args(words)
     os.nice(19)
+    if not sys.stdin.isatty():  # started by a supervisor: a Ctrl-C is for it, and the last copy comes after it
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
     follow(RunFolder(asked.run_dir), asked.uri, asked.every, say=lambda text: print(text, flush=True))
     return 0
 

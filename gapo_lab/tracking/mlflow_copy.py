@@ -177,13 +177,17 @@ class Copier:
 
 
 def copy_all(folders: Iterable[RunFolder], uri: str | None = None) -> dict[Path, str | Exception]:
-    """``copy`` of each folder through one connection: its run id, or the error that kept it from being copied."""
+    """``copy`` of each folder through one connection: its run id, or the error that kept it from being copied.
+
+    Raises MLflow's own error when it cannot be reached at all.
+    """
     uri = addresses.resolve(uri)
     client, out = store.connect(uri), {}
+    client.search_experiments(max_results=1)  # away is said once, not for each folder
     for folder in folders:
         try:
             out[folder.path] = Copier(folder, uri, client).everything()
-        except Exception as error:  # one broken folder must not keep the others out
+        except Exception as error:  # noqa: BLE001 - one broken folder must not keep the others out
             out[folder.path] = error
     store.analyze(uri)
     return out

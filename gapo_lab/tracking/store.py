@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from gapo_lab import files
 from gapo_lab.errors import UserError
@@ -28,10 +28,10 @@ def connect(uri: str) -> MlflowClient:
     one new database at once fail, so this is done under a lock file beside it.
     """
     # A server that is away is tried again by whoever calls, not for four minutes within one call.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    if uri.startswith("file:") or "://" not in uri and not uri.startswith("sqlite:"):
+    if urlsplit(uri).scheme in ("", "file") and uri != "databricks":
         raise UserError(f"MLflow address {uri} is a folder, which MLflow no longer writes to: "
                         "use sqlite:///mlflow.db or a server's http address")
     path = addresses.sqlite_path(uri)

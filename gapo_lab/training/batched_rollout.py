@@ -22,7 +22,10 @@ from verl.protocol import DataProto
 from verl.trainer.ppo.reward import load_reward_manager
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-GREEDY_AGENT = "single_turn_greedy"
+from gapo_lab.data.store import GREEDY_AGENT
+
+# What the trainer reads of a prompt later on; every further field costs time in every phase.
+KEPT = ("uid", "data_source", "reward_model")
 
 
 class BatchedRolloutManager:
@@ -125,11 +128,10 @@ class BatchedRolloutManager:
                 },
             )
             field = output.as_dict()
-            field.update(row)
+            field.update({key: row[key] for key in KEPT if key in row})
             field["loss_mask"] = field["response_mask"]
             field["input_ids"] = torch.cat([field["prompts"], field["responses"]])
             field["position_ids"] = torch.arange(len(field["input_ids"]))
-            field["multi_modal_inputs"] = {}
             keys.append(f"{row['uid']}_{session}_0")
             fields.append(field)
             tags.append(

@@ -1,0 +1,126 @@
+"""What can be known to be wrong before anything starts: one clear line each, with the remedy. Pure but for a
+look at the file system and for GPUs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gapo_lab.compose import explain
+from gapo_lab.errors import UserError
+
+GAPO_OPTIONS = {"center": ("median", "mean"), "scale": ("div", "std"), "ddof": (0, 1)}
+
+
+def check(config: DictConfig) -> None:
+    """Raise UserError for the first thing about this run that cannot work."""
+    try:
+        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error
+    _method(config)
+    _numbers(config)
+    _batches(config)
+    _model(config)
+    _data(config)
+
+
+def _method(config: DictConfig) -> None:
+    tau = OmegaConf.select(config, "algorithm.gapo.tau", default=config.tau)
+    if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not 0 < tau <= 1:
+        raise UserError(f"tau={tau}: must be a number in (0, 1], the share of a group in the densest interval")
+    gapo = OmegaConf.select(config, "algorithm.gapo") or {}
+    for option, allowed in GAPO_OPTIONS.items():
+        if option in gapo and gapo[option] not in allowed:
+            raise UserError(f"algorithm.gapo.{option}={gapo[option]}: must be one of {', '.join(map(str, allowed))}")
+    if unknown := set(gapo) - {"tau", *GAPO_OPTIONS}:
+        raise UserError(f"algorithm.gapo.{unknown.pop()}: no such setting; there are tau, {', '.join(GAPO_OPTIONS)}")
+
+
+def _numbers(config: DictConfig) -> None:
+    positive = (
+        "data.train_batch_size",
+        "data.max_prompt_length",
+        "data.max_response_length",
+        "actor_rollout_ref.rollout.n",
+        "actor_rollout_ref.actor.ppo_mini_batch_size",
+        "trainer.n_gpus_per_node",
+        "trainer.nnodes",
+    )
+    for key in positive:
+        value = OmegaConf.select(config, key)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"{key}={value}: must be a whole number above 0")
+    if isinstance(config.seed, bool) or not isinstance(config.seed, int) or config.seed < 0:
+        raise UserError(f"seed={config.seed}: must be a whole number from 0 on")
+    steps = config.trainer.total_training_steps
+    if steps is not None and (not isinstance(steps, int) or steps < 1):
+        raise UserError(f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs")
+
+
+def _batches(config: DictConfig) -> None:
+    batch, mini = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
+    n = config.actor_rollout_ref.rollout.n
+    workers = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    if batch % mini:
+        raise UserError(
+            f"data.train_batch_size={batch} does not divide into mini-batches of "
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={mini} prompts; choose a divisor of {batch}"
+        )
+    if (mini * n) % workers:
+        raise UserError(
+            f"a mini-batch of {mini} prompts x {n} rollouts does not divide over {workers} workers; "
+            "change actor_rollout_ref.actor.ppo_mini_batch_size, actor_rollout_ref.rollout.n or trainer.n_gpus_per_node"
+        )
+    micro = config.actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu
+    rows = mini * n // workers
+    if not config.actor_rollout_ref.actor.use_dynamic_bsz and micro and rows % min(micro, rows):
+        raise UserError(
+            f"a worker's {rows} rows of a mini-batch do not divide into micro-batches of "
+            f"actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu={micro}; choose a divisor of {rows}"
+        )
+
+
+def _model(config: DictConfig) -> None:
+    model, here = config.model, config.cluster.name == "local"
+    if config.backend.name == "cpu" and not model.cpu:
+        raise UserError(
+            f"model={model.name} has {model.billions:g}B parameters and cannot be trained without a GPU; "
+            "leave backend=cpu out, or take model=nano or model=smollm2_135m"
+        )
+    if config.backend.needs_gpu and here:
+        if not has_gpu():
+            raise UserError(
+                f"model={model.name} with backend={config.backend.name} needs {model.gpus} GPUs and this machine has "
+                "none; take model=nano, or run it on a cluster"
+            )
+        if importlib.util.find_spec("vllm") is None:
+            raise UserError("backend=vllm: vLLM is not installed; run `make setup GPU=1`")
+    path = Path(os.path.expanduser(model.path))
+    if (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
+        raise UserError(f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id")
+
+
+def has_gpu() -> bool:
+    """Whether this machine shows an NVIDIA GPU, asked without importing torch."""
+    return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
+
+
+def _data(config: DictConfig) -> None:
+    data = config.data
+    if data.template is not None and not Path(data.template).is_file():
+        raise UserError(f"data.template={data.template}: no such file; leave the key out for the built-in template")
+    if data.name == "git":
+        for repo in data.repos:
+            if not Path(repo).is_dir():
+                raise UserError(f"data.repos: {repo} is not a folder; give paths of git repositories on this machine")
+    size = data.get("train_size")
+    if size is not None and size < data.train_batch_size:
+        raise UserError(
+            f"data.train_size={size} is less than one batch of data.train_batch_size={data.train_batch_size} prompts"
+        )

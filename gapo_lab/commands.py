@@ -1,0 +1,215 @@
+"""The words after ``python -m gapo_lab``. Light: nothing that trains is imported, MLflow only by ``sync``.
+
+A command is a function of the parsed words that gives the exit code, and one entry in ``parser``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gapo_lab import metrics, run_folder
+from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.progress import duration, percent
+from gapo_lab.run_folder import RunFolder
+from gapo_lab.tracking import describe, uri
+
+COLOURS = {"running": "cyan", "finished": "green", "failed": "red", "interrupted": "yellow", "broken": "red"}
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command: exit code 0, 1 when something failed, 2 for a user's mistake, 130 for Ctrl-C."""
+    asked = parser().parse_args(words)
+    try:
+        return asked.command(asked)
+    except UserError as error:
+        print(f"gapo_lab: {error}", file=sys.stderr)
+        return 2
+    except RunFailed as error:
+        print(f"gapo_lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    out = argparse.ArgumentParser(prog="python -m gapo_lab",
+                                  description="See, follow and copy runs. To start one: python -m gapo_lab.run")
+    out.add_argument("--root", type=Path, default=Path("runs"), help="where the run folders are (default: runs)")
+    commands = out.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    one = add("status", status, "a table of the runs")
+    one.add_argument("study", nargs="?", help="only this study's runs")
+
+    one = add("logs", logs, "the log of a run's last attempt")
+    one.add_argument("run", help="its key, or the beginning of it")
+    one.add_argument("-f", "--follow", action="store_true", help="go on while the run goes on")
+
+    one = add("sync", sync, "copy runs to MLflow; again and again gives the same")
+    one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
+    one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
+
+    one = add("ui", ui, "open MLflow's pages on the runs that were copied")
+    one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
+    one.add_argument("--port", type=int, default=5000)
+    return out
+
+
+# status
+
+def status(asked: argparse.Namespace) -> int:
+    folders = of_study(run_folder.find(asked.root), asked.study) if asked.study else run_folder.find(asked.root)
+    console = Console()
+    if not folders:
+        console.print(f"no runs in {asked.root} (start one: python -m gapo_lab.run)", highlight=False)
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, right in (("key", 0), ("study", 0), ("run", 0), ("state", 0), ("step", 1), ("best ID", 1),
+                        ("best OOD", 1), ("seen", 1), ("", 0)):
+        table.add_column(name, justify="right" if right else "left", no_wrap=name not in ("", "run"),
+                         overflow="fold")
+    for folder in folders:
+        table.add_row(*row(folder, time.time()))
+    # A pipe or file is as wide as it needs to be.
+    Console(width=None if console.is_terminal else 200).print(table)
+    return 0
+
+
+def row(folder: RunFolder, now: float) -> list[str]:
+    """The cells of one run: key, study, name, state, step/total, best ID and OOD, when last heard of, message."""
+    try:
+        spec, state = folder.spec, folder.status()
+        numbers = folder.summary() or metrics.summary(folder.merged_metrics())
+    except UserError as error:  # one broken folder must not hide the others
+        return [folder.key, "", "", _coloured("broken"), "", "", "", "", escape(str(error))]
+    step = f"{numbers.get('final/step', 0):.0f}/{state.get('total_steps') or '?'}"
+    said = " ".join(text for text in (state.get("message"), state.get("remedy")) if text)
+    return [folder.key, escape(str(spec.get("study", ""))), escape(describe.run_name(spec)), _coloured(state.get("state", "new")),
+            step, _share(numbers, "best/id/em"), _share(numbers, "best/ood/em"),
+            duration(max(0, now - state["updated"])) + " ago" if "updated" in state else "",
+            "" if state.get("state") == "finished" else escape(said)]
+
+
+def _coloured(state: str) -> str:
+    return f"[{COLOURS[state]}]{state}[/]" if state in COLOURS else state
+
+
+def _share(numbers: Mapping[str, Any], name: str) -> str:
+    return percent(numbers[name]) if name in numbers else ""
+
+
+# logs
+
+def logs(asked: argparse.Namespace) -> int:
+    folder = find_one(asked.root, asked.run)
+    attempts = folder.attempts()
+    if not attempts:
+        raise UserError(f"run {folder.key} has not started: it has no log yet")
+    path = attempts[-1].log_path
+    if not path.exists():
+        raise UserError(f"{path} is not there: the run has written nothing yet")
+    with open(path, encoding="utf-8", errors="replace") as file:
+        while True:
+            over = folder.status().get("state") != "running"  # asked before reading: nothing is missed
+            while text := file.read(1 << 16):
+                sys.stdout.write(text)
+            sys.stdout.flush()
+            if over or not asked.follow:
+                return 0
+            time.sleep(0.5)
+
+
+# sync
+
+def sync(asked: argparse.Namespace) -> int:
+    folders = run_folder.find(asked.root)
+    if asked.run != "all":
+        studies = of_study(folders, asked.run)
+        folders = studies or [find_one(asked.root, asked.run)]
+    if not folders:
+        print(f"no runs in {asked.root}")
+        return 0
+    from gapo_lab.tracking.mlflow_copy import copy_all
+
+    address = uri.resolve(asked.uri)
+    print(f"copying {len(folders)} run{'s' if len(folders) > 1 else ''} to {address}", flush=True)
+    try:
+        out = copy_all((RunFolder(folder.path) for folder in folders), address)
+    except UserError:
+        raise
+    except Exception as error:
+        raise RunFailed(f"MLflow at {address} cannot be reached ({_first_line(error)}): start it or set --uri, "
+                        "then give the same command again; the run folders keep everything") from error
+    for path, result in out.items():
+        if isinstance(result, Exception):
+            print(f"{path.name}: not copied: {_first_line(result)}", file=sys.stderr)
+    failed = sum(isinstance(result, Exception) for result in out.values())
+    print(f"{len(out) - failed} copied" + (f", {failed} not" if failed else ""))
+    return 1 if failed else 0
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
+
+
+# ui
+
+def ui(asked: argparse.Namespace) -> int:
+    address = uri.resolve(asked.uri)
+    if uri.is_server(address):
+        print(f"open {address}")
+        return 0
+    path = uri.sqlite_path(address)
+    if path and not path.exists():
+        raise UserError(f"{path} is not there: run something first, or copy runs to it: python -m gapo_lab sync")
+    command = uri.ui_command(address, asked.port)
+    print(uri.how_to_open(address, asked.port), flush=True)
+    os.execv(command[0], command)
+    return 0
+
+
+# Finding runs
+
+def of_study(folders: list[RunFolder], study: str) -> list[RunFolder]:
+    """Those of ``study``; a folder whose spec cannot be read belongs to none."""
+    return [folder for folder in folders if _study(folder) == study]
+
+
+def _study(folder: RunFolder) -> str | None:
+    try:
+        return folder.spec.get("study")
+    except UserError:
+        return None
+
+
+def find_one(root: Path, key: str) -> RunFolder:
+    """The run whose key is, or begins with, ``key``; UserError naming the nearest where there is none."""
+    folders = run_folder.find(root)
+    found = [f for f in folders if f.key == key] or [f for f in folders if f.key.startswith(key)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(f"{key} is the beginning of {len(found)} runs ({', '.join(f.key for f in found[:5])}): "
+                        "give more of it")
+    near = difflib.get_close_matches(key, [f.key for f in folders], n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UserError(f"no run {key} in {root}: {hint}python -m gapo_lab status shows all")
