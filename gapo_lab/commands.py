@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import shlex
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -181,8 +183,14 @@ def ui(asked: argparse.Namespace) -> int:
     path = uri.sqlite_path(address)
     if path and not path.exists():
         raise UserError(f"{path} is not there: run something first, or copy runs to it: python -m gapo_lab sync")
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", asked.port)) == 0:
+            raise UserError(f"port {asked.port} is taken (MLflow's pages may be open already: "
+                            f"http://127.0.0.1:{asked.port}); another one: --port {asked.port + 1}")
     command = uri.ui_command(address, asked.port)
-    print(uri.how_to_open(address, asked.port), flush=True)
+    print(f"{shlex.join(command)}\nin a few seconds: http://127.0.0.1:{asked.port} (Ctrl-C ends it)", flush=True)
+    # Its background jobs are eight more processes, and nothing here uses them.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     os.execv(command[0], command)
     return 0
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from rich.console import Console
 from rich.live import Live
@@ -103,7 +104,7 @@ class Progress:
         self._live: Live | None = None
         self._said: tuple[str, int] | None = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self.console.is_terminal:
             self._spinner = Spinner("dots", text="")
             self._live = Live(self._spinner, console=self.console, refresh_per_second=8, transient=True)

@@ -39,21 +39,37 @@ def main() -> int:
     from gapo_lab.supervise import Interrupted
 
     compose.register()
-    # our one line instead of Hydra's; HYDRA_FULL_ERROR=1 set by the user shows the traceback as well
+    # one line of ours instead of Hydra's; HYDRA_FULL_ERROR=1 set by the user shows the traceback as well
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    try:
-        hydra.main(config_path=str(compose.CONF), config_name="config", version_base="1.3")(one_run)()
-        return 0
-    except (UserError, RunFailed, Interrupted, HydraException, OmegaConfBaseException) as error:
+    codes: list[int] = []
+
+    def tell(error: Exception, text: str, code: int) -> None:
         if wants_traceback:
             traceback.print_exc()
-        code = {RunFailed: 1, Interrupted: INTERRUPTED}.get(type(error), 2)
-        text = str(error) if code != 2 or isinstance(error, UserError) else compose.explain(error)
         Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
-        return code
+        codes.append(code)
+
+    def task(config: DictConfig) -> float | None:
+        try:
+            return one_run(config)
+        except UserError as error:
+            tell(error, str(error), 2)
+        except RunFailed as error:
+            tell(error, str(error), 1)
+        except Interrupted as error:
+            tell(error, str(error), INTERRUPTED)
+            raise KeyboardInterrupt from error  # the rest of a grid is not started
+
+    try:
+        hydra.main(config_path=str(compose.CONF), config_name="config", version_base="1.3")(task)()
     except KeyboardInterrupt:
         return INTERRUPTED
+    except UserError as error:
+        tell(error, str(error), 2)
+    except (HydraException, OmegaConfBaseException) as error:
+        tell(error, compose.explain(error), 2)
+    return max(codes, default=0)
 
 
 if __name__ == "__main__":

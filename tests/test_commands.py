@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -96,6 +97,14 @@ def test_ui_before_there_is_anything(run, capsys):
     assert main(["ui"]) == 2
     assert "mlflow.db is not there" in capsys.readouterr().err
     assert main(["ui", "--uri", "http://tracker:5000"]) == 0
+
+
+def test_ui_on_a_port_that_is_taken(run, capsys, tmp_path):
+    (tmp_path / "mlflow.db").touch()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert main(["ui", "--port", str(port)]) == 2
+    assert f"port {port} is taken" in capsys.readouterr().err
 
 
 def test_showing_imports_nothing_heavy():

@@ -307,13 +307,18 @@ def test_a_cell_is_the_same_for_every_seed():
     assert describe.run_name(SPEC | {"tau": None, "algo": "grpo"}) == "nano grpo seed=0"
 
 
-def test_sample_generations_are_the_first_and_the_last(tmp_path):
+def test_sample_generations_are_the_first_and_the_last_of_each_folder(tmp_path):
     folder = make(tmp_path)
-    for step in (2, 10):
-        (folder.attempts()[0].generations / f"{step}.jsonl").write_text(f"{step}\n" * 100)
+    folder.start_attempt()
+    for attempt, steps in zip(folder.attempts(), ((0, 2, 10), (10, 12)), strict=True):
+        for step in steps:
+            path = attempt.generations / "val" / f"{step}.jsonl"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"{step} of {attempt.number}\n" * 100)
     found = artifacts.collect(folder)
-    assert {n for n in found if n.startswith("generations/")} == {"generations/0.jsonl", "generations/10.jsonl"}
-    assert found["generations/10.jsonl"] == "10\n" * artifacts.SAMPLES
+    assert {n for n in found if n.startswith("generations/")} == {
+        "generations/0.jsonl", "generations/val/0.jsonl", "generations/val/12.jsonl"}
+    assert found["generations/val/12.jsonl"] == "12 of 2\n" * artifacts.SAMPLES
 
 
 def test_addresses(monkeypatch, tmp_path):
@@ -321,6 +326,8 @@ def test_addresses(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert uri.resolve() == "sqlite:///mlflow.db" and uri.sqlite_path(uri.resolve()) == tmp_path / "mlflow.db"
     assert uri.sqlite_path("sqlite:////data/x.db?a=b").as_posix() == "/data/x.db"
+    assert uri.how_to_open("sqlite:///mlflow.db").endswith("-m gapo_lab ui   (MLflow, on http://127.0.0.1:5000)")
+    assert "ui --uri sqlite:///a.db " in uri.how_to_open("sqlite:///a.db")
     assert uri.sqlite_path("http://host") is None and uri.how_to_open("http://host") == "http://host"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
     assert uri.resolve() == "http://host:5000" and uri.resolve("sqlite:///a.db") == "sqlite:///a.db"

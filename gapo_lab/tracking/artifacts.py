@@ -9,7 +9,7 @@ from gapo_lab.run_folder import RunFolder
 
 WHOLE = ("spec.yaml", "config.yaml", "provenance.json", "summary.json")
 LOG_TAIL = 200_000  # bytes of the last train.log
-SAMPLES = 32  # lines of each file of generations that is taken: the first and the last one
+SAMPLES = 32  # lines of each file of generations that is taken
 
 
 def collect(folder: RunFolder) -> dict[str, str]:
@@ -20,15 +20,24 @@ def collect(folder: RunFolder) -> dict[str, str]:
     attempts = folder.attempts()
     if attempts and (tail := _tail(attempts[-1].log_path)):
         found["train.log"] = tail
-    files = [path for attempt in attempts for path in sorted(attempt.generations.rglob("*.jsonl"), key=_natural)]
-    for path in files[:1] + files[1:][-1:]:
-        found[f"generations/{path.name}"] = _head(path)
+    for name, path in _generations(folder).items():
+        found[name] = _head(path)
     return found
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
+def _generations(folder: RunFolder) -> dict[str, Path]:
+    """The first and the last file of each folder of generations, the later attempt's where two have it."""
+    files = {f"generations/{path.relative_to(attempt.generations).as_posix()}": path
+             for attempt in folder.attempts() for path in attempt.generations.rglob("*.jsonl")}
+    by_folder: dict[str, list[str]] = {}
+    for name in sorted(files, key=_natural):
+        by_folder.setdefault(name.rpartition("/")[0], []).append(name)
+    return {name: files[name] for names in by_folder.values() for name in dict.fromkeys((names[0], names[-1]))}
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
     """Sorts ``2.jsonl`` before ``10.jsonl``."""
-    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", str(path))]
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _read(path: Path) -> str | None:

@@ -31,6 +31,7 @@ def connect(uri: str) -> MlflowClient:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     if urlsplit(uri).scheme in ("", "file") and uri != "databricks":
         raise UserError(f"MLflow address {uri} is a folder, which MLflow no longer writes to: "
                         "use sqlite:///mlflow.db or a server's http address")

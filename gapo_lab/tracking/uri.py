@@ -38,11 +38,10 @@ def ui_command(uri: str, port: int = 5000) -> list[str]:
 
 
 def how_to_open(uri: str, port: int = 5000) -> str:
-    """What to type or click to see the charts, for the end of a run."""
+    """What to type, in the working folder, or click to see the charts, for the end of a run."""
     if is_server(uri):
         return uri
-    python, *rest = ui_command(uri, port)
-    here = Path.cwd()
-    if Path(python).is_relative_to(here):
-        python = str(Path(python).relative_to(here))
-    return f"{shlex.join([python, *rest])}   then open http://127.0.0.1:{port}"
+    here, python = Path.cwd(), Path(sys.executable)
+    words = [str(python.relative_to(here) if python.is_relative_to(here) else python), "-m", "gapo_lab", "ui"]
+    words += ["--uri", uri] if uri != resolve() else []
+    return f"{shlex.join(words)}   (MLflow, on http://127.0.0.1:{port})"

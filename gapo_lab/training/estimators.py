@@ -29,12 +29,12 @@ def outcome_advantage(
     """
     with torch.no_grad():
         rewards = token_level_rewards.sum(dim=-1)
-        uids, groups = np.unique(np.asarray(index), return_inverse=True)
+        numbers: dict = {}
+        groups = torch.tensor([numbers.setdefault(uid, len(numbers)) for uid in index.tolist()], device=rewards.device)
         finite = torch.isfinite(rewards)
         if not bool(finite.all()):
             row = int((~finite).nonzero()[0])
-            raise ValueError(f"reward {rewards[row].item()} of uid {uids[groups[row]]} is not finite")
-        groups = torch.as_tensor(groups, device=rewards.device)
+            raise ValueError(f"reward {rewards[row].item()} of uid {index[row]} is not finite")
         advantages = method(rewards, groups, **settings)
         spread = advantages.unsqueeze(-1) * response_mask
     return spread, spread

@@ -1,0 +1,86 @@
+"""What the tests share: small real runs of the command line, each in a working folder of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+# before any test imports verl
+os.environ.setdefault("VERL_PLATFORM", "cpu")
+os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.plugin")
+for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+REPO = Path(__file__).parents[1]
+# Real verl, real nano model, few tasks: three steps of 32 rollouts.
+TINY = (
+    "data.train_size=64",
+    "data.id_size=16",
+    "data.ood_size=8",
+    "data.train_batch_size=8",
+    "actor_rollout_ref.actor.ppo_mini_batch_size=4",
+    "actor_rollout_ref.rollout.n=4",
+    "trainer.total_training_steps=3",
+    "trainer.test_freq=1",
+    "trainer.save_freq=1",
+)
+
+
+@dataclass
+class Lab:
+    """`gapo_lab.run` in a working folder."""
+
+    cwd: Path
+
+    def env(self, **extra: str) -> dict[str, str]:
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("VERL_", "MLFLOW_", "RAY_", "GAPO_LAB_"))}
+        return {**env, "PYTHONPATH": str(REPO), "COLUMNS": "200", **extra}
+
+    def start(self, *words: str, tiny: bool = True, **env: str) -> subprocess.Popen:
+        command = [sys.executable, "-m", "gapo_lab.run", *(TINY if tiny else ()), *words]
+        return subprocess.Popen(command, cwd=self.cwd, env=self.env(**env), text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+
+    def run(self, *words: str, tiny: bool = True, **env: str) -> subprocess.CompletedProcess:
+        process = self.start(*words, tiny=tiny, **env)
+        try:
+            out, err = process.communicate(timeout=300)
+        except BaseException:
+            process.terminate()
+            process.wait(30)
+            raise
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def folder(self, key: str | None = None):
+        """The only run folder here, or the one of `key`."""
+        from gapo_lab.run_folder import RunFolder
+
+        found = [p for p in (self.cwd / "runs").iterdir() if p.is_dir() and key in (None, p.name)]
+        assert len(found) == 1, found
+        return RunFolder(found[0])
+
+
+@pytest.fixture
+def lab(tmp_path) -> Lab:
+    return Lab(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory) -> Lab:
+    """One undisturbed run of gapo_grpo, seed 0, that many tests look at."""
+    lab = Lab(tmp_path_factory.mktemp("finished"))
+    done = lab.run()
+    assert done.returncode == 0, done.stdout + done.stderr
+    lab.output = done.stdout
+    return lab
+
+
+def science(merged: dict[int, dict[str, float]]) -> dict[int, dict[str, float]]:
+    """The metrics that a seed decides: without times, memory and throughput."""
+    clocks = ("timing", "perf/", "actor/perf", "training/epoch")
+    return {step: {k: v for k, v in at.items() if not k.startswith(clocks)} for step, at in merged.items()}

@@ -1,0 +1,181 @@
+"""Real runs of the real trainer with the nano model: what a user relies on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import time
+
+import psutil
+import pytest
+from conftest import Lab, science
+
+from gapo_lab.run_folder import RunFolder
+
+
+def processes_of(folder: RunFolder) -> list[str]:
+    """Command lines of processes that work on a run folder or for its Ray."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "environ"]):
+        words = " ".join(process.info["cmdline"] or [])
+        env = process.info["environ"] or {}
+        if str(folder.path) in words or str(folder.path) in env.get("GAPO_LAB_REWARD_ERROR", ""):
+            found.append(words)
+    return found
+
+
+def wait_for_step(folder_of, step: int, process, seconds: float = 150) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            if max(folder_of().merged_metrics(), default=-1) >= step:
+                return
+        except (AssertionError, FileNotFoundError):
+            pass
+        time.sleep(0.2)
+    raise AssertionError(f"step {step} was not reached: {process.communicate(timeout=30)}")
+
+
+def test_run_folder_holds_everything(finished):
+    folder = finished.folder()
+    merged = folder.merged_metrics()
+    assert sorted(merged) == [0, 1, 2, 3]
+    for step in (0, 1, 2, 3):
+        for name in ("val/id/em", "val/ood/em", "val/id/em_greedy", "val/ood/em_greedy", "val/id/similarity"):
+            assert 0 <= merged[step][name] <= 1
+    for step in (1, 2, 3):
+        assert {"train/reward", "actor/pg_clipfrac", "actor/grad_norm", "perf/throughput"} <= set(merged[step])
+    summary = folder.summary()
+    assert {"best/id/em", "best/id/step", "best/ood/em", "final/id/em"} <= set(summary)
+    assert folder.status()["state"] == "finished"
+    assert folder.spec["algo"] == "gapo_grpo" and folder.spec["tau"] == 0.5
+    assert "packages" in folder.provenance()
+    assert json.loads((folder.path / "data.json").read_text())["rows"] == {"train": 64, "id": 16, "ood": 8}
+    generations = folder.attempts()[-1].generations
+    first = json.loads((generations / "val" / "0.jsonl").read_text().splitlines()[0])
+    assert {"input", "output", "gts", "score"} <= set(first)
+    assert len((generations / "train" / "1.jsonl").read_text().splitlines()) == 8 * 4
+
+
+def test_terminal_says_what_a_person_needs(finished):
+    assert "step 3/3" in finished.output
+    assert "ID exact match, T=1.0" in finished.output
+    assert "mlflow ui" in finished.output
+    # verl's and Ray's noise is in the log, not here
+    assert "WARNING" not in finished.output and "Traceback" not in finished.output
+    assert len(finished.output.splitlines()) < 40
+
+
+def test_mlflow_has_every_step_once(finished):
+    with sqlite3.connect(finished.cwd / "mlflow.db") as db:
+        rows = db.execute("select step, count(*) from metrics where key = 'train/reward' group by step").fetchall()
+        assert rows == [(1, 1), (2, 1), (3, 1)]
+        assert db.execute("select count(*) from runs").fetchone()[0] == 2  # the cell and its seed
+        value = db.execute("select value from latest_metrics where key = 'best/id/em'").fetchone()[0]
+    assert value == finished.folder().summary()["best/id/em"]
+
+
+def test_no_process_is_left(finished):
+    assert processes_of(finished.folder()) == []
+
+
+def test_a_finished_run_is_shown_not_repeated(finished):
+    done = finished.run()
+    assert done.returncode == 0 and "finished already" in done.stdout
+    assert len(finished.folder().attempts()) == 1
+
+
+def test_same_seed_gives_the_same_metrics_exactly(finished, lab):
+    done = lab.run()
+    assert done.returncode == 0, done.stderr
+    assert science(lab.folder().merged_metrics()) == science(finished.folder().merged_metrics())
+
+
+def test_another_seed_gives_others(finished, lab):
+    done = lab.run("seed=1", "trainer.total_training_steps=1")
+    assert done.returncode == 0, done.stderr
+    ours, theirs = lab.folder().merged_metrics(), finished.folder().merged_metrics()
+    assert ours[1]["train/reward"] != theirs[1]["train/reward"]
+    assert ours[0]["val/id/em_greedy"] == theirs[0]["val/id/em_greedy"]  # the same model and tasks
+
+
+def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, lab):
+    """kill -9 of job and supervisor after step 1: no process stays, the same command finishes the run."""
+    process = lab.start()
+    wait_for_step(lab.folder, 1, process)
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 20
+    while processes_of(lab.folder()) and time.monotonic() < until:
+        time.sleep(0.2)
+    assert processes_of(lab.folder()) == []
+    assert lab.folder().status()["state"] == "interrupted"
+    done = lab.run()
+    assert done.returncode == 0, done.stderr
+    assert len(lab.folder().attempts()) == 2
+    assert science(lab.folder().merged_metrics()) == science(finished.folder().merged_metrics())
+    with sqlite3.connect(lab.cwd / "mlflow.db") as db:
+        rows = db.execute("select step, count(*) from metrics where key = 'train/reward' group by step").fetchall()
+    assert rows == [(1, 1), (2, 1), (3, 1)]
+
+
+def test_ctrl_c_ends_everything_and_says_how_to_go_on(lab):
+    process = lab.start("trainer.total_training_steps=50")
+    wait_for_step(lab.folder, 1, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "same command goes on" in err
+    assert processes_of(lab.folder()) == []
+    assert lab.folder().status()["state"] == "interrupted"
+
+
+@pytest.mark.parametrize("algo", ["grpo", "gapo_dapo"])
+def test_methods_train(algo, lab):
+    done = lab.run(f"algo={algo}", "trainer.total_training_steps=1", "trainer.save_freq=-1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "train/reward" in lab.folder().merged_metrics()[1]
+    if algo.endswith("dapo"):
+        assert "training/filter_groups/refilled_prompts" in lab.folder().merged_metrics()[1]
+
+
+def test_dynamic_sampling_ends_when_every_group_ties(lab):
+    """At temperature 0 all rollouts of a prompt are the same, so every group ties."""
+    done = lab.run("algo=dapo", "actor_rollout_ref.rollout.temperature=0.0", "trainer.val_before_train=false",
+                   "trainer.v1.sampler.sampler_kwargs.max_refill_batches=2")  # fmt: skip
+    assert done.returncode == 1
+    assert "dynamic sampling" in done.stderr and "max_refill_batches (now 2)" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_exception_in_a_reward_ends_the_run_with_it(lab):
+    reward = lab.cwd / "my_reward.py"
+    reward.write_text("def compute_score(**_):\n    raise ZeroDivisionError('no reward today')\n")
+    done = lab.run(f"reward.custom_reward_function.path={reward}", "trainer.val_before_train=false")
+    assert done.returncode == 1
+    assert "no reward today" in done.stderr
+    assert lab.folder().status()["state"] == "failed"
+    assert processes_of(lab.folder()) == []
+
+
+def test_mlflow_away_loses_nothing(lab):
+    done = lab.run("trainer.total_training_steps=1", MLFLOW_TRACKING_URI="http://127.0.0.1:9",
+                   MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert lab.folder().is_finished
+    assert "gapo_lab sync" in lab.folder().attempts()[0].log_path.read_text() + done.stdout
+
+
+def test_second_run_of_the_same_key_is_refused(finished):
+    folder = finished.folder()
+    held = Lab(finished.cwd)
+    (folder.path / "summary.json").rename(folder.path / "summary.aside")
+    try:
+        with folder.lock():
+            done = held.run()
+    finally:
+        os.rename(folder.path / "summary.aside", folder.path / "summary.json")
+    assert done.returncode == 2
+    assert "already being run" in done.stderr
