@@ -77,13 +77,6 @@ def _batches(config: DictConfig) -> None:
             f"a mini-batch of {mini} prompts x {n} rollouts does not divide over {workers} workers; "
             "change actor_rollout_ref.actor.ppo_mini_batch_size, actor_rollout_ref.rollout.n or trainer.n_gpus_per_node"
         )
-    micro = config.actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu
-    rows = mini * n // workers
-    if not config.actor_rollout_ref.actor.use_dynamic_bsz and micro and rows % min(micro, rows):
-        raise UserError(
-            f"a worker's {rows} rows of a mini-batch do not divide into micro-batches of "
-            f"actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu={micro}; choose a divisor of {rows}"
-        )
 
 
 def _model(config: DictConfig) -> None:

@@ -15,7 +15,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.plugins import Plugins
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -75,6 +75,8 @@ def explain(error: Exception) -> str:
         group, options = missing.group(2), missing.group(3).split()
         word = missing.group(1).removeprefix(group + "/")
         return f"{group}={word}: no such {group}{_nearest(word, options)}; there are: {', '.join(options)}"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read as a setting; quote what the shell or Hydra would take apart"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:3])[:400]
 

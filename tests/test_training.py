@@ -141,6 +141,17 @@ def test_methods_train(algo, lab):
         assert "training/filter_groups/refilled_prompts" in lab.folder().merged_metrics()[1]
 
 
+def test_rollouts_come_from_the_actors_newest_weights(lab):
+    """verl compares the server's log-probs with the actor's own: the same after every update."""
+    done = lab.run("actor_rollout_ref.rollout.calculate_log_probs=true", "actor_rollout_ref.actor.optim.lr=0.01",
+                   "trainer.total_training_steps=2", "trainer.test_freq=-1", "trainer.val_before_train=false")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    merged = lab.folder().merged_metrics()
+    assert merged[1]["actor/grad_norm"] > 0
+    for step in (1, 2):
+        assert merged[step]["training/rollout_probs_diff_max"] < 1e-3
+
+
 def test_dynamic_sampling_ends_when_every_group_ties(lab):
     """At temperature 0 all rollouts of a prompt are the same, so every group ties."""
     done = lab.run("algo=dapo", "actor_rollout_ref.rollout.temperature=0.0", "trainer.val_before_train=false",

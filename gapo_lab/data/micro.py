@@ -13,7 +13,13 @@ from random import Random
 
 from gapo_lab.data.micro_kinds import KINDS, SEEN_KINDS, UNSEEN_KINDS
 from gapo_lab.data.micro_syntax import (
-    SEEN_LANGUAGES, SYNTAXES, UNSEEN_LANGUAGES, Line, Syntax, random_line, write,
+    SEEN_LANGUAGES,
+    SYNTAXES,
+    UNSEEN_LANGUAGES,
+    Line,
+    Syntax,
+    random_line,
+    write,
 )
 from gapo_lab.data.task import Hunk, Task
 from gapo_lab.errors import UserError

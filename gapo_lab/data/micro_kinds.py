@@ -11,7 +11,16 @@ from dataclasses import replace
 from random import Random
 
 from gapo_lab.data.micro_syntax import (
-    ARITHMETIC, CALLS, COMPARISONS, FORMS, NOUNS, NUMBERS, TYPES, VERBS, Line, random_line,
+    ARITHMETIC,
+    CALLS,
+    COMPARISONS,
+    FORMS,
+    NOUNS,
+    NUMBERS,
+    TYPES,
+    VERBS,
+    Line,
+    random_line,
 )
 
 Maker = Callable[[], tuple[Line, Line]]

@@ -4,6 +4,7 @@ A `Line` holds what a line says, not how it is written; an edit is a function fr
 `Syntax` writes a Line down.
 """
 
+# ruff: noqa: SIM905 (word lists)
 from __future__ import annotations
 
 from dataclasses import dataclass

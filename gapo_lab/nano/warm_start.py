@@ -32,11 +32,11 @@ class WarmStart:
     """How long and how hard to teach. `history_weight` is the loss on the after-lines of the history,
     where the model learns to copy; `smoothing` keeps the answer's distribution wide, which is what RL narrows."""
 
-    steps: int = 1000
-    batch: int = 64
+    steps: int = 1300
+    batch: int = 32
     rate: float = 3e-3
     warmup: int = 30
-    smoothing: float = 0.0
+    smoothing: float = 0.1
     history_weight: float = 0.3
     renamed: float = 0.5
     weight_decay: float = 0.1

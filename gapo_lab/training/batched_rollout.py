@@ -68,17 +68,19 @@ class BatchedRolloutManager:
                 temperature = 0.0 if greedy else float(sampling.temperature)
                 futures.append(
                     server.generate_batch.remote(
-                        part, n, temperature, float(sampling.top_p), int(sampling.top_k), seed
-                    )
+                        part, n, temperature, float(sampling.top_p), int(sampling.top_k), seed,
+                        bool(self.rollout.calculate_log_probs),
+                    )  # fmt: skip
                 )
         self.calls[step, validate, greedy] += 1
-        answers, versions = [], []
-        for part, version in ray.get(futures):
+        answers, likely, versions = [], [], []
+        for part, log_probs, version in ray.get(futures):
             answers += part
+            likely += log_probs or [None] * len(part)
             versions += [version] * len(part)
         sessions = [(i, s) for i in range(len(rows)) for s in range(n)]
         rewards = self._score([rows[i] for i, _ in sessions], [prompt_ids[i] for i, _ in sessions], answers)
-        self._store(rows, sessions, prompt_ids, answers, versions, rewards, validate)
+        self._store(rows, sessions, prompt_ids, answers, likely, versions, rewards, validate)
 
     def _tokenize(self, messages) -> list[int]:
         """Chat messages to token ids, through the model's chat template. Raises ValueError when too long."""
@@ -108,15 +110,16 @@ class BatchedRolloutManager:
 
         return asyncio.run(score_all())
 
-    def _store(self, rows, sessions, prompt_ids, answers, versions, rewards, validate) -> None:
+    def _store(self, rows, sessions, prompt_ids, answers, likely, versions, rewards, validate) -> None:
         partition = "val" if validate else "train"
         keys, fields, tags = [], [], []
-        for (i, session), answer, version, reward in zip(sessions, answers, versions, rewards):
+        for (i, session), answer, log_probs, version, reward in zip(sessions, answers, likely, versions, rewards):
             row, ids = rows[i], prompt_ids[i]
             output = AgentLoopOutput(
                 prompt_ids=ids,
                 response_ids=answer,
                 response_mask=[1] * len(answer),
+                response_logprobs=log_probs,
                 reward_score=float(reward["reward_score"]),
                 num_turns=2,
                 metrics={},

@@ -34,11 +34,12 @@ class CpuRolloutServer:
 
     # -- what rollouts need
 
-    def generate_batch(self, prompts: list[list[int]], n: int, temperature: float, top_p: float, top_k: int, seed: int):
-        """`n` answers a prompt: (token ids of len(prompts) * n answers, weights version)."""
+    def generate_batch(self, prompts: list[list[int]], n: int, temperature: float, top_p: float, top_k: int,
+                       seed: int, log_probs: bool = False):  # fmt: skip
+        """`n` answers a prompt: (token ids of len(prompts) * n answers, their log-probs or None, weights version)."""
         params = SamplingParams(self.response_length, temperature=temperature, top_p=top_p, top_k=top_k)
-        answers = sample(self.model, prompts, n, params, self.eos_ids, self.pad_id, seed)
-        return answers, self.global_steps
+        answers, likely = sample(self.model, prompts, n, params, self.eos_ids, self.pad_id, seed, log_probs)
+        return answers, likely, self.global_steps
 
     def generate(self, prompt_ids: list[int], sampling_params: dict, request_id: str, **_) -> TokenOutput:
         """One answer, as verl's LLM client asks for it."""
@@ -49,9 +50,15 @@ class CpuRolloutServer:
             top_k=sampling_params.get("top_k", -1),
         )
         seed = int.from_bytes(hashlib.sha256(f"{self.seed} {request_id}".encode()).digest()[:7], "big")
-        (tokens,) = sample(self.model, [list(prompt_ids)], 1, params, self.eos_ids, self.pad_id, seed)
+        wanted = bool(sampling_params.get("logprobs"))
+        answers, likely = sample(
+            self.model, [list(prompt_ids)], 1, params, self.eos_ids, self.pad_id, seed, log_probs=wanted
+        )
         return TokenOutput(
-            token_ids=tokens, stop_reason="completed", extra_fields={"global_steps": self.global_steps}
+            token_ids=answers[0],
+            log_probs=likely[0] if likely else None,
+            stop_reason="completed",
+            extra_fields={"global_steps": self.global_steps},
         )
 
     # -- weights

@@ -31,8 +31,10 @@ def sample(
     eos_ids: set[int],
     pad_id: int,
     seed: int,
-) -> list[list[int]]:
-    """`n` answers for each prompt (token ids), prompt by prompt: len(prompts) * n lists of token ids.
+    log_probs: bool = False,
+) -> tuple[list[list[int]], list[list[float]] | None]:
+    """`n` answers for each prompt, prompt by prompt: len(prompts) * n lists of token ids, and their
+    log-probabilities where asked for.
 
     An answer ends with its end-of-sequence token, or at `max_new_tokens` without one. The same arguments
     give the same answers. The cost of a step falls with the rows still open.
@@ -61,15 +63,18 @@ def sample(
         lengths = lengths.repeat_interleave(n)
 
     answers: list[list[int]] = [[] for _ in range(len(prompts) * n)]
+    likely: list[list[float]] = [[] for _ in answers]
     # which answer each row of the batch writes; None for a row that has ended but is still in the batch
     rows: list[int | None] = list(range(len(answers)))
     for step in range(params.max_new_tokens):
         tokens = draw(logits, params, generator)
+        drawn = _log_probs(logits, tokens, params).tolist() if log_probs else [0.0] * len(rows)
         for place, token in enumerate(tokens.tolist()):
             row = rows[place]
             if row is None:
                 continue
             answers[row].append(token)
+            likely[row].append(drawn[place])
             if token in eos_ids:
                 rows[place] = None
         still_open = [place for place, row in enumerate(rows) if row is not None]
@@ -90,7 +95,13 @@ def sample(
             use_cache=True,
         )
         logits = out.logits[:, -1]
-    return answers
+    return answers, likely if log_probs else None
+
+
+def _log_probs(logits: Tensor, tokens: Tensor, params: SamplingParams) -> Tensor:
+    """Log-probability of each row's token, (R, V), (R,) -> (R,), as the actor computes it: nothing cut."""
+    scaled = logits.float() / (params.temperature or 1.0)
+    return scaled.log_softmax(dim=-1).gather(1, tokens.unsqueeze(1)).squeeze(1)
 
 
 def draw(logits: Tensor, params: SamplingParams, generator: torch.Generator) -> Tensor:
