@@ -64,7 +64,6 @@ def test_verl_takes_the_configuration(model, algo):
     actor, ref = omega_conf_to_dataclass(role.actor), omega_conf_to_dataclass(renamed(role.ref))
     rollout = omega_conf_to_dataclass(role.rollout)
     omega_conf_to_dataclass(config.reward.reward_model)
-    omega_conf_to_dataclass(config.reward.reward_manager)
     omega_conf_to_dataclass(role.rollout.checkpoint_engine)
     # as the workers read them
     assert actor.engine.strategy == ref.engine.strategy == "fsdp2"
@@ -72,6 +71,17 @@ def test_verl_takes_the_configuration(model, algo):
     assert actor.engine.param_offload and actor.engine.optimizer_offload and ref.engine.param_offload
     assert actor.use_dynamic_bsz and rollout.log_prob_use_dynamic_bsz and ref.use_dynamic_bsz
     assert (rollout.n, rollout.prompt_length, rollout.response_length) == (8, 4096, 1024)
+
+
+@pytest.mark.parametrize("algo", ALGOS)
+def test_verl_makes_the_reward_manager(algo):
+    # read as it is, not through verl's dataclass of it, which cannot be made (0.9.1)
+    from transformers import AutoTokenizer
+    from verl.trainer.ppo.reward import load_reward_manager
+
+    config = composed("qwen_coder_7b", algo)
+    manager = load_reward_manager(config, AutoTokenizer.from_pretrained(NANO))
+    assert manager.compute_score("id", "x = 1", "x = 1\n")["score"] == 1.0
 
 
 @pytest.mark.parametrize("algo", ALGOS)

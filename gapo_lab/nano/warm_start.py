@@ -29,8 +29,12 @@ CHUNK = 4096
 
 @dataclass(frozen=True)
 class WarmStart:
-    """How long and how hard to teach. `history_weight` is the loss on the after-lines of the history,
-    where the model learns to copy; `smoothing` keeps the answer's distribution wide, which is what RL narrows."""
+    """How long and how hard to teach.
+
+    `history_weight` is the weight of the history's added lines, where the model learns to copy. `smoothing`
+    (label smoothing) keeps the answer's distribution wide, which RL narrows. `renamed` is the share of
+    examples whose words are replaced by random ones, so that copying also works in unseen languages.
+    """
 
     steps: int = 1300
     batch: int = 32
