@@ -11,6 +11,7 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from gapo_lab import smollm2
 from gapo_lab.compose import explain
 from gapo_lab.errors import UserError
 
@@ -95,7 +96,9 @@ def _model(config: DictConfig) -> None:
         if importlib.util.find_spec("vllm") is None:
             raise UserError("backend=vllm: vLLM is not installed; run `make setup GPU=1`")
     path = Path(os.path.expanduser(model.path))
-    if (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
+    if path == smollm2.folder():
+        smollm2.available()
+    elif (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
         raise UserError(f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id")
 
 

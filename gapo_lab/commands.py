@@ -48,9 +48,13 @@ def main(words: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(prog="python -m gapo_lab",
-                                  description="See, follow and copy runs. To start one: python -m gapo_lab.run")
-    out.add_argument("--root", type=Path, default=Path("runs"), help="where the run folders are (default: runs)")
+    out = argparse.ArgumentParser(
+        prog="python -m gapo_lab",
+        description="See, follow and copy runs. To start one: python -m gapo_lab.run",
+    )
+    out.add_argument(
+        "--root", type=Path, default=Path("runs"), help="where the run folders are (default: runs)"
+    )
     commands = out.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
@@ -77,17 +81,30 @@ def parser() -> argparse.ArgumentParser:
 
 # status
 
+
 def status(asked: argparse.Namespace) -> int:
-    folders = of_study(run_folder.find(asked.root), asked.study) if asked.study else run_folder.find(asked.root)
+    folders = (
+        of_study(run_folder.find(asked.root), asked.study) if asked.study else run_folder.find(asked.root)
+    )
     console = Console()
     if not folders:
         console.print(f"no runs in {asked.root} (start one: python -m gapo_lab.run)", highlight=False)
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, right in (("key", 0), ("study", 0), ("run", 0), ("state", 0), ("step", 1), ("best ID", 1),
-                        ("best OOD", 1), ("seen", 1), ("", 0)):
-        table.add_column(name, justify="right" if right else "left", no_wrap=name not in ("", "run"),
-                         overflow="fold")
+    for name, right in (
+        ("key", 0),
+        ("study", 0),
+        ("run", 0),
+        ("state", 0),
+        ("step", 1),
+        ("best ID", 1),
+        ("best OOD", 1),
+        ("seen", 1),
+        ("", 0),
+    ):
+        table.add_column(
+            name, justify="right" if right else "left", no_wrap=name not in ("", "run"), overflow="fold"
+        )
     for folder in folders:
         table.add_row(*row(folder, time.time()))
     # A pipe or file is as wide as it needs to be.
@@ -96,7 +113,7 @@ def status(asked: argparse.Namespace) -> int:
 
 
 def row(folder: RunFolder, now: float) -> list[str]:
-    """The cells of one run: key, study, name, state, step/total, best ID and OOD, when last heard of, message."""
+    """The cells of one run: key, study, name, state, step/total, best ID and OOD, age, message."""
     try:
         spec, state = folder.spec, folder.status()
         numbers = folder.summary() or metrics.summary(folder.merged_metrics())
@@ -104,10 +121,17 @@ def row(folder: RunFolder, now: float) -> list[str]:
         return [folder.key, "", "", _coloured("broken"), "", "", "", "", escape(str(error))]
     step = f"{numbers.get('final/step', 0):.0f}/{state.get('total_steps') or '?'}"
     said = " ".join(text for text in (state.get("message"), state.get("remedy")) if text)
-    return [folder.key, escape(str(spec.get("study", ""))), escape(describe.run_name(spec)), _coloured(state.get("state", "new")),
-            step, _share(numbers, "best/id/em"), _share(numbers, "best/ood/em"),
-            duration(max(0, now - state["updated"])) + " ago" if "updated" in state else "",
-            "" if state.get("state") == "finished" else escape(said)]
+    return [
+        folder.key,
+        escape(str(spec.get("study", ""))),
+        escape(describe.run_name(spec)),
+        _coloured(state.get("state", "new")),
+        step,
+        _share(numbers, "best/id/em"),
+        _share(numbers, "best/ood/em"),
+        duration(max(0, now - state["updated"])) + " ago" if "updated" in state else "",
+        "" if state.get("state") == "finished" else escape(said),
+    ]
 
 
 def _coloured(state: str) -> str:
@@ -119,6 +143,7 @@ def _share(numbers: Mapping[str, Any], name: str) -> str:
 
 
 # logs
+
 
 def logs(asked: argparse.Namespace) -> int:
     folder = find_one(asked.root, asked.run)
@@ -141,6 +166,7 @@ def logs(asked: argparse.Namespace) -> int:
 
 # sync
 
+
 def sync(asked: argparse.Namespace) -> int:
     folders = run_folder.find(asked.root)
     if asked.run != "all":
@@ -158,8 +184,10 @@ def sync(asked: argparse.Namespace) -> int:
     except UserError:
         raise
     except Exception as error:
-        raise RunFailed(f"MLflow at {address} cannot be reached ({_first_line(error)}): start it or set --uri, "
-                        "then give the same command again; the run folders keep everything") from error
+        raise RunFailed(
+            f"MLflow at {address} cannot be reached ({_first_line(error)}): start it or set --uri, "
+            "then give the same command again; the run folders keep everything"
+        ) from error
     for path, result in out.items():
         if isinstance(result, Exception):
             print(f"{path.name}: not copied: {_first_line(result)}", file=sys.stderr)
@@ -175,6 +203,7 @@ def _first_line(error: Exception) -> str:
 
 # ui
 
+
 def ui(asked: argparse.Namespace) -> int:
     address = uri.resolve(asked.uri)
     if uri.is_server(address):
@@ -182,13 +211,19 @@ def ui(asked: argparse.Namespace) -> int:
         return 0
     path = uri.sqlite_path(address)
     if path and not path.exists():
-        raise UserError(f"{path} is not there: run something first, or copy runs to it: python -m gapo_lab sync")
+        raise UserError(
+            f"{path} is not there: run something first, or copy runs to it: python -m gapo_lab sync"
+        )
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", asked.port)) == 0:
-            raise UserError(f"port {asked.port} is taken (MLflow's pages may be open already: "
-                            f"http://127.0.0.1:{asked.port}); another one: --port {asked.port + 1}")
+            raise UserError(
+                f"port {asked.port} is taken (MLflow's pages may be open already: "
+                f"http://127.0.0.1:{asked.port}); another one: --port {asked.port + 1}"
+            )
     command = uri.ui_command(address, asked.port)
-    print(f"{shlex.join(command)}\nin a few seconds: http://127.0.0.1:{asked.port} (Ctrl-C ends it)", flush=True)
+    print(
+        f"{shlex.join(command)}\nin a few seconds: http://127.0.0.1:{asked.port} (Ctrl-C ends it)", flush=True
+    )
     # Its background jobs are eight more processes, and nothing here uses them.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     os.execv(command[0], command)
@@ -196,6 +231,7 @@ def ui(asked: argparse.Namespace) -> int:
 
 
 # Finding runs
+
 
 def of_study(folders: list[RunFolder], study: str) -> list[RunFolder]:
     """Those of ``study``; a folder whose spec cannot be read belongs to none."""
@@ -216,8 +252,10 @@ def find_one(root: Path, key: str) -> RunFolder:
     if len(found) == 1:
         return found[0]
     if found:
-        raise UserError(f"{key} is the beginning of {len(found)} runs ({', '.join(f.key for f in found[:5])}): "
-                        "give more of it")
+        raise UserError(
+            f"{key} is the beginning of {len(found)} runs ({', '.join(f.key for f in found[:5])}): "
+            "give more of it"
+        )
     near = difflib.get_close_matches(key, [f.key for f in folders], n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}? " if near else ""
     raise UserError(f"no run {key} in {root}: {hint}python -m gapo_lab status shows all")

@@ -13,11 +13,16 @@ _REPEATED = re.compile(r" \[repeated \d+x across cluster\].*$")
 _HEAD = "Traceback (most recent call last):"
 _WRAPPED = re.compile(r"^(?:ray\.exceptions\.)?RayTaskError\b|^ray::")
 # What other processes say because the first one died, and what a Ctrl-C leaves.
-_AFTERMATH = re.compile(r"^(?:[\w.]*\.)?(?:ActorDiedError|ActorUnavailableError|RayActorError|WorkerCrashedError|"
-                        r"OwnerDiedError|RaySystemError|CancelledError|TaskCancelledError|KeyboardInterrupt|"
-                        r"SystemExit|BrokenPipeError|ConnectionResetError|EOFError)\b")
-_FATAL = re.compile(r"out of memory|OutOfMemory|memory pressure|no space left on device|address already in use|"
-                    r"segmentation fault|SIGSEGV|SIGBUS|core dumped|fatal python error", re.IGNORECASE)
+_AFTERMATH = re.compile(
+    r"^(?:[\w.]*\.)?(?:ActorDiedError|ActorUnavailableError|RayActorError|WorkerCrashedError|"
+    r"OwnerDiedError|RaySystemError|CancelledError|TaskCancelledError|KeyboardInterrupt|"
+    r"SystemExit|BrokenPipeError|ConnectionResetError|EOFError)\b"
+)
+_FATAL = re.compile(
+    r"out of memory|OutOfMemory|memory pressure|no space left on device|address already in use|"
+    r"segmentation fault|SIGSEGV|SIGBUS|core dumped|fatal python error",
+    re.IGNORECASE,
+)
 
 
 class _Found(NamedTuple):
@@ -71,7 +76,7 @@ def _exceptions(stream: Sequence[tuple[int, str]]) -> Iterable[_Found]:
         elif inside and text:
             inside = False
             if place:
-                yield _Found(number, place, [text, *_continued(stream[i + 1:i + 5])])
+                yield _Found(number, place, [text, *_continued(stream[i + 1 : i + 5])])
 
 
 def _continued(following: Iterable[tuple[int, str]]) -> Iterable[str]:

@@ -33,8 +33,10 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _UNWRITABLE:
             raise
-        raise UserError(f"cannot write {path}: {_UNWRITABLE[error.errno]}, then give the same command "
-                        "again; what was written before is kept") from error
+        raise UserError(
+            f"cannot write {path}: {_UNWRITABLE[error.errno]}, then give the same command "
+            "again; what was written before is kept"
+        ) from error
 
 
 def make_folder(path: Path) -> None:
@@ -90,7 +92,7 @@ def append_line(path: Path, line: str) -> None:
         before = os.fstat(file.fileno()).st_size
         try:
             while data:
-                data = data[file.write(data):]
+                data = data[file.write(data) :]
             with contextlib.suppress(OSError):  # not every file system can sync
                 os.fsync(file.fileno())
         except OSError:

@@ -14,8 +14,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 # What a validation set is called in the data, and the name (set, suffix) that stands for it.
-VALIDATION_SETS = {"id": ("id", ""), "ood": ("ood", ""),
-                   "id_greedy": ("id", "_greedy"), "ood_greedy": ("ood", "_greedy")}
+VALIDATION_SETS = {
+    "id": ("id", ""),
+    "ood": ("ood", ""),
+    "id_greedy": ("id", "_greedy"),
+    "ood_greedy": ("ood", "_greedy"),
+}
 RENAMED = {"critic/score/mean": "train/reward"}
 HEADLINE = ("val/id/em", "val/ood/em", "val/id/em_greedy", "val/ood/em_greedy")
 

@@ -61,10 +61,15 @@ def snapshot(folder: RunFolder, now: float) -> Snapshot:
 
     trained = [at["train/reward"].time for at in points.values() if "train/reward" in at]
     return Snapshot(
-        step=max(curves, default=0), total=status.get("total_steps"), phase=status.get("message") or "starting",
+        step=max(curves, default=0),
+        total=status.get("total_steps"),
+        phase=status.get("message") or "starting",
         elapsed=max(0.0, now - status.get("started", now)),
-        reward=last("train/reward"), em_id=last("val/id/em"), em_ood=last("val/ood/em"),
-        pace=pace(trained[-RECENT - 1:], since=status.get("started", 0)))
+        reward=last("train/reward"),
+        em_id=last("val/id/em"),
+        em_ood=last("val/ood/em"),
+        pace=pace(trained[-RECENT - 1 :], since=status.get("started", 0)),
+    )
 
 
 def pace(times: Sequence[float], since: float = 0) -> float | None:
@@ -84,8 +89,11 @@ def line(shot: Snapshot) -> str:
         parts = [f"step {shot.step}/{shot.total if shot.total is not None else '?'}"]
         if shot.reward is not None:
             parts.append(f"reward {shot.reward:.3f}")
-    parts += [f"EM {name} {percent(value)}" for name, value in (("ID", shot.em_id), ("OOD", shot.em_ood))
-              if value is not None]
+    parts += [
+        f"EM {name} {percent(value)}"
+        for name, value in (("ID", shot.em_id), ("OOD", shot.em_ood))
+        if value is not None
+    ]
     if shot.pace is not None:
         parts.append(f"{shot.pace:.1f} s/step")
     if shot.left is not None:
@@ -135,8 +143,12 @@ class Progress:
 
 # The end of a run
 
-ROWS = (("ID exact match, T=1.0", "id/em"), ("ID exact match, greedy", "id/em_greedy"),
-        ("OOD exact match, T=1.0", "ood/em"), ("OOD exact match, greedy", "ood/em_greedy"))
+ROWS = (
+    ("ID exact match, T=1.0", "id/em"),
+    ("ID exact match, greedy", "id/em_greedy"),
+    ("OOD exact match, T=1.0", "ood/em"),
+    ("OOD exact match, greedy", "ood/em_greedy"),
+)
 
 
 def table(summary: Mapping[str, float], title: str = "") -> Table:
@@ -148,10 +160,18 @@ def table(summary: Mapping[str, float], title: str = "") -> Table:
     for label, name in ROWS:
         if f"final/{name}" not in summary:
             continue
-        first, final, best = (summary.get(f"{which}/{name}", math.nan) for which in ("first", "final", "best"))
+        first, final, best = (
+            summary.get(f"{which}/{name}", math.nan) for which in ("first", "final", "best")
+        )
         step = summary.get("best/" + name.replace("/em", "/step"), math.nan)
-        out.add_row(label, percent(first), percent(final), points(final - first), percent(best),
-                    "" if math.isnan(step) else f"{step:.0f}")
+        out.add_row(
+            label,
+            percent(first),
+            percent(final),
+            points(final - first),
+            percent(best),
+            "" if math.isnan(step) else f"{step:.0f}",
+        )
     if "final/train/reward" in summary:
         first, final = summary["first/train/reward"], summary["final/train/reward"]
         out.add_row("training reward", f"{first:.3f}", f"{final:.3f}", f"{final - first:+.3f}", "", "")
@@ -170,9 +190,11 @@ def show_end(folder: RunFolder, console: Console, tracking_uri: str | None = Non
 def where_lines(folder: RunFolder, tracking_uri: str) -> list[str]:
     """Where the run folder, its log and its charts are."""
     attempts = folder.attempts()
-    return [f"run folder  {_near(folder.path)}"] + (
-        [f"log         {_near(attempts[-1].log_path)}"] if attempts else []) + [
-        f"charts      {uri.how_to_open(tracking_uri)}"]
+    return (
+        [f"run folder  {_near(folder.path)}"]
+        + ([f"log         {_near(attempts[-1].log_path)}"] if attempts else [])
+        + [f"charts      {uri.how_to_open(tracking_uri)}"]
+    )
 
 
 def _near(path: Path) -> str:

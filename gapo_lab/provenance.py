@@ -13,15 +13,24 @@ from pathlib import Path
 from typing import Any
 
 MAX_DIFF = 1_000_000  # characters of the diff that are kept
-SLURM = ("SLURM_CLUSTER_NAME", "SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_NAME",
-         "SLURM_JOB_NODELIST", "SLURM_JOB_NUM_NODES", "SLURM_JOB_PARTITION", "SLURM_RESTART_COUNT")
+SLURM = (
+    "SLURM_CLUSTER_NAME",
+    "SLURM_JOB_ID",
+    "SLURM_ARRAY_JOB_ID",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_JOB_NAME",
+    "SLURM_JOB_NODELIST",
+    "SLURM_JOB_NUM_NODES",
+    "SLURM_JOB_PARTITION",
+    "SLURM_RESTART_COUNT",
+)
 
 
 def collect(repo: Path) -> dict[str, Any]:
     """Everything that says how a run came about, ready for JSON.
 
-    ``git`` has ``commit``, ``dirty``, ``diff`` (against the commit), ``untracked`` (names), or ``missing`` with the
-    reason where ``repo`` is no git checkout. Packages are read from their metadata: none is imported.
+    ``git`` has ``commit``, ``dirty``, ``diff`` (against the commit), ``untracked`` (names), or ``missing``
+    with the reason where ``repo`` is no git checkout. Packages are read from their metadata: none is imported.
     """
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -50,20 +59,33 @@ def git(repo: Path) -> dict[str, Any]:
         return {"missing": f"{repo} is no folder"}
     except subprocess.CalledProcessError as error:
         return {"missing": (error.stderr or "git failed").strip().splitlines()[0]}
-    return {"commit": commit, "dirty": bool(diff or untracked), "diff": diff[:MAX_DIFF],
-            "diff_cut": len(diff) > MAX_DIFF, "untracked": untracked}
+    return {
+        "commit": commit,
+        "dirty": bool(diff or untracked),
+        "diff": diff[:MAX_DIFF],
+        "diff_cut": len(diff) > MAX_DIFF,
+        "untracked": untracked,
+    }
 
 
 def _git(repo: Path, *words: str) -> str:
     # No optional locks: several runs that start at once must not wait for one another's index refresh.
-    return subprocess.run(["git", "--no-optional-locks", "-C", str(repo), *words], check=True,
-                          capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL).stdout
+    return subprocess.run(
+        ["git", "--no-optional-locks", "-C", str(repo), *words],
+        check=True,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+    ).stdout
 
 
 def packages() -> dict[str, str]:
     """Name and version of every installed package, by name."""
     found = ((dist.metadata["Name"], dist.version) for dist in importlib.metadata.distributions())
-    return dict(sorted(((name, version) for name, version in found if name), key=lambda pair: pair[0].lower()))
+    return dict(
+        sorted(((name, version) for name, version in found if name), key=lambda pair: pair[0].lower())
+    )
 
 
 def gpus() -> list[str]:
@@ -71,7 +93,11 @@ def gpus() -> list[str]:
     try:
         text = subprocess.run(
             ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
-            check=True, capture_output=True, text=True, timeout=30).stdout
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        ).stdout
     except (OSError, subprocess.SubprocessError):
         return []
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -61,8 +61,10 @@ class Attempt:
         try:
             return Row.from_json(line)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{self.metrics_path}:{number} is no metrics row ({line:.60}): "
-                            "remove the line or move the attempt's folder away") from error
+            raise UserError(
+                f"{self.metrics_path}:{number} is no metrics row ({line:.60}): "
+                "remove the line or move the attempt's folder away"
+            ) from error
 
 
 class RunFolder:
@@ -82,13 +84,16 @@ class RunFolder:
         mine, spec_path = _plain(spec), folder.path / "spec.yaml"
         if not spec_path.exists():
             if folder.attempts() or folder.is_finished:
-                raise UserError(f"{folder.path} holds a run but no spec.yaml, so nobody knows which: "
-                                "move the folder away")
+                raise UserError(
+                    f"{folder.path} holds a run but no spec.yaml, so nobody knows which: move the folder away"
+                )
             files.write_text(spec_path, yaml.safe_dump(mine, sort_keys=False, allow_unicode=True))
             return folder
         if changed := _differences(folder.spec, mine):
-            raise UserError(f"{folder.path} belongs to another config ({changed}): "
-                            "move that folder away, or choose another run folder")
+            raise UserError(
+                f"{folder.path} belongs to another config ({changed}): "
+                "move that folder away, or choose another run folder"
+            )
         return folder
 
     @property
@@ -124,13 +129,18 @@ class RunFolder:
         path = self.path / "run.lock"
         handle = files.try_lock(path)
         if handle is None:
-            raise UserError(f"run {self.key} is already being run by {path.read_text().strip() or 'another process'} "
-                            "(see it with: python -m gapo_lab status); wait for it or end that process")
+            raise UserError(
+                f"run {self.key} is already being run by {path.read_text().strip() or 'another process'} "
+                "(see it with: python -m gapo_lab status); wait for it or end that process"
+            )
         try:
             os.ftruncate(handle, 0)
             with files.writing(path):
-                os.write(handle, f"pid {os.getpid()} on {socket.gethostname()} "
-                                 f"since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+                os.write(
+                    handle,
+                    f"pid {os.getpid()} on {socket.gethostname()} "
+                    f"since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode(),
+                )
             yield
         finally:
             os.close(handle)
@@ -151,10 +161,21 @@ class RunFolder:
             attempt.path.mkdir()
             attempt.generations.mkdir()
         now = time.time()
-        self._replace_status({
-            "state": "running", "attempt": number, "pid": os.getpid(), "pid_start": _pid_start(os.getpid()),
-            "host": socket.gethostname(), "started": now, "updated": now,
-            "step": max(self.merged_points(), default=0), "total_steps": None, "message": "", "remedy": ""})
+        self._replace_status(
+            {
+                "state": "running",
+                "attempt": number,
+                "pid": os.getpid(),
+                "pid_start": _pid_start(os.getpid()),
+                "host": socket.gethostname(),
+                "started": now,
+                "updated": now,
+                "step": max(self.merged_points(), default=0),
+                "total_steps": None,
+                "message": "",
+                "remedy": "",
+            }
+        )
         return attempt
 
     def merged_points(self) -> Points:
@@ -177,9 +198,11 @@ class RunFolder:
         if self.is_finished:
             return status | {"state": "finished"}
         if status.get("state") == "running" and _is_gone(status):
-            return status | {"state": "interrupted",
-                             "message": "the process ended without a word (killed?)",
-                             "remedy": "give the same command again: it goes on from the last checkpoint"}
+            return status | {
+                "state": "interrupted",
+                "message": "the process ended without a word (killed?)",
+                "remedy": "give the same command again: it goes on from the last checkpoint",
+            }
         return status
 
     def write_status(self, **fields: Any) -> None:
@@ -259,11 +282,13 @@ def _is_gone(status: Mapping[str, Any]) -> bool:
     except PermissionError:
         pass
     started = _pid_start(status["pid"])
-    return started == "ended" or (None not in (started, status.get("pid_start")) and started != status["pid_start"])
+    return started == "ended" or (
+        None not in (started, status.get("pid_start")) and started != status["pid_start"]
+    )
 
 
 def _pid_start(pid: int) -> int | str | None:
-    """When ``pid`` started, in clock ticks since boot; 'ended' for a zombie, None where /proc is not there."""
+    """When ``pid`` started, in clock ticks since boot; 'ended' for a zombie, None where there is no /proc."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from gapo_lab import smollm2
 from gapo_lab.compose import flatten, verl_config_folder
 
 # Where and how a run happens; beginnings of dotted keys. Everything else is science.
@@ -124,7 +125,12 @@ def verl_defaults() -> dict[str, object]:
 
 
 def checkpoint_digest(folder: Path) -> str | None:
-    """Twelve hex digits over the weights of a local checkpoint; None for a name to be fetched."""
+    """Twelve hex digits over the weights of a local checkpoint; None for a name to be fetched.
+
+    SmolLM2 has the name of its package, also before its folder is made: the run is the same.
+    """
+    if folder == smollm2.folder():
+        return smollm2.VERSION
     weights = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
     if not weights:
         return None

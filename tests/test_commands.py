@@ -10,8 +10,18 @@ import pytest
 from gapo_lab.commands import main
 from gapo_lab.run_folder import RunFolder
 
-SPEC = {"study": "table2", "model": "nano", "algo": "grpo", "tau": None, "seed": 3, "data": "micro",
-        "scale": "nano", "backend": "cpu", "overrides": [], "science": {}}
+SPEC = {
+    "study": "table2",
+    "model": "nano",
+    "algo": "grpo",
+    "tau": None,
+    "seed": 3,
+    "data": "micro",
+    "scale": "nano",
+    "backend": "cpu",
+    "overrides": [],
+    "science": {},
+}
 
 
 @pytest.fixture
@@ -33,7 +43,9 @@ def test_status_shows_every_run(run, capsys):
     (run.path.parent / "broken" / "status.json").write_text("{")
     assert main(["status"]) == 0
     said = capsys.readouterr().out
-    assert [word in said for word in ("abc123", "nano grpo seed=3", "running", "7/60", "25.0%", "12.5%")] == [True] * 6
+    assert [word in said for word in ("abc123", "nano grpo seed=3", "running", "7/60", "25.0%", "12.5%")] == [
+        True
+    ] * 6
     assert "not valid JSON" in said
     assert main(["status", "table2"]) == 0
     assert "broken" not in capsys.readouterr().out
@@ -62,6 +74,7 @@ def test_logs_follow_until_the_run_ends(run, capsys):
             time.sleep(0.2)
             file.write("three\n")
         run.write_status(state="finished")
+
     thread = threading.Thread(target=go_on)
     thread.start()
     assert main(["logs", "-f", "abc123"]) == 0
@@ -109,7 +122,11 @@ def test_ui_on_a_port_that_is_taken(run, capsys, tmp_path):
 
 def test_showing_imports_nothing_heavy():
     heavy = ("torch", "verl", "ray", "mlflow", "pandas", "numpy", "transformers")
-    code = ("import sys, gapo_lab.commands, gapo_lab.run_folder, gapo_lab.provenance, gapo_lab.tracking.follow;"
-            f"print([m for m in {heavy} if m in sys.modules])")
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
+    code = (
+        "import sys, gapo_lab.commands, gapo_lab.run_folder, gapo_lab.provenance, gapo_lab.tracking.follow;"
+        f"print([m for m in {heavy} if m in sys.modules])"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
     assert out.stdout == "[]\n"

@@ -12,14 +12,15 @@ STEP = st.integers(0, 6)
 NAMES = st.sampled_from(["a", "b", "c"])
 ATTEMPT = st.lists(
     st.builds(Row, STEP, st.integers(0, 9).map(float), st.dictionaries(NAMES, st.integers(0, 99).map(float))),
-    max_size=8)
+    max_size=8,
+)
 
 
 def merge_by_definition(attempts):
     """Point by point: the newest row that logged it, unless a later attempt branched off before it."""
     found = {}
     for number, rows in enumerate(attempts):
-        later = [min(row.step for row in other) for other in attempts[number + 1:] if other]
+        later = [min(row.step for row in other) for other in attempts[number + 1 :] if other]
         for row in rows:
             if row.step <= min(later, default=row.step):
                 for name, value in row.metrics.items():
@@ -30,7 +31,9 @@ def merge_by_definition(attempts):
 @given(st.lists(ATTEMPT, max_size=4))
 def test_merge_equals_its_definition(attempts):
     merged = metrics.merge(attempts)
-    assert {(s, n): tuple(p) for s, at in merged.items() for n, p in at.items()} == merge_by_definition(attempts)
+    assert {(s, n): tuple(p) for s, at in merged.items() for n, p in at.items()} == merge_by_definition(
+        attempts
+    )
     assert list(merged) == sorted(merged)
 
 
@@ -44,27 +47,35 @@ def test_the_last_attempt_wins_all_it_logged(attempts, last):
 
 
 def test_validation_on_resuming_keeps_the_training_metrics_of_the_checkpoints_step():
-    first = [Row(4, 1.0, {"train/reward": 0.4}), Row(5, 2.0, {"train/reward": 0.5, "val/id/em": 0.1}),
-             Row(6, 3.0, {"train/reward": 0.9})]
+    first = [
+        Row(4, 1.0, {"train/reward": 0.4}),
+        Row(5, 2.0, {"train/reward": 0.5, "val/id/em": 0.1}),
+        Row(6, 3.0, {"train/reward": 0.9}),
+    ]
     resumed = [Row(5, 9.0, {"val/id/em": 0.2})]
     assert metrics.values(metrics.merge([first, resumed])) == {
-        4: {"train/reward": 0.4}, 5: {"train/reward": 0.5, "val/id/em": 0.2}}
+        4: {"train/reward": 0.4},
+        5: {"train/reward": 0.5, "val/id/em": 0.2},
+    }
 
 
-@pytest.mark.parametrize(("verl", "ours"), [
-    ("val-aux/id/em/mean@1", "val/id/em"),
-    ("val-aux/ood/em/mean@4", "val/ood/em"),
-    ("val-aux/id_greedy/em/mean@1", "val/id/em_greedy"),
-    ("val-aux/ood_greedy/similarity/mean@1", "val/ood/similarity_greedy"),
-    ("val-core/id/reward/mean@1", "val/id/reward"),
-    ("val-core/id/score/mean@1", "val/id/score"),
-    ("critic/score/mean", "train/reward"),
-    ("val-aux/id/em/best@4/mean", "val-aux/id/em/best@4/mean"),
-    ("val-aux/other/em/mean@1", "val-aux/other/em/mean@1"),
-    ("val-aux/num_turns/mean", "val-aux/num_turns/mean"),
-    ("actor/pg_clipfrac", "actor/pg_clipfrac"),
-    ("timing_s/step", "timing_s/step"),
-])
+@pytest.mark.parametrize(
+    ("verl", "ours"),
+    [
+        ("val-aux/id/em/mean@1", "val/id/em"),
+        ("val-aux/ood/em/mean@4", "val/ood/em"),
+        ("val-aux/id_greedy/em/mean@1", "val/id/em_greedy"),
+        ("val-aux/ood_greedy/similarity/mean@1", "val/ood/similarity_greedy"),
+        ("val-core/id/reward/mean@1", "val/id/reward"),
+        ("val-core/id/score/mean@1", "val/id/score"),
+        ("critic/score/mean", "train/reward"),
+        ("val-aux/id/em/best@4/mean", "val-aux/id/em/best@4/mean"),
+        ("val-aux/other/em/mean@1", "val-aux/other/em/mean@1"),
+        ("val-aux/num_turns/mean", "val-aux/num_turns/mean"),
+        ("actor/pg_clipfrac", "actor/pg_clipfrac"),
+        ("timing_s/step", "timing_s/step"),
+    ],
+)
 def test_names_that_stand(verl, ours):
     assert metrics.standard_name(verl) == ours
 
@@ -90,12 +101,14 @@ def test_summary_of_one_curve(curve):
 
 
 def test_summary_takes_each_best_apart_and_skips_nan_and_the_unmeasured():
-    out = metrics.summary({
-        0: {"val/id/em": 0.1, "val/ood/em": 0.3, "val/id/em_greedy": 0.2},
-        1: {"train/reward": 0.4, "perf/throughput": 10.0},
-        2: {"val/id/em": math.nan, "val/ood/em": 0.1, "train/reward": 0.6, "perf/throughput": 30.0},
-        3: {"val/id/em": 0.5, "val/ood/em": 0.2, "val/id/em_greedy": 0.1},
-    })
+    out = metrics.summary(
+        {
+            0: {"val/id/em": 0.1, "val/ood/em": 0.3, "val/id/em_greedy": 0.2},
+            1: {"train/reward": 0.4, "perf/throughput": 10.0},
+            2: {"val/id/em": math.nan, "val/ood/em": 0.1, "train/reward": 0.6, "perf/throughput": 30.0},
+            3: {"val/id/em": 0.5, "val/ood/em": 0.2, "val/id/em_greedy": 0.1},
+        }
+    )
     assert (out["best/id/em"], out["best/id/step"]) == (0.5, 3)
     assert (out["best/ood/em"], out["best/ood/step"], out["final/ood/em"]) == (0.3, 0, 0.2)
     assert (out["best/id/em_greedy"], out["best/id/step_greedy"]) == (0.2, 0)

@@ -30,7 +30,8 @@ def test_the_lock_has_no_cuda_and_agrees_with_the_small_one():
     main, small = (pins(name) for name in LOCKS)
     assert not [name for name in main if name.startswith(("nvidia", "cuda", "triton"))]
     assert {name: version for name, version in small.items() if name in main} == {
-        name: main[name] for name in small if name in main}
+        name: main[name] for name in small if name in main
+    }
 
 
 def test_every_requirement_is_locked_in_its_range():
@@ -58,17 +59,25 @@ def test_scripts_are_sound():
         assert os.access(ROOT / script, os.X_OK), f"{script} is not executable"
 
 
-@pytest.mark.parametrize(("words", "commands"), [
-    (["demo", "ARGS=seed=1"], ["./setup.sh", ".venv/bin/python -m gapo_lab.run seed=1"]),
-    (["test"], ["./setup.sh", ".venv/bin/python -m pytest -q"]),
-    (["bench"], ["./setup.sh", ".venv/bin/python -m bench"]),
-    (["smollm2"], ["./setup.sh", "WITH=smollm2 ./setup.sh"]),
-    (["setup", "GPU=1"], ['GPU="1" ./setup.sh']),
-])
+@pytest.mark.parametrize(
+    ("words", "commands"),
+    [
+        (["demo", "ARGS=seed=1"], ["./setup.sh", ".venv/bin/python -m gapo_lab.run seed=1"]),
+        (["test"], ["./setup.sh", ".venv/bin/python -m pytest -q"]),
+        (["bench"], ["./setup.sh", ".venv/bin/python -m bench"]),
+        (["smollm2"], ["./setup.sh", "WITH=smollm2 ./setup.sh"]),
+        (["setup", "GPU=1"], ['GPU="1" ./setup.sh']),
+    ],
+)
 def test_make_sets_up_first(words, commands):
     """``-W`` makes as if the lock were new, ``-n`` only says what would be done."""
-    said = subprocess.run(["make", "-n", "-W", "requirements.lock", *words], cwd=ROOT, check=True,
-                          capture_output=True, text=True).stdout
+    said = subprocess.run(
+        ["make", "-n", "-W", "requirements.lock", *words],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
     assert [said.find(command) >= 0 for command in commands] == [True] * len(commands)
     assert sorted(commands, key=said.find) == commands
 
@@ -78,8 +87,13 @@ def test_a_python_that_is_too_old_is_refused(tmp_path):
     old.write_text("#!/bin/sh\nexit 1\n")
     old.chmod(0o755)
     (tmp_path / "setup.sh").write_text((ROOT / "setup.sh").read_text())
-    done = subprocess.run(["bash", tmp_path / "setup.sh"], check=False, env=os.environ | {"PYTHON": str(old)},
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", tmp_path / "setup.sh"],
+        check=False,
+        env=os.environ | {"PYTHON": str(old)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 1 and "needs Python 3.11 or 3.12" in done.stderr
 
 

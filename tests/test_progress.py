@@ -36,7 +36,7 @@ ValueError: reward of group 7 is nan
 Set the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.
 \x1b[36m(ReplayBuffer pid=4400)\x1b[0m Traceback (most recent call last):
 \x1b[36m(ReplayBuffer pid=4400)\x1b[0m   File "/venv/ray/_private/worker.py", line 2961, in get
-\x1b[36m(ReplayBuffer pid=4400)\x1b[0m ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.
+\x1b[36m(ReplayBuffer pid=4400)\x1b[0m ray.exceptions.ActorDiedError: The actor died unexpectedly.
 """
 
 
@@ -52,7 +52,9 @@ def console(terminal=False):
 def test_failure_is_the_first_hand_exception_with_its_place():
     assert failure_lines(RAY_LOG) == [
         'File "/venv/gapo_lab/methods/gapo.py", line 31, in gapo',
-        "ValueError: reward of group 7 is nan", "in step 3"]
+        "ValueError: reward of group 7 is nan",
+        "in step 3",
+    ]
 
 
 def test_aftermath_only_where_there_is_nothing_better():
@@ -66,12 +68,14 @@ def test_aftermath_only_where_there_is_nothing_better():
 def test_failure_without_a_traceback():
     assert failure_lines("a\n\nb\nc\n", limit=2) == ["b", "c"]
     assert failure_lines("a\nOSError: [Errno 28] No space left on device\nbye\n") == [
-        "OSError: [Errno 28] No space left on device"]
+        "OSError: [Errno 28] No space left on device"
+    ]
     assert failure_lines("") == []
 
 
 def test_a_traceback_of_python_itself(tmp_path):
     import traceback
+
     try:
         try:
             int("x")
@@ -95,11 +99,16 @@ def test_the_line_while_starting_and_while_training(folder):
     assert progress.line(progress.snapshot(folder, started + 65.0)) == "starting Ray | 1:05"
     folder.write_status(total_steps=60, message="training")
     attempt.append_metrics(0, {"val/id/em": 0.125, "val/ood/em": 0.03125}, now=started + 70)
-    assert progress.line(progress.snapshot(folder, started + 70)) == "training | 1:10 | EM ID 12.5% | EM OOD 3.1%"
+    assert (
+        progress.line(progress.snapshot(folder, started + 70))
+        == "training | 1:10 | EM ID 12.5% | EM OOD 3.1%"
+    )
     for step in range(1, 5):
         attempt.append_metrics(step, {"train/reward": step / 10}, now=started + 70 + 2 * step)
     shot = progress.snapshot(folder, started + 80)
-    assert progress.line(shot) == ("step 4/60 | reward 0.400 | EM ID 12.5% | EM OOD 3.1% | 2.0 s/step | 1:52 left")
+    assert progress.line(shot) == (
+        "step 4/60 | reward 0.400 | EM ID 12.5% | EM OOD 3.1% | 2.0 s/step | 1:52 left"
+    )
 
 
 def test_pace_leaves_out_the_pause_before_this_attempt():
@@ -120,7 +129,12 @@ def test_plain_lines_where_there_is_no_terminal(folder):
             shown.poll()
     said = out.file.getvalue().splitlines()
     assert said[0].startswith("starting Ray")
-    assert [text.split(" |")[0] for text in said[1:]] == ["step 1/25", "step 10/25", "step 20/25", "step 25/25"]
+    assert [text.split(" |")[0] for text in said[1:]] == [
+        "step 1/25",
+        "step 10/25",
+        "step 20/25",
+        "step 25/25",
+    ]
 
 
 def test_one_live_line_on_a_terminal(folder):

@@ -10,8 +10,12 @@ from gapo_lab import provenance
 @pytest.fixture
 def repo(tmp_path):
     def git(*words):
-        subprocess.run(["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.org", *words],
-                       check=True, capture_output=True)
+        subprocess.run(
+            ["git", "-C", str(tmp_path), "-c", "user.name=t", "-c", "user.email=t@example.org", *words],
+            check=True,
+            capture_output=True,
+        )
+
     git("init", "-q")
     (tmp_path / "a.txt").write_text("one\n")
     git("add", "a.txt")
@@ -23,7 +27,9 @@ def test_a_clean_checkout(repo):
     found = provenance.collect(repo)
     assert len(found["git"]["commit"]) == 40
     assert (found["git"]["dirty"], found["git"]["diff"], found["git"]["untracked"]) == (False, "", [])
-    assert found["packages"]["torch"] and found["cpus"] >= 1 and found["command"] == [sys.executable, *sys.argv]
+    assert (
+        found["packages"]["torch"] and found["cpus"] >= 1 and found["command"] == [sys.executable, *sys.argv]
+    )
     assert json.loads(json.dumps(found)) == found
 
 

@@ -13,8 +13,19 @@ from gapo_lab import files, run_folder
 from gapo_lab.errors import UserError
 from gapo_lab.run_folder import RunFolder
 
-SPEC = {"study": "default", "model": "nano", "algo": "gapo_grpo", "tau": 0.5, "seed": 0, "data": "micro",
-        "scale": "nano", "backend": "cpu", "overrides": [], "science": {"actor.optim.lr": 1e-06}, "key": "abc123"}
+SPEC = {
+    "study": "default",
+    "model": "nano",
+    "algo": "gapo_grpo",
+    "tau": 0.5,
+    "seed": 0,
+    "data": "micro",
+    "scale": "nano",
+    "backend": "cpu",
+    "overrides": [],
+    "science": {"actor.optim.lr": 1e-06},
+    "key": "abc123",
+}
 
 
 @pytest.fixture
@@ -44,16 +55,21 @@ def test_open_twice_is_the_same_run(folder, tmp_path):
     assert run_folder.find(tmp_path / "runs")[0].path == folder.path
 
 
-@pytest.mark.parametrize("other", [{"study": "table2"}, {"backend": "gpu"}, {"overrides": ["trainer.logger=x"]}, {"algo": "alias"}])
+@pytest.mark.parametrize(
+    "other", [{"study": "table2"}, {"backend": "gpu"}, {"overrides": ["trainer.logger=x"]}, {"algo": "alias"}]
+)
 def test_open_in_other_words_is_the_same_run(folder, tmp_path, other):
     assert RunFolder.open(tmp_path / "runs", "abc123", SPEC | other).spec == SPEC
 
 
-@pytest.mark.parametrize(("other", "said"), [
-    ({"seed": 7}, "seed: 0, not 7"),
-    ({"science": {"actor.optim.lr": 1e-3}}, "science/actor.optim.lr: 1e-06, not 0.001"),
-    ({"science": {"actor.optim.lr": 1e-6, "x": 1}}, "science/x: absent, not 1"),
-])
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"seed": 7}, "seed: 0, not 7"),
+        ({"science": {"actor.optim.lr": 1e-3}}, "science/actor.optim.lr: 1e-06, not 0.001"),
+        ({"science": {"actor.optim.lr": 1e-6, "x": 1}}, "science/x: absent, not 1"),
+    ],
+)
 def test_open_another_configs_folder(folder, tmp_path, other, said):
     with pytest.raises(UserError) as error:
         RunFolder.open(tmp_path / "runs", "abc123", SPEC | other)
@@ -83,7 +99,10 @@ def test_metrics_of_attempts(folder):
     two.append_metrics(1, {"train/reward": 0.5})
     two.append_metrics(2, {"train/reward": 0.6})
     assert folder.merged_metrics() == {
-        0: {"val/id/em": 0.1}, 1: {"train/reward": 0.5}, 2: {"train/reward": 0.6}}
+        0: {"val/id/em": 0.1},
+        1: {"train/reward": 0.5},
+        2: {"train/reward": 0.6},
+    }
     assert math.isnan(one.rows()[1].metrics["train/reward"]) and one.rows()[1].time == 12.0
 
 
@@ -188,10 +207,14 @@ def test_other_refusals_to_write(tmp_path, number, said):
 def test_readers_never_meet_half_a_status(folder):
     """A writer in another process, killed in the middle: every read is a whole JSON value."""
     process = in_another_process(
-        folder, "print('ready', flush=True)\nfor i in range(10**6): folder.write_status(step=i, message='x' * i)")
+        folder,
+        "print('ready', flush=True)\nfor i in range(10**6): folder.write_status(step=i, message='x' * i)",
+    )
     until = time.time() + 1.0
     while time.time() < until:
-        json.loads((folder.path / "status.json").read_text()) if (folder.path / "status.json").exists() else None
+        json.loads((folder.path / "status.json").read_text()) if (
+            folder.path / "status.json"
+        ).exists() else None
     process.kill()
     process.wait()
     assert json.loads((folder.path / "status.json").read_text())["step"] > 0

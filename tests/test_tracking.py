@@ -8,23 +8,23 @@ import sys
 import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gapo_lab import metrics
 from gapo_lab.errors import UserError
-from gapo_lab.metrics import Row
 from gapo_lab.run_folder import RunFolder
-from gapo_lab.tracking import artifacts, describe, follow, mlflow_copy, store, uri
+from gapo_lab.tracking import follow, mlflow_copy, store, uri
 
-SPEC = {"study": "table2", "model": "nano", "algo": "gapo_grpo", "tau": 0.5, "seed": 0, "data": "micro",
-        "scale": "nano", "backend": "cpu", "overrides": ["trainer.total_training_steps=60"],
-        "science": {"actor_rollout_ref.actor.optim.lr": 1e-05, "data.train_batch_size": 32}, "key": "run0"}
+SPEC = {"study": "table2", "model": "nano", "algo": "gapo_grpo", "tau": 0.5, "seed": 0, "data":
+    "micro", "scale": "nano", "backend": "cpu", "overrides": ["trainer.total_training_steps=60"],
+    "science": {"actor_rollout_ref.actor.optim.lr": 1e-05, "data.train_batch_size": 32}, "key":
+    "run0"}  # fmt: skip
 PROVENANCE = {"git": {"commit": "c0ffee" * 6 + "abcd", "dirty": True, "diff": "-a\n+b\n"}, "slurm": {}}
 
 
 def make(tmp_path, seed=0, **words):
-    folder = RunFolder.open(tmp_path / "runs", f"run{seed}", SPEC | {"seed": seed, "key": f"run{seed}"} | words)
+    folder = RunFolder.open(
+        tmp_path / "runs", f"run{seed}", SPEC | {"seed": seed, "key": f"run{seed}"} | words
+    )
     attempt = folder.start_attempt()
     folder.write_provenance(PROVENANCE)
     folder.write_config("trainer: {}\n")
@@ -36,7 +36,8 @@ def make(tmp_path, seed=0, **words):
 def train(folder, steps, reward=0.5, start=1000.0):
     for step in steps:
         folder.attempts()[-1].append_metrics(
-            step, {"train/reward": reward, "val/id/em": step / 100, "odd@name/x": math.nan}, now=start + step)
+            step, {"train/reward": reward, "val/id/em": step / 100, "odd@name/x": math.nan}, now=start + step
+        )
 
 
 def finish(folder):
@@ -64,12 +65,16 @@ def table(database, query):
 
 
 def history(database, run_id, name="train/reward"):
-    return table(database, f"SELECT step, value FROM metrics WHERE run_uuid='{run_id}' AND key='{name}' ORDER BY step")
+    return table(
+        database, f"SELECT step, value FROM metrics WHERE run_uuid='{run_id}' AND key='{name}' ORDER BY step"
+    )
 
 
 def everything(database):
-    return {name: table(database, f"SELECT * FROM {name} ORDER BY 1, 2, 3")
-            for name in ("experiments", "runs", "metrics", "latest_metrics", "params", "tags")}
+    return {
+        name: table(database, f"SELECT * FROM {name} ORDER BY 1, 2, 3")
+        for name in ("experiments", "runs", "metrics", "latest_metrics", "params", "tags")
+    }
 
 
 def test_a_new_database_is_in_wal_mode(database):
@@ -85,20 +90,24 @@ def test_what_mlflow_shows_of_a_run(tmp_path, database):
     run = client.get_run(run_id)
     parent = client.get_run(run.data.tags["mlflow.parentRunId"])
     assert client.get_experiment(run.info.experiment_id).name == "table2"
-    assert (run.info.run_name, parent.info.run_name) == ("nano gapo_grpo tau=0.5 seed=0", "nano gapo_grpo tau=0.5")
+    assert (run.info.run_name, parent.info.run_name) == (
+        "nano gapo_grpo tau=0.5 seed=0",
+        "nano gapo_grpo tau=0.5",
+    )
     assert run.info.status == "FINISHED" and run.info.start_time == 1_000_000
-    assert run.data.params == {
-        "key": "run0", "model": "nano", "algo": "gapo_grpo", "tau": "0.5", "seed": "0", "data": "micro",
-        "scale": "nano", "backend": "cpu", "lr": "1e-05", "prompts": "32"}
+    assert run.data.params == {"key": "run0", "model": "nano", "algo": "gapo_grpo", "tau": "0.5",
+        "seed": "0", "data": "micro", "scale": "nano", "backend": "cpu", "lr": "1e-05",
+        "prompts": "32"}  # fmt: skip
     assert run.data.metrics["best/id/em"] == 0.03 and run.data.metrics["best/id/step"] == 3
     assert math.isnan(run.data.metrics["odd_at_name/x"])
     assert run.data.tags["mlflow.source.git.commit"] == PROVENANCE["git"]["commit"]
     assert run.data.tags["mlflow.note.content"].startswith(
         "`python -m gapo_lab.run model=nano algo=gapo_grpo tau=0.5 seed=0 data=micro scale=nano "
-        "trainer.total_training_steps=60`")
+        "trainer.total_training_steps=60`"
+    )
     shown = {f.path for f in client.list_artifacts(run_id)}
-    assert shown == {"spec.yaml", "config.yaml", "provenance.json", "summary.json", "diff.patch", "train.log",
-                     "generations"}
+    assert shown == {"spec.yaml", "config.yaml", "provenance.json", "summary.json", "diff.patch",
+        "train.log", "generations"}  # fmt: skip
     assert history(database, run_id) == [(step, 0.5) for step in range(4)]
 
 
@@ -151,6 +160,7 @@ def test_a_copy_that_was_cut_off_is_made_good(tmp_path, database, monkeypatch):
         batches(run_id, metrics=metrics, **rest)
         if metrics:
             raise ConnectionError("away")
+
     monkeypatch.setattr(copier.client, "log_batch", fails_at_the_second)
     with pytest.raises(ConnectionError):
         copier.everything()
@@ -183,7 +193,10 @@ def test_failed_and_interrupted_runs_say_so(tmp_path, database):
     folder = make(tmp_path)
     folder.write_status(state="failed", message="the disk is full", remedy="free some space")
     run = store.connect(database).get_run(mlflow_copy.copy(folder, database))
-    assert run.info.status == "FAILED" and "the disk is full free some space" in run.data.tags["mlflow.note.content"]
+    assert (
+        run.info.status == "FAILED"
+        and "the disk is full free some space" in run.data.tags["mlflow.note.content"]
+    )
 
 
 def test_one_broken_folder_does_not_keep_the_others_out(tmp_path, database):
@@ -208,8 +221,12 @@ def test_many_copiers_at_once(tmp_path, database):
     [process.start() for process in work]
     [process.join() for process in work]
     assert [process.exitcode for process in work] == [0] * 4
-    names = [name for name, in table(database, "SELECT name FROM runs ORDER BY name")]
-    assert names == ["nano gapo_grpo tau=0.5", "nano gapo_grpo tau=0.5 seed=0", "nano gapo_grpo tau=0.5 seed=1"]
+    names = [name for (name,) in table(database, "SELECT name FROM runs ORDER BY name")]
+    assert names == [
+        "nano gapo_grpo tau=0.5",
+        "nano gapo_grpo tau=0.5 seed=0",
+        "nano gapo_grpo tau=0.5 seed=1",
+    ]
     assert table(database, "SELECT COUNT(*) FROM metrics") == [(2 * 5 * 3,)]
 
 
@@ -221,20 +238,28 @@ def test_a_deleted_study_is_said(tmp_path, database):
         mlflow_copy.copy(folder, database)
 
 
-@pytest.mark.parametrize("address", ["./mlruns", "file:///tmp/mlruns", "mlruns"])
-def test_a_folder_is_no_address(address):
-    with pytest.raises(UserError, match="is a folder, which MLflow no longer writes to"):
-        store.connect(address)
-
-
 # While a run goes on
+
 
 def test_follow_copies_while_the_run_goes_on_and_to_the_end(tmp_path, database):
     folder = make(tmp_path)
     train(folder, range(2))
     process = subprocess.Popen(
-        [sys.executable, "-m", "gapo_lab.tracking.follow", str(folder.path), "--uri", database, "--every", "0.1"],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True)
+        [
+            sys.executable,
+            "-m",
+            "gapo_lab.tracking.follow",
+            str(folder.path),
+            "--uri",
+            database,
+            "--every",
+            "0.1",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
     until = time.time() + 60
     while time.time() < until and table(database, "SELECT COUNT(*) FROM metrics")[0][0] < 6:
         time.sleep(0.1)
@@ -252,7 +277,9 @@ def test_follow_gives_up_with_one_line_when_mlflow_is_away(tmp_path):
     train(folder, range(2))
     finish(folder)
     assert not follow.follow(folder, "http://127.0.0.1:9", at_the_end=0.0, say=said.append)
-    assert len(said) == 1 and said[0].endswith("nothing is lost; to copy the run later: python -m gapo_lab sync run0")
+    assert len(said) == 1 and said[0].endswith(
+        "nothing is lost; to copy the run later: python -m gapo_lab sync run0"
+    )
 
 
 def test_follow_survives_mlflow_being_away_for_a_while(tmp_path, database, monkeypatch):
@@ -266,68 +293,8 @@ def test_follow_survives_mlflow_being_away_for_a_while(tmp_path, database, monke
             raise ConnectionError("refused")
         finish(folder) if len(tries) == 3 else None
         return connect(address)
+
     monkeypatch.setattr(store, "connect", away_at_first)
     assert follow.follow(folder, database, every=0.01, say=said.append)
     assert said == ["MLflow: ConnectionError: refused; the run goes on, and copying is tried again"]
     assert table(database, "SELECT COUNT(*) FROM metrics WHERE key='train/reward'") == [(2,)]
-
-
-# Pure parts
-
-ROWS = st.lists(st.builds(Row, st.integers(0, 5), st.integers(0, 5).map(float),
-                          st.dictionaries(st.sampled_from("ab"), st.sampled_from([0.0, 1.0, math.nan]))), max_size=5)
-
-
-@given(st.lists(ROWS, min_size=1, max_size=3), st.data())
-def test_what_was_sent_is_known_from_the_mark_alone(rows, data):
-    attempts = dict(enumerate(rows, 1))
-    before = {n: r[:data.draw(st.integers(0, len(r)))] for n, r in attempts.items()}
-    mark, points = describe.to_send(before, None)
-    assert describe.sent(describe.Copied.from_text(mark.to_text()), attempts, None) == points
-    assert describe.sent(describe.Copied.from_text(None), attempts, {"a": 1.0}) == set()
-
-
-def test_a_changed_row_is_noticed():
-    mark, _ = describe.to_send({1: [Row(1, 1.0, {"a": 1.0})]}, {"best": 1.0})
-    assert describe.sent(mark, {1: [Row(1, 1.0, {"a": 2.0})]}, {"best": 1.0}) is None
-    assert describe.sent(mark, {1: [Row(1, 1.0, {"a": 1.0})]}, {"best": 2.0}) is None
-    assert describe.sent(mark, {}, None) is None
-
-
-@pytest.mark.parametrize(("name", "shown"), [
-    ("val/id/em", "val/id/em"), ("val-aux/id/em/best@4/mean", "val-aux/id/em/best_at_4/mean"), ("a(b)%", "a_b__")])
-def test_metric_names_as_mlflow_takes_them(name, shown):
-    assert describe.metric_name(name) == shown
-
-
-def test_a_cell_is_the_same_for_every_seed():
-    same = SPEC | {"seed": 4, "key": "x", "study": "other", "science": SPEC["science"] | {"data.seed": 4}}
-    assert describe.cell_id(same) == describe.cell_id(SPEC)
-    assert describe.cell_id(SPEC | {"tau": 0.9}) != describe.cell_id(SPEC)
-    assert describe.run_name(SPEC | {"tau": None, "algo": "grpo"}) == "nano grpo seed=0"
-
-
-def test_sample_generations_are_the_first_and_the_last_of_each_folder(tmp_path):
-    folder = make(tmp_path)
-    folder.start_attempt()
-    for attempt, steps in zip(folder.attempts(), ((0, 2, 10), (10, 12)), strict=True):
-        for step in steps:
-            path = attempt.generations / "val" / f"{step}.jsonl"
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(f"{step} of {attempt.number}\n" * 100)
-    found = artifacts.collect(folder)
-    assert {n for n in found if n.startswith("generations/")} == {
-        "generations/0.jsonl", "generations/val/0.jsonl", "generations/val/12.jsonl"}
-    assert found["generations/val/12.jsonl"] == "12 of 2\n" * artifacts.SAMPLES
-
-
-def test_addresses(monkeypatch, tmp_path):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.chdir(tmp_path)
-    assert uri.resolve() == "sqlite:///mlflow.db" and uri.sqlite_path(uri.resolve()) == tmp_path / "mlflow.db"
-    assert uri.sqlite_path("sqlite:////data/x.db?a=b").as_posix() == "/data/x.db"
-    assert uri.how_to_open("sqlite:///mlflow.db").endswith("-m gapo_lab ui   (MLflow, on http://127.0.0.1:5000)")
-    assert "ui --uri sqlite:///a.db " in uri.how_to_open("sqlite:///a.db")
-    assert uri.sqlite_path("http://host") is None and uri.how_to_open("http://host") == "http://host"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
-    assert uri.resolve() == "http://host:5000" and uri.resolve("sqlite:///a.db") == "sqlite:///a.db"

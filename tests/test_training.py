@@ -62,7 +62,7 @@ def test_run_folder_holds_everything(finished):
 def test_terminal_says_what_a_person_needs(finished):
     assert "step 3/3" in finished.output
     assert "ID exact match, T=1.0" in finished.output
-    assert "mlflow ui" in finished.output
+    assert "gapo_lab ui" in finished.output
     # verl's and Ray's noise is in the log, not here
     assert "WARNING" not in finished.output and "Traceback" not in finished.output
     assert len(finished.output.splitlines()) < 40

@@ -40,11 +40,15 @@ def load_template(path: str | Path | None = None) -> Template:
     return Template(**found)
 
 
-def messages(task: Task, template: Template | None = None, window: int = 6000) -> list[dict[str, str]]:
+def messages(
+    task: Task, template: Template | None = None, window: int = 6000, system_role: bool = True
+) -> list[dict[str, str]]:
     """The chat messages of a task: system, then user.
 
     `window` is the budget in characters for the code around the region; the code is cut at line ends,
-    half of the budget before the region and half after, the region itself is never cut.
+    half of the budget before the region and half after, the region itself is never cut. For a model
+    whose chat template has no system turn (`system_role` false) its text stands before the user's, as Mistral's
+    own template puts it.
     """
     template = template or load_template()
     prefix, suffix = _window(task.prefix, task.suffix, window)
@@ -57,6 +61,8 @@ def messages(task: Task, template: Template | None = None, window: int = 6000) -
         suffix=suffix,
         instruction=task.instruction,
     )
+    if not system_role:
+        return [{"role": "user", "content": f"{template.system}\n\n{user}"}]
     return [{"role": "system", "content": template.system}, {"role": "user", "content": user}]
 
 

@@ -61,7 +61,7 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
 # What decides which rows come out; everything else in the `data` node is verl's own.
 RECIPE_KEYS = frozenset(
     "name generator_seed train_size id_size ood_size repos max_per_repo id_share template window greedy "
-    "max_prompt_length max_response_length apply_chat_template_kwargs".split()
+    "max_prompt_length max_response_length apply_chat_template_kwargs system_role".split()
 )
 
 
@@ -109,7 +109,7 @@ def rows_of(tasks: Sequence[Task], source: str, data: Mapping[str, Any], greedy:
         {
             "data_source": f"{source}_greedy" if greedy else source,
             "agent_name": GREEDY_AGENT if greedy else SAMPLED_AGENT,
-            "prompt": messages(task, template, data["window"]),
+            "prompt": messages(task, template, data["window"], data.get("system_role", True)),
             "ability": "code_edit",
             "reward_model": {"style": "rule", "ground_truth": task.truth},
             "extra_info": {"index": index, "id": task.id, "language": task.language, "kind": task.kind},

@@ -23,14 +23,15 @@ def answers(model, tokenizer, tasks: Sequence[Task], temperature: float = 0.0, b
     import torch
 
     found: list[str] = []
+    sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
     model.eval()
     for start in range(0, len(tasks), batch):
         rows = prompt_ids(tokenizer, tasks[start : start + batch])
         inputs = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt")
         with torch.no_grad():
             full = model.generate(
-                **inputs, max_new_tokens=LONGEST_ANSWER, do_sample=temperature > 0, top_k=0, top_p=1.0,
-                temperature=temperature if temperature > 0 else None, pad_token_id=tokenizer.pad_token_id,
+                **inputs, max_new_tokens=LONGEST_ANSWER, pad_token_id=tokenizer.pad_token_id,
+                **(sampling if temperature > 0 else {"do_sample": False}),
             )
         found += tokenizer.batch_decode(full[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
     return found

@@ -27,12 +27,17 @@ def collect(folder: RunFolder) -> dict[str, str]:
 
 def _generations(folder: RunFolder) -> dict[str, Path]:
     """The first and the last file of each folder of generations, the later attempt's where two have it."""
-    files = {f"generations/{path.relative_to(attempt.generations).as_posix()}": path
-             for attempt in folder.attempts() for path in attempt.generations.rglob("*.jsonl")}
+    files = {
+        f"generations/{path.relative_to(attempt.generations).as_posix()}": path
+        for attempt in folder.attempts()
+        for path in attempt.generations.rglob("*.jsonl")
+    }
     by_folder: dict[str, list[str]] = {}
     for name in sorted(files, key=_natural):
         by_folder.setdefault(name.rpartition("/")[0], []).append(name)
-    return {name: files[name] for names in by_folder.values() for name in dict.fromkeys((names[0], names[-1]))}
+    return {
+        name: files[name] for names in by_folder.values() for name in dict.fromkeys((names[0], names[-1]))
+    }
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -65,11 +65,16 @@ def tags(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping
     """What MLflow shows beside the parameters, as far as it is known."""
     git = provenance.get("git", {})
     found = {
-        "gapo.cell": cell_id(spec), "gapo.state": status.get("state"), "gapo.attempt": status.get("attempt"),
-        "gapo.host": status.get("host"), "gapo.message": status.get("message"),
+        "gapo.cell": cell_id(spec),
+        "gapo.state": status.get("state"),
+        "gapo.attempt": status.get("attempt"),
+        "gapo.host": status.get("host"),
+        "gapo.message": status.get("message"),
         "gapo.slurm": json.dumps(provenance["slurm"]) if provenance.get("slurm") else None,
-        "mlflow.source.name": "gapo_lab.run", "mlflow.source.type": "LOCAL",
-        "mlflow.source.git.commit": git.get("commit"), "gapo.git.dirty": git.get("dirty"),
+        "mlflow.source.name": "gapo_lab.run",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": git.get("commit"),
+        "gapo.git.dirty": git.get("dirty"),
         "mlflow.note.content": note(spec, provenance, status),
     }
     return {name: str(value)[:5000] for name, value in found.items() if value is not None}
@@ -78,17 +83,25 @@ def tags(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping
 def note(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping[str, Any]) -> str:
     """The run's description in Markdown: how to repeat it, how it ended, where it came from."""
     git = provenance.get("git", {})
-    words = [f"{w}={_text(spec[w])}" for w in ("model", "algo", "tau", "seed", "data", "scale")
-             if spec.get(w) is not None]
+    words = [
+        f"{w}={_text(spec[w])}"
+        for w in ("model", "algo", "tau", "seed", "data", "scale")
+        if spec.get(w) is not None
+    ]
     overrides = spec.get("overrides") or []
     words += [str(o) for o in overrides if str(o).split("=")[0] not in {w.split("=")[0] for w in words}]
     lines = [f"`python -m gapo_lab.run {' '.join(words)}`", "", f"Run folder `{spec.get('key', '')}`"]
     if status.get("host"):
         lines[-1] += f" on `{status['host']}`"
     if git.get("commit"):
-        lines[-1] += f", commit `{git['commit'][:10]}`" + (" with changes (`diff.patch`)" if git.get("dirty") else "")
+        lines[-1] += f", commit `{git['commit'][:10]}`" + (
+            " with changes (`diff.patch`)" if git.get("dirty") else ""
+        )
     if status.get("state") in ("failed", "interrupted"):
-        lines += ["", f"**{status['state']}**: {status.get('message', '')} {status.get('remedy', '')}".rstrip()]
+        lines += [
+            "",
+            f"**{status['state']}**: {status.get('message', '')} {status.get('remedy', '')}".rstrip(),
+        ]
     return "\n".join(lines)
 
 
@@ -109,12 +122,18 @@ class Sample(NamedTuple):
 def samples(attempts: Sequence[Sequence[Row]], summary: Mapping[str, Any] | None) -> set[Sample]:
     """Every point MLflow must hold for these attempts; the summary's numbers stand at step 0."""
     merged = metrics.merge(attempts)
-    found = {_sample(name, step, point.value, point.time)
-             for step, at in merged.items() for name, point in at.items()}
+    found = {
+        _sample(name, step, point.value, point.time)
+        for step, at in merged.items()
+        for name, point in at.items()
+    }
     if summary:
         last = max((point.time for at in merged.values() for point in at.values()), default=0.0)
-        found |= {_sample(name, 0, value, last) for name, value in summary.items()
-                  if isinstance(value, (int, float)) and not isinstance(value, bool)}
+        found |= {
+            _sample(name, 0, value, last)
+            for name, value in summary.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+        }
     return found
 
 
@@ -137,17 +156,23 @@ class Copied(NamedTuple):
         if not text:
             return cls({}, False, digest([]))
         raw = json.loads(text)
-        return cls({int(number): count for number, count in raw["rows"].items()}, raw["summary"], raw["check"])
+        return cls(
+            {int(number): count for number, count in raw["rows"].items()}, raw["summary"], raw["check"]
+        )
 
 
-def sent(copied: Copied, attempts: Mapping[int, Sequence[Row]], summary: Mapping[str, Any] | None) -> set[Sample] | None:
+def sent(
+    copied: Copied, attempts: Mapping[int, Sequence[Row]], summary: Mapping[str, Any] | None
+) -> set[Sample] | None:
     """The points that ``copied`` stands for, or None where the folder no longer holds what was sent."""
-    rows = [attempts[number][:copied.rows.get(number, 0)] for number in sorted(attempts)]
+    rows = [attempts[number][: copied.rows.get(number, 0)] for number in sorted(attempts)]
     found = samples(rows, summary if copied.summary else None)
     return found if digest(sorted(found)) == copied.check else None
 
 
-def to_send(attempts: Mapping[int, Sequence[Row]], summary: Mapping[str, Any] | None) -> tuple[Copied, set[Sample]]:
+def to_send(
+    attempts: Mapping[int, Sequence[Row]], summary: Mapping[str, Any] | None
+) -> tuple[Copied, set[Sample]]:
     """All points that MLflow must hold, and the mark that says they were sent."""
     found = samples([attempts[number] for number in sorted(attempts)], summary)
     rows = {number: len(attempts[number]) for number in sorted(attempts)}

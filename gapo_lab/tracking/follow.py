@@ -27,8 +27,13 @@ AT_THE_END = 30.0  # seconds that the last copy may be tried again
 FINAL = ("finished", "failed", "interrupted")
 
 
-def follow(folder: RunFolder, uri: str | None = None, every: float = EVERY, at_the_end: float = AT_THE_END,
-           say: Callable[[str], None] = print) -> bool:
+def follow(
+    folder: RunFolder,
+    uri: str | None = None,
+    every: float = EVERY,
+    at_the_end: float = AT_THE_END,
+    say: Callable[[str], None] = print,
+) -> bool:
     """Copy new points until the run has ended, then everything; False, and one line, where that failed."""
     copier, seen, pause, error = None, -1, every, None
     while not is_over(folder):
@@ -56,8 +61,10 @@ def _finish(folder: RunFolder, uri: str | None, patience: float, say: Callable[[
             return True
         except Exception as error:  # noqa: BLE001
             if time.monotonic() >= until:
-                say(f"MLflow could not be reached ({_one_line(error)}): nothing is lost; "
-                    f"to copy the run later: python -m gapo_lab sync {folder.key}")
+                say(
+                    f"MLflow could not be reached ({_one_line(error)}): nothing is lost; "
+                    f"to copy the run later: python -m gapo_lab sync {folder.key}"
+                )
                 return False
         time.sleep(min(2.0, patience))
 
@@ -97,13 +104,19 @@ def _one_line(error: Exception) -> str:
 
 
 def main(words: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m gapo_lab.tracking.follow", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m gapo_lab.tracking.follow", description=__doc__.split("\n\n")[0]
+    )
     parser.add_argument("run_dir", type=Path)
-    parser.add_argument("--uri", help="MLflow's address (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
+    parser.add_argument(
+        "--uri", help="MLflow's address (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)"
+    )
     parser.add_argument("--every", type=float, default=EVERY, metavar="SECONDS")
     asked = parser.parse_args(words)
     os.nice(19)
-    if not sys.stdin.isatty():  # started by a supervisor: a Ctrl-C is for it, and the last copy comes after it
+    if (
+        not sys.stdin.isatty()
+    ):  # started by a supervisor: a Ctrl-C is for it, and the last copy comes after it
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     follow(RunFolder(asked.run_dir), asked.uri, asked.every, say=lambda text: print(text, flush=True))
     return 0

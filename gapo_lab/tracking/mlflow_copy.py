@@ -68,7 +68,9 @@ class Copier:
     def _find(self, experiment: str, **tags: str) -> Run | None:
         """The oldest run with these tags."""
         wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-        found = self.client.search_runs([experiment], wanted, order_by=["attributes.start_time ASC"], max_results=1)
+        found = self.client.search_runs(
+            [experiment], wanted, order_by=["attributes.start_time ASC"], max_results=1
+        )
         return found[0] if found else None
 
     def _run(self) -> Run:
@@ -83,8 +85,9 @@ class Copier:
         tags = dict(kept_tags) | {KEY: self.folder.key, "mlflow.parentRunId": self._cell(experiment)}
         started = next((row.time for attempt in self.folder.attempts() for row in attempt.rows()), None)
         started = started or self.folder.status().get("started")
-        run = self.client.create_run(experiment, int(started * 1000) if started else None, tags,
-                                     describe.run_name(self.spec))
+        run = self.client.create_run(
+            experiment, int(started * 1000) if started else None, tags, describe.run_name(self.spec)
+        )
         self._log_params(run.info.run_id, describe.params(self.spec))
         return self.client.get_run(run.info.run_id)
 
@@ -93,7 +96,11 @@ class Copier:
         cell = describe.cell_id(self.spec)
         if found := self._find(experiment, **{IS_CELL: "yes", CELL: cell}):
             return found.info.run_id
-        tags = {IS_CELL: "yes", CELL: cell, "mlflow.note.content": "One cell: its runs differ only in their seed."}
+        tags = {
+            IS_CELL: "yes",
+            CELL: cell,
+            "mlflow.note.content": "One cell: its runs differ only in their seed.",
+        }
         run_id = self.client.create_run(experiment, None, tags, describe.cell_name(self.spec)).info.run_id
         self._log_params(run_id, describe.cell_params(self.spec))
         self.client.set_terminated(run_id)
@@ -105,8 +112,10 @@ class Copier:
         run, summary = self._run(), self.folder.summary()
         attempts = {attempt.number: attempt.rows() for attempt in self.folder.attempts()}
         mark, wanted = describe.to_send(attempts, summary)
-        sent, perhaps = (describe.sent(Copied.from_text(run.data.tags.get(tag)), attempts, summary)
-                         for tag in (SENT, SENDING))
+        sent, perhaps = (
+            describe.sent(Copied.from_text(run.data.tags.get(tag)), attempts, summary)
+            for tag in (SENT, SENDING)
+        )
         if sent is None or perhaps is None or not sent | perhaps <= wanted:
             run, sent = self._anew(run), set()
         if new := wanted - sent:
@@ -119,8 +128,10 @@ class Copier:
     def _anew(self, old: Run) -> Run:
         """Another run in the place of ``old``, with the tags a person may have given it."""
         kept = {name: value for name, value in old.data.tags.items() if name not in (SENDING, SENT, FILES)}
-        log.warning("run %s: steps that MLflow already holds were replaced; MLflow's run is made anew",
-                    self.folder.key)
+        log.warning(
+            "run %s: steps that MLflow already holds were replaced; MLflow's run is made anew",
+            self.folder.key,
+        )
         with store.creating(self.uri, self.folder.path.parent):
             self.client.delete_run(old.info.run_id)
             return self._create(old.info.experiment_id, kept)
@@ -142,10 +153,18 @@ class Copier:
     def _copy_params(self, run: Run) -> None:
         """Parameters that MLflow lacks; one that has changed cannot be set again and becomes a tag."""
         wanted, there = describe.params(self.spec), run.data.params
-        self._log_params(run.info.run_id, {name: value for name, value in wanted.items() if name not in there})
+        self._log_params(
+            run.info.run_id, {name: value for name, value in wanted.items() if name not in there}
+        )
         for name in sorted(name for name in there if name in wanted and there[name] != wanted[name]):
-            log.warning("run %s: MLflow holds %s=%s, which cannot be changed; its value is now %s (tag gapo.now.%s)",
-                        self.folder.key, name, there[name], wanted[name], name)
+            log.warning(
+                "run %s: MLflow holds %s=%s, which cannot be changed; its value is now %s (tag gapo.now.%s)",
+                self.folder.key,
+                name,
+                there[name],
+                wanted[name],
+                name,
+            )
             self.client.set_tag(run.info.run_id, f"gapo.now.{name}", wanted[name])
 
     def _copy_tags(self, run: Run) -> None:
@@ -177,7 +196,7 @@ class Copier:
 
 
 def copy_all(folders: Iterable[RunFolder], uri: str | None = None) -> dict[Path, str | Exception]:
-    """``copy`` of each folder through one connection: its run id, or the error that kept it from being copied.
+    """``copy`` of each folder through one connection: its run id, or the error that kept it out.
 
     Raises MLflow's own error when it cannot be reached at all.
     """
@@ -191,4 +210,3 @@ def copy_all(folders: Iterable[RunFolder], uri: str | None = None) -> dict[Path,
             out[folder.path] = error
     store.analyze(uri)
     return out
-

@@ -18,7 +18,18 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 # SQLite's write-ahead log needs memory that processes share, which these do not give.
-NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "lustre", "gpfs", "beegfs", "cifs", "smb3", "ceph", "glusterfs", "fuse.sshfs")
+NETWORK_FILE_SYSTEMS = (
+    "nfs",
+    "nfs4",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "cifs",
+    "smb3",
+    "ceph",
+    "glusterfs",
+    "fuse.sshfs",
+)
 
 
 def connect(uri: str) -> MlflowClient:
@@ -33,8 +44,10 @@ def connect(uri: str) -> MlflowClient:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     if urlsplit(uri).scheme in ("", "file") and uri != "databricks":
-        raise UserError(f"MLflow address {uri} is a folder, which MLflow no longer writes to: "
-                        "use sqlite:///mlflow.db or a server's http address")
+        raise UserError(
+            f"MLflow address {uri} is a folder, which MLflow no longer writes to: "
+            "use sqlite:///mlflow.db or a server's http address"
+        )
     path = addresses.sqlite_path(uri)
     if path is None:
         return _client(uri)
@@ -56,8 +69,10 @@ def _client(uri: str) -> MlflowClient:
     except MlflowException as error:
         if "mlflow db upgrade" not in str(error):
             raise
-        raise UserError(f"the database {uri} was made by another version of MLflow: "
-                        f"keep a copy of it, then: mlflow db upgrade {uri}") from error
+        raise UserError(
+            f"the database {uri} was made by another version of MLflow: "
+            f"keep a copy of it, then: mlflow db upgrade {uri}"
+        ) from error
 
 
 def lock_path(database: Path) -> Path:
@@ -107,6 +122,8 @@ def experiment(client: MlflowClient, uri: str, study: str) -> str:
                 raise
             found = client.get_experiment_by_name(study)  # another machine was quicker
     if found.lifecycle_stage != "active":
-        raise UserError(f"study {study} is deleted in MLflow: restore it (mlflow experiments restore "
-                        f"--experiment-id {found.experiment_id}) or choose another study=")
+        raise UserError(
+            f"study {study} is deleted in MLflow: restore it (mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}) or choose another study="
+        )
     return found.experiment_id

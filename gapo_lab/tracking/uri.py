@@ -34,7 +34,18 @@ def ui_command(uri: str, port: int = 5000) -> list[str]:
 
     One worker: four (MLflow's default) take four times the memory and as long again to start.
     """
-    return [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1"]
+    return [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "ui",
+        "--backend-store-uri",
+        uri,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+    ]
 
 
 def how_to_open(uri: str, port: int = 5000) -> str:

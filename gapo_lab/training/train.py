@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from gapo_lab import smollm2
 from gapo_lab.run_folder import Attempt, RunFolder
 from gapo_lab.training.recorder import Recorder
 
@@ -68,6 +69,9 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
 
         zygote.start(scratch / "zygote")
         executable = zygote.command(scratch / "zygote")
+    if Path(config.model.path) == smollm2.folder():
+        recorder.phase("unpacking the model")
+        smollm2.ensure()
     recorder.phase("starting Ray")
     with ray_cluster.cluster(config, executable, scratch):
         point_at_run_folder(config, folder, attempt)
