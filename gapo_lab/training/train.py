@@ -77,7 +77,9 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
     recorder.phase("starting Ray")
     with ray_cluster.cluster(config, executable, scratch):
         point_at_run_folder(config, folder, attempt)
+        recorder.phase("preparing the data")
         prepare_data(config, folder)
+        recorder.phase("starting Ray")
         config.transfer_queue.enable = True
         validate_config(config, need_reference_policy(config), need_critic(config))
         OmegaConf.resolve(config)
