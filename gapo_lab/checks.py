@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab import smollm2
 from gapo_lab.compose import explain
+from gapo_lab.data import identity, ood
 from gapo_lab.errors import UserError
 
 GAPO_OPTIONS = {"center": ("median", "mean"), "scale": ("div", "std"), "ddof": (0, 1)}
@@ -123,12 +124,19 @@ def _data(config: DictConfig) -> None:
         raise UserError(
             f"data.template={data.template}: no such file; leave the key out for the built-in template"
         )
-    if data.name == "git":
+    if data.name == "git" and not data.path:
+        if not data.repos:
+            raise UserError("data.repos: no repository; give paths of git repositories on this machine")
         for repo in data.repos:
             if not Path(repo).is_dir():
                 raise UserError(
                     f"data.repos: {repo} is not a folder; give paths of git repositories on this machine"
                 )
+    if data.ood not in ood.NAMES:
+        raise UserError(f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}")
+    if data.ood_prompt not in ("own", "template"):
+        raise UserError(f"data.ood_prompt={data.ood_prompt}: must be own or template")
+    identity.of(data)
     size = data.get("train_size")
     if size is not None and size < data.train_batch_size:
         raise UserError(

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gapo_lab import smollm2
 from gapo_lab.compose import flatten, verl_config_folder
+from gapo_lab.data import identity
 
 # Where and how a run happens; beginnings of dotted keys. Everything else is science.
 NOT_SCIENCE = (
@@ -24,6 +25,7 @@ NOT_SCIENCE = (
     *("algo.name", "scale.name", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
     # places
     *("actor_rollout_ref.model.path", "actor_rollout_ref.model.external_lib", "data.train_files", "data.val_files"),
+    *("data.repos", "data.path", "data.ood_path"),
     *("trainer.default_", "trainer.rollout_data_dir", "trainer.validation_data_dir"),
     # logging, keeping, resuming
     *("trainer.experiment_name", "trainer.project_name", "trainer.log", "trainer.max_actor_ckpt_to_keep"),
@@ -114,6 +116,8 @@ def science(config: DictConfig) -> dict[str, object]:
     }  # fmt: skip
     if digest := checkpoint_digest(Path(config.model.path)):
         chosen["checkpoint"] = digest
+    if digest := identity.of(OmegaConf.to_container(config.data, resolve=True)):
+        chosen["data.content"] = digest
     return dict(sorted(chosen.items()))
 
 

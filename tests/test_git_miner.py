@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gapo_lab.data.git import head, mine, split_by_time
+from gapo_lab.data.git import mine
+from gapo_lab.data.identity import head
+from gapo_lab.data.split import in_test
 from gapo_lab.errors import UserError
 
 ENV = {
@@ -84,9 +86,11 @@ def test_one_task_in_full(repo):
     assert task.region[task.cursor :].startswith("tatement number 40;"), "where the two first differ"
     assert task.provenance == {
         "repository": "little",
+        "licence": "",
         "commit": git(repo, "rev-parse", "HEAD").decode().strip(),
         "path": "src/a.go",
         "time": "2023-11-15T22:13:20Z",
+        "blob": git(repo, "rev-parse", "HEAD:src/a.go").decode().strip(),
     }
 
 
@@ -167,7 +171,7 @@ def test_duplicates_and_bounds_and_limit(repo):
     result = mine(repo)
     assert [task.path for task in result.tasks] == ["a.py", "c.py"]
     assert result.drops["duplicate"] == 1
-    assert mine(repo, limit=1).tasks == result.tasks[:1]
+    assert mine(repo, limit=1).tasks == result.tasks[-1:], "the newest"
     with pytest.raises(UserError, match="output too long 3"):
         mine(repo, max_chars=50)
     with pytest.raises(UserError, match="limit=0"):
@@ -246,23 +250,30 @@ def test_a_partial_and_a_shallow_clone(grown, tmp_path):
 
 def test_split_by_time(grown):
     tasks = mine(grown).tasks
-    train, test = split_by_time(tasks, id_share=0.2)
-    assert sorted(t.id for t in train + test) == sorted(t.id for t in tasks)
-    assert 0.2 * len(tasks) - 1 <= len(test) <= 0.2 * len(tasks) + 2
-    assert max(t.provenance["time"] for t in train) < min(t.provenance["time"] for t in test)
-    other = [
-        dataclasses.replace(
-            t, provenance={**t.provenance, "repository": "other", "time": "1999" + t.provenance["time"][4:]}
-        )
-        for t in tasks
-    ]
-    _, both = split_by_time(tasks + other, id_share=0.2)
-    assert sum(t.provenance["repository"] == "other" for t in both) == len(test), "each repository by itself"
+    times = [task.provenance["time"] for task in tasks]
+    test = in_test(["a"] * len(tasks), times, "time", 0.2)
+    assert 0.2 * len(tasks) - 1 <= sum(test) <= 0.2 * len(tasks) + 2
+    assert max(t for t, held in zip(times, test) if not held) < min(t for t, held in zip(times, test) if held)
+    both = in_test(
+        ["a"] * len(tasks) + ["b"] * len(tasks), times + ["1999" + t[4:] for t in times], "time", 0.2
+    )
+    assert both == test * 2, "each repository by itself"
     for bad in (0, 1, 7):
         with pytest.raises(UserError, match=f"id_share={bad}"):
-            split_by_time(tasks, id_share=bad)
-    with pytest.raises(UserError, match="cannot be split"):
-        split_by_time(tasks[:1])
+            in_test(["a"], ["1999"], "time", bad)
+    with pytest.raises(UserError, match="cannot be split by time"):
+        in_test(["a"], ["1999"], "time", 0.2)
+
+
+def test_split_by_repository():
+    names, times = ["big"] * 10 + ["small"] * 2 + ["tiny"], ["2020"] * 13
+    assert in_test(names, times, "repository", 0.3) == [False] * 10 + [True] * 3
+    assert in_test(names, times, "repository", 0.01) == [False] * 12 + [True], "at the least one"
+    assert in_test(names, times, "repository", 0.3, ["big"]) == [True] * 10 + [False] * 3
+    with pytest.raises(UserError, match="test repository other: no tasks of it; there are big, small, tiny"):
+        in_test(names, times, "repository", 0.3, ["other"])
+    with pytest.raises(UserError, match="name two repositories or more"):
+        in_test(["one"] * 9, ["2020"] * 9, "repository", 0.3)
 
 
 def test_no_repository_and_an_empty_one(repo, tmp_path):
