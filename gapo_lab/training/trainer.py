@@ -48,7 +48,7 @@ class LabTrainer(PPOTrainerSync):
     def _compute_advantage(self, batch, metrics):
         """verl reads the rows in the order of `batch.keys`; so do the facts about them."""
         fields = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
-        infos = [extra.get("reward_extra_info", {}) for extra in fields["extra_fields"].tolist()]
+        infos = [extra.get("reward_extra_info", {}) for extra in fields.pop("extra_fields").tolist()]
         facts = batch_facts.BatchFacts(
             step=self.global_steps,
             seed=self.config.seed,
