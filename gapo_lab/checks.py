@@ -48,7 +48,9 @@ def _numbers(config: DictConfig) -> None:
         raise UserError(f"seed={config.seed}: must be a whole number from 0 on")
     steps = config.trainer.total_training_steps
     if steps is not None and (not isinstance(steps, int) or steps < 1):
-        raise UserError(f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs")
+        raise UserError(
+            f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs"
+        )
 
 
 def _batches(config: DictConfig) -> None:
@@ -86,7 +88,9 @@ def _model(config: DictConfig) -> None:
     if path == smollm2.folder():
         smollm2.available()
     elif (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
-        raise UserError(f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id")
+        raise UserError(
+            f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id"
+        )
 
 
 def has_gpu() -> bool:
@@ -97,11 +101,15 @@ def has_gpu() -> bool:
 def _data(config: DictConfig) -> None:
     data = config.data
     if data.template is not None and not Path(data.template).is_file():
-        raise UserError(f"data.template={data.template}: no such file; leave the key out for the built-in template")
+        raise UserError(
+            f"data.template={data.template}: no such file; leave the key out for the built-in template"
+        )
     if data.name == "git":
         for repo in data.repos:
             if not Path(repo).is_dir():
-                raise UserError(f"data.repos: {repo} is not a folder; give paths of git repositories on this machine")
+                raise UserError(
+                    f"data.repos: {repo} is not a folder; give paths of git repositories on this machine"
+                )
     size = data.get("train_size")
     if size is not None and size < data.train_batch_size:
         raise UserError(

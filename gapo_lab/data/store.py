@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gapo_lab import files
-from gapo_lab.data.prompt import load_template, messages
+from gapo_lab.data.prompt import Template, load_template, messages
 from gapo_lab.data.task import Task
 from gapo_lab.errors import UserError
 
@@ -47,7 +47,9 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
     recipe = {
         "data": {key: data[key] for key in sorted(data) if key in RECIPE_KEYS},
         "source": _source_digest(data),
-        "vocabulary": hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[:12],
+        "vocabulary": hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[
+            :12
+        ],
         "chat_template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:12],
     }
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
@@ -60,8 +62,24 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
 
 # What decides which rows come out; everything else in the `data` node is verl's own.
 RECIPE_KEYS = frozenset(
-    "name generator_seed train_size id_size ood_size repos max_per_repo id_share template window greedy "
-    "max_prompt_length max_response_length apply_chat_template_kwargs system_role".split()
+    [
+        "name",
+        "generator_seed",
+        "train_size",
+        "id_size",
+        "ood_size",
+        "repos",
+        "max_per_repo",
+        "id_share",
+        "template",
+        "window",
+        "samples",
+        "greedy",
+        "max_prompt_length",
+        "max_response_length",
+        "apply_chat_template_kwargs",
+        "system_role",
+    ]
 )
 
 
@@ -86,7 +104,20 @@ def _git(data: Mapping[str, Any]) -> dict[str, list[Task]]:
     return {"train": train, "id": held[-data["id_size"] :], "ood": ood}
 
 
-TASKS = {"micro": _micro, "git": _git}
+def _lists(data: Mapping[str, Any]) -> dict[str, list[Task]]:
+    from gapo_lab.data.lists import splits
+
+    return splits(data)
+
+
+TASKS = {"micro": _micro, "git": _git, "lists": _lists}
+# Built-in templates other than the one for edits.
+TEMPLATES = {"lists": Path(__file__).with_name("lists_template.txt")}
+
+
+def template_of(data: Mapping[str, Any]) -> Template:
+    """The template that a run's `data` node asks for, or the built-in one for its kind of data."""
+    return load_template(data["template"] or TEMPLATES.get(data["name"]))
 
 
 def _source_digest(data: Mapping[str, Any]) -> dict[str, str]:
@@ -94,7 +125,7 @@ def _source_digest(data: Mapping[str, Any]) -> dict[str, str]:
     code = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         code.update(path.read_bytes())
-    source = {"code": code.hexdigest()[:12], "template": load_template(data["template"]).user}
+    source = {"code": code.hexdigest()[:12], "template": template_of(data).user}
     if data["name"] == "git":
         from gapo_lab.data.git import head
 
@@ -102,9 +133,11 @@ def _source_digest(data: Mapping[str, Any]) -> dict[str, str]:
     return source
 
 
-def rows_of(tasks: Sequence[Task], source: str, data: Mapping[str, Any], greedy: bool = False) -> list[dict[str, Any]]:
+def rows_of(
+    tasks: Sequence[Task], source: str, data: Mapping[str, Any], greedy: bool = False
+) -> list[dict[str, Any]]:
     """Tasks as rows of verl's parquet format; `source` becomes the name of the validation set."""
-    template = load_template(data["template"])
+    template = template_of(data)
     return [
         {
             "data_source": f"{source}_greedy" if greedy else source,
@@ -137,7 +170,9 @@ def _write(folder: Path, splits: dict[str, list[Task]], data, tokenizer, recipe)
     for split in ("id", "ood"):
         val += kept[split]
         if data["greedy"]:
-            val += [{**row, "data_source": f"{split}_greedy", "agent_name": GREEDY_AGENT} for row in kept[split]]
+            val += [
+                {**row, "data_source": f"{split}_greedy", "agent_name": GREEDY_AGENT} for row in kept[split]
+            ]
     about = {
         "recipe": recipe,
         "rows": {"train": len(kept["train"]), "id": len(kept["id"]), "ood": len(kept["ood"])},

@@ -4,18 +4,36 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from gapo_lab.data.lists import score_choice
 from gapo_lab.reward import score
 
 # Where the job looks for the reason when verl, which only logs a reward's exception, reports a failed group.
 ERROR_FILE = "GAPO_LAB_REWARD_ERROR"
 
 
-def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_) -> dict:
+def compute_score(data_source: str, solution_str: str, ground_truth: str, **_) -> dict:
     """`score` (Eq. 5), `em` and `similarity` of one answer."""
-    try:
+    with _told():
         return score(solution_str, ground_truth)
+
+
+def compute_choice_score(
+    data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_
+) -> dict:
+    """`score`, `em`, `item`, `choices` of one choice from a list, and `list`, which list it was."""
+    with _told():
+        return {**score_choice(solution_str, ground_truth), "list": (extra_info or {}).get("id", ground_truth)}
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Write an exception where the job will find it, and let it go on."""
+    try:
+        yield
     except Exception:
         if path := os.environ.get(ERROR_FILE):
             Path(path).write_text(traceback.format_exc(), encoding="utf-8")
