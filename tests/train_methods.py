@@ -6,10 +6,12 @@ words of its own after colons: `group_aware:data=lists`. The metrics of each go 
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import json
 import os
 import sys
+import time
 import traceback
 from pathlib import Path
 
@@ -54,6 +56,7 @@ def train_all(runs: dict, where: Path, scratch: Path) -> None:
     zygote.start(scratch / "zygote")
     with ray_cluster.cluster(next(iter(runs.values()))[0], zygote.command(scratch / "zygote"), scratch):
         for name, (config, folder, attempt) in runs.items():
+            faulthandler.dump_traceback_later(120)  # tells where a method hangs
             try:
                 train_in_cluster(config, folder, attempt, Recorder(folder, attempt))
                 said = {"metrics": {str(k): v for k, v in folder.merged_metrics().items()}}
@@ -69,11 +72,14 @@ def end_workers() -> None:
     from ray.util.placement_group import PlacementGroup, placement_group_table, remove_placement_group
 
     gc.collect()
-    for known in ray.util.list_named_actors(all_namespaces=True):
-        try:
-            ray.kill(ray.get_actor(**known))
-        except ValueError:
-            continue  # it has just ended by itself
+    # until the names are free: the next run would find an actor that is about to end
+    while named := ray.util.list_named_actors(all_namespaces=True):
+        for known in named:
+            try:
+                ray.kill(ray.get_actor(**known))
+            except ValueError:
+                continue  # it has just ended by itself
+        time.sleep(0.05)
     for number, group in placement_group_table().items():
         if group["state"] != "REMOVED":
             remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(number))))
