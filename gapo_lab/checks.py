@@ -15,8 +15,7 @@ from gapo_lab import smollm2
 from gapo_lab.compose import explain
 from gapo_lab.data import identity, ood
 from gapo_lab.errors import UserError
-
-GAPO_OPTIONS = {"center": ("median", "mean"), "scale": ("div", "std"), "ddof": (0, 1)}
+from gapo_lab.method_checks import check_method
 
 
 def check(config: DictConfig) -> None:
@@ -25,29 +24,11 @@ def check(config: DictConfig) -> None:
         OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
-    _method(config)
+    check_method(config)
     _numbers(config)
     _batches(config)
     _model(config)
     _data(config)
-
-
-def _method(config: DictConfig) -> None:
-    tau = OmegaConf.select(config, "algorithm.gapo.tau", default=config.tau)
-    if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not 0 < tau <= 1:
-        raise UserError(
-            f"tau={tau}: must be a number in (0, 1], the share of a group in the densest interval"
-        )
-    gapo = OmegaConf.select(config, "algorithm.gapo") or {}
-    for option, allowed in GAPO_OPTIONS.items():
-        if option in gapo and gapo[option] not in allowed:
-            raise UserError(
-                f"algorithm.gapo.{option}={gapo[option]}: must be one of {', '.join(map(str, allowed))}"
-            )
-    if unknown := set(gapo) - {"tau", *GAPO_OPTIONS}:
-        raise UserError(
-            f"algorithm.gapo.{unknown.pop()}: no such setting; there are tau, {', '.join(GAPO_OPTIONS)}"
-        )
 
 
 def _numbers(config: DictConfig) -> None:

@@ -22,7 +22,7 @@ from gapo_lab.data import identity
 # Where and how a run happens; beginnings of dotted keys. Everything else is science.
 NOT_SCIENCE = (
     # our own words for it, and what they only name
-    *("algo.name", "scale.name", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
+    *("algo.name", "recipe.", "scale.name", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
     # places
     *("actor_rollout_ref.model.path", "actor_rollout_ref.model.external_lib", "data.train_files", "data.val_files"),
     *("data.repos", "data.path", "data.ood_path"),
@@ -103,7 +103,8 @@ def make_spec(config: DictConfig, overrides: tuple[str, ...] = ()) -> Spec:
 def science(config: DictConfig) -> dict[str, object]:
     """The settings that decide what a run computes, by dotted key: those that differ from verl's own.
 
-    A setting that still is verl's interpolation of another one says nothing new and is left out.
+    A setting that still is verl's interpolation of another one says nothing new and is left out, as is one that is
+    written differently but has verl's own value.
     """
     written = flatten(OmegaConf.to_container(config, resolve=False))
     resolved = flatten(OmegaConf.to_container(config, resolve=True))
@@ -111,8 +112,8 @@ def science(config: DictConfig) -> dict[str, object]:
     chosen = {
         key: resolved[key]
         for key, value in written.items()
-        if not key.startswith(NOT_SCIENCE) and key not in SEEDS and (key not in defaults or defaults[key] != value)
-        and key in resolved
+        if not key.startswith(NOT_SCIENCE) and key not in SEEDS and key in resolved
+        and (key not in defaults or defaults[key] not in (value, resolved[key]))
     }  # fmt: skip
     if digest := checkpoint_digest(Path(config.model.path)):
         chosen["checkpoint"] = digest
