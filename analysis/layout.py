@@ -38,6 +38,18 @@ PAIRS = (("grpo", "gapo_grpo"), ("dapo", "gapo_dapo"))
 TAU = 0.5  # the paper's
 
 
+def baselines(algo: str) -> tuple[str, ...]:
+    """What a method is compared with: the baseline it builds on, and for a variant also GAPO itself."""
+    for baseline, method in PAIRS:
+        if algo == baseline:
+            return ()
+        if algo.startswith(f"{method}_"):
+            return (baseline, method)
+        if algo == method or (algo, baseline) == ("qae", "dapo"):
+            return (baseline,)
+    return ("grpo",)
+
+
 @dataclass(frozen=True)
 class Model:
     """``name`` is the column's head, ``size`` what stands below it."""
