@@ -12,7 +12,7 @@ from analysis.runs import Cell
 from analysis.statistics import Comparison, Summary
 from analysis.steps import step_delta
 from analysis.table import DASH, ZERO, Entry, Line, Notes, Table, ranked, spans
-from analysis.trials import Measured, Trials
+from analysis.trials import Measured, Trials, number
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Draft:
             difference = ours.mean - theirs.mean
             if percent:
                 share = 100 * difference / theirs.mean if theirs.mean else None
-                entries.append(Entry(DASH) if share is None else Entry(f"{share:+.2f}", share))
+                entries.append(Entry(DASH) if share is None else Entry(number(share, 2, True), share))
                 continue
             measured = self.results.measured
             compared = self.results.comparison(" ".join(column), of, over)

@@ -71,7 +71,7 @@ class Comparison:
         way = "better" if self.delta > 0 else "worse"
         if self.p_corrected <= 1 - LEVEL + 1e-12:
             return way
-        return f"interval says {way}, corrected test does not"
+        return "undecided: only the interval leaves zero out"
 
 
 def tail(n: int) -> float:

@@ -54,12 +54,15 @@ class Measured:
     def text(self, value: float, signed: bool = False) -> str:
         """``value`` as it is printed: percent with two decimals, or four significant digits."""
         shown = value * self.scale
-        sign = "+" if signed else ""
-        if self.is_share:
-            return f"{shown:{sign}.2f}"
-        digits = 4
-        decimals = max(0, digits - 1 - math.floor(math.log10(abs(shown)))) if shown and math.isfinite(shown) else 2
-        return f"{shown:{sign}.{min(decimals, 8)}f}"
+        if self.is_share or not shown or not math.isfinite(shown):
+            return number(shown, 2, signed)
+        return number(shown, min(8, max(0, 3 - math.floor(math.log10(abs(shown))))), signed)
+
+
+def number(value: float, decimals: int, signed: bool = False) -> str:
+    """``value`` with so many decimals; what rounds to nothing has no sign."""
+    text = f"{value:{'+' if signed else ''}.{decimals}f}"
+    return text.lstrip("+-") if not text.strip("+-0.") else text
 
 
 def default_pick(metric: str) -> str:
