@@ -11,17 +11,24 @@ from analysis.steps import step_delta
 from analysis.table import DASH, Entry, Line, Table, spans
 from analysis.trials import number
 
+MODELS = 5  # of one table
 PARTS = ("ours", "paper", "diff.")
 
 
-def table(results: Results, theirs: Published, name: str, title: str) -> Table | None:
-    """Three columns a model; None where the two have no cell in common.
+def tables(results: Results, theirs: Published, name: str, title: str) -> list[Table]:
+    """Three columns a model, a few models a table; none where the two have no cell in common.
 
     The models both have; the rows that the published table has, its differences included.
     """
     columns = [c for c in theirs.columns if (c,) in results.grid.columns]
-    if not columns or results.grid.row_axes != ("algo",) or results.grid.column_axes != ("model",):
-        return None
+    if results.grid.row_axes != ("algo",) or results.grid.column_axes != ("model",):
+        return []
+    groups = [columns[i : i + MODELS] for i in range(0, len(columns), MODELS)]
+    found = [_table(results, theirs, f"{name}{'abcdefgh'[i] if i else ''}", title, part) for i, part in enumerate(groups)]
+    return [one for one in found if one]
+
+
+def _table(results: Results, theirs: Published, name: str, title: str, columns: Sequence[str]) -> Table | None:
     lines: list[Line] = []
     for row in theirs.rows:
         if any(_ours(results, row, column) is not None for column in columns):

@@ -95,7 +95,7 @@ def build(source: Source, asked: Asked) -> Report:
         pictures, extra = _pictures(source, asked, selection, drawn.get(ID), remarks)
     return Report(
         title=", ".join(asked.studies),
-        tables=tuple(tables),
+        tables=tuple(sorted(tables, key=_place)),
         pictures=tuple(pictures),
         facts=tuple(_facts(source, asked, selection, measured, seeds)),
         missing=tuple([*incomplete, *_absent(first), *sorted(left_out)]),
@@ -149,12 +149,15 @@ def _absent(results: Results) -> list[str]:
     """Places of the grid without a result: out of memory, or never run."""
     out = []
     for column in results.grid.columns:
+        not_run, variants = [], any((row, column) in results.grid.at for row in results.grid.rows if row[0] in layout.ABLATIONS)
         for row in results.grid.rows:
             cell = results.grid.at.get((row, column))
-            if cell is None:
-                out.append(f"{' '.join(column)} {' '.join(row)}: not run")
-            elif not cell.runs and cell.reason == "out of memory":
+            if cell is None and (variants or row[0] not in layout.ABLATIONS):
+                not_run.append(" ".join(row))
+            elif cell is not None and not cell.runs and cell.reason == "out of memory":
                 out.append(f"{cell.name}: out of memory")
+        if not_run:
+            out.append(f"{' '.join(column)}: {', '.join(not_run)} not run")
     return out
 
 
@@ -171,6 +174,12 @@ def _title(one: Measured) -> str:
         greedy = ", greedy" if parts[2].endswith("_greedy") else ""
         return f"Exact match accuracy (%) on {SET[parts[1]]}{greedy}"
     return f"{one.metric}{' (%)' if one.is_share else ''}"
+
+
+def _place(table: Table) -> int:
+    """The paper's tables first, then what they are held against, then the statistics."""
+    order = ("table", "slice", "against", "comparisons", "statistics")
+    return next(number for number, start in enumerate(order) if table.name.startswith(start))
 
 
 def _lower(title: str) -> str:
@@ -199,10 +208,8 @@ def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
     if asked.against_paper:
         for theirs in published.paper():
             if theirs.metric == one.metric:
-                found = against.table(
-                    results, theirs, f"against_table{theirs.table}", f"Against the paper's Table {theirs.table}: {_lower(title)}"
-                )
-                out += [found] if found else []
+                said = f"Against the paper's Table {theirs.table}: {_lower(title)}"
+                out += against.tables(results, theirs, f"against_table{theirs.table}", said)
     return out
 
 
@@ -240,14 +247,17 @@ def _pictures(source: Source, asked: Asked, selection: Selection, results: Resul
         ):
             scale = 1.0 if one is speed else 100.0
             panels = figures.by_method(results, one, methods)
-            caption = f"{what}, {on}. {band}{', running mean over 2% of the steps' if smooth else ''}."
+            caption = f"{what}, {on} (the paper's {name.replace('figure', 'Figure ')}). {band}"
+            caption += f"{', running mean over 2% of the steps' if smooth else ''}."
+            caption += " Above each panel: the gain of the mean over all steps." if note else ""
             found.append(figures.draw(f"{name}{suffix}", caption, panels, ylabel, scale, smooth, note))
     for algo, suffix in (("gapo_dapo", ""), ("gapo_grpo", "_grpo")):
         for name, what, one, smooth, ylabel in (
             ("figure6", "Accuracy on the test set", accuracy, False, "exact match, %"),
             ("figure7", "Clip fraction in training", clipped, True, "clip fraction, %"),
         ):
-            caption = f"{what} by τ, {layout.method(algo)}; k rewards of a group lie in its densest interval."
+            caption = f"{what} by τ, {layout.method(algo)} (the paper's {name.replace('figure', 'Figure ')}); "
+            caption += "k rewards of a group lie in its densest interval."
             found.append(figures.draw(f"{name}{suffix}", caption, figures.by_tau(one.by_cell, algo), ylabel, 100.0, smooth))
     return [one for one in found if one], [clipped, speed]
 

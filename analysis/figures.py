@@ -77,7 +77,7 @@ def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]]
     across = min(3, len(panels))
     down = math.ceil(len(panels) / across)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(2.35 * across + (1.2 if across == 1 else 0.2), 1.95 * down + 0.35))
+        figure = Figure(figsize=(2.2 * across + (1.4 if across == 1 else 0.2), 1.65 * down + 0.4))
         axes = figure.subplots(down, across, squeeze=False)
         handles: dict[str, object] = {}
         for index, ax in enumerate(axes.flat):
@@ -88,10 +88,10 @@ def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]]
             for one in series:
                 if (line := band(ax, one, scale, smooth)) is not None:
                     handles.setdefault(one.label, line)
-            ax.set_title(title, loc="left")
+            ax.set_title(title, loc="left", fontsize=7.5 if note else 8.5)
             ax.margins(x=0.02)
             if note and (said := note(series)):
-                ax.text(0.98, 0.04, said, transform=ax.transAxes, ha="right", va="bottom", fontsize=7.5, color="#333333")
+                ax.set_title(said, loc="right", fontsize=7, color=series[-1].colour)
             if index % across == 0:
                 ax.set_ylabel(ylabel)
             if index + across >= len(panels):
@@ -178,11 +178,11 @@ def by_tau(by_cell: Mapping[str, Trials], algo: str) -> list[tuple[str, list[Ser
 
 
 def mean_gain(series: Sequence[Series]) -> str:
-    """``GAPO (D): +4.96% on average`` over the first series, from the trials' means over all steps."""
+    """``+4.96%``: how much the other series' means over all steps lie above the first's."""
     base = series[0].trials.mean
     said = [
-        f"{one.label}: {100 * (one.trials.mean - base) / base:+.2f}% on average"
+        f"{100 * (one.trials.mean - base) / base:+.2f}%"
         for one in series[1:]
         if one.trials.mean is not None and base
     ]
-    return "\n".join(said)
+    return ", ".join(said)

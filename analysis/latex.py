@@ -31,7 +31,8 @@ _SPECIAL = {
 
 def escape(text: str) -> str:
     """``text`` as LaTeX prints it; a letter that LaTeX's fonts lack is shown by its code."""
-    return "".join(_SPECIAL.get(char) or _plain(char) for char in str(text))
+    escaped = "".join(_SPECIAL.get(char) or _plain(char) for char in str(text).replace("--", "\0"))
+    return escaped.replace("U+0000", "-{}-")  # two hyphens stay two
 
 
 def _plain(char: str) -> str:
@@ -44,7 +45,8 @@ def _plain(char: str) -> str:
 
 def _signed(text: str) -> str:
     """A number with a minus that is as wide as its plus."""
-    return re.sub(r"^-(?=\d)", "$-$", re.sub(r"^\+(?=\d)", "$+$", text)) if re.match(r"[+-]?\d", text) else escape(text)
+    signs = {"-": "$-$", "+": "$+$"}
+    return re.sub(r"(?<![\w.])[+-](?=\d)", lambda sign: signs[sign[0]], escape(text))
 
 
 def entry(one: Entry) -> str:

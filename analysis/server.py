@@ -24,6 +24,7 @@ RUNS = 100  # runs of one request for histories: the server's limit
 POINTS = 25_000  # points of one reply: the server's limit; a full reply may have been cut
 AT_ONCE = 4  # requests under way
 TIMEOUT = 60  # seconds
+INFINITE = 1.7976931348623157e308  # how MLflow stores infinity
 
 
 class Server:
@@ -89,7 +90,7 @@ class Server:
         steps = np.array([int(point.get("step", 0)) for point in points], np.int64)
         times = np.array([int(point["timestamp"]) for point in points], np.int64)
         values = np.array([float(point["value"]) for point in points])
-        values = np.where(np.abs(values) >= 1.7976931348623157e308, np.sign(values) * np.inf, values)
+        values[values >= INFINITE], values[values <= -INFINITE] = np.inf, -np.inf
         return {runs[code]: curve for code, curve in building.build(codes, steps, times, values).items()}
 
     def _history(self, runs: Sequence[str], metric: str) -> list[dict[str, Any]]:

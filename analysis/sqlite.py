@@ -117,7 +117,7 @@ class Sqlite:
         codes = np.minimum(np.searchsorted(names, found["run"]), len(names) - 1)
         found, codes = (column[names[codes] == found["run"]] for column in (found, codes))
         values = np.where(found["is_nan"], np.nan, found["value"])
-        values = np.where(np.abs(values) >= INFINITE, np.sign(values) * np.inf, values)
+        values[values >= INFINITE], values[values <= -INFINITE] = np.inf, -np.inf
         built = building.build(codes, found["step"], found["time"], values)
         return {names[code].decode(): curve for code, curve in built.items()}
 

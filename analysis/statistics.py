@@ -63,7 +63,10 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """``better`` or ``worse`` only where the interval and the corrected test both say so."""
+        """``better`` or ``worse`` only where the interval and the corrected test both say so.
+
+        ``interval only``: the interval leaves zero out, the corrected test does not.
+        """
         if self.n < 2:
             return "no pair" if self.n == 0 else "one pair: nothing can be said"
         if self.holds_zero:
@@ -71,7 +74,7 @@ class Comparison:
         way = "better" if self.delta > 0 else "worse"
         if self.p_corrected <= 1 - LEVEL + 1e-12:
             return way
-        return "undecided: only the interval leaves zero out"
+        return "interval only"
 
 
 def tail(n: int) -> float:

@@ -70,13 +70,15 @@ def comparisons_table(results: Results, name: str, title: str) -> Table | None:
     fewest = min((one.n for one in single if one.n), default=0)
     notes = [
         ("", "Differences on the same seeds; interval: bootstrap over pairs, widened for few seeds; p: permutation "
-         f"test of the signs, two-sided, corrected by Holm over the {len(single)} comparisons of single models"
+         f"test of the signs, two-sided, corrected by Holm over {_count(len(single))} of single models"
          + (f" and over the {len(pooled)} pooled ones" if pooled else "")),
-        ("", "P(improvement): how often a random trial of the method beats one of the baseline"),
+        ("", "P(better): how often a random trial of the method beats one of the baseline"),
+        ("", "Verdict: better or worse where interval and corrected p (0.05) agree; interval only: the interval leaves "
+         "zero out, the corrected p does not"),
     ]  # fmt: skip
-    if fewest:
+    if fewest > 1:
         notes.append(("", f"{fewest} pairs can give no p below {2.0 ** (1 - fewest):.4g}, however large the difference"))
-    head = tuple((t, 1) for t in ("pairs", "difference", "95% interval", "p", "p corrected", "P(improvement)", "verdict"))
+    head = tuple((t, 1) for t in ("pairs", "difference", "95% interval", "p", "p corr.", "P(better)", "verdict"))
     return Table(name, title, ("Comparison",), (head,), tuple(blocks), tuple(notes))
 
 
@@ -95,6 +97,10 @@ def _comparison(results: Results, one: Comparison, where: str) -> Line:
             Entry(one.verdict),
         ),
     )
+
+
+def _count(number: int) -> str:
+    return f"{number} comparison{'s' if number != 1 else ''}"
 
 
 def p_text(p: float) -> str:
@@ -119,5 +125,5 @@ def verdicts(comparisons: Sequence[Comparison]) -> list[str]:
     ]
     open = len(comparisons) - len(told)
     if open:
-        out.append(f"{open} of {len(comparisons)} comparisons are not decided by these runs")
+        out.append(f"these runs do not decide {open} of {_count(len(comparisons))}")
     return out
