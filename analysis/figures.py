@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,7 @@ STYLE = {
     "axes.spines.right": False,
     "axes.linewidth": 0.6,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#E6E6E6",
     "grid.linewidth": 0.5,
     "lines.linewidth": 1.4,
@@ -134,7 +136,9 @@ def picture(name: str, caption: str, figure: Figure) -> Picture:
     files = {}
     for kind, extra in (("pdf", {"CreationDate": None, "Producer": None, "Creator": None}), ("png", {"Software": None})):
         out = io.BytesIO()
-        figure.savefig(out, format=kind, dpi=200, metadata=extra)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in letters that the font lacks: boxes
+            figure.savefig(out, format=kind, dpi=200, metadata=extra)
         files[kind] = out.getvalue()
     return Picture(name, caption, files["pdf"], files["png"])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,8 +27,9 @@ def groups(path: Path) -> list[np.ndarray]:
             if not line.endswith("\n"):
                 break  # cut short by a crash
             row = json.loads(line)
-            # One prompt's rollouts share the uid up to the rollout's own number.
-            found[str(row["input"])].append(float(row["score"]))
+            # A prompt's rollouts share the uid up to their own two numbers; a prompt may come twice in a batch.
+            own = re.fullmatch(r"(.+)_\d+_\d+", str(row.get("uid", "")))
+            found[own[1] if own else str(row["input"])].append(float(row["score"]))
     return [np.array(scores) for scores in found.values() if len(scores) > 1]
 
 

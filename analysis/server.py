@@ -57,7 +57,9 @@ class Server:
                 f"{self.uri} answers {reply.status_code} to {path}: it is no MLflow server, or an older "
                 "one; read its database with --uri sqlite:///FILE"
             )
-        reply.raise_for_status()
+        if not reply.ok:
+            said = reply.json().get("message", "")
+            raise UserError(f"MLflow at {self.uri} answers {reply.status_code} to {path}: {said[:200]} (see its log)")
         return reply.json()
 
     def _pages(self, path: str, key: str, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -73,14 +73,17 @@ class Notes:
 
 
 def ranked(lines: Sequence[Line]) -> list[Line]:
-    """Mark the best and the second of each column among the ``value`` lines, by unrounded value."""
+    """Mark the best and the second of each column among the ``value`` lines, by unrounded value.
+
+    A cell with a footnote (trials are missing) is never called best.
+    """
     width = max((len(line.entries) for line in lines), default=0)
     columns = []
     for index in range(width):
         values = {
             round(line.entries[index].value, 12)
             for line in lines
-            if line.kind == "value" and line.entries[index].value is not None
+            if line.kind == "value" and _counts(line.entries[index])
         }
         columns.append(sorted((v for v in values if math.isfinite(v)), reverse=True)[:2])
     return [
@@ -91,8 +94,12 @@ def ranked(lines: Sequence[Line]) -> list[Line]:
     ]
 
 
+def _counts(entry: Entry) -> bool:
+    return entry.value is not None and not entry.marks
+
+
 def _with_rank(entry: Entry, best: Sequence[float]) -> Entry:
-    if entry.value is None or len(best) < 2:  # nothing to be better than
+    if not _counts(entry) or len(best) < 2:  # nothing to be better than
         return entry
     value = round(entry.value, 12)
     rank = best.index(value) + 1 if value in best else 0
