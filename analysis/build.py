@@ -5,11 +5,21 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from analysis import (
-    against, data_table, figures, html, layout, load, paper_tables, published, rewards, runs, statistics_tables,
+    against,
+    data_table,
+    figures,
+    html,
+    layout,
+    load,
+    paper_tables,
+    published,
+    rewards,
+    runs,
+    said,
+    statistics_tables,
 )  # fmt: skip
 from analysis.figures import Picture
 from analysis.load import Source
@@ -20,7 +30,6 @@ from analysis.trials import Measured, measure
 from gapo_lab.errors import UserError
 
 ID, OOD, CLIPPED, THROUGHPUT = "val/id/em", "val/ood/em", "actor/pg_clipfrac", "perf/throughput"
-SET = {"id": "the test set", "ood": "the OOD set"}
 
 
 @dataclass(frozen=True)
@@ -74,14 +83,16 @@ def build(source: Source, asked: Asked) -> Report:
     measured = [one for one in measured if any(t.values for t in one.by_cell.values())]
     if not measured:
         raise UserError(_no_metric(source, selection, wanted))
-    incomplete = _incomplete(selection, seeds, measured)
+    incomplete = said.incomplete(selection, seeds, measured)
     if incomplete and not asked.allow_incomplete:
         raise UserError(
-            "cells are incomplete:\n  " + "\n  ".join(incomplete) + "\nfinish them (the same sweep command again), or "
+            "cells are incomplete:\n  "
+            + "\n  ".join(incomplete)
+            + "\nfinish them (the same sweep command again), or "
             "have them marked: --allow-incomplete"
         )
     tables, drawn, left_out = [], {}, set(selection.left_out)
-    remarks = _unknown(selection)
+    remarks = said.unknown(selection)
     for one in measured:
         cells = [cell for cell in selection.cells if one.by_cell[cell.id].values or not cell.runs]
         drawn[one.metric] = results = paper_tables.results(cells, one, seeds, asked.rows, asked.columns)
@@ -97,9 +108,9 @@ def build(source: Source, asked: Asked) -> Report:
         title=", ".join(asked.studies),
         tables=tuple(sorted(tables, key=_place)),
         pictures=tuple(pictures),
-        facts=tuple(_facts(source, asked, selection, measured, seeds)),
-        missing=tuple([*incomplete, *_absent(first), *sorted(left_out)]),
-        verdicts=tuple(line for one in drawn.values() for line in _verdicts(one)),
+        facts=tuple(said.facts(source.uri, asked.studies, selection, measured, seeds)),
+        missing=(*incomplete, *said.absent(first), *sorted(left_out)),
+        verdicts=tuple(line for one in drawn.values() for line in said.verdicts(one)),
         links=tuple(html.run_links(selection, source.uri)),
         measured=(*measured, *extra),
         experiments=studies,
@@ -110,12 +121,14 @@ def build(source: Source, asked: Asked) -> Report:
 def _check_there(source: Source, asked: Asked, everything: Sequence, selection: Selection) -> None:
     names = ", ".join(asked.studies)
     if not everything:
-        raise UserError(f"study {names} in {source.uri} has no runs yet: start one with study={asked.studies[0]}")
+        raise UserError(
+            f"study {names} in {source.uri} has no runs yet: start one with study={asked.studies[0]}"
+        )
     if not selection.cells and asked.where:
         words = " ".join(f"{name}={value}" for name, value in asked.where.items())
         there = {n: sorted({r.params[n] for r in everything if n in r.params}) for n in asked.where}
-        said = "; ".join(f"{n} is one of {', '.join(v) or 'nothing'}" for n, v in there.items())
-        raise UserError(f"no run of study {names} has {words}: {said}")
+        values = "; ".join(f"{n} is one of {', '.join(v) or 'nothing'}" for n, v in there.items())
+        raise UserError(f"no run of study {names} has {words}: {values}")
     if not any(cell.runs for cell in selection.cells):
         raise UserError(f"no run of study {names} has finished: " + "; ".join(selection.left_out))
 
@@ -123,57 +136,8 @@ def _check_there(source: Source, asked: Asked, everything: Sequence, selection: 
 def _no_metric(source: Source, selection: Selection, wanted: Sequence[str]) -> str:
     there = source.metrics([run.id for run in selection.runs])
     near = difflib.get_close_matches(wanted[0], there, n=1, cutoff=0.3)
-    said = f"did you mean {near[0]}?" if near else f"there are: {', '.join(there) or 'none'}"
-    return f"no finished run measured {' or '.join(wanted)}: {said}"
-
-
-def _incomplete(selection: Selection, seeds: Sequence[int], measured: Sequence[Measured]) -> list[str]:
-    """Cells with fewer trials than seeds, and why; cells that ran out of memory are complete without."""
-    out = []
-    for cell in selection.cells:
-        gone = cell.missing(seeds)
-        if gone and not (not cell.runs and cell.reason == "out of memory"):
-            why = {run.seed: run.why_not for run in cell.unfinished}
-            said = ", ".join(f"seed {seed} {why.get(seed, 'not run')}" for seed in gone)
-            out.append(f"{cell.name}: {len(seeds) - len(gone)} of {len(seeds)} seeds ({said})")
-        for one in measured:
-            values = one.by_cell[cell.id].values
-            without = [seed for seed in cell.seeds if seed not in values]
-            if without and (values or one is measured[0]):
-                seen = ", ".join(map(str, without))
-                out.append(f"{cell.name}: no value of {one.metric} in seed{'s' if len(without) > 1 else ''} {seen}")
-    return out
-
-
-def _absent(results: Results) -> list[str]:
-    """Places of the grid without a result: out of memory, or never run."""
-    out = []
-    for column in results.grid.columns:
-        not_run, variants = [], any((row, column) in results.grid.at for row in results.grid.rows if row[0] in layout.ABLATIONS)
-        for row in results.grid.rows:
-            cell = results.grid.at.get((row, column))
-            if cell is None and (variants or row[0] not in layout.ABLATIONS):
-                not_run.append(" ".join(row))
-            elif cell is not None and not cell.runs and cell.reason == "out of memory":
-                out.append(f"{cell.name}: out of memory")
-        if not_run:
-            out.append(f"{' '.join(column)}: {', '.join(not_run)} not run")
-    return out
-
-
-def _unknown(selection: Selection) -> list[str]:
-    algos = sorted({c.algo for c in selection.cells} - set(layout.METHODS))
-    models = sorted({c.model for c in selection.cells} - set(layout.MODELS))
-    said = [f"method {a} is not in the paper's layout: it comes after the others, under its own name" for a in algos]
-    return said + [f"model {m} is not in the paper's layout: it comes last, under its own name" for m in models]
-
-
-def _title(one: Measured) -> str:
-    parts = one.metric.split("/")
-    if len(parts) == 3 and parts[0] == "val" and parts[1] in SET and parts[2].startswith("em"):
-        greedy = ", greedy" if parts[2].endswith("_greedy") else ""
-        return f"Exact match accuracy (%) on {SET[parts[1]]}{greedy}"
-    return f"{one.metric}{' (%)' if one.is_share else ''}"
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(there) or 'none'}"
+    return f"no finished run measured {' or '.join(wanted)}: {hint}"
 
 
 def _place(table: Table) -> int:
@@ -182,12 +146,8 @@ def _place(table: Table) -> int:
     return next(number for number, start in enumerate(order) if table.name.startswith(start))
 
 
-def _lower(title: str) -> str:
-    return title[0].lower() + title[1:]
-
-
 def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
-    title, out = _title(one), []
+    title, out = said.title(one), []
     trials = f"mean over {len(results.seeds)} seed{'s' if len(results.seeds) != 1 else ''}"
     if asked.spread:
         trials += " ± standard deviation"
@@ -199,21 +159,31 @@ def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
         suffix = {ID: "_id", OOD: "_ood"}[one.metric]
         name = {ID: "table2", OOD: "table4"}[one.metric]
         is_ood = one.metric == OOD
-        out.append(paper_tables.main_table(results, name, f"{title}, {trials}", not is_ood, is_ood, asked.spread))
-        if not is_ood and (found := paper_tables.ablation_table(results, "table5", f"GAPO's variants: {_lower(title)}, {trials}", asked.spread)):
+        out.append(
+            paper_tables.main_table(results, name, f"{title}, {trials}", not is_ood, is_ood, asked.spread)
+        )
+        if not is_ood and (
+            found := paper_tables.ablation_table(
+                results, "table5", f"GAPO's variants: {said.lower(title)}, {trials}", asked.spread
+            )
+        ):
             out.append(found)
     out.append(statistics_tables.cells_table(results, f"statistics{suffix}", f"{title}: seeds and test set"))
-    if found := statistics_tables.comparisons_table(results, f"comparisons{suffix}", f"{title}: methods on the same seeds"):
+    if found := statistics_tables.comparisons_table(
+        results, f"comparisons{suffix}", f"{title}: methods on the same seeds"
+    ):
         out.append(found)
     if asked.against_paper:
         for theirs in published.paper():
             if theirs.metric == one.metric:
-                said = f"Against the paper's Table {theirs.table}: {_lower(title)}"
-                out += against.tables(results, theirs, f"against_table{theirs.table}", said)
+                head = f"Against the paper's Table {theirs.table}: {said.lower(title)}"
+                out += against.tables(results, theirs, f"against_table{theirs.table}", head)
     return out
 
 
-def _with_data_table(asked: Asked, selection: Selection, tables: list[Table], remarks: list[str]) -> list[Table]:
+def _with_data_table(
+    asked: Asked, selection: Selection, tables: list[Table], remarks: list[str]
+) -> list[Table]:
     path = asked.data or data_table.find(selection, asked.runs_root)
     if path is None:
         remarks.append("no Table 1: the training data are not on this machine (name them: --data FOLDER)")
@@ -221,7 +191,9 @@ def _with_data_table(asked: Asked, selection: Selection, tables: list[Table], re
     return [data_table.table(path / "train.parquet" if path.is_dir() else path), *tables]
 
 
-def _pictures(source: Source, asked: Asked, selection: Selection, results: Results | None, remarks: list[str]):
+def _pictures(
+    source: Source, asked: Asked, selection: Selection, results: Results | None, remarks: list[str]
+):
     """The figures for which these runs have the data, and the metrics they were drawn from."""
     found: list[Picture | None] = []
     if (path := rewards.first_generations(asked.runs_root, [run.identity for run in selection.runs])) is None:
@@ -256,45 +228,13 @@ def _pictures(source: Source, asked: Asked, selection: Selection, results: Resul
             ("figure6", "Accuracy on the test set", accuracy, False, "exact match, %"),
             ("figure7", "Clip fraction in training", clipped, True, "clip fraction, %"),
         ):
-            caption = f"{what} by τ, {layout.method(algo)} (the paper's {name.replace('figure', 'Figure ')}); "
+            caption = (
+                f"{what} by τ, {layout.method(algo)} (the paper's {name.replace('figure', 'Figure ')}); "
+            )
             caption += "k rewards of a group lie in its densest interval."
-            found.append(figures.draw(f"{name}{suffix}", caption, figures.by_tau(one.by_cell, algo), ylabel, 100.0, smooth))
+            found.append(
+                figures.draw(
+                    f"{name}{suffix}", caption, figures.by_tau(one.by_cell, algo), ylabel, 100.0, smooth
+                )
+            )
     return [one for one in found if one], [clipped, speed]
-
-
-def _verdicts(results: Results) -> list[str]:
-    title = _title(results.measured).removeprefix("Exact match accuracy (%) on ")
-    return [f"{title}: {line}" for line in statistics_tables.verdicts(results.comparisons)]
-
-
-def _facts(source: Source, asked: Asked, selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]):
-    finished = selection.runs
-    commits = sorted({r.tags["mlflow.source.git.commit"][:10] for r in finished if "mlflow.source.git.commit" in r.tags})
-    dirty = sum(r.tags.get("gapo.git.dirty") == "True" for r in finished)
-    newest = datetime.fromtimestamp(max(r.start for r in finished) / 1000, UTC)
-    words = {n: sorted({c.params[n] for c in selection.cells if n in c.params}) for n in ("data", "scale")}
-    yield "Studies", ", ".join(asked.studies)
-    yield "MLflow", source.uri
-    yield "Runs", f"{len(finished)} finished, in {sum(bool(c.runs) for c in selection.cells)} cells; seeds {_ranges(seeds)}"
-    for name, values in words.items():
-        if values:
-            yield name.capitalize(), ", ".join(values)
-    yield "Commits", (", ".join(commits) or "unknown") + (f" ({dirty} runs with uncommitted changes)" if dirty else "")
-    yield "Hosts", ", ".join(sorted({r.tags["gapo.host"] for r in finished if r.tags.get("gapo.host")})) or "unknown"
-    yield "Newest run", f"{newest:%Y-%m-%d %H:%M} UTC"
-    for one in measured:
-        said = load_pick(one.pick)
-        if one.pick in ("best", "peak") and one.metric.startswith("val/"):
-            said += ". Choosing a step by the set it is measured on flatters every method; --pick final does not"
-        yield f"{one.metric}", said
-
-
-def load_pick(pick: str) -> str:
-    from analysis.curves import PICKS
-
-    return f"{pick}: {PICKS[pick]}, then the mean over seeds"
-
-
-def _ranges(seeds: Sequence[int]) -> str:
-    whole = list(range(seeds[0], seeds[-1] + 1)) if seeds else []
-    return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 2 and list(seeds) == whole else ", ".join(map(str, seeds))

@@ -19,7 +19,9 @@ def table(path: Path, name: str = "table1") -> Table:
     try:
         rows = pq.read_table(path, columns=["prompt", "reward_model", "extra_info"]).to_pylist()
     except FileNotFoundError as error:
-        raise UserError(f"{path} is not there: --data names a train.parquet, or the folder that holds it") from error
+        raise UserError(
+            f"{path} is not there: --data names a train.parquet, or the folder that holds it"
+        ) from error
     except (pa.ArrowException, OSError, KeyError) as error:
         raise UserError(f"{path} is no parquet file of tasks ({str(error).splitlines()[0]})") from error
     lengths: dict[str, list[tuple[int, int]]] = defaultdict(list)
@@ -32,7 +34,9 @@ def table(path: Path, name: str = "table1") -> Table:
     total = _line("Total", [pair for pairs in lengths.values() for pair in pairs], len(rows))
     head = tuple((text, 1) for text in ("Input", "Output", "Count", "Percent"))
     notes = (("", "Input, Output: lengths in characters of prompt and true edit, shortest to longest"),)
-    return Table(name, "Training data", ("Language",), (head,), (tuple(lines), (total,)), notes, (f"from {path.name}",))
+    return Table(
+        name, "Training data", ("Language",), (head,), (tuple(lines), (total,)), notes, (f"from {path.name}",)
+    )
 
 
 def _line(label: str, pairs: list[tuple[int, int]], whole: int) -> Line:
@@ -41,7 +45,12 @@ def _line(label: str, pairs: list[tuple[int, int]], whole: int) -> Line:
 
     share = 100 * len(pairs) / whole if whole else 0.0
     inputs, outputs = [a for a, _ in pairs], [b for _, b in pairs]
-    entries = (span(inputs), span(outputs), Entry(f"{len(pairs):,}", len(pairs)), Entry(f"{share:.2f}%", share))
+    entries = (
+        span(inputs),
+        span(outputs),
+        Entry(f"{len(pairs):,}", len(pairs)),
+        Entry(f"{share:.2f}%", share),
+    )
     return Line(label, entries, "other")
 
 

@@ -22,7 +22,15 @@ from analysis.trials import Measured, Trials
 # Okabe and Ito's colours, told apart with every kind of colour blindness; each method keeps its own.
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
 GREY = "#6E6E6E"
-COLOURS = {"grpo": GREY, "dapo": GREY, "gapo_grpo": BLUE, "gapo_dapo": BLUE, "gmpo": GREEN, "krpo": PURPLE, "qae": ORANGE}
+COLOURS = {
+    "grpo": GREY,
+    "dapo": GREY,
+    "gapo_grpo": BLUE,
+    "gapo_dapo": BLUE,
+    "gmpo": GREEN,
+    "krpo": PURPLE,
+    "qae": ORANGE,
+}
 SPARE = (RED, SKY, GREEN, PURPLE, ORANGE)
 TAU_COLOURS = (SKY, BLUE, RED, ORANGE, GREEN)
 STYLE = {
@@ -72,7 +80,9 @@ class Series:
 def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]], ylabel: str, scale: float = 1.0,
          smooth: bool = False, note: Callable[[Sequence[Series]], str] | None = None) -> Picture | None:  # fmt: skip
     """One panel a model; None where there is nothing to draw."""
-    panels = [(title, [s for s in series if any(map(len, s.trials.curves.values()))]) for title, series in panels]
+    panels = [
+        (title, [s for s in series if any(map(len, s.trials.curves.values()))]) for title, series in panels
+    ]
     panels = [(title, series) for title, series in panels if series][:PANELS]
     if not panels:
         return None
@@ -98,7 +108,9 @@ def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]]
                 ax.set_ylabel(ylabel)
             if index + across >= len(panels):
                 ax.set_xlabel("training step")
-        figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=min(6, len(handles)))
+        figure.legend(
+            handles.values(), handles.keys(), loc="outside upper center", ncols=min(6, len(handles))
+        )
         return picture(name, caption, figure)
 
 
@@ -134,10 +146,15 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
 def picture(name: str, caption: str, figure: Figure) -> Picture:
     """Both formats, without dates: the same data give the same bytes."""
     files = {}
-    for kind, extra in (("pdf", {"CreationDate": None, "Producer": None, "Creator": None}), ("png", {"Software": None})):
+    for kind, extra in (
+        ("pdf", {"CreationDate": None, "Producer": None, "Creator": None}),
+        ("png", {"Software": None}),
+    ):
         out = io.BytesIO()
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # a name in letters that the font lacks: boxes
+            warnings.filterwarnings(
+                "ignore", "Glyph .* missing"
+            )  # a name in letters that the font lacks: boxes
             figure.savefig(out, format=kind, dpi=200, metadata=extra)
         files[kind] = out.getvalue()
     return Picture(name, caption, files["pdf"], files["png"])
@@ -174,7 +191,11 @@ def by_tau(by_cell: Mapping[str, Trials], algo: str) -> list[tuple[str, list[Ser
         here = sorted(models[model], key=lambda t: t.cell.tau)
         if len({t.cell.tau for t in here}) > 1:
             series = [
-                Series(layout.tau_label(t.cell.tau, layout.rollouts(t.cell.params)), t, TAU_COLOURS[i % len(TAU_COLOURS)])
+                Series(
+                    layout.tau_label(t.cell.tau, layout.rollouts(t.cell.params)),
+                    t,
+                    TAU_COLOURS[i % len(TAU_COLOURS)],
+                )
                 for i, t in enumerate(here)
             ]
             panels.append((layout.model_title(model), series))

@@ -25,7 +25,9 @@ class Grid:
     left_out: tuple[str, ...] = ()
 
 
-def lay_out(cells: Sequence[Cell], rows: Sequence[str] = ("algo",), columns: Sequence[str] = ("model",)) -> Grid:
+def lay_out(
+    cells: Sequence[Cell], rows: Sequence[str] = ("algo",), columns: Sequence[str] = ("model",)
+) -> Grid:
     """Cells by the values of their ``rows`` and ``columns`` parameters, in the paper's order.
 
     Where tau is no axis and a method ran with several, the paper's 0.5 stands for it and the others are
@@ -41,14 +43,18 @@ def lay_out(cells: Sequence[Cell], rows: Sequence[str] = ("algo",), columns: Seq
         if len(here) > 1 and "tau" not in (*rows, *columns):
             usual = [cell for cell in here if cell.tau == layout.TAU]
             if usual and len({cell.tau for cell in here}) > 1:
-                left_out += [f"{cell.name}: not the usual tau={layout.TAU:g}" for cell in here if cell not in usual]
+                left_out += [
+                    f"{cell.name}: not the usual tau={layout.TAU:g}" for cell in here if cell not in usual
+                ]
                 here = usual
         if len(here) > 1:
             raise UserError(_ambiguous(here, (*rows, *columns)))
         at[place] = here[0]
     found_rows = sorted({row for row, _ in at}, key=lambda key: _order(key, rows))
     found_columns = sorted({column for _, column in at}, key=lambda key: _order(key, columns))
-    return Grid(tuple(rows), tuple(columns), tuple(found_rows), tuple(found_columns), at, tuple(sorted(left_out)))
+    return Grid(
+        tuple(rows), tuple(columns), tuple(found_rows), tuple(found_columns), at, tuple(sorted(left_out))
+    )
 
 
 def _check_axes(cells: Sequence[Cell], axes: Sequence[str]) -> None:

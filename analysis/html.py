@@ -51,5 +51,11 @@ def page(title: str, facts: Sequence[tuple[str, str]], missing: Sequence[str], v
     )  # fmt: skip
     shown = [(one, base64.b64encode(one.png).decode()) for one in pictures]
     return environment.get_template("report.html.jinja").render(
-        title=title, facts=facts, missing=missing, verdicts=verdicts, tables=tables, pictures=shown, links=links
+        title=title,
+        facts=facts,
+        missing=missing,
+        verdicts=verdicts,
+        tables=tables,
+        pictures=shown,
+        links=links,
     )

@@ -19,7 +19,9 @@ import jinja2
 from analysis.table import Entry, Line, Table
 
 TEMPLATES = Path(__file__).parent / "templates"
-INSTALL = "no LaTeX on this machine: the .tex files are written; for the PDF install texlive-latex-recommended"
+INSTALL = (
+    "no LaTeX on this machine: the .tex files are written; for the PDF install texlive-latex-recommended"
+)
 LINES = 44  # of one page; a longer table is cut into parts
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
@@ -127,11 +129,32 @@ def compile(folder: Path, name: str) -> tuple[bytes | None, str]:
     if program is None:
         return None, INSTALL
     with tempfile.TemporaryDirectory() as made:
-        command = [program, "-interaction=nonstopmode", "-halt-on-error", f"-output-directory={made}", f"{name}.tex"]
+        command = [
+            program,
+            "-interaction=nonstopmode",
+            "-halt-on-error",
+            f"-output-directory={made}",
+            f"{name}.tex",
+        ]
         # No personal TeX files, no shell commands; and no date, so that the same input gives the same bytes.
-        env = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "openout_any": "p", "shell_escape": "f"}
+        env = {
+            **os.environ,
+            "SOURCE_DATE_EPOCH": "0",
+            "FORCE_SOURCE_DATE": "1",
+            "openout_any": "p",
+            "shell_escape": "f",
+        }
         for _ in range(2):  # the second time with the page numbers of the first
-            done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, errors="replace", timeout=300)
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env=env,
+                capture_output=True,
+                check=False,
+                text=True,
+                errors="replace",
+                timeout=300,
+            )
             if done.returncode:
                 return None, f"{name}.tex does not compile: {_first_error(done.stdout)}"
         return (Path(made) / f"{name}.pdf").read_bytes(), ""

@@ -9,7 +9,14 @@ from pathlib import Path
 from gapo_lab.tracking import store
 
 IS_REPORT, DIGEST = "gapo.is_report", "gapo.report"
-FOLDERS = {"table": "tables", "stat": "tables", "comp": "tables", "agai": "tables", "slice": "tables", "figu": "figures"}
+FOLDERS = {
+    "table": "tables",
+    "stat": "tables",
+    "comp": "tables",
+    "agai": "tables",
+    "slice": "tables",
+    "figu": "figures",
+}
 
 
 def log(uri: str, experiments: Mapping[str, str], folder: Path, names: Sequence[str]) -> str:
@@ -19,9 +26,12 @@ def log(uri: str, experiments: Mapping[str, str], folder: Path, names: Sequence[
     """
     client = store.connect(uri)
     mark, new = _digest(folder, names), 0
-    for study, experiment in experiments.items():
+    for experiment in experiments.values():
         found = client.search_runs(
-            [experiment], f"tags.`{IS_REPORT}` = 'yes'", order_by=["attributes.start_time DESC"], max_results=1
+            [experiment],
+            f"tags.`{IS_REPORT}` = 'yes'",
+            order_by=["attributes.start_time DESC"],
+            max_results=1,
         )
         if found and found[0].data.tags.get(DIGEST) == mark:
             continue
@@ -36,7 +46,11 @@ def log(uri: str, experiments: Mapping[str, str], folder: Path, names: Sequence[
             client.update_run(found[0].info.run_id, name="report (earlier)")
         new += 1
     where = ", ".join(experiments)
-    return f"logged to MLflow: run 'report' of {where}" if new else f"MLflow holds this report already: run 'report' of {where}"
+    return (
+        f"logged to MLflow: run 'report' of {where}"
+        if new
+        else f"MLflow holds this report already: run 'report' of {where}"
+    )
 
 
 def _digest(folder: Path, names: Sequence[str]) -> str:

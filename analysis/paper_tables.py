@@ -147,7 +147,9 @@ def _finish(draft: Draft, name: str, title: str, blocks: Sequence[Sequence[Line]
     return Table(name, title, stub, header, tuple(blocks), draft.notes.all(), _sources(draft))
 
 
-def head(axes: Key, columns: Sequence[Key]) -> tuple[tuple[str, ...], tuple[tuple[tuple[str, int], ...], ...]]:
+def head(
+    axes: Key, columns: Sequence[Key]
+) -> tuple[tuple[str, ...], tuple[tuple[tuple[str, int], ...], ...]]:
     """Stub words and levels of the head: models by name over size, other axes one level each."""
     stub, levels = [], []
     for index, axis in enumerate(axes):
@@ -155,7 +157,9 @@ def head(axes: Key, columns: Sequence[Key]) -> tuple[tuple[str, ...], tuple[tupl
         if axis == "model":
             models = [layout.model(text) for text in texts]
             stub.append("Name")
-            levels.append(spans([m.name for m in models]) if index == 0 else tuple((m.name, 1) for m in models))
+            levels.append(
+                spans([m.name for m in models]) if index == 0 else tuple((m.name, 1) for m in models)
+            )
             if any(m.size for m in models):
                 stub.append("Size")
                 levels.append(tuple((m.size, 1) for m in models))
@@ -163,7 +167,9 @@ def head(axes: Key, columns: Sequence[Key]) -> tuple[tuple[str, ...], tuple[tupl
             words = {"algo": layout.method, "tau": lambda t: layout.tau_label(float(t), None) if t else ""}
             named = [words.get(axis, lambda t: t)(text) for text in texts]
             stub.append({"algo": "Method"}.get(axis, axis))
-            levels.append(spans(named) if index == 0 and len(axes) > 1 else tuple((text, 1) for text in named))
+            levels.append(
+                spans(named) if index == 0 and len(axes) > 1 else tuple((text, 1) for text in named)
+            )
     return tuple(stub), tuple(levels)
 
 
@@ -177,11 +183,15 @@ def _sources(draft: Draft) -> tuple[str, ...]:
             seen.add(cell.id)
             runs = " ".join(run.identity for run in cell.runs)
             out.append(f"{cell.name}: n={len(measured.by_cell[cell.id].values)}, runs {runs}")
-    commits = sorted({r.tags.get("mlflow.source.git.commit", "") for c in draft.results.grid.at.values() for r in c.runs})
+    commits = sorted(
+        {r.tags.get("mlflow.source.git.commit", "") for c in draft.results.grid.at.values() for r in c.runs}
+    )
     return (*out, f"commits {' '.join(c for c in commits if c) or 'unknown'}")
 
 
-def main_table(results: Results, name: str, title: str, steps: bool, percent: bool, spread: bool = False) -> Table:
+def main_table(
+    results: Results, name: str, title: str, steps: bool, percent: bool, spread: bool = False
+) -> Table:
     """Tables 2 and 4: other methods, then each baseline with the GAPO on it, Improve and the row below it."""
     draft = _draft(results, None, spread)
     rows = {key[0] for key in results.grid.rows} - set(layout.ABLATIONS)

@@ -43,7 +43,10 @@ def to_text(table: Table, width: int = 120) -> str:
     for start, end in parts:
         out.append("")
         for row in rows:
-            cells = (row[1 + i].ljust(sizes[i]) if table.ragged else row[1 + i].rjust(sizes[i]) for i in range(start, end))
+            cells = (
+                row[1 + i].ljust(sizes[i]) if table.ragged else row[1 + i].rjust(sizes[i])
+                for i in range(start, end)
+            )
             out.append("  ".join([row[0].ljust(stub), *cells]).rstrip())
     out += [f"{mark} {text}" for mark, text in table.notes]
     return "\n".join(out)

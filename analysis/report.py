@@ -19,22 +19,38 @@ from gapo_lab.tracking import uri as addresses
 def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(prog="python -m analysis.report", description=__doc__.split("\n\n")[0])
     out.add_argument("studies", nargs="+", metavar="STUDY", help="the study's name, an MLflow experiment")
-    out.add_argument("--uri", help=f"MLflow's address (default: ${addresses.VARIABLE}, else {addresses.DEFAULT})")
+    out.add_argument(
+        "--uri", help=f"MLflow's address (default: ${addresses.VARIABLE}, else {addresses.DEFAULT})"
+    )
     out.add_argument("--out", type=Path, help="the folder to write to (default: reports/STUDY)")
     what = out.add_argument_group("what is shown")
     what.add_argument("--metric", help="this metric instead of val/id/em and val/ood/em")
     what.add_argument("--rows", default="algo", help="parameters whose values are the rows (default: algo)")
-    what.add_argument("--cols", default="model", help="parameters whose values are the columns (default: model)")
-    what.add_argument("--where", nargs="+", default=[], metavar="NAME=VALUE", help="only runs with these parameters")
+    what.add_argument(
+        "--cols", default="model", help="parameters whose values are the columns (default: model)"
+    )
+    what.add_argument(
+        "--where", nargs="+", default=[], metavar="NAME=VALUE", help="only runs with these parameters"
+    )
     what.add_argument("--pick", help="a trial's number: best (validations), final, peak or mean")
     what.add_argument("--spread", action="store_true", help="± standard deviation over seeds in the tables")
-    what.add_argument("--seeds", type=int, metavar="N", help="trials a cell must have (default: all seeds of the study)")
-    what.add_argument("--allow-incomplete", action="store_true", help="mark cells that lack trials, do not refuse them")
+    what.add_argument(
+        "--seeds", type=int, metavar="N", help="trials a cell must have (default: all seeds of the study)"
+    )
+    what.add_argument(
+        "--allow-incomplete", action="store_true", help="mark cells that lack trials, do not refuse them"
+    )
     what.add_argument("--against", choices=["paper"], help="ours, the published numbers and the difference")
-    what.add_argument("--test-cases", nargs="+", default=[], metavar="SET=N", help="sizes of the test sets: id=3897 ood=132")
+    what.add_argument(
+        "--test-cases", nargs="+", default=[], metavar="SET=N", help="sizes of the test sets: id=3897 ood=132"
+    )
     more = out.add_argument_group("where things are")
-    more.add_argument("--runs", type=Path, default=Path("runs"), help="run folders, for Figures 1 and 8 (default: runs)")
-    more.add_argument("--data", type=Path, help="training data for Table 1 (default: what the run folders name)")
+    more.add_argument(
+        "--runs", type=Path, default=Path("runs"), help="run folders, for Figures 1 and 8 (default: runs)"
+    )
+    more.add_argument(
+        "--data", type=Path, help="training data for Table 1 (default: what the run folders name)"
+    )
     more.add_argument("--no-figures", action="store_true", help="tables only")
     more.add_argument("--no-log", action="store_true", help="do not log the report to MLflow")
     return out
@@ -119,7 +135,9 @@ def main(words: list[str] | None = None) -> int:
         for line in (*report.missing, *report.remarks):
             print(line)
         width = shutil.get_terminal_size((120, 40)).columns
-        shown = [one for one in report.tables if not one.name.startswith(("statistics", "comparisons", "against"))]
+        shown = [
+            one for one in report.tables if not one.name.startswith(("statistics", "comparisons", "against"))
+        ]
         print("\n" + "\n\n".join(plain.to_text(one, width) for one in shown) + "\n")
         print("\n".join([*report.verdicts, ""]))
         path = asked.out or default_folder(wanted.studies)

@@ -59,7 +59,9 @@ class Server:
             )
         if not reply.ok:
             said = reply.json().get("message", "")
-            raise UserError(f"MLflow at {self.uri} answers {reply.status_code} to {path}: {said[:200]} (see its log)")
+            raise UserError(
+                f"MLflow at {self.uri} answers {reply.status_code} to {path}: {said[:200]} (see its log)"
+            )
         return reply.json()
 
     def _pages(self, path: str, key: str, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -77,9 +79,7 @@ class Server:
     def runs(self, studies: Mapping[str, str]) -> list[Run]:
         by_id = {id: name for name, id in studies.items()}
         asked = {"experiment_ids": list(by_id), "max_results": PAGE, "run_view_type": "ACTIVE_ONLY"}
-        return [
-            _run(found, by_id) for found in self._pages("/api/2.0/mlflow/runs/search", "runs", asked)
-        ]
+        return [_run(found, by_id) for found in self._pages("/api/2.0/mlflow/runs/search", "runs", asked)]
 
     def curves(self, runs: Sequence[str], metric: str) -> dict[str, Curve]:
         blocks = [runs[i : i + RUNS] for i in range(0, len(runs), RUNS)]
@@ -98,7 +98,9 @@ class Server:
     def _history(self, runs: Sequence[str], metric: str) -> list[dict[str, Any]]:
         """Every point of ``metric`` in these runs; halves the request where the reply may have been cut."""
         asked = {"run_id": list(runs), "metric_key": metric, "max_results": POINTS}
-        points = self._ask("GET", "/ajax-api/2.0/mlflow/metrics/get-history-bulk", params=asked).get("metrics", [])
+        points = self._ask("GET", "/ajax-api/2.0/mlflow/metrics/get-history-bulk", params=asked).get(
+            "metrics", []
+        )
         if len(points) < POINTS:
             return points
         if len(runs) > 1:

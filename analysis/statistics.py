@@ -158,9 +158,7 @@ def pairs(ours: Trials, theirs: Trials) -> list[tuple[float, float]]:
     return [(ours.values[s], theirs.values[s]) for s in sorted(ours.values.keys() & theirs.values.keys())]
 
 
-def compare(
-    measured: Measured, wanted: Sequence[tuple[str, str, str, Trials, Trials]]
-) -> list[Comparison]:
+def compare(measured: Measured, wanted: Sequence[tuple[str, str, str, Trials, Trials]]) -> list[Comparison]:
     """Comparisons (model, method, baseline, trials of both), then each method pooled over its models.
 
     Pooled: all models' pairs together, each difference flipped on its own; the mean over pairs.
@@ -169,11 +167,19 @@ def compare(
     single, pools = [], defaultdict(list)
     for model, method, baseline, ours, theirs in wanted:
         both = pairs(ours, theirs)
-        single.append((model, method, baseline, both, improvement([*ours.values.values()], [*theirs.values.values()])))
+        single.append(
+            (model, method, baseline, both, improvement([*ours.values.values()], [*theirs.values.values()]))
+        )
         if both:
             pools[method, baseline].append((both, single[-1][-1]))
     pooled = [
-        (None, method, baseline, [pair for both, _ in found for pair in both], float(np.mean([i for _, i in found])))
+        (
+            None,
+            method,
+            baseline,
+            [pair for both, _ in found for pair in both],
+            float(np.mean([i for _, i in found])),
+        )
         for (method, baseline), found in pools.items()
         if len(found) > 1
     ]
@@ -184,10 +190,11 @@ def _compared(metric: str, asked: Sequence[tuple]) -> list[Comparison]:
     rows = [[a - b for a, b in both] for _, _, _, both, _ in asked]
     known: dict[tuple[float, ...], float] = {}
     found = []
-    for (model, method, baseline, _, better), row, (low, high) in zip(asked, rows, intervals(rows), strict=True):
+    for (model, method, baseline, _, better), row, (low, high) in zip(
+        asked, rows, intervals(rows), strict=True
+    ):
         p = known.setdefault(tuple(row), permutation_p(row)) if len(row) > 1 else math.nan
         delta = math.fsum(row) / len(row) if row else math.nan
         found.append(Comparison(metric, model, method, baseline, len(row), delta, low, high, p, better))
     corrected = holm([one.p for one in found])
     return [replace(one, p_corrected=p) for one, p in zip(found, corrected, strict=True)]
-

@@ -43,15 +43,15 @@ def cells_table(results: Results, name: str, title: str) -> Table:
                 )
             )
         blocks.append(tuple(lines))
-    notes = [("", f"{measured.metric}, {measured.pick} of each trial. Interval: bootstrap over seeds, widened for few seeds")]
+    texts = [
+        f"{measured.metric}, {measured.pick} of each trial. Interval: bootstrap over seeds, widened for few seeds"
+    ]
     if measured.test_cases:
         guessed = " (guessed from the accuracies: at least so many)" if measured.cases_guessed else ""
-        notes.append(
-            ("", f"Test-set error: standard error of an accuracy on {measured.test_cases:,} cases{guessed}. "
-             "All trials share these cases, so more trials do not make it smaller")
-        )  # fmt: skip
+        error = f"Test-set error: standard error of an accuracy on {measured.test_cases:,} cases{guessed}"
+        texts.append(f"{error}. All trials share these cases, so more trials do not make it smaller")
     head = tuple((text, 1) for text in ("seeds", "mean", "sd over seeds", "95% interval", "test-set error"))
-    return Table(name, title, ("Cell",), (head,), tuple(b for b in blocks if b), tuple(notes))
+    return Table(name, title, ("Cell",), (head,), tuple(b for b in blocks if b), _notes(texts))
 
 
 def comparisons_table(results: Results, name: str, title: str) -> Table | None:
@@ -68,18 +68,22 @@ def comparisons_table(results: Results, name: str, title: str) -> Table | None:
     if pooled:
         blocks.append(tuple(_comparison(results, one, "all models") for one in pooled))
     fewest = min((one.n for one in single if one.n), default=0)
-    notes = [
-        ("", "Differences on the same seeds; interval: bootstrap over pairs, widened for few seeds; p: permutation "
-         f"test of the signs, two-sided, corrected by Holm over {_count(len(single))} of single models"
-         + (f" and over the {len(pooled)} pooled ones" if pooled else "")),
-        ("", "P(better): how often a random trial of the method beats one of the baseline"),
-        ("", "Verdict: better or worse where interval and corrected p (0.05) agree; interval only: the interval leaves "
-         "zero out, the corrected p does not"),
-    ]  # fmt: skip
+    over = _count(len(single)) + " of single models"
+    over += f" and over the {len(pooled)} pooled ones" if pooled else ""
+    texts = [
+        "Differences on the same seeds; interval: bootstrap over pairs, widened for few seeds",
+        f"p: permutation test of the signs, two-sided, corrected by Holm over {over}",
+        "P(better): how often a random trial of the method beats one of the baseline",
+        "Verdict: better or worse where interval and corrected p (0.05) agree; interval only: the interval leaves "
+        + "zero out, the corrected p does not",
+    ]
     if fewest > 1:
-        notes.append(("", f"{fewest} pairs can give no p below {2.0 ** (1 - fewest):.4g}, however large the difference"))
-    head = tuple((t, 1) for t in ("pairs", "difference", "95% interval", "p", "p corr.", "P(better)", "verdict"))
-    return Table(name, title, ("Comparison",), (head,), tuple(blocks), tuple(notes))
+        least = f"{2.0 ** (1 - fewest):.4g}"
+        texts.append(f"{fewest} pairs can give no p below {least}, however large the difference")
+    head = tuple(
+        (t, 1) for t in ("pairs", "difference", "95% interval", "p", "p corr.", "P(better)", "verdict")
+    )
+    return Table(name, title, ("Comparison",), (head,), tuple(blocks), _notes(texts))
 
 
 def _comparison(results: Results, one: Comparison, where: str) -> Line:
@@ -101,6 +105,10 @@ def _comparison(results: Results, one: Comparison, where: str) -> Line:
 
 def _count(number: int) -> str:
     return f"{number} comparison{'s' if number != 1 else ''}"
+
+
+def _notes(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple(("", text) for text in texts)
 
 
 def p_text(p: float) -> str:

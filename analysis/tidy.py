@@ -46,7 +46,9 @@ def to_parquet(measured: Sequence[Measured]) -> bytes:
     )
     table = pa.concat_tables([schema.empty_table(), *(pa.table(part, schema=schema) for part in parts)])
     for word in ("study", "run", "key", "model", "algo", "metric"):
-        table = table.set_column(table.schema.get_field_index(word), word, table[word].combine_chunks().dictionary_encode())
+        table = table.set_column(
+            table.schema.get_field_index(word), word, table[word].combine_chunks().dictionary_encode()
+        )
     out = io.BytesIO()
     pq.write_table(table, out, compression="zstd")
     return out.getvalue()

@@ -9,6 +9,7 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.analysis import tables_against_mlflow_client, tables_through_server
 from bench.estimators import gapo_against_plain_python, gapo_against_verl, gapo_is_linear
 from bench.reward import reward_against_dynamic_programme
 from bench.row import Row, keep_freed_memory
@@ -18,6 +19,8 @@ ROWS: list[Callable[[], list[Row]]] = [
     gapo_against_plain_python,
     gapo_is_linear,
     reward_against_dynamic_programme,
+    tables_against_mlflow_client,
+    tables_through_server,
 ]
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 

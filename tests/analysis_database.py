@@ -43,7 +43,9 @@ class Database:
                 id = UUID(int=self.count * 0x9E3779B97F4A7C15 << 32 & (1 << 128) - 1).hex
                 ids.append(id)
                 params = {k: v for k, v in run.items() if k not in words and v is not None}
-                name = run.get("name", f"{params.get('model')} {params.get('algo')} seed={params.get('seed')}")
+                name = run.get(
+                    "name", f"{params.get('model')} {params.get('algo')} seed={params.get('seed')}"
+                )
                 db.execute(
                     "INSERT INTO runs (run_uuid, name, source_type, status, start_time, lifecycle_stage, experiment_id, "
                     "artifact_uri, user_id, source_name, entry_point_name, source_version) "
@@ -51,15 +53,22 @@ class Database:
                     (id, name, run.get("status", "FINISHED"), self.count * 10**6, run.get("stage", "active"),
                      studies[run.get("study", "s")], (self.path.parent / "mlartifacts" / id).as_uri()),
                 )  # fmt: skip
-                db.executemany("INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)", [(k, str(v), id) for k, v in params.items()])
-                db.executemany("INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)", [(k, v, id) for k, v in run.get("tags", {}).items()])
+                db.executemany(
+                    "INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)",
+                    [(k, str(v), id) for k, v in params.items()],
+                )
+                db.executemany(
+                    "INSERT INTO tags (key, value, run_uuid) VALUES (?, ?, ?)",
+                    [(k, v, id) for k, v in run.get("tags", {}).items()],
+                )
                 for metric, points in run.get("points", {}).items():
                     if isinstance(points, Mapping):
                         points = [(step, value, self.count * 10**6 + step) for step, value in points.items()]
-                    rows = [
-                        (metric, *_stored(value), ms, id, step) for step, value, ms in points
-                    ]
-                    db.executemany("INSERT INTO metrics (key, value, is_nan, timestamp, run_uuid, step) VALUES (?, ?, ?, ?, ?, ?)", rows)
+                    rows = [(metric, *_stored(value), ms, id, step) for step, value, ms in points]
+                    db.executemany(
+                        "INSERT INTO metrics (key, value, is_nan, timestamp, run_uuid, step) VALUES (?, ?, ?, ?, ?, ?)",
+                        rows,
+                    )
                     if rows:
                         key, value, nan, ms, _, step = rows[-1]
                         db.execute("INSERT INTO latest_metrics (key, value, is_nan, timestamp, step, run_uuid) VALUES (?, ?, ?, ?, ?, ?)",
@@ -79,7 +88,13 @@ def golden(seeds: int = 5) -> list[dict]:
     from analysis import published
 
     two, four, five = (published.load(published.FOLDER / f"table{n}.yaml") for n in (2, 4, 5))
-    cells = {(m, row): v for t in (five, two) for row, vs in t.rows.items() for m, v in zip(t.columns, vs, strict=True) if v is not None}
+    cells = {
+        (m, row): v
+        for t in (five, two)
+        for row, vs in t.rows.items()
+        for m, v in zip(t.columns, vs, strict=True)
+        if v is not None
+    }
     out = []
     for number, ((model, algo), value) in enumerate(sorted(cells.items())):
         baseline = {"gapo_grpo": "grpo", "gapo_dapo": "dapo"}.get(algo)
@@ -96,7 +111,10 @@ def golden(seeds: int = 5) -> list[dict]:
             if cases is not None:
                 right = round(cases * 1.32)
                 points["val/ood/em"] = {0: max(0, right - 3) / 132, 250: right / 132}
-            points["perf/throughput"] = {1: 1000.0 + 50 * ("gapo" in algo) + seed, 250: 1010.0 + 50 * ("gapo" in algo) + seed}
+            points["perf/throughput"] = {
+                1: 1000.0 + 50 * ("gapo" in algo) + seed,
+                250: 1010.0 + 50 * ("gapo" in algo) + seed,
+            }
             points["actor/pg_clipfrac"] = {1: 0.004 - 0.001 * ("gapo" in algo), 250: 0.001}
             tau = 0.5 if "gapo" in algo else None
             out.append({"study": "paper", "model": model, "algo": algo, "tau": tau, "seed": seed, "rollouts": 8,

@@ -59,7 +59,9 @@ def test_every_difference_of_the_paper_comes_back(report, name):
     rows = printed(report, name)
     assert table.deltas
     for delta in table.deltas:
-        for column, theirs, ours in zip(table.columns, delta.values, rows[delta.name, layout.method(delta.of)], strict=True):
+        for column, theirs, ours in zip(
+            table.columns, delta.values, rows[delta.name, layout.method(delta.of)], strict=True
+        ):
             wanted = MISPRINTED.get((name, f"{delta.of} over {delta.over} {delta.kind}", column), theirs)
             if wanted is None:
                 assert ours == "–"
@@ -70,7 +72,9 @@ def test_every_difference_of_the_paper_comes_back(report, name):
 
 
 def test_the_check_finds_the_misprints_and_no_others():
-    found = [m for table in published.paper() for m in check.check(table)] + check.check_together(published.paper())
+    found = [m for table in published.paper() for m in check.check(table)] + check.check_together(
+        published.paper()
+    )
     said = {(m.table, m.row, m.column, m.printed, round(m.recomputed, 2)) for m in found}
     assert len(found) == 4
     assert said == {

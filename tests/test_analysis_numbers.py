@@ -52,7 +52,10 @@ def test_step_delta_against_its_words(ours, theirs):
 @given(st.lists(st.integers(-50, 50).map(lambda n: n / 100), min_size=2, max_size=6))
 def test_permutation_p_counts_the_signs(differences):
     observed = abs(sum(differences))
-    flips = [abs(sum(s * d for s, d in zip(signs, differences, strict=True))) for signs in itertools.product((1, -1), repeat=len(differences))]
+    flips = [
+        abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+        for signs in itertools.product((1, -1), repeat=len(differences))
+    ]
     want = sum(one >= observed - 1e-9 for one in flips) / len(flips)
     assert statistics.permutation_p(differences) == pytest.approx(want)
 
@@ -65,7 +68,9 @@ def test_holm_is_monotone_and_at_most_bonferroni(values):
     assert all(v <= o <= min(1, v * len(values)) + 1e-12 for v, o in zip(values, out, strict=True))
 
 
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.lists(st.integers(0, 5), min_size=1, max_size=6))
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=6), st.lists(st.integers(0, 5), min_size=1, max_size=6)
+)
 def test_improvement_is_the_share_of_won_pairs(ours, theirs):
     won = [1 if a > b else 0.5 if a == b else 0 for a in ours for b in theirs]
     assert statistics.improvement(ours, theirs) == pytest.approx(sum(won) / len(won))
@@ -77,7 +82,9 @@ def test_intervals_hold_the_true_mean_about_as_often_as_they_say(n):
     rows = np.random.default_rng(1).normal(size=(1500, n))
     covered = np.mean([low <= 0 <= high for low, high in statistics.intervals(rows.tolist())])
     assert covered >= {3: 0.70, 5: 0.90, 10: 0.92}[n]
-    plain = [np.quantile(np.random.default_rng(0).choice(r, (500, n)).mean(1), [0.025, 0.975]) for r in rows[:400]]
+    plain = [
+        np.quantile(np.random.default_rng(0).choice(r, (500, n)).mean(1), [0.025, 0.975]) for r in rows[:400]
+    ]
     assert np.mean([low <= 0 <= high for low, high in plain]) < covered
 
 
@@ -132,7 +139,16 @@ def test_a_table_of_ones_own_is_checked(tmp_path, capsys):
     assert "45.00" in out and "40.00" in out and "\n1 misprint in table 9" in out
 
 
-@pytest.mark.parametrize("text", ["[1]", "table: 1\nkind: x\ncolumns: [a]\nrows: {}", "table: 1\nkind: accuracy\ncolumns: [a]\nrows: {b: [1, 2]}", "a: [", ""])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1]",
+        "table: 1\nkind: x\ncolumns: [a]\nrows: {}",
+        "table: 1\nkind: accuracy\ncolumns: [a]\nrows: {b: [1, 2]}",
+        "a: [",
+        "",
+    ],
+)
 def test_a_broken_table_is_named(tmp_path, text):
     path = tmp_path / "t.yaml"
     path.write_text(text)
@@ -161,11 +177,24 @@ def test_numbers_that_round_to_nothing_have_no_sign():
 
 
 def test_a_table_as_csv_and_as_text():
-    table = Table("t", "T", ("Name",), ((("x", 1), ("y", 1)),), ((Line("a,b", (Entry("1.00", 1.004, rank=1), Entry("–", marks=("a",)))),),), (("a", "gone"),))
-    assert plain.to_csv(table).splitlines() == ["Name,x,y,x (unrounded),y (unrounded)", '"a,b",1.00,–[a],1.004,', "# a: gone"]
+    table = Table(
+        "t",
+        "T",
+        ("Name",),
+        ((("x", 1), ("y", 1)),),
+        ((Line("a,b", (Entry("1.00", 1.004, rank=1), Entry("–", marks=("a",)))),),),
+        (("a", "gone"),),
+    )
+    assert plain.to_csv(table).splitlines() == [
+        "Name,x,y,x (unrounded),y (unrounded)",
+        '"a,b",1.00,–[a],1.004,',
+        "# a: gone",
+    ]
     assert "1.00*" in plain.to_text(table) and "a gone" in plain.to_text(table)
 
 
 def test_the_exact_test_is_scipys():
-    found = stats.permutation_test(([1.0, 2, 3, 4, 5],), np.mean, permutation_type="samples", n_resamples=np.inf)
+    found = stats.permutation_test(
+        ([1.0, 2, 3, 4, 5],), np.mean, permutation_type="samples", n_resamples=np.inf
+    )
     assert statistics.permutation_p([1, 2, 3, 4, 5]) == found.pvalue == 2 / 32

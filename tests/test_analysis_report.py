@@ -23,7 +23,7 @@ from analysis import load, report
 from analysis.runs import select
 from gapo_lab.tracking import uri as addresses
 
-NASTY = "50% <b>&_{x}$ #1^ \\ \"q\" 中"
+NASTY = '50% <b>&_{x}$ #1^ \\ "q" 中'
 
 
 def trials(study="s", model="nano", algos=("grpo", "gapo_grpo"), seeds=3, **words) -> list[dict]:
@@ -82,12 +82,14 @@ def test_the_page_needs_nothing_else_and_escapes_names(database, tmp_path):
     assert report.main(["s", "--no-log"]) == 0
     page = (tmp_path / "reports/s/report.html").read_text()
     assert "<b>&" not in page and "&lt;b&gt;&amp;" in page and "a_new_&lt;method&gt;" in page
-    assert "src=\"http" not in page and "<link" not in page and "<script" not in page
+    assert 'src="http' not in page and "<link" not in page and "<script" not in page
     if shutil.which("pdflatex"):
         assert (tmp_path / "reports/s/report.pdf").exists()
 
 
-def test_without_latex_the_tex_files_come_and_one_line_says_what_to_install(database, tmp_path, capsys, monkeypatch):
+def test_without_latex_the_tex_files_come_and_one_line_says_what_to_install(
+    database, tmp_path, capsys, monkeypatch
+):
     database.add(trials())
     monkeypatch.setenv("PATH", str(tmp_path))
     assert report.main(["s", "--no-log", "--no-figures"]) == 0
@@ -98,11 +100,26 @@ def test_without_latex_the_tex_files_come_and_one_line_says_what_to_install(data
 
 def test_a_slice_and_the_long_form(database, tmp_path):
     ids = database.add(trials())
-    words = ["s", "--no-log", "--rows", "algo,tau", "--cols", "model", "--metric", "val/ood/em", "--pick", "final"]
+    words = [
+        "s",
+        "--no-log",
+        "--rows",
+        "algo,tau",
+        "--cols",
+        "model",
+        "--metric",
+        "val/ood/em",
+        "--pick",
+        "final",
+    ]
     assert report.main(words) == 0
     (path,) = (tmp_path / "reports/s").glob("slice_*.csv")
     rows = [row[:2] for row in csv.reader(path.open())]
-    assert rows[2:] == [["GRPO", "25.00"], ["GAPO (G) τ=0.1 (k=1)", "25.00"], ["GAPO (G) τ=0.5 (k=4)", "25.00"]]
+    assert rows[2:] == [
+        ["GRPO", "25.00"],
+        ["GAPO (G) τ=0.1 (k=1)", "25.00"],
+        ["GAPO (G) τ=0.5 (k=4)", "25.00"],
+    ]
     tidy = list(csv.DictReader((tmp_path / "reports/s/tidy.csv").open()))
     assert len(tidy) == len(ids) and {row["metric"] for row in tidy} == {"val/ood/em"}
     long = pq.read_table(tmp_path / "reports/s/tidy.parquet").to_pylist()
@@ -136,7 +153,9 @@ def test_nothing_to_show_is_said_in_one_line(database, tmp_path, capsys):
 def test_a_database_of_an_older_mlflow_names_the_upgrade(tmp_path, capsys):
     with sqlite3.connect(tmp_path / "old.db") as old:
         old.execute("CREATE TABLE experiments (experiment_id INTEGER, name TEXT, lifecycle_stage TEXT)")
-        old.execute("CREATE TABLE runs (run_uuid TEXT, name TEXT, status TEXT, start_time INT, lifecycle_stage TEXT, experiment_id INT)")
+        old.execute(
+            "CREATE TABLE runs (run_uuid TEXT, name TEXT, status TEXT, start_time INT, lifecycle_stage TEXT, experiment_id INT)"
+        )
         old.execute("CREATE TABLE metrics (key TEXT, value REAL, timestamp INT, run_uuid TEXT)")
         old.execute("CREATE TABLE params (key TEXT, value TEXT, run_uuid TEXT)")
         old.execute("CREATE TABLE tags (key TEXT, value TEXT, run_uuid TEXT)")
@@ -160,7 +179,9 @@ def server(database, tmp_path):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
                 break
             except (urllib.error.URLError, OSError):
-                assert process.poll() is None and time.monotonic() < until, (tmp_path / "server.log").read_text()
+                assert process.poll() is None and time.monotonic() < until, (
+                    tmp_path / "server.log"
+                ).read_text()
                 time.sleep(0.5)
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -174,7 +195,15 @@ def server(database, tmp_path):
 
 
 def test_a_server_gives_what_the_file_gives_and_takes_the_report(database, server, tmp_path, capsys):
-    odd = {"val/id/em": [(0, 0.25, 1), (10, 0.9, 2), (10, 0.5, 9), (20, float("nan"), 10), (30, float("inf"), 11)]}
+    odd = {
+        "val/id/em": [
+            (0, 0.25, 1),
+            (10, 0.9, 2),
+            (10, 0.5, 9),
+            (20, float("nan"), 10),
+            (30, float("inf"), 11),
+        ]
+    }
     database.add(trials() + [trials()[0] | {"model": "odd", "points": odd}])
     both = [load.connect(address) for address in (database.uri, server)]
     there = [source.studies() for source in both]
@@ -191,11 +220,24 @@ def test_a_server_gives_what_the_file_gives_and_takes_the_report(database, serve
 
     words = ["s", "--uri", server, "--no-figures", "--where", "model=nano"]
     env = {**os.environ, "PYTHONPATH": str(REPO)}
-    done = subprocess.run([sys.executable, "-m", "analysis.report", *words], cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert done.returncode == 0 and "logged to MLflow: run 'report' of s" in done.stdout, done.stdout + done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "analysis.report", *words],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0 and "logged to MLflow: run 'report' of s" in done.stdout, (
+        done.stdout + done.stderr
+    )
     logged = [run for run in both[0].runs({"s": there[0]["s"]}) if run.tags.get("gapo.is_report")]
     assert [run.name for run in logged] == ["report"] and logged[0].finished
-    reply = urllib.request.urlopen(f"{server}/api/2.0/mlflow/artifacts/list?run_id={logged[0].id}").read().decode()
+    reply = (
+        urllib.request.urlopen(f"{server}/api/2.0/mlflow/artifacts/list?run_id={logged[0].id}")
+        .read()
+        .decode()
+    )
     assert "report.html" in reply and "tables" in reply
     from analysis import mlflow_log
 

@@ -16,7 +16,14 @@ from analysis.runs import Run
 from gapo_lab.errors import UserError
 
 
-def run(number: int, seed: int = 0, status: str = "FINISHED", study: str = "s", key: str | None = None, **params: str) -> Run:
+def run(
+    number: int,
+    seed: int = 0,
+    status: str = "FINISHED",
+    study: str = "s",
+    key: str | None = None,
+    **params: str,
+) -> Run:
     words = {"model": "nano", "algo": "grpo", "seed": str(seed), **params}
     tags = {"gapo.key": key} if key else {}
     return Run(f"id{number}", study, "1", f"run {number}", status, number, words, tags)
@@ -27,7 +34,10 @@ def curve(points: dict[int, float]) -> curves.Curve:
 
 
 STATUSES = st.sampled_from(["FINISHED", "FAILED", "KILLED", "RUNNING"])
-RUNS = st.lists(st.tuples(st.integers(0, 3), STATUSES, st.sampled_from(["grpo", "dapo"]), st.sampled_from("ab")), max_size=12)
+RUNS = st.lists(
+    st.tuples(st.integers(0, 3), STATUSES, st.sampled_from(["grpo", "dapo"]), st.sampled_from("ab")),
+    max_size=12,
+)
 
 
 @given(RUNS, st.randoms())
@@ -61,7 +71,16 @@ def test_the_newer_of_two_finished_runs_counts():
 
 
 def test_out_of_memory_is_the_reason_of_an_empty_cell():
-    failed = Run("x", "s", "1", "x", "FAILED", 1, {"model": "m", "algo": "dapo", "seed": "0"}, {"gapo.message": "CUDA out of memory"})
+    failed = Run(
+        "x",
+        "s",
+        "1",
+        "x",
+        "FAILED",
+        1,
+        {"model": "m", "algo": "dapo", "seed": "0"},
+        {"gapo.message": "CUDA out of memory"},
+    )
     assert runs.select([failed]).cells[0].reason == "out of memory"
 
 
@@ -74,7 +93,9 @@ def test_a_resumed_attempt_wins_the_steps_it_repeats(points, resumed_at, pick):
     assert dict(zip(built.steps.tolist(), built.values.tolist(), strict=True)) == points | again
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(0, 3), st.floats(allow_nan=True))))
+@given(
+    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(0, 3), st.floats(allow_nan=True)))
+)
 def test_curves_rise_in_steps_and_hold_no_nan(rows):
     columns = [np.array(column) for column in zip(*rows, strict=True)] or [np.array([])] * 4
     for one in curves.build(*columns).values():
@@ -116,9 +137,23 @@ def row(report, label: str, table: str = "table2") -> list[str]:
 def test_nan_failed_extra_and_duplicated_change_nothing(empty_mlflow, tmp_path):
     clean = trials("grpo") + trials("gapo_grpo", gain=0.1)
     noisy = [dict(one) for one in clean]
-    noisy[0] = noisy[0] | {"points": {"val/id/em": [(0, 0.2, 1), (10, 0.9, 2), (20, math.nan, 3), (10, 0.4, 50), (20, 0.45, 60), (30, math.nan, 70)]}}
+    noisy[0] = noisy[0] | {
+        "points": {
+            "val/id/em": [
+                (0, 0.2, 1),
+                (10, 0.9, 2),
+                (20, math.nan, 3),
+                (10, 0.4, 50),
+                (20, 0.45, 60),
+                (30, math.nan, 70),
+            ]
+        }
+    }
     noisy += trials("grpo", seeds=[0], status="FAILED", gain=0.3) + trials("dapo", seeds=[0], stage="deleted")
-    noisy += [{"study": "s", "name": "an extra", "points": {"val/id/em": {0: 0.99}}}, {"study": "other", "model": "nano", "algo": "grpo", "seed": 9}]
+    noisy += [
+        {"study": "s", "name": "an extra", "points": {"val/id/em": {0: 0.99}}},
+        {"study": "other", "model": "nano", "algo": "grpo", "seed": 9},
+    ]
     random.Random(0).shuffle(noisy)
     want, got = made(empty_mlflow, tmp_path, clean), made(empty_mlflow, tmp_path, noisy)
     for label in ("GRPO", "GAPO (G)", "Improve.", "Step Δ"):
@@ -148,7 +183,9 @@ def test_two_studies_that_share_a_cell_are_one_table(empty_mlflow, tmp_path):
 
 
 def test_an_out_of_memory_cell_is_a_dash_with_its_reason(empty_mlflow, tmp_path):
-    gone = trials("dapo", status="FAILED", tags={"gapo.message": "torch.OutOfMemoryError: CUDA out of memory."})
+    gone = trials(
+        "dapo", status="FAILED", tags={"gapo.message": "torch.OutOfMemoryError: CUDA out of memory."}
+    )
     report = made(empty_mlflow, tmp_path, trials("grpo") + gone)
     assert row(report, "DAPO") == ["–"]
     assert ("a", "out of memory") in next(t for t in report.tables if t.name == "table2").notes
@@ -167,5 +204,7 @@ def test_cells_that_differ_in_another_setting_are_told_apart(empty_mlflow, tmp_p
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=4), st.sampled_from(["best", "final", "peak", "mean"]))
 def test_picks_of_one_trial(values, pick):
     one = {0: curve(dict(enumerate(values)))}
-    want = {"best": max(values), "peak": max(values), "final": values[-1], "mean": sum(values) / len(values)}[pick]
+    want = {"best": max(values), "peak": max(values), "final": values[-1], "mean": sum(values) / len(values)}[
+        pick
+    ]
     assert curves.reduce(one, pick)[0] == pytest.approx(want)

@@ -68,7 +68,9 @@ def load(path: Path) -> Published:
             f"{path} is not there: name a table's YAML file (the format: {FOLDER.name}/table2.yaml), or 'paper'"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not valid YAML: see analysis/published/table2.yaml for the format") from error
+        raise UserError(
+            f"{path} is not valid YAML: see analysis/published/table2.yaml for the format"
+        ) from error
     return _parse(raw, Path(path))
 
 
@@ -78,7 +80,9 @@ def _parse(raw: Any, path: Path) -> Published:
     if raw["kind"] not in ("accuracy", "counts"):
         raise UserError(f"{path}: kind is {raw['kind']!r}, not accuracy or counts")
     columns = tuple(raw["columns"])
-    rows = {str(name): _numbers(values, columns, f"{path}: row {name}") for name, values in raw["rows"].items()}
+    rows = {
+        str(name): _numbers(values, columns, f"{path}: row {name}") for name, values in raw["rows"].items()
+    }
     deltas = tuple(_delta(one, rows, columns, path) for one in raw.get("deltas", ()))
     return Published(
         str(raw["table"]), raw["kind"], columns, rows, deltas, raw.get("metric", ""),
@@ -100,7 +104,9 @@ def _delta(raw: Mapping[str, Any], rows: Mapping[str, Printed], columns: Sequenc
 
 def _numbers(values: Any, columns: Sequence[str], where: str) -> Printed:
     if not isinstance(values, list) or len(values) != len(columns):
-        raise UserError(f"{where} has {len(values) if isinstance(values, list) else 'no'} values, not {len(columns)}")
+        raise UserError(
+            f"{where} has {len(values) if isinstance(values, list) else 'no'} values, not {len(columns)}"
+        )
     for value in values:
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise UserError(f"{where}: {value!r} is no number (an empty cell is null)")
