@@ -12,8 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab import smollm2
-from gapo_lab.compose import explain
+from gapo_lab.compose import explain, flatten
 from gapo_lab.errors import UserError
+from gapo_lab.settings import Settings
 
 GAPO_OPTIONS = {"center": ("median", "mean"), "scale": ("div", "std"), "ddof": (0, 1)}
 
@@ -21,9 +22,14 @@ GAPO_OPTIONS = {"center": ("median", "mean"), "scale": ("div", "std"), "ddof": (
 def check(config: DictConfig) -> None:
     """Raise UserError for the first thing about this run that cannot work."""
     try:
-        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
+    check_settings(Settings(flatten(tree)))
+
+
+def check_settings(config: Settings) -> None:
+    """As `check`, for a configuration that is resolved already."""
     _method(config)
     _numbers(config)
     _batches(config)
@@ -31,11 +37,11 @@ def check(config: DictConfig) -> None:
     _data(config)
 
 
-def _method(config: DictConfig) -> None:
-    tau = OmegaConf.select(config, "algorithm.gapo.tau", default=config.tau)
+def _method(config: Settings) -> None:
+    tau = config.select("algorithm.gapo.tau", default=config.tau)
     if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not 0 < tau <= 1:
         raise UserError(f"tau={tau}: must be a number in (0, 1], the share of a group in the densest interval")
-    gapo = OmegaConf.select(config, "algorithm.gapo") or {}
+    gapo = config.select("algorithm.gapo") or {}
     for option, allowed in GAPO_OPTIONS.items():
         if option in gapo and gapo[option] not in allowed:
             raise UserError(f"algorithm.gapo.{option}={gapo[option]}: must be one of {', '.join(map(str, allowed))}")
@@ -43,7 +49,7 @@ def _method(config: DictConfig) -> None:
         raise UserError(f"algorithm.gapo.{unknown.pop()}: no such setting; there are tau, {', '.join(GAPO_OPTIONS)}")
 
 
-def _numbers(config: DictConfig) -> None:
+def _numbers(config: Settings) -> None:
     positive = (
         "data.train_batch_size",
         "data.max_prompt_length",
@@ -54,7 +60,7 @@ def _numbers(config: DictConfig) -> None:
         "trainer.nnodes",
     )
     for key in positive:
-        value = OmegaConf.select(config, key)
+        value = config.select(key)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UserError(f"{key}={value}: must be a whole number above 0")
     if isinstance(config.seed, bool) or not isinstance(config.seed, int) or config.seed < 0:
@@ -64,7 +70,7 @@ def _numbers(config: DictConfig) -> None:
         raise UserError(f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs")
 
 
-def _batches(config: DictConfig) -> None:
+def _batches(config: Settings) -> None:
     batch, mini = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
     n = config.actor_rollout_ref.rollout.n
     workers = config.trainer.n_gpus_per_node * config.trainer.nnodes
@@ -80,7 +86,7 @@ def _batches(config: DictConfig) -> None:
         )
 
 
-def _model(config: DictConfig) -> None:
+def _model(config: Settings) -> None:
     model, here = config.model, config.cluster.name == "local"
     if config.backend.name == "cpu" and not model.cpu:
         raise UserError(
@@ -107,7 +113,7 @@ def has_gpu() -> bool:
     return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
 
 
-def _data(config: DictConfig) -> None:
+def _data(config: Settings) -> None:
     data = config.data
     if data.template is not None and not Path(data.template).is_file():
         raise UserError(f"data.template={data.template}: no such file; leave the key out for the built-in template")

@@ -1,0 +1,64 @@
+"""A composed configuration as plain values: dotted keys to values, read like a tree.
+
+What thousands of cells are planned and checked with: it costs microseconds where a DictConfig costs tens of
+milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+MISSING = object()
+
+
+class Settings:
+    """Read-only view: ``settings.data.train_batch_size`` and ``settings.select("data.train_batch_size")``.
+
+    A node that holds others is again a Settings; lists and empty dicts are values.
+    """
+
+    __slots__ = ("_flat", "_prefix")
+
+    def __init__(self, flat: Mapping[str, Any], prefix: str = "") -> None:
+        self._flat, self._prefix = flat, prefix
+
+    def select(self, key: str, default: Any = None) -> Any:
+        """The value, or the node, at the dotted ``key``; ``default`` where there is none or it is null."""
+        found = self._find(key)
+        return default if found is MISSING or found is None else found
+
+    def _find(self, key: str) -> Any:
+        full = self._prefix + key
+        if (value := self._flat.get(full, MISSING)) is not MISSING:
+            return value
+        below = full + "."
+        return Settings(self._flat, below) if any(k.startswith(below) for k in self._flat) else MISSING
+
+    def __getattr__(self, name: str) -> Any:
+        if (found := self._find(name)) is MISSING:
+            raise AttributeError(f"the configuration has no {self._prefix}{name}")
+        return found
+
+    def __getitem__(self, name: str) -> Any:
+        if (found := self._find(name)) is MISSING:
+            raise KeyError(self._prefix + name)
+        return found
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """As ``select``, but a null that was set is given back as it is."""
+        found = self._find(name)
+        return default if found is MISSING else found
+
+    def __contains__(self, name: str) -> bool:
+        return self._find(name) is not MISSING
+
+    def __iter__(self) -> Iterator[str]:
+        """The names right below this node."""
+        cut = len(self._prefix)
+        below = (key[cut:].partition(".")[0] for key in self._flat if key.startswith(self._prefix))
+        return iter(dict.fromkeys(below))
+
+    def flat(self) -> Mapping[str, Any]:
+        """All values by dotted key, from the root."""
+        return self._flat
