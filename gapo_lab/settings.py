@@ -7,9 +7,20 @@ milliseconds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 MISSING = object()
+
+
+@lru_cache(maxsize=512)
+def _nodes(keys: frozenset[str]) -> frozenset[str]:
+    """Every dotted key that has others below it; the cells of a grid share their keys."""
+    out = set()
+    for key in keys:
+        while key := key.rpartition(".")[0]:
+            out.add(key)
+    return frozenset(out)
 
 
 class Settings:
@@ -18,10 +29,11 @@ class Settings:
     A node that holds others is again a Settings; lists and empty dicts are values.
     """
 
-    __slots__ = ("_flat", "_prefix")
+    __slots__ = ("_flat", "_nodes", "_prefix")
 
-    def __init__(self, flat: Mapping[str, Any], prefix: str = "") -> None:
+    def __init__(self, flat: Mapping[str, Any], prefix: str = "", nodes: frozenset[str] | None = None) -> None:
         self._flat, self._prefix = flat, prefix
+        self._nodes = nodes if nodes is not None else _nodes(frozenset(flat))
 
     def select(self, key: str, default: Any = None) -> Any:
         """The value, or the node, at the dotted ``key``; ``default`` where there is none or it is null."""
@@ -32,8 +44,7 @@ class Settings:
         full = self._prefix + key
         if (value := self._flat.get(full, MISSING)) is not MISSING:
             return value
-        below = full + "."
-        return Settings(self._flat, below) if any(k.startswith(below) for k in self._flat) else MISSING
+        return Settings(self._flat, full + ".", self._nodes) if full in self._nodes else MISSING
 
     def __getattr__(self, name: str) -> Any:
         if (found := self._find(name)) is MISSING:
