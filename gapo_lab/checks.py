@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -30,11 +31,17 @@ def check(config: DictConfig) -> None:
 
 def check_settings(config: Settings) -> None:
     """As `check`, for a configuration that is resolved already."""
+    _words(config)
     _method(config)
     _numbers(config)
     _batches(config)
     _model(config)
     _data(config)
+
+
+def _words(config: Settings) -> None:
+    if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
+        raise UserError(f"study={config.study}: a name of letters, digits, dots, dashes and underscores")
 
 
 def _method(config: Settings) -> None:

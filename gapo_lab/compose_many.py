@@ -11,7 +11,7 @@ Hydra's composition.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -97,7 +97,12 @@ class Composer:
             value = override.value()
             key = override.key_or_group
             known = key in base.written or key in changed
-            if not _is_plain(value) or override.package or override.is_delete() or (override.is_add() and known):
+            if (
+                not _is_plain(value)
+                or override.package
+                or override.is_delete()
+                or (override.is_add() and known)
+            ):
                 return self._slowly(words)
             if not known and not self._is_new_leaf(base, override, key):
                 return self._slowly(words)
@@ -149,11 +154,13 @@ class Composer:
             repo=self._repo,
             config_name="config",
             overrides_list=[self._parsed[word] for word in chosen],
-            prepend_hydra=False,
+            prepend_hydra=True,
             skip_missing=False,
         )
         tree: dict[str, Any] = {}
         for default in defaults.defaults:
+            if default.config_path.startswith("hydra/"):
+                continue
             package, content = self._file(default.config_path)
             package = default.package if default.package is not None else package
             for name in reversed(package.split(".") if package else []):
@@ -192,7 +199,9 @@ class Composer:
         new = self._resolve({key: written[key] for key in affected}, Known(written, nodes))
         resolved = base.resolved | new
         if len(resolved) != len(written):
-            resolved = {key: value for key, value in resolved.items() if key in written or _under(key, written)}
+            resolved = {
+                key: value for key, value in resolved.items() if key in written or _under(key, written)
+            }
         return Composed(written, resolved)
 
     def _resolve(self, wanted: dict[str, Any], known: Known) -> dict[str, Any]:
@@ -217,7 +226,7 @@ class Composer:
                         waiting.append(leaf)
         mark = (key, tuple((k, repr(v)) for k, v in needed.items()))
         if mark not in self._values:
-            small = OmegaConf.create(_unflatten(needed))
+            small = OmegaConf.create(unflatten(needed))
             try:
                 found = OmegaConf.to_container(small, resolve=True)
             except OmegaConfBaseException as error:
@@ -320,7 +329,8 @@ def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
             into[name] = deepcopy(value)
 
 
-def _unflatten(flat: dict[str, Any]) -> dict[str, Any]:
+def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys to nested dicts: the other way round than ``compose.flatten``."""
     tree: dict[str, Any] = {}
     for key, value in flat.items():
         node = tree

@@ -2,7 +2,7 @@
 
 The formula: FLOPs = 10 x parameters x tokens, where tokens = steps x prompts x rollouts x (longest prompt +
 longest answer) / 2. Ten: 2 to roll out, 2 for the old log-probs, 6 forward and backward; with a reference
-model 12. A GPU does 2e14 of them a second (a fifth of what its maker names), a CPU worker 2e9 with
+model 12. A GPU does 2e14 of them a second (a fifth of what its maker names), a CPU worker 2e10 with
 2 s a step on top. Start-up is 4 minutes on GPUs, half a minute on a CPU.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-GPU_FLOPS, CPU_FLOPS = 2e14, 2e9
+GPU_FLOPS, CPU_FLOPS = 2e14, 2e10
 START_GPU, START_CPU = 240.0, 30.0
 CPU_STEP = 2.0
 

@@ -11,8 +11,6 @@ import sys
 import traceback
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.run_folder import Attempt, RunFolder
 
@@ -31,7 +29,13 @@ def main(path: str, number: str, scratch: str) -> int:
     folder = RunFolder(Path(path))
     attempt = Attempt(int(number), folder.path / "attempts" / number)
     try:
+        if "rehearsal" in (plain := folder.config()):
+            from gapo_lab.rehearsal import rehearse
+
+            return rehearse(plain, folder, attempt)
         from gapo_lab.training.train import environment, train
+
+        from omegaconf import OmegaConf
 
         config = OmegaConf.load(folder.path / "config.yaml")
         os.environ.update(environment(config, attempt, Path(scratch)))

@@ -94,17 +94,16 @@ class Plan:
 
 
 def make(
-    cells: Iterable[Sequence[str]],
+    drafted: Iterable[Planned],
     states: Callable[[list[str]], Mapping[str, Mapping[str, Any]]] = lambda keys: {},
     measured: Mapping[tuple, float] | None = None,
-    composer: Composer | None = None,
 ) -> Plan:
-    """The plan of these cells (each the words of one run).
+    """The plan of these runs (see ``draft``).
 
     states: from run keys to the statuses of those that have a run folder.
     measured: expected seconds by ``cost.shape``, from finished runs.
     """
-    runs = _once(draft(cells, composer))
+    runs = _once(drafted)
     found = states([run.spec.key for run in runs if run.spec])
     return Plan(tuple(_expected(run, measured or {}) for run in runs)).decided(found)
 

@@ -31,7 +31,9 @@ class Settings:
 
     __slots__ = ("_flat", "_nodes", "_prefix")
 
-    def __init__(self, flat: Mapping[str, Any], prefix: str = "", nodes: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, flat: Mapping[str, Any], prefix: str = "", nodes: frozenset[str] | None = None
+    ) -> None:
         self._flat, self._prefix = flat, prefix
         self._nodes = nodes if nodes is not None else _nodes(frozenset(flat))
 

@@ -23,6 +23,7 @@ from gapo_lab.compose import flatten, verl_config_folder
 NOT_SCIENCE = (
     # our own words for it, and what they only name
     *("algo.name", "scale.name", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
+    *("tracking", "on_finish"),
     # places
     *("actor_rollout_ref.model.path", "actor_rollout_ref.model.external_lib", "data.train_files", "data.val_files"),
     *("trainer.default_", "trainer.rollout_data_dir", "trainer.validation_data_dir"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,7 +11,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 PENDING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
-ACTIVE = ("RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED", "STOPPED", "RESIZING", "SIGNALING", "STAGE_OUT")
+ACTIVE = (
+    "RUNNING",
+    "COMPLETING",
+    "CONFIGURING",
+    "SUSPENDED",
+    "STOPPED",
+    "RESIZING",
+    "SIGNALING",
+    "STAGE_OUT",
+)
 FORMAT = "JobID,JobName,State,ExitCode,NodeList,Reason"
 PATIENCE_SECONDS = 20
 
@@ -43,9 +53,13 @@ def look(submissions: Mapping[str, float]) -> dict[tuple[str, int], Seen] | None
     if shutil.which("sacct") is None or not submissions:
         return None
     since = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(min(submissions.values()) - 60))
-    words = ["sacct", "-X", "-n", "-P", "--array", "-S", since, "-o", FORMAT, "--name", ",".join(submissions)]
+    words = ["sacct", "-X", "-n", "-P", "-S", since, "-o", FORMAT, "--name", ",".join(submissions)]
     try:
-        done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+        # without a limit a long list of waiting tasks would end in "..."
+        env = {**os.environ, "SLURM_BITSTR_LEN": "0"}
+        done = subprocess.run(
+            words, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, env=env
+        )
     except subprocess.TimeoutExpired:
         return None
     return parse(done.stdout.splitlines()) if done.returncode == 0 else None
