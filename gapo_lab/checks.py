@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gapo_lab import smollm2
 from gapo_lab.compose import explain, flatten
 from gapo_lab.errors import UserError
-from gapo_lab.settings import Settings
+from gapo_lab.config_view import ConfigView
 
 GAPO_OPTIONS = {"center": ("median", "mean"), "scale": ("div", "std"), "ddof": (0, 1)}
 
@@ -26,10 +26,10 @@ def check(config: DictConfig) -> None:
         tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
-    check_settings(Settings(flatten(tree)))
+    check_settings(ConfigView(flatten(tree)))
 
 
-def check_settings(config: Settings) -> None:
+def check_settings(config: ConfigView) -> None:
     """As `check`, for a configuration that is resolved already."""
     _words(config)
     _method(config)
@@ -39,12 +39,12 @@ def check_settings(config: Settings) -> None:
     _data(config)
 
 
-def _words(config: Settings) -> None:
+def _words(config: ConfigView) -> None:
     if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
         raise UserError(f"study={config.study}: a name of letters, digits, dots, dashes and underscores")
 
 
-def _method(config: Settings) -> None:
+def _method(config: ConfigView) -> None:
     tau = config.select("algorithm.gapo.tau", default=config.tau)
     if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not 0 < tau <= 1:
         raise UserError(f"tau={tau}: must be a number in (0, 1], the share of a group in the densest interval")
@@ -56,7 +56,7 @@ def _method(config: Settings) -> None:
         raise UserError(f"algorithm.gapo.{unknown.pop()}: no such setting; there are tau, {', '.join(GAPO_OPTIONS)}")
 
 
-def _numbers(config: Settings) -> None:
+def _numbers(config: ConfigView) -> None:
     positive = (
         "data.train_batch_size",
         "data.max_prompt_length",
@@ -77,7 +77,7 @@ def _numbers(config: Settings) -> None:
         raise UserError(f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs")
 
 
-def _batches(config: Settings) -> None:
+def _batches(config: ConfigView) -> None:
     batch, mini = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
     n = config.actor_rollout_ref.rollout.n
     workers = config.trainer.n_gpus_per_node * config.trainer.nnodes
@@ -93,7 +93,7 @@ def _batches(config: Settings) -> None:
         )
 
 
-def _model(config: Settings) -> None:
+def _model(config: ConfigView) -> None:
     model, here = config.model, config.cluster.name == "local"
     if config.backend.name == "cpu" and not model.cpu:
         raise UserError(
@@ -120,7 +120,7 @@ def has_gpu() -> bool:
     return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
 
 
-def _data(config: Settings) -> None:
+def _data(config: ConfigView) -> None:
     data = config.data
     if data.template is not None and not Path(data.template).is_file():
         raise UserError(f"data.template={data.template}: no such file; leave the key out for the built-in template")

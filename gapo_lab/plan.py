@@ -16,7 +16,7 @@ from gapo_lab import cost
 from gapo_lab.checks import check_settings
 from gapo_lab.compose_many import Composed, Composer
 from gapo_lab.errors import UserError
-from gapo_lab.settings import Settings
+from gapo_lab.config_view import ConfigView
 from gapo_lab.spec import Spec, spec_of
 
 ACTIVE = ("queued", "running")
@@ -118,7 +118,7 @@ def _drafted(words: tuple[str, ...], composer: Composer) -> Planned:
     try:
         composed: Composed = composer.compose(words)
         _complete(composed)
-        check_settings(Settings(composed.resolved))
+        check_settings(ConfigView(composed.resolved))
         return Planned(words, spec_of(composed.written, composed.resolved, words), composed.resolved)
     except UserError as error:
         return Planned(words, action=Action.INVALID, why=str(error))

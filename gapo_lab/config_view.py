@@ -23,10 +23,10 @@ def _nodes(keys: frozenset[str]) -> frozenset[str]:
     return frozenset(out)
 
 
-class Settings:
+class ConfigView:
     """Read-only view: ``settings.data.train_batch_size`` and ``settings.select("data.train_batch_size")``.
 
-    A node that holds others is again a Settings; lists and empty dicts are values.
+    A node that holds others is again a ConfigView; lists and empty dicts are values.
     """
 
     __slots__ = ("_flat", "_nodes", "_prefix")
@@ -46,7 +46,7 @@ class Settings:
         full = self._prefix + key
         if (value := self._flat.get(full, MISSING)) is not MISSING:
             return value
-        return Settings(self._flat, full + ".", self._nodes) if full in self._nodes else MISSING
+        return ConfigView(self._flat, full + ".", self._nodes) if full in self._nodes else MISSING
 
     def __getattr__(self, name: str) -> Any:
         if (found := self._find(name)) is MISSING:
