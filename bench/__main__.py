@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.estimators import gapo_against_plain_python, gapo_against_verl, gapo_is_linear
+from bench.platform_share import platform_share_of_a_run
 from bench.reward import reward_against_dynamic_programme
+from bench.rollouts import rollout_server_against_generate
 from bench.row import Row, keep_freed_memory
 
 ROWS: list[Callable[[], list[Row]]] = [
@@ -18,6 +20,8 @@ ROWS: list[Callable[[], list[Row]]] = [
     gapo_against_plain_python,
     gapo_is_linear,
     reward_against_dynamic_programme,
+    rollout_server_against_generate,
+    platform_share_of_a_run,
 ]
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 

@@ -47,13 +47,19 @@ def _words(config: ConfigView) -> None:
 def _method(config: ConfigView) -> None:
     tau = config.select("algorithm.gapo.tau", default=config.tau)
     if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not 0 < tau <= 1:
-        raise UserError(f"tau={tau}: must be a number in (0, 1], the share of a group in the densest interval")
+        raise UserError(
+            f"tau={tau}: must be a number in (0, 1], the share of a group in the densest interval"
+        )
     gapo = config.select("algorithm.gapo") or {}
     for option, allowed in GAPO_OPTIONS.items():
         if option in gapo and gapo[option] not in allowed:
-            raise UserError(f"algorithm.gapo.{option}={gapo[option]}: must be one of {', '.join(map(str, allowed))}")
+            raise UserError(
+                f"algorithm.gapo.{option}={gapo[option]}: must be one of {', '.join(map(str, allowed))}"
+            )
     if unknown := set(gapo) - {"tau", *GAPO_OPTIONS}:
-        raise UserError(f"algorithm.gapo.{unknown.pop()}: no such setting; there are tau, {', '.join(GAPO_OPTIONS)}")
+        raise UserError(
+            f"algorithm.gapo.{unknown.pop()}: no such setting; there are tau, {', '.join(GAPO_OPTIONS)}"
+        )
 
 
 def _numbers(config: ConfigView) -> None:
@@ -74,7 +80,9 @@ def _numbers(config: ConfigView) -> None:
         raise UserError(f"seed={config.seed}: must be a whole number from 0 on")
     steps = config.trainer.total_training_steps
     if steps is not None and (not isinstance(steps, int) or steps < 1):
-        raise UserError(f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs")
+        raise UserError(
+            f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs"
+        )
 
 
 def _batches(config: ConfigView) -> None:
@@ -112,7 +120,9 @@ def _model(config: ConfigView) -> None:
     if path == smollm2.folder():
         smollm2.available()
     elif (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
-        raise UserError(f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id")
+        raise UserError(
+            f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id"
+        )
 
 
 def has_gpu() -> bool:
@@ -123,11 +133,15 @@ def has_gpu() -> bool:
 def _data(config: ConfigView) -> None:
     data = config.data
     if data.template is not None and not Path(data.template).is_file():
-        raise UserError(f"data.template={data.template}: no such file; leave the key out for the built-in template")
+        raise UserError(
+            f"data.template={data.template}: no such file; leave the key out for the built-in template"
+        )
     if data.name == "git":
         for repo in data.repos:
             if not Path(repo).is_dir():
-                raise UserError(f"data.repos: {repo} is not a folder; give paths of git repositories on this machine")
+                raise UserError(
+                    f"data.repos: {repo} is not a folder; give paths of git repositories on this machine"
+                )
     size = data.get("train_size")
     if size is not None and size < data.train_batch_size:
         raise UserError(

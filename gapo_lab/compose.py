@@ -49,7 +49,9 @@ def register() -> None:
     Plugins.instance().register(VerlSearchPath)
     plugins.register()
     OmegaConf.register_new_resolver("gapo_lab.package_file", lambda name: str(PACKAGE / name), replace=True)
-    OmegaConf.register_new_resolver("gapo_lab.when", lambda test, value: value if test else None, replace=True)
+    OmegaConf.register_new_resolver(
+        "gapo_lab.when", lambda test, value: value if test else None, replace=True
+    )
     OmegaConf.register_new_resolver("gapo_lab.smollm2", _smollm2_folder, replace=True)
 
 
@@ -78,12 +80,18 @@ def explain(error: Exception) -> str:
     text = str(error)
     if missing := re.search(r"Could not (?:override|append|delete).*?'([^']+)'", text):
         return _unknown_key(missing.group(1))
-    if missing := re.search(r"Could not find '([^']+)'\s*\n\s*Available options in '([^']+)':\s*\n(.*?)(?:\n\S|$)", text, re.S):
+    if missing := re.search(
+        r"Could not find '([^']+)'\s*\n\s*Available options in '([^']+)':\s*\n(.*?)(?:\n\S|$)",
+        text,
+        re.DOTALL,
+    ):
         group, options = missing.group(2), missing.group(3).split()
         word = missing.group(1).removeprefix(group + "/")
         return f"{group}={word}: no such {group}{_nearest(word, options)}; there are: {', '.join(options)}"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as a setting; quote what the shell or Hydra would take apart"
+        return (
+            f"{error.override}: cannot be read as a setting; quote what the shell or Hydra would take apart"
+        )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:3])[:400]
 

@@ -45,7 +45,7 @@ def main(path: str, number: str, scratch: str) -> int:
         traceback.print_exc()
         folder.write_status(state="failed", message=str(error), remedy="")
         return 2 if isinstance(error, UserError) else 1
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it is, it goes to the log and the exit code
         traceback.print_exc()
         return 1
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from gapo_lab.run_folder import Attempt, RunFolder
 from gapo_lab.scratch import scratch_folder
 from gapo_lab.spec import Spec
 from gapo_lab.tracking.describe import run_name
+from gapo_lab.tracking.uri import command
 
 REPO = Path(__file__).parents[1]
 PR_SET_CHILD_SUBREAPER = 36
@@ -136,7 +137,7 @@ def _attempt(folder: RunFolder, attempt: Attempt, console: Console) -> None:
         _write_failure(folder, attempt, job.returncode, wall)
     folder.free_reserve()
     if live:
-        _end_following(follower or _follow(folder, subprocess.DEVNULL), console)
+        _end_following(follower or _follow(folder, subprocess.DEVNULL), folder, console)
     if job.returncode:
         status = folder.status()
         raise (UserError if job.returncode == 2 else RunFailed)(
@@ -192,21 +193,22 @@ def _follow(folder: RunFolder, log: object) -> subprocess.Popen:
                             start_new_session=True, env=_environment())  # fmt: skip
 
 
-def _end_following(follower: subprocess.Popen, console: Console, patience: float = 60.0) -> None:
+def _end_following(
+    follower: subprocess.Popen, folder: RunFolder, console: Console, patience: float = 60.0
+) -> None:
     """Let the copier finish; the run is safe in its folder if it cannot."""
-    with console.status("copying to MLflow") if console.is_terminal else _nothing():
+    with console.status("copying to MLflow") if console.is_terminal else nullcontext():
         try:
-            follower.wait(patience)
+            copied = follower.wait(patience) == 0
         except subprocess.TimeoutExpired:
-            console.print("MLflow is slow; to copy the run later: python -m gapo_lab sync")
+            copied = False
             follower.kill()
             follower.wait()
-
-
-def _nothing():
-    from contextlib import nullcontext
-
-    return nullcontext()
+    if not copied:
+        later = command("sync", folder.key)
+        console.print(
+            f"MLflow could not be reached: nothing is lost; to copy the run later: {later}", soft_wrap=True
+        )
 
 
 def adopt_orphans() -> None:

@@ -38,7 +38,9 @@ class Lab:
     cwd: Path
 
     def env(self, **extra: str) -> dict[str, str]:
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("VERL_", "MLFLOW_", "RAY_", "GAPO_LAB_"))}
+        env = {
+            k: v for k, v in os.environ.items() if not k.startswith(("VERL_", "MLFLOW_", "RAY_", "GAPO_LAB_"))
+        }
         return {**env, "PYTHONPATH": str(REPO), "COLUMNS": "200", **extra}
 
     def start(self, *words: str, tiny: bool = True, **env: str) -> subprocess.Popen:

@@ -99,5 +99,5 @@ def test_planning_imports_nothing_heavy():
         "c = compose_run([]); gapo_lab.checks.check(c); make_spec(c)\n"
         "print([m for m in ('torch', 'verl', 'ray', 'mlflow', 'transformers') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr

@@ -47,7 +47,9 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
     recipe = {
         "data": {key: data[key] for key in sorted(data) if key in RECIPE_KEYS},
         "source": _source_digest(data),
-        "vocabulary": hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[:12],
+        "vocabulary": hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[
+            :12
+        ],
         "chat_template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:12],
     }
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
@@ -60,8 +62,23 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
 
 # What decides which rows come out; everything else in the `data` node is verl's own.
 RECIPE_KEYS = frozenset(
-    "name generator_seed train_size id_size ood_size repos max_per_repo id_share template window greedy "
-    "max_prompt_length max_response_length apply_chat_template_kwargs system_role".split()
+    [
+        "name",
+        "generator_seed",
+        "train_size",
+        "id_size",
+        "ood_size",
+        "repos",
+        "max_per_repo",
+        "id_share",
+        "template",
+        "window",
+        "greedy",
+        "max_prompt_length",
+        "max_response_length",
+        "apply_chat_template_kwargs",
+        "system_role",
+    ]
 )
 
 
@@ -102,7 +119,9 @@ def _source_digest(data: Mapping[str, Any]) -> dict[str, str]:
     return source
 
 
-def rows_of(tasks: Sequence[Task], source: str, data: Mapping[str, Any], greedy: bool = False) -> list[dict[str, Any]]:
+def rows_of(
+    tasks: Sequence[Task], source: str, data: Mapping[str, Any], greedy: bool = False
+) -> list[dict[str, Any]]:
     """Tasks as rows of verl's parquet format; `source` becomes the name of the validation set."""
     template = load_template(data["template"])
     return [
@@ -137,7 +156,9 @@ def _write(folder: Path, splits: dict[str, list[Task]], data, tokenizer, recipe)
     for split in ("id", "ood"):
         val += kept[split]
         if data["greedy"]:
-            val += [{**row, "data_source": f"{split}_greedy", "agent_name": GREEDY_AGENT} for row in kept[split]]
+            val += [
+                {**row, "data_source": f"{split}_greedy", "agent_name": GREEDY_AGENT} for row in kept[split]
+            ]
     about = {
         "recipe": recipe,
         "rows": {"train": len(kept["train"]), "id": len(kept["id"]), "ood": len(kept["ood"])},

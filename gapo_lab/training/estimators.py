@@ -30,7 +30,9 @@ def outcome_advantage(
     with torch.no_grad():
         rewards = token_level_rewards.sum(dim=-1)
         numbers: dict = {}
-        groups = torch.tensor([numbers.setdefault(uid, len(numbers)) for uid in index.tolist()], device=rewards.device)
+        groups = torch.tensor(
+            [numbers.setdefault(uid, len(numbers)) for uid in index.tolist()], device=rewards.device
+        )
         finite = torch.isfinite(rewards)
         if not bool(finite.all()):
             row = int((~finite).nonzero()[0])

@@ -12,7 +12,9 @@ from gapo_lab.reward import score
 ERROR_FILE = "GAPO_LAB_REWARD_ERROR"
 
 
-def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_) -> dict:
+def compute_score(
+    data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_
+) -> dict:
     """`score` (Eq. 5), `em` and `similarity` of one answer."""
     try:
         return score(solution_str, ground_truth)

@@ -35,7 +35,9 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
     }
     if config.backend.name == "cpu":
         # a second thread in every process costs far more than it gives
-        variables.update({name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")})
+        variables.update(
+            {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        )
         variables["VERL_PLATFORM"] = "cpu"
         # Ray's library reads these when it is loaded, and the zygote loads it once, before there is a cluster: the
         # first (and only) job of a fresh cluster has this number, and a worker ends when this process does
@@ -64,7 +66,7 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
 
     executable = None
     if config.backend.name == "cpu":
-        import gapo_lab.training.batched_rollout  # noqa: F401
+        import gapo_lab.training.batched_rollout
         import gapo_lab.training.rollout_replica  # noqa: F401
 
         zygote.start(scratch / "zygote")
@@ -75,7 +77,9 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
     recorder.phase("starting Ray")
     with ray_cluster.cluster(config, executable, scratch):
         point_at_run_folder(config, folder, attempt)
+        recorder.phase("preparing the data")
         prepare_data(config, folder)
+        recorder.phase("starting Ray")
         config.transfer_queue.enable = True
         validate_config(config, need_reference_policy(config), need_critic(config))
         OmegaConf.resolve(config)
