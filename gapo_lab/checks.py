@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab import smollm2
-from gapo_lab.compose import explain
+from gapo_lab.compose import explain, flatten
+from gapo_lab.config_view import ConfigView
 from gapo_lab.data import identity, ood
 from gapo_lab.errors import UserError
 from gapo_lab.method_checks import check_method
@@ -21,9 +23,15 @@ from gapo_lab.method_checks import check_method
 def check(config: DictConfig) -> None:
     """Raise UserError for the first thing about this run that cannot work."""
     try:
-        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
+    check_settings(ConfigView(flatten(tree)))
+
+
+def check_settings(config: ConfigView) -> None:
+    """As `check`, for a configuration that is resolved already."""
+    _words(config)
     check_method(config)
     _numbers(config)
     _batches(config)
@@ -31,7 +39,12 @@ def check(config: DictConfig) -> None:
     _data(config)
 
 
-def _numbers(config: DictConfig) -> None:
+def _words(config: ConfigView) -> None:
+    if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
+        raise UserError(f"study={config.study}: a name of letters, digits, dots, dashes and underscores")
+
+
+def _numbers(config: ConfigView) -> None:
     positive = (
         "data.train_batch_size",
         "data.max_prompt_length",
@@ -42,7 +55,7 @@ def _numbers(config: DictConfig) -> None:
         "trainer.nnodes",
     )
     for key in positive:
-        value = OmegaConf.select(config, key)
+        value = config.select(key)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UserError(f"{key}={value}: must be a whole number above 0")
     if isinstance(config.seed, bool) or not isinstance(config.seed, int) or config.seed < 0:
@@ -54,7 +67,7 @@ def _numbers(config: DictConfig) -> None:
         )
 
 
-def _batches(config: DictConfig) -> None:
+def _batches(config: ConfigView) -> None:
     batch, mini = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
     n = config.actor_rollout_ref.rollout.n
     workers = config.trainer.n_gpus_per_node * config.trainer.nnodes
@@ -70,7 +83,7 @@ def _batches(config: DictConfig) -> None:
         )
 
 
-def _model(config: DictConfig) -> None:
+def _model(config: ConfigView) -> None:
     model, here = config.model, config.cluster.name == "local"
     if config.backend.name == "cpu" and not model.cpu:
         raise UserError(
@@ -99,7 +112,7 @@ def has_gpu() -> bool:
     return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
 
 
-def _data(config: DictConfig) -> None:
+def _data(config: ConfigView) -> None:
     data = config.data
     if data.template is not None and not Path(data.template).is_file():
         raise UserError(

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.errors import UserError
+from gapo_lab.launch import plugins
 
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf"
@@ -35,15 +36,18 @@ def verl_config_folder() -> Path:
 
 
 class VerlSearchPath(SearchPathPlugin):
-    """Puts verl's configuration folder behind ours on Hydra's search path."""
+    """Puts verl's configuration folder, the sweeps and the clusters behind conf/ on Hydra's search path."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         search_path.append(provider="verl", path=f"file://{verl_config_folder()}")
+        for path in plugins.search_path():
+            search_path.append(provider="gapo_lab", path=path)
 
 
 def register() -> None:
     """Make Hydra know verl's folder and our resolvers. Harmless when called again."""
     Plugins.instance().register(VerlSearchPath)
+    plugins.register()
     OmegaConf.register_new_resolver("gapo_lab.package_file", lambda name: str(PACKAGE / name), replace=True)
     OmegaConf.register_new_resolver(
         "gapo_lab.when", lambda test, value: value if test else None, replace=True
@@ -65,13 +69,16 @@ def _smollm2_folder() -> str:
     return str(folder())
 
 
-def compose_run(overrides: Sequence[str]) -> DictConfig:
-    """The whole configuration of one run. Raises UserError, one line, for a word that does not exist."""
+def compose_run(overrides: Sequence[str], hydra: bool = False) -> DictConfig:
+    """The whole configuration of one run, on request with Hydra's own node.
+
+    Raises UserError, one line, for a word that does not exist.
+    """
     register()
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-            return compose("config", overrides=list(overrides))
+            return compose("config", overrides=list(overrides), return_hydra_config=hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from error
 

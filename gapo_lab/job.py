@@ -11,8 +11,6 @@ import sys
 import traceback
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.run_folder import Attempt, RunFolder
 
@@ -31,6 +29,12 @@ def main(path: str, number: str, scratch: str) -> int:
     folder = RunFolder(Path(path))
     attempt = Attempt(int(number), folder.path / "attempts" / number)
     try:
+        if "rehearsal" in (plain := folder.config()):
+            from gapo_lab.rehearsal import rehearse
+
+            return rehearse(plain, folder, attempt)
+        from omegaconf import OmegaConf
+
         from gapo_lab.training.train import environment, train
 
         config = OmegaConf.load(folder.path / "config.yaml")

@@ -7,8 +7,7 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-
+from gapo_lab.config_view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.settings import problem, rules_of
 from gapo_lab.spec import verl_defaults
@@ -45,7 +44,7 @@ def our_files() -> dict[str, tuple[str, Path]]:
     return found
 
 
-def check_method(config: DictConfig) -> None:
+def check_method(config: ConfigView) -> None:
     """Raise UserError for an estimator or a loss that does not exist, or for a setting it does not allow."""
     estimator = config.algorithm.adv_estimator
     ours = [name for name, (kind, _) in our_files().items() if kind == "estimator"]
@@ -66,13 +65,17 @@ def _known(key: str, name: str, names: list[str]) -> None:
         raise UserError(f"{key}={name}: no such method{hint}; there are: {', '.join(sorted(names))}")
 
 
-def _own_settings(config: DictConfig, estimator: str) -> None:
+@cache
+def _verls_algorithm_keys() -> frozenset[str]:
+    found = {key.split(".")[1] for key in verl_defaults() if key.startswith("algorithm.")}
+    return frozenset(found | {"norm_adv_by_std_in_grpo"})
+
+
+def _own_settings(config: ConfigView, estimator: str) -> None:
     """The node `algorithm.<estimator>`, and that there is no node of another method."""
-    verls = {key.split(".")[1] for key in verl_defaults() if key.startswith("algorithm.")} | {
-        "norm_adv_by_std_in_grpo"
-    }
+    verls = _verls_algorithm_keys()
     rules = rules_of(our_files()[estimator][1]) if estimator in our_files() else {}
-    for name, node in OmegaConf.to_container(config.algorithm, resolve=True).items():
+    for name, node in config.algorithm.tree().items():
         if name in verls or node is None:
             continue
         if name != estimator or not rules:
@@ -124,10 +127,10 @@ SHARED = {
 }
 
 
-def _shared_settings(config: DictConfig) -> None:
+def _shared_settings(config: ConfigView) -> None:
     """The keys of verl that the files in conf/algo set."""
     for key, rule in SHARED.items():
-        value = OmegaConf.select(config, key)
+        value = config.select(key)
         if value is not None and (wrong := problem(value, rule)):
             raise UserError(f"{key}={value}: {wrong}")
     actor = config.actor_rollout_ref.actor
@@ -137,7 +140,7 @@ def _shared_settings(config: DictConfig) -> None:
             "actor_rollout_ref.actor.loss_scale_factor=None: with loss_agg_mode=seq-mean-token-sum-norm the loss would "
             f"depend on how a mini-batch is cut; set it to data.max_response_length={length}"
         )
-    penalty = OmegaConf.select(config, "reward.reward_kwargs.overlong_buffer_cfg.len")
+    penalty = config.select("reward.reward_kwargs.overlong_buffer_cfg.len")
     if penalty is not None and penalty > length:
         raise UserError(
             f"reward.reward_kwargs.overlong_buffer_cfg.len={penalty}: longer than data.max_response_length={length}"

@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 Rule = tuple | str
@@ -41,6 +42,7 @@ def problem(value: object, rule: Rule) -> str | None:
     return None if _is_number(value) and _inside(value, rule) else f"must be a number in {rule}"
 
 
+@cache
 def rules_of(path: Path) -> dict[str, Rule]:
     """The literal SETTINGS of a method's file, read without running it; empty where there is none."""
     for node in ast.parse(path.read_text(encoding="utf-8")).body:

@@ -63,7 +63,34 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
 
 # What decides which rows come out; everything else in the `data` node is verl's own.
 RECIPE_KEYS = frozenset(
-    ["name", "generator_seed", "train_size", "id_size", "ood", "ood_prompt", "ood_size", "max_per_repo", "since", "until", "split", "id_share", "test_repos", "no_change", "private", "leaks", "template", "window", "samples", "window_tokens", "history", "greedy", "max_prompt_length", "max_response_length", "apply_chat_template_kwargs", "system_role"]
+    [
+        "name",
+        "generator_seed",
+        "train_size",
+        "id_size",
+        "ood",
+        "ood_prompt",
+        "ood_size",
+        "max_per_repo",
+        "since",
+        "until",
+        "split",
+        "id_share",
+        "test_repos",
+        "no_change",
+        "private",
+        "leaks",
+        "template",
+        "window",
+        "samples",
+        "window_tokens",
+        "history",
+        "greedy",
+        "max_prompt_length",
+        "max_response_length",
+        "apply_chat_template_kwargs",
+        "system_role",
+    ]
 )
 
 
@@ -161,8 +188,12 @@ def rows_of(
             "ability": "code_edit",
             "reward_model": {"style": "rule", "ground_truth": task.truth},
             "extra_info": {
-                "index": index, "id": task.id, "language": task.language, "kind": task.kind,
-                "answer": "text", "raw": False,
+                "index": index,
+                "id": task.id,
+                "language": task.language,
+                "kind": task.kind,
+                "answer": "text",
+                "raw": False,
             },
         }
         for index, task in enumerate(tasks)
