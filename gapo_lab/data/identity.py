@@ -31,11 +31,19 @@ def of(data: Mapping[str, Any]) -> str | None:
         else:
             content["format"] = FORMAT
             content["heads"] = [head(repo) for repo in data["repos"]]
+    if data["template"]:
+        content["template"] = _file_digest(Path(data["template"]).expanduser())
     if data["ood"] not in ood.GENERATED:
         content["ood"] = ood.digest(data["ood"], data["ood_path"])
     if not content:
         return None
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _file_digest(path: Path) -> str:
+    if not path.is_file():
+        raise UserError(f"data.template={path}: no such file; leave the key out for the built-in template")
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 
 def head(repo: str | Path) -> str:

@@ -8,7 +8,9 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gapo_lab import smollm2
+from gapo_lab.errors import UserError
 from gapo_lab.run_folder import Attempt, RunFolder
+from gapo_lab.training import checkpoints
 from gapo_lab.training.recorder import Recorder
 
 
@@ -109,24 +111,14 @@ def point_at_run_folder(config: DictConfig, folder: RunFolder, attempt: Attempt)
         config.trainer.default_local_dir = str(folder.checkpoints.absolute())
         config.trainer.rollout_data_dir = str((attempt.generations / "train").absolute())
         config.trainer.validation_data_dir = str((attempt.generations / "val").absolute())
-        step = resume_step(folder)
+        step = checkpoints.resume_step(folder)
         config.trainer.resume_mode = "disable" if step == 0 else "resume_path"
         if step:
+            checkpoints.check_world_size(folder, step, config.trainer.n_gpus_per_node * config.trainer.nnodes)
+            checkpoints.prune(folder, keep=step)
             config.trainer.resume_from_path = str((folder.checkpoints / f"global_step_{step}").absolute())
-            config.trainer.val_before_train = "val/id/em" not in folder.merged_metrics().get(step, {})
-
-
-def resume_step(folder: RunFolder) -> int:
-    """The newest checkpointed step whose metrics are recorded too; 0 to start from the beginning.
-
-    verl writes a checkpoint before it logs the step: a run killed in between goes back one checkpoint, so that
-    no step is missing from its curves.
-    """
-    recorded = folder.merged_metrics()
-    saved = [int(path.name.removeprefix("global_step_")) for path in folder.checkpoints.glob("global_step_*")]
-    tracker = folder.checkpoints / "latest_checkpointed_iteration.txt"
-    newest = int(tracker.read_text()) if tracker.exists() and tracker.read_text().strip() else 0
-    return max((s for s in saved if s <= newest and "train/reward" in recorded.get(s, {})), default=0)
+            # a step's validation is recorded with the step: an undisturbed run has no other
+            config.trainer.val_before_train = False
 
 
 def prepare_data(config: DictConfig, folder: RunFolder) -> None:
@@ -139,7 +131,14 @@ def prepare_data(config: DictConfig, folder: RunFolder) -> None:
     tokenizer = AutoTokenizer.from_pretrained(config.model.path)
     data = OmegaConf.to_container(config.data, resolve=True)
     prepared = prepare(data, tokenizer, Path("data"))
-    files.write_json(folder.path / "data.json", {"folder": str(prepared.folder), **prepared.about})
+    about = {"folder": str(prepared.folder), **prepared.about}
+    before = files.read_json(folder.path / "data.json")
+    if before and checkpoints.resume_step(folder) and before["digest"] != about["digest"]:
+        raise UserError(
+            f"run {folder.key} has trained on other data ({before['folder']}, now {about['folder']}): its prompts, its "
+            f"tokenizer or the code that makes them have changed; to start it anew: remove {folder.path}"
+        )
+    files.write_json(folder.path / "data.json", about)
     with open_dict(config):
         config.data.train_files = str(prepared.train.absolute())
         config.data.val_files = str(prepared.val.absolute())
