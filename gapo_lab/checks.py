@@ -17,7 +17,11 @@ from gapo_lab.compose import explain, flatten
 from gapo_lab.config_view import ConfigView
 from gapo_lab.data import identity, ood
 from gapo_lab.errors import UserError
+from gapo_lab.key_checks import check_keys
 from gapo_lab.method_checks import check_method
+
+
+DATA = ("micro", "git", "lists")
 
 
 def check(config: DictConfig) -> None:
@@ -32,6 +36,7 @@ def check(config: DictConfig) -> None:
 def check_settings(config: ConfigView) -> None:
     """As `check`, for a configuration that is resolved already."""
     _words(config)
+    check_keys(config)
     check_method(config)
     _numbers(config)
     _batches(config)
@@ -96,6 +101,11 @@ def _model(config: ConfigView) -> None:
                 f"model={model.name} with backend={config.backend.name} needs {model.gpus} GPUs and this machine has "
                 "none; take model=nano, or run it on a cluster"
             )
+        if 0 < (there := len(list(Path("/dev").glob("nvidia[0-9]*")))) < model.gpus:
+            raise UserError(
+                f"model={model.name} needs {model.gpus} GPUs and this machine has {there}; run it on a cluster, or set "
+                "model.gpus and the keys that follow from it"
+            )
         if importlib.util.find_spec("vllm") is None:
             raise UserError("backend=vllm: vLLM is not installed; run `make setup GPU=1`")
     path = Path(os.path.expanduser(model.path))
@@ -114,6 +124,8 @@ def has_gpu() -> bool:
 
 def _data(config: ConfigView) -> None:
     data = config.data
+    if data.name not in DATA:
+        raise UserError(f"data.name={data.name}: no such data; there are {', '.join(DATA)}")
     if data.template is not None and not Path(data.template).is_file():
         raise UserError(
             f"data.template={data.template}: no such file; leave the key out for the built-in template"

@@ -23,7 +23,7 @@ from gapo_lab.data import identity
 # Where and how a run happens; beginnings of dotted keys. Everything else is science.
 NOT_SCIENCE = (
     # our own words for it, and what they only name
-    *("algo.name", "recipe.", "scale.name", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
+    *("algo.name", "recipe.", "scale.", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
     *("tracking", "on_finish"),
     # places
     *("actor_rollout_ref.model.path", "actor_rollout_ref.model.external_lib", "data.train_files", "data.val_files"),

@@ -70,6 +70,8 @@ def test_the_hooks_we_fill_exist():
     from gapo_lab.training.trainer import LabTrainer
 
     assert issubclass(LabTrainer, PPOTrainerSync)
+    for private in ("_compute_advantage", "_val_metrics_update", "_log_rollout_data"):
+        assert private in vars(PPOTrainer)
     for hook in ("on_init_end", "on_validate_begin", "on_train_begin", "on_step_begin"):
         assert hook in vars(PPOTrainer)
     fit = inspect.getsource(PPOTrainer.fit)

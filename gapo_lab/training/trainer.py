@@ -11,11 +11,15 @@ from gapo_lab.training import batch_facts
 from gapo_lab.training.recorder import Recorder
 
 
+# What the reward function says of a step's rollouts: the mean of each is logged.
+TRAIN = {"train/reward": "score", "train/em": "em", "train/similarity": "similarity"}
+
+
 class LabTrainer(PPOTrainerSync):
     """PPOTrainer (v1, sync), unchanged in what it computes.
 
-    Two of its private methods are wrapped (tests/test_verl_contract.py): the one around the estimator, which is told
-    what verl keeps from it, and the one that turns validation rows into metrics.
+    Three of its private methods are wrapped (tests/test_verl_contract.py): the one around the estimator, which is told
+    what verl keeps from it, the one that turns validation rows into metrics, and the one that writes rollouts down.
     """
 
     def __init__(self, config: DictConfig, recorder: Recorder):
@@ -57,8 +61,16 @@ class LabTrainer(PPOTrainerSync):
             order=[batch_facts.rollout_number(key) for key in batch.keys],
             extras=batch_facts.numbers_by_name(infos),
         )
+        for name, measure in TRAIN.items():
+            if values := facts.extras.get(measure):
+                metrics[name] = sum(values) / len(values)
         with batch_facts.about(facts):
             return super()._compute_advantage(batch, metrics=metrics)
+
+    def _log_rollout_data(self, batch, timing_raw, rollout_data_dir):
+        """Every `scale.rollouts_every` steps: at paper scale the text of all would fill the disk."""
+        if (self.global_steps - 1) % self.config.scale.get("rollouts_every", 1) == 0:
+            super()._log_rollout_data(batch, timing_raw, rollout_data_dir)
 
     def _val_metrics_update(self, data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs):
         """Answers chosen from lists are also measured together: how evenly they fall on each list."""
