@@ -23,20 +23,36 @@ def main(arguments: list[str] | None = None) -> int:
     """The command. Exit code 0, or 2 for a user's mistake, told in one line."""
     parser = argparse.ArgumentParser(prog="python -m analysis.replay", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument("rewards", nargs="?", metavar="REWARDS", help="a run folder, JSONL, CSV or parquet file")
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="algo=a,b tau=0.5 algorithm.gapo.ddof=1 ...")
-    parser.add_argument("--simulate", action="store_true", help="true rewards and skewed noise instead of a record")
-    parser.add_argument("--groups", type=int, default=1000, help="groups that the simulator draws (default 1000)")
+    parser.add_argument(
+        "rewards", nargs="?", metavar="REWARDS", help="a run folder, JSONL, CSV or parquet file"
+    )
+    parser.add_argument(
+        "words", nargs="*", metavar="KEY=VALUE", help="algo=a,b tau=0.5 algorithm.gapo.ddof=1 ..."
+    )
+    parser.add_argument(
+        "--simulate", action="store_true", help="true rewards and skewed noise instead of a record"
+    )
+    parser.add_argument(
+        "--groups", type=int, default=1000, help="groups that the simulator draws (default 1000)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the simulator")
-    parser.add_argument("--column", default="reward", help="the column that holds the reward (default: reward, score)")
-    parser.add_argument("--out", type=Path, default=Path("reports/replay"), help="folder (default reports/replay)")
+    parser.add_argument(
+        "--column", default="reward", help="the column that holds the reward (default: reward, score)"
+    )
+    parser.add_argument(
+        "--out", type=Path, default=Path("reports/replay"), help="folder (default reports/replay)"
+    )
     asked = parser.parse_intermixed_args(arguments)
-    words = [word for word in [asked.rewards, *asked.words] if word and "=" in word and not Path(word).exists()]
+    words = [
+        word for word in [asked.rewards, *asked.words] if word and "=" in word and not Path(word).exists()
+    ]
     paths = [word for word in [asked.rewards, *asked.words] if word and word not in words]
     console = Console()
     try:
         if asked.simulate == bool(paths) or len(paths) > 1:
-            raise UserError("give one REWARDS (a run folder, JSONL, CSV or parquet), or --simulate without any")
+            raise UserError(
+                "give one REWARDS (a run folder, JSONL, CSV or parquet), or --simulate without any"
+            )
         if asked.groups < 1:
             raise UserError(f"--groups {asked.groups}: must be at least 1")
         if asked.simulate:
@@ -72,7 +88,11 @@ def _replay(path: Path, words: list[str], asked: argparse.Namespace, console: Co
             "gap": figures.gaps(groups), "outlier": figures.outliers(measured),
         }  # fmt: skip
         written = _write(asked.out, drawn, {"replay": measured, "replay_groups": groups})
-    shown = Table(title=f"{len(recorded.uids)} groups, {len(recorded.rewards)} rollouts", title_justify="left", box=SIMPLE_HEAD)
+    shown = Table(
+        title=f"{len(recorded.uids)} groups, {len(recorded.rewards)} rollouts",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+    )
     columns = ("algo", "kind", "positive", "negative", "gap", "magnitude", "low_outlier", "high_outlier")
     _show(shown, measured, columns, console)
     console.print(f"{', '.join(path.name for path in written)} in {asked.out}", highlight=False)
@@ -85,8 +105,17 @@ def _simulate(words: list[str], asked: argparse.Namespace, console: Console) -> 
     measured = simulate(_chosen(words), groups=asked.groups, seed=asked.seed)
     with figures.matplotlib.rc_context(figures.STYLE):
         written = _write(asked.out, {"simulate": figures.simulated(measured)}, {"simulate": measured})
-    mean = measured.groupby(["skew", "algo"], sort=False)[["sign", "negative", "order", "pooled"]].mean().reset_index()
-    _show(Table(title="means over noise levels and group sizes", title_justify="left", box=SIMPLE_HEAD), mean, tuple(mean), console)
+    mean = (
+        measured.groupby(["skew", "algo"], sort=False)[["sign", "negative", "order", "pooled"]]
+        .mean()
+        .reset_index()
+    )
+    _show(
+        Table(title="means over noise levels and group sizes", title_justify="left", box=SIMPLE_HEAD),
+        mean,
+        tuple(mean),
+        console,
+    )
     console.print(f"{', '.join(path.name for path in written)} in {asked.out}", highlight=False)
 
 

@@ -59,7 +59,9 @@ def examples(recorded: Rewards, tau: float) -> Figure:
         for value, label, colour, line in (
             (one.mean(), "mean", RED, "-"), (np.median(one), "median", GREEN, "--"), (q, "Q", BLUE, ":"),
         ):  # fmt: skip
-            axes.axvline(value, color=colour, linestyle=line, label=label if place == 0 else None, linewidth=1.6)
+            axes.axvline(
+                value, color=colour, linestyle=line, label=label if place == 0 else None, linewidth=1.6
+            )
     figure.legend(loc="outside lower center", ncols=3)
     return figure
 
@@ -78,7 +80,9 @@ def signs(table: pd.DataFrame) -> Figure:
         left.bar(at, mine["positive"], width, color=hue[name], label=name)
         left.bar(at, -mine["negative"], width, color=hue[name], alpha=0.55)
         right.barh(len(names) - number, mine["magnitude"]["all"], color=hue[name])
-        right.text(mine["magnitude"]["all"], len(names) - number, f" {mine['magnitude']['all']:.2g}", va="center")
+        right.text(
+            mine["magnitude"]["all"], len(names) - number, f" {mine['magnitude']['all']:.2g}", va="center"
+        )
     left.axhline(0, color=BLACK, linewidth=0.8)
     counts = table.drop_duplicates("kind").set_index("kind")["groups"]
     left.set_xticks(range(len(kinds)), [f"{k}\n{counts[k]} groups" for k in kinds])
@@ -125,7 +129,10 @@ def outliers(table: pd.DataFrame) -> Figure:
     every = table[table["kind"] == "all"].set_index("algo").loc[names]
     figure = Figure(figsize=(5.2, 2.6))
     axes = figure.add_subplot()
-    for offset, column, label, alpha in ((-0.2, "low_outlier", "lowest", 1.0), (0.2, "high_outlier", "highest", 0.5)):
+    for offset, column, label, alpha in (
+        (-0.2, "low_outlier", "lowest", 1.0),
+        (0.2, "high_outlier", "highest", 0.5),
+    ):
         axes.bar(np.arange(len(names)) + offset, every[column], 0.38, alpha=alpha,
                  color=[colours(names)[n] for n in names])  # fmt: skip
         axes.bar([0], [0], color=GREY, alpha=alpha, label=f"one more rollout with the {label} reward")

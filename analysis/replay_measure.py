@@ -39,9 +39,13 @@ def methods_of(names: Sequence[str], words: Sequence[str] = ()) -> list[Method]:
         config = compose_run([f"algo={name}", *words])
         method_checks.check_method(config) if name not in NOT_REPLAYED else None
         estimator = config.algorithm.adv_estimator
-        ours = {verl: path.stem for verl, (sort, path) in method_checks.our_files().items() if sort == "estimator"}
+        ours = {
+            verl: path.stem for verl, (sort, path) in method_checks.our_files().items() if sort == "estimator"
+        }
         if name in NOT_REPLAYED:
-            raise UserError(f"algo={name}: its advantages need more than rewards; replay can show {', '.join(DEFAULT)}")
+            raise UserError(
+                f"algo={name}: its advantages need more than rewards; replay can show {', '.join(DEFAULT)}"
+            )
         if estimator in ours:
             settings = dict(config.algorithm.get(estimator) or {})
             found.append(Method(name, partial(methods.ESTIMATORS[ours[estimator]], **settings)))
@@ -55,7 +59,10 @@ def _verls(estimator: str, config, rewards: torch.Tensor, groups: torch.Tensor) 
 
     column = rewards.unsqueeze(1)
     advantages, _ = get_adv_estimator_fn(estimator)(
-        token_level_rewards=column.clone(), response_mask=torch.ones_like(column), index=groups.numpy(), config=config
+        token_level_rewards=column.clone(),
+        response_mask=torch.ones_like(column),
+        index=groups.numpy(),
+        config=config,
     )
     return advantages.squeeze(1)
 

@@ -45,8 +45,12 @@ def register() -> None:
     """Make Hydra know verl's folder and our resolvers. Harmless when called again."""
     Plugins.instance().register(VerlSearchPath)
     OmegaConf.register_new_resolver("gapo_lab.package_file", lambda name: str(PACKAGE / name), replace=True)
-    OmegaConf.register_new_resolver("gapo_lab.when", lambda test, value: value if test else None, replace=True)
-    OmegaConf.register_new_resolver("gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True)
+    OmegaConf.register_new_resolver(
+        "gapo_lab.when", lambda test, value: value if test else None, replace=True
+    )
+    OmegaConf.register_new_resolver(
+        "gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True
+    )
     OmegaConf.register_new_resolver("gapo_lab.nano", _nano_folder, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.smollm2", _smollm2_folder, replace=True)
 

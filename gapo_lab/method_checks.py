@@ -68,15 +68,21 @@ def _known(key: str, name: str, names: list[str]) -> None:
 
 def _own_settings(config: DictConfig, estimator: str) -> None:
     """The node `algorithm.<estimator>`, and that there is no node of another method."""
-    verls = {key.split(".")[1] for key in verl_defaults() if key.startswith("algorithm.")} | {"norm_adv_by_std_in_grpo"}
+    verls = {key.split(".")[1] for key in verl_defaults() if key.startswith("algorithm.")} | {
+        "norm_adv_by_std_in_grpo"
+    }
     rules = rules_of(our_files()[estimator][1]) if estimator in our_files() else {}
     for name, node in OmegaConf.to_container(config.algorithm, resolve=True).items():
         if name in verls or node is None:
             continue
         if name != estimator or not rules:
-            raise UserError(f"algorithm.{name}: not read by algo={config.algo.name} (algorithm.adv_estimator={estimator})")
+            raise UserError(
+                f"algorithm.{name}: not read by algo={config.algo.name} (algorithm.adv_estimator={estimator})"
+            )
         if not isinstance(node, dict):
-            raise UserError(f"algorithm.{name}={node}: takes settings, such as algorithm.{name}.{next(iter(rules))}=...")
+            raise UserError(
+                f"algorithm.{name}={node}: takes settings, such as algorithm.{name}.{next(iter(rules))}=..."
+            )
         for key, value in node.items():
             if key not in rules:
                 raise UserError(f"algorithm.{name}.{key}: no such setting; there are {', '.join(rules)}")
@@ -84,9 +90,13 @@ def _own_settings(config: DictConfig, estimator: str) -> None:
                 label = "tau" if (name, key) == ("gapo", "tau") else f"algorithm.{name}.{key}"
                 raise UserError(f"{label}={value}: {wrong}")
         if estimator == "exact_gdpo" and len(node.get("weights", ())) != len(node.get("parts", ())):
-            raise UserError(f"algorithm.exact_gdpo.weights={node.get('weights')}: as many as parts={node.get('parts')}")
+            raise UserError(
+                f"algorithm.exact_gdpo.weights={node.get('weights')}: as many as parts={node.get('parts')}"
+            )
     if problem(config.tau, "(0, 1]"):
-        raise UserError(f"tau={config.tau}: must be a number in (0, 1], the share of a group in the densest interval")
+        raise UserError(
+            f"tau={config.tau}: must be a number in (0, 1], the share of a group in the densest interval"
+        )
 
 
 SHARED = {
@@ -133,6 +143,10 @@ def _shared_settings(config: DictConfig) -> None:
             f"reward.reward_kwargs.overlong_buffer_cfg.len={penalty}: longer than data.max_response_length={length}"
         )
     if config.algorithm.adv_estimator == "grpo_passk" and config.actor_rollout_ref.rollout.n < 2:
-        raise UserError("actor_rollout_ref.rollout.n=1: algo=grpo_passk compares the two best rollouts of a prompt")
+        raise UserError(
+            "actor_rollout_ref.rollout.n=1: algo=grpo_passk compares the two best rollouts of a prompt"
+        )
     if config.algorithm.adv_estimator == "group_aware" and config.data.name != "lists":
-        raise UserError(f"algo={config.algo.name} rewards choices from a list: add data=lists (it is data={config.data.name})")
+        raise UserError(
+            f"algo={config.algo.name} rewards choices from a list: add data=lists (it is data={config.data.name})"
+        )

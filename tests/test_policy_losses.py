@@ -12,8 +12,9 @@ CUTS = ((12,), (6, 6), (1, 2, 3, 6), (1,) * 12)
 
 @pytest.fixture(scope="module")
 def registered():
-    import gapo_lab.training.estimators  # noqa: F401
     from verl.trainer.ppo.core_algos import get_policy_loss_fn
+
+    import gapo_lab.training.estimators  # noqa: F401
 
     return get_policy_loss_fn
 
@@ -36,7 +37,10 @@ def config(tokens: int, rows: int, mode: str = "token-mean", dp_size: int = 1, *
     made = ActorConfig(strategy="fsdp2", rollout_n=1, ppo_micro_batch_size_per_gpu=1, clip_ratio_low=0.4,
                        clip_ratio_high=0.4, loss_agg_mode=mode, **settings)  # fmt: skip
     made.global_batch_info.update(
-        dp_size=dp_size, batch_num_tokens=tokens, global_batch_size=rows, loss_scale_factor=made.loss_scale_factor
+        dp_size=dp_size,
+        batch_num_tokens=tokens,
+        global_batch_size=rows,
+        loss_scale_factor=made.loss_scale_factor,
     )
     return made
 
@@ -89,8 +93,8 @@ def test_gmpo_is_its_definition(seed):
 def test_gmpo_is_verls_geo_mean_where_nothing_is_cut(registered):
     old, step, advantages, mask = (part[:3] for part in batch())
     given = config(int(mask.sum()), 3)
-    arguments = dict(old_log_prob=old, log_prob=old + step, advantages=advantages, response_mask=mask.bool(),
-                     loss_agg_mode="token-mean", config=given, rollout_is_weights=None)  # fmt: skip
+    arguments = {"old_log_prob": old, "log_prob": old + step, "advantages": advantages, "response_mask": mask.bool(),
+                     "loss_agg_mode": "token-mean", "config": given, "rollout_is_weights": None}  # fmt: skip
     (ours, our_metrics), (theirs, their_metrics) = (registered(n)(**arguments) for n in ("gmpo", "geo_mean"))
     torch.testing.assert_close(ours, theirs)
     assert set(our_metrics) == set(their_metrics)

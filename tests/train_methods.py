@@ -46,11 +46,11 @@ def main(where: Path, methods: list[str]) -> None:
 
 
 def train_all(runs: dict, where: Path, scratch: Path) -> None:
+    from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401
+
     import gapo_lab.training.batched_rollout
     import gapo_lab.training.rollout_replica
     import gapo_lab.training.trainer  # noqa: F401  before the zygote
-    from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401
-
     from gapo_lab.training import ray_cluster, zygote
 
     zygote.start(scratch / "zygote")
@@ -60,7 +60,7 @@ def train_all(runs: dict, where: Path, scratch: Path) -> None:
             try:
                 train_in_cluster(config, folder, attempt, Recorder(folder, attempt))
                 said = {"metrics": {str(k): v for k, v in folder.merged_metrics().items()}}
-            except Exception:
+            except Exception:  # noqa: BLE001  told, and the others still train
                 said = {"error": traceback.format_exc()}
             (where / f"{name}.json").write_text(json.dumps(said))
             end_workers()

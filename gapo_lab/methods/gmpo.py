@@ -7,7 +7,12 @@ from torch import Tensor
 
 
 def gmpo(
-    log_prob: Tensor, old_log_prob: Tensor, advantages: Tensor, mask: Tensor, clip_low: float, clip_high: float
+    log_prob: Tensor,
+    old_log_prob: Tensor,
+    advantages: Tensor,
+    mask: Tensor,
+    clip_low: float,
+    clip_high: float,
 ) -> Tensor:
     """L_i = -A_i exp(mean_t l_it): the geometric mean of the token ratios, each clipped on one side.
 

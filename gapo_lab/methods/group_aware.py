@@ -14,7 +14,9 @@ from gapo_lab.settings import check_settings
 SETTINGS = {"invalid": "(-inf, 0]"}
 
 
-def group_aware(rewards: Tensor, groups: Tensor, invalid: float = -1.0, *, extras: Mapping[str, Tensor]) -> Tensor:
+def group_aware(
+    rewards: Tensor, groups: Tensor, invalid: float = -1.0, *, extras: Mapping[str, Tensor]
+) -> Tensor:
     """GRPO's advantage of the frequency-aware reward.
 
     rewards (B,) floating gives dtype and device only; groups (B,) integer labels; extras["item"] (B,) the
@@ -36,7 +38,7 @@ def frequency_reward(item: Tensor, choices: Tensor, groups: Tensor, invalid: flo
 
     def share(items: Tensor) -> Tensor:
         valid = items >= 0
-        same = (items.unsqueeze(2) == items.unsqueeze(1)).sum(dim=2)
+        same = (items.unsqueeze(2) == items.unsqueeze(1)).sum(dim=2, dtype=items.dtype)
         return same / valid.sum(dim=1, keepdim=True).clamp(min=1)
 
     item = item.double()

@@ -92,7 +92,9 @@ def _batches(settings: ListStart, tokenizer) -> Iterator[list[Example]]:
         chunk += 1
 
 
-def measure(model, tokenizer, split: str, lists: int = 24, samples: int = 48, seed: int = 0) -> dict[str, float]:
+def measure(
+    model, tokenizer, split: str, lists: int = 24, samples: int = 48, seed: int = 0
+) -> dict[str, float]:
     """JSD to uniform, unique items and share invalid, a mean over unseen lists, sampled at T=1."""
     from gapo_lab.training.sampling import SamplingParams, sample
 
@@ -109,7 +111,9 @@ def measure(model, tokenizer, split: str, lists: int = 24, samples: int = 48, se
 
 def main(arguments: list[str] | None = None) -> None:
     """Teach, measure, save."""
-    parser = argparse.ArgumentParser(prog="python -m gapo_lab.nano.list_start", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m gapo_lab.nano.list_start", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint folder to write")
     for name, value in vars(ListStart()).items():
         parser.add_argument(f"--{name}", type=type(value), default=value)

@@ -62,7 +62,8 @@ def facts_for(method: Callable, device: torch.device) -> dict:
         given["order"] = torch.tensor(facts.order, device=device)
     if "extras" in asked:
         given["extras"] = {
-            name: torch.tensor(column, dtype=torch.float64, device=device) for name, column in facts.extras.items()
+            name: torch.tensor(column, dtype=torch.float64, device=device)
+            for name, column in facts.extras.items()
         }
     if "draw" in asked:
         digest = hashlib.sha256(f"{facts.seed} {facts.step}".encode()).digest()

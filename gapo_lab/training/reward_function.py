@@ -26,7 +26,10 @@ def compute_choice_score(
 ) -> dict:
     """`score`, `em`, `item`, `choices` of one choice from a list, and `list`, which list it was."""
     with _told():
-        return {**score_choice(solution_str, ground_truth), "list": (extra_info or {}).get("id", ground_truth)}
+        return {
+            **score_choice(solution_str, ground_truth),
+            "list": (extra_info or {}).get("id", ground_truth),
+        }
 
 
 @contextmanager

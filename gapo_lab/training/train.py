@@ -55,9 +55,9 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
     """
     recorder = Recorder(folder, attempt)
     recorder.phase("importing verl")
-    import gapo_lab.training.trainer  # noqa: F401  before the zygote, for its forks
     from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401
 
+    import gapo_lab.training.trainer
     from gapo_lab.training import ray_cluster, zygote
 
     executable = None

@@ -47,7 +47,9 @@ class LabTrainer(PPOTrainerSync):
 
     def _compute_advantage(self, batch, metrics):
         """verl reads the rows in the order of `batch.keys`; so do the facts about them."""
-        fields = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
+        fields = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"]
+        )
         infos = [extra.get("reward_extra_info", {}) for extra in fields.pop("extra_fields").tolist()]
         facts = batch_facts.BatchFacts(
             step=self.global_steps,
@@ -61,6 +63,7 @@ class LabTrainer(PPOTrainerSync):
     def _val_metrics_update(self, data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs):
         """Answers chosen from lists are also measured together: how evenly they fall on each list."""
         diversity = pop_diversity(data_sources, reward_extra_infos_dict)
-        return super()._val_metrics_update(
-            data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs
-        ) | diversity
+        return (
+            super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs)
+            | diversity
+        )
