@@ -110,6 +110,10 @@ def _data(config: DictConfig) -> None:
                 raise UserError(
                     f"data.repos: {repo} is not a folder; give paths of git repositories on this machine"
                 )
+    for key in ("train_size", "id_size", "ood_size", "samples"):
+        value = data.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"data.{key}={value}: must be a whole number above 0")
     size = data.get("train_size")
     if size is not None and size < data.train_batch_size:
         raise UserError(
