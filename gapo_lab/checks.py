@@ -142,6 +142,12 @@ def _data(config: ConfigView) -> None:
         raise UserError(f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}")
     if data.ood_prompt not in ("own", "template"):
         raise UserError(f"data.ood_prompt={data.ood_prompt}: must be own or template")
+    for key in ("train_size", "id_size", "ood_size", "samples"):
+        value = data.get(key, 1)
+        if value is None and key == "ood_size" and data.ood not in ood.GENERATED:
+            continue  # all of the set
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"data.{key}={value}: must be a whole number above 0")
     identity.of(data)
     size = data.get("train_size")
     if size is not None and size < data.train_batch_size:

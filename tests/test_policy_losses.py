@@ -93,8 +93,8 @@ def test_gmpo_is_its_definition(seed):
 def test_gmpo_is_verls_geo_mean_where_nothing_is_cut(registered):
     old, step, advantages, mask = (part[:3] for part in batch())
     given = config(int(mask.sum()), 3)
-    arguments = dict(old_log_prob=old, log_prob=old + step, advantages=advantages, response_mask=mask.bool(),
-                     loss_agg_mode="token-mean", config=given, rollout_is_weights=None)  # fmt: skip
+    arguments = {"old_log_prob": old, "log_prob": old + step, "advantages": advantages, "response_mask": mask.bool(),
+                     "loss_agg_mode": "token-mean", "config": given, "rollout_is_weights": None}  # fmt: skip
     (ours, our_metrics), (theirs, their_metrics) = (registered(n)(**arguments) for n in ("gmpo", "geo_mean"))
     torch.testing.assert_close(ours, theirs)
     assert set(our_metrics) == set(their_metrics)

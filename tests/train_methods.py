@@ -60,7 +60,7 @@ def train_all(runs: dict, where: Path, scratch: Path) -> None:
             try:
                 train_in_cluster(config, folder, attempt, Recorder(folder, attempt))
                 said = {"metrics": {str(k): v for k, v in folder.merged_metrics().items()}}
-            except Exception:
+            except Exception:  # noqa: BLE001  told, and the others still train
                 said = {"error": traceback.format_exc()}
             (where / f"{name}.json").write_text(json.dumps(said))
             end_workers()

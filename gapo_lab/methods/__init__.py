@@ -8,7 +8,7 @@ NAME` finds every function here; a new file needs no other line anywhere.
 from importlib import import_module
 from pkgutil import iter_modules
 
-from gapo_lab.methods.gapo import window_size
+from gapo_lab.methods.gapo import window_size as window_size
 
 ESTIMATORS, LOSSES = {}, {}  # by name
 for _found in iter_modules(__path__):
@@ -16,5 +16,3 @@ for _found in iter_modules(__path__):
     if callable(_method):
         _first = next(iter(_method.__annotations__))
         (ESTIMATORS if _first == "rewards" else LOSSES)[_found.name] = globals()[_found.name] = _method
-
-__all__ = ["ESTIMATORS", "LOSSES", "window_size", *ESTIMATORS, *LOSSES]

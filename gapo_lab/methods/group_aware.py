@@ -38,7 +38,7 @@ def frequency_reward(item: Tensor, choices: Tensor, groups: Tensor, invalid: flo
 
     def share(items: Tensor) -> Tensor:
         valid = items >= 0
-        same = (items.unsqueeze(2) == items.unsqueeze(1)).sum(dim=2)
+        same = (items.unsqueeze(2) == items.unsqueeze(1)).sum(dim=2, dtype=items.dtype)
         return same / valid.sum(dim=1, keepdim=True).clamp(min=1)
 
     item = item.double()

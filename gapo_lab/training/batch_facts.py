@@ -25,12 +25,12 @@ class BatchFacts:
     extras: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
-_CURRENT: ContextVar[BatchFacts] = ContextVar("batch_facts", default=BatchFacts())
+_CURRENT: ContextVar[BatchFacts | None] = ContextVar("batch_facts", default=None)
 
 
 def current() -> BatchFacts:
     """The facts of the batch whose advantages are being computed."""
-    return _CURRENT.get()
+    return _CURRENT.get() or BatchFacts()
 
 
 @contextmanager
