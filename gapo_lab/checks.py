@@ -20,7 +20,6 @@ from gapo_lab.errors import UserError
 from gapo_lab.key_checks import check_keys
 from gapo_lab.method_checks import check_method
 
-
 DATA = ("micro", "git", "lists")
 
 

@@ -10,7 +10,6 @@ from gapo_lab.diversity import pop_diversity
 from gapo_lab.training import batch_facts
 from gapo_lab.training.recorder import Recorder
 
-
 # What the reward function says of a step's rollouts: the mean of each is logged.
 TRAIN = {"train/reward": "score", "train/em": "em", "train/similarity": "similarity"}
 
