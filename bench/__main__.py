@@ -9,6 +9,7 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.data import describing_and_validating, mining
 from bench.estimators import gapo_against_plain_python, gapo_against_verl, gapo_is_linear
 from bench.reward import reward_against_dynamic_programme
 from bench.row import Row, keep_freed_memory
@@ -18,6 +19,8 @@ ROWS: list[Callable[[], list[Row]]] = [
     gapo_against_plain_python,
     gapo_is_linear,
     reward_against_dynamic_programme,
+    mining,
+    describing_and_validating,
 ]
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 
@@ -47,7 +50,7 @@ def main() -> None:
 
 def line(row: Row) -> str:
     target = "" if row.target is None else f"at most {row.target:.3g}"
-    ours, theirs = duration(row.ours), duration(row.theirs)
+    ours, theirs = (duration(x) if row.unit == "s" else f"{x:.3g} {row.unit}" for x in (row.ours, row.theirs))
     return f"| {row.name} | {ours} | {theirs} | {row.ratio:.3g} | {target} | {row.verdict} |"
 
 

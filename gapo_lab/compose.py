@@ -46,6 +46,7 @@ def register() -> None:
     Plugins.instance().register(VerlSearchPath)
     OmegaConf.register_new_resolver("gapo_lab.package_file", lambda name: str(PACKAGE / name), replace=True)
     OmegaConf.register_new_resolver("gapo_lab.when", lambda test, value: value if test else None, replace=True)
+    OmegaConf.register_new_resolver("gapo_lab.at_least", max, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.smollm2", _smollm2_folder, replace=True)
 
 

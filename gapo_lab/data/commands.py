@@ -101,8 +101,12 @@ def mine(asked: argparse.Namespace) -> int:
     )  # fmt: skip
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("commits, "
                "{task.fields[tasks]:,} tasks"), TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    try:
         about = mined.make(asked.repos, asked.out, options, asked.workers, lambda work: _follow(bar, work))
+    finally:
+        bar.stop()
     print(report(about, asked.out))
     return 0
 
@@ -110,6 +114,7 @@ def mine(asked: argparse.Namespace) -> int:
 def _follow(bar: Progress, work: Sequence[Any]) -> Callable[[Any, int], None]:
     shown = bar.add_task("mining", total=sum(len(chunk.commits) for chunk in work), tasks=0)
     total = 0
+    bar.start()
 
     def done(chunk: Any, tasks: int) -> None:
         nonlocal total

@@ -18,7 +18,7 @@ import pygit2
 from pygit2.enums import DeltaStatus, FileMode
 
 from gapo_lab.data import git_filters as filters
-from gapo_lab.data.privacy import MODES, Detector
+from gapo_lab.data.privacy import KEY_BLOCK, MODES, Detector
 from gapo_lab.data.repository import Origin, first_parents, open_repository, origin, subject, when
 from gapo_lab.data.task import Hunk, Task
 from gapo_lab.errors import UserError
@@ -250,7 +250,7 @@ class Miner:
             self.drops["output too long"] += 1
         elif self.rules.private == "keep" or not (found := self._private(task)):
             return task
-        elif self.rules.private == "drop":
+        elif self.rules.private == "drop" or KEY_BLOCK in found.values():
             self.drops["private"] += 1
         else:
             return _masked(task, lambda text: self._detector.mask(text, found), len(found))
