@@ -31,7 +31,9 @@ def mining() -> list[Row]:
             "used = resource.getrusage(resource.RUSAGE_SELF)\n"
             "print(about['repositories'][0]['tasks'], used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)"
         )
-        said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+        said = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        ).stdout
         tasks, seconds, megabytes = map(float, said.split())
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         log = ["git", "-C", str(repo), "log", "-p", "--first-parent", "--no-ext-diff", "--no-textconv"]

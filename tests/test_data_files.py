@@ -41,7 +41,9 @@ def test_table_1_is_what_counting_gives(folder):
     assert {line.language for line in lines} == set(describe.NAMES.values())
     assert [line.count for line in lines] == sorted((line.count for line in lines), reverse=True)
     for line in [*lines, total]:
-        own = [r for r in rows if line is total or describe.NAMES[r["extra_info"]["language"]] == line.language]
+        own = [
+            r for r in rows if line is total or describe.NAMES[r["extra_info"]["language"]] == line.language
+        ]
         inputs = [sum(len(m["content"]) for m in r["prompt"]) for r in own]
         outputs = [len(r["reward_model"]["ground_truth"]) for r in own]
         assert (line.input, line.output) == ((min(inputs), max(inputs)), (min(outputs), max(outputs)))
@@ -54,7 +56,9 @@ def test_the_paper_s_own_line():
     text = describe.as_text([line, total]).splitlines()
     assert text[2].split() == ["Go", "1,925", "–", "24,883", "36", "–", "717", "19,549", "37.71%"]
     assert len({len(row) for row in text}) == 1
-    assert "Go & 1,925 -- 24,883 & 36 -- 717 & 19,549 & 37.71\\% \\\\" in describe.as_latex([line, total], "A_b")
+    assert "Go & 1,925 -- 24,883 & 36 -- 717 & 19,549 & 37.71\\% \\\\" in describe.as_latex(
+        [line, total], "A_b"
+    )
     assert "\\caption{A\\_b}" in describe.as_latex([line, total], "A_b")
 
 
@@ -91,14 +95,19 @@ def rewritten(folder: Path, target: Path, change) -> Path:
     rows = pq.read_table(folder / "train.parquet").to_pylist()
     change(rows)
     target.mkdir()
-    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(folder / "train.parquet")), target / "train.parquet")
+    pq.write_table(
+        pa.Table.from_pylist(rows, schema=pq.read_schema(folder / "train.parquet")), target / "train.parquet"
+    )
     return target
 
 
 @pytest.mark.parametrize(
     "change, says",
     [
-        (lambda rows: rows[1]["task"].update(prefix="other"), "the truth does not give the committed file in 1 of"),
+        (
+            lambda rows: rows[1]["task"].update(prefix="other"),
+            "the truth does not give the committed file in 1 of",
+        ),
         (lambda rows: rows[1]["reward_model"].update(ground_truth=""), "no truth in 1 of"),
         (lambda rows: rows[2]["reward_model"].update(ground_truth=None), "no truth in 1 of"),
         (lambda rows: rows[1].update(prompt=[]), "no message in the prompt in 1 of"),
@@ -118,7 +127,9 @@ def test_a_changed_file_and_a_task_on_both_sides(folder, tmp_path, capsys):
     for name in ("about.json", "id.parquet"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     rows = pq.read_table(folder / "train.parquet")
-    pq.write_table(pa.concat_tables([rows, pq.read_table(folder / "id.parquet").slice(0, 1)]), tmp_path / "train.parquet")
+    pq.write_table(
+        pa.concat_tables([rows, pq.read_table(folder / "id.parquet").slice(0, 1)]), tmp_path / "train.parquet"
+    )
     assert main(["validate", str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "train.parquet: is not the file that was mined" in said
@@ -148,7 +159,14 @@ def test_what_cannot_be_read(folder, tmp_path, capsys):
 def test_rows_that_are_too_long_for_a_model(folder, capsys):
     from gapo_lab.compose import PACKAGE
 
-    words = ["validate", str(folder), "--model", str(PACKAGE / "nano" / "checkpoint"), "--max-prompt-length", "100"]
+    words = [
+        "validate",
+        str(folder),
+        "--model",
+        str(PACKAGE / "nano" / "checkpoint"),
+        "--max-prompt-length",
+        "100",
+    ]
     assert main(words) == 1
     assert "a prompt of over 100 tokens in" in capsys.readouterr().out
 

@@ -65,12 +65,19 @@ def test_the_same_bytes_from_two_workers_after_ctrl_c(made, long, tmp_path):
     # as started from a terminal, also where this process was told to ignore Ctrl-C
     heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     script = tmp_path / "script.py"
-    script.write_text(heed + "from gapo_lab.data.commands import main\nif __name__ == '__main__': sys.exit(main(sys.argv[1:]))")
+    script.write_text(
+        heed
+        + "from gapo_lab.data.commands import main\nif __name__ == '__main__': sys.exit(main(sys.argv[1:]))"
+    )
     first = subprocess.Popen([sys.executable, script, *words], cwd=tmp_path, env=env, text=True, stderr=subprocess.PIPE,
                              start_new_session=True)  # fmt: skip
     try:
         deadline = time.monotonic() + 120
-        while not list(tmp_path.glob("out/.parts/0*.parquet")) and first.poll() is None and time.monotonic() < deadline:
+        while (
+            not list(tmp_path.glob("out/.parts/0*.parquet"))
+            and first.poll() is None
+            and time.monotonic() < deadline
+        ):
             time.sleep(0.005)
         if first.poll() is None:
             os.killpg(first.pid, signal.SIGINT)
@@ -169,7 +176,11 @@ def test_near_duplicates_and_leaks(tmp_path):
     for day, name in enumerate(list(words)[:10], 1):
         text = words[name]
         edit = f"result_{day} = compute_{day}(first_{day}, second_{day})"
-        commit(repo, {name: text.replace("statement number 3;", f"x{day}").replace("statement number 50;", edit)}, day=day)
+        commit(
+            repo,
+            {name: text.replace("statement number 3;", f"x{day}").replace("statement number 50;", edit)},
+            day=day,
+        )
     again = code(l30="alpha_11", l3="other", l50="result_4 = compute_4(first_4, second_4)  # again")
     commit(repo, {"f11.py": again}, day=20)
     about = mined.make([repo], tmp_path / "out", mined.Options(id_share=0.05), 1)
@@ -191,7 +202,9 @@ def test_near_duplicates_and_leaks(tmp_path):
 def test_the_command(long, tmp_path, capsys):
     assert main(["mine", str(long), "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
     said = capsys.readouterr().out
-    assert "tasks to train on" in said and "first commit" in said and "stand verbatim in training code" in said
+    assert (
+        "tasks to train on" in said and "first commit" in said and "stand verbatim in training code" in said
+    )
     assert max(map(len, said.splitlines())) <= 120
     for words, line in (
         (["mine", str(tmp_path)], "not a git repository"),
@@ -230,7 +243,9 @@ def test_a_file_of_100_mb_costs_no_memory(tmp_path):
         "grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before\n"
         "print(len(result.tasks), result.drops['over 60 kB'], grown // 1024)"
     )
-    out = subprocess.run([sys.executable, "-c", script], cwd=REPO, capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPO, capture_output=True, text=True, check=True
+    ).stdout
     tasks, over, megabytes = map(int, out.split())
     assert (tasks, over) == (1, 1) and megabytes < 90
 

@@ -21,7 +21,10 @@ EVENTS = (
     'User edited "src/main.rs":\n\n```diff\n@@ -1,3 +1,3 @@\n fn a() {\n-    one();\n+    two();\n }\n```\n\n'
     'User edited "src/lib.rs":\n\n```diff\n@@ -5,1 +5,2 @@\n+    three();\n```'
 )
-HEAD, TAIL = "```src/main.rs\n<|start_of_file|>\nfn a() {\n<|editable_region_start|>\n", "\n<|editable_region_end|>\n}\n```"
+HEAD, TAIL = (
+    "```src/main.rs\n<|start_of_file|>\nfn a() {\n<|editable_region_start|>\n",
+    "\n<|editable_region_end|>\n}\n```",
+)
 ROW = {
     "events": EVENTS,
     "input": HEAD + "    two();\n    thr<|user_cursor_is_here|>" + TAIL,
@@ -60,7 +63,12 @@ def test_a_zeta_row_as_a_task():
 
 def test_zeta_in_its_own_words():
     prompt = zeta.prompt(ROW)
-    parts = ["### Instruction:\n", "### User Edits:\n\n" + EVENTS, "### User Excerpt:\n\n" + ROW["input"], "### Response:\n"]
+    parts = [
+        "### Instruction:\n",
+        "### User Edits:\n\n" + EVENTS,
+        "### User Excerpt:\n\n" + ROW["input"],
+        "### Response:\n",
+    ]
     places = [prompt.index(part) for part in parts]
     assert places == sorted(places)
     assert zeta.target(ROW["output"]).startswith("<|editable_region_start|>\n    two();")
@@ -109,7 +117,12 @@ def test_a_broken_zeta_row(row, says):
 
 def test_editeval():
     task = editeval.task(EDIT, 0)
-    assert (task.id, task.instruction, task.history, task.language) == ("EditEval/7", "Return two.", (), "python")
+    assert (task.id, task.instruction, task.history, task.language) == (
+        "EditEval/7",
+        "Return two.",
+        (),
+        "python",
+    )
     assert task.edited == EDIT["output"] and task.kind == "replace"
     with pytest.raises(UserError, match="editeval row 0: no text in `output`"):
         editeval.task({"instruction": "", "input": ""}, 0)
@@ -117,7 +130,9 @@ def test_editeval():
 
 def test_where_a_set_is_looked_for(here):
     for name in ood.SOURCES:
-        with pytest.raises(UserError, match=rf"data.ood={name}: the set is not on this machine; fetch it: .*data/ood/{name}") as e:
+        with pytest.raises(
+            UserError, match=rf"data.ood={name}: the set is not on this machine; fetch it: .*data/ood/{name}"
+        ) as e:
             ood.find(name)
         assert "\n" not in str(e.value)
     with pytest.raises(UserError, match="./nowhere is not there"):
@@ -183,7 +198,11 @@ def test_a_run_on_mined_data_says_which_commits_it_saw(here):
 
     repo = init(here / "r")
     for day in range(3):
-        commit(repo, {f"{name}.py": code(l9=name, l40=f"{day}") if day % 2 else TWICE + name for name in "abcdefgh"}, day=day)
+        commit(
+            repo,
+            {f"{name}.py": code(l9=name, l40=f"{day}") if day % 2 else TWICE + name for name in "abcdefgh"},
+            day=day,
+        )
     words = ["data=git", "data.repos=[r]"]
     first = make_spec(compose_run(words))
     (here / "r").rename(here / "s")

@@ -12,7 +12,9 @@ from gapo_lab.data.prompt import Budget, load_template, messages
 from gapo_lab.data.task import Hunk, Task
 from gapo_lab.errors import UserError
 
-LINES = st.lists(st.text("abc ", max_size=12), max_size=30).map(lambda lines: "".join(line + "\n" for line in lines))
+LINES = st.lists(st.text("abc ", max_size=12), max_size=30).map(
+    lambda lines: "".join(line + "\n" for line in lines)
+)
 
 
 def task(prefix="", suffix="", history=()) -> Task:
@@ -20,7 +22,9 @@ def task(prefix="", suffix="", history=()) -> Task:
 
 
 def shown(prompt: str) -> tuple[str, str]:
-    found = re.search(r"<\|code\|>a.go\n(.*)<\|region\|>REG<\|cursor\|>ION\n<\|end_region\|>(.*)\n<\|user\|>", prompt, re.S)
+    found = re.search(
+        r"<\|code\|>a.go\n(.*)<\|region\|>REG<\|cursor\|>ION\n<\|end_region\|>(.*)\n<\|user\|>", prompt, re.S
+    )
     return found[1], found[2]
 
 
@@ -54,7 +58,9 @@ def test_the_latest_edits_are_shown():
 
 def test_a_template_of_ones_own(tmp_path):
     path = tmp_path / "mine.txt"
-    path.write_text("[system]\nDo.\n[hunk]\n{path}{before_lines}{after_lines}\n[user]\n{prefix}[{region_before}|{region_after}]{suffix}\n")
+    path.write_text(
+        "[system]\nDo.\n[hunk]\n{path}{before_lines}{after_lines}\n[user]\n{prefix}[{region_before}|{region_after}]{suffix}\n"
+    )
     chat = messages(task("x\n", "y\n"), load_template(str(path)))
     assert [m["content"] for m in chat] == ["Do.", "x\n[REG|ION\n]y\n"]
     path.write_text("[system]\nDo.\n[user]\n{nothing}\n")

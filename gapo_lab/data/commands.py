@@ -35,7 +35,9 @@ def main(words: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(prog="python -m gapo_lab.data", description="Tasks mined from git histories.")
+    out = argparse.ArgumentParser(
+        prog="python -m gapo_lab.data", description="Tasks mined from git histories."
+    )
     commands = out.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
@@ -45,11 +47,15 @@ def parser() -> argparse.ArgumentParser:
 
     one = add("mine", mine, "make training and ID test tasks from the histories of git repositories")
     one.add_argument("repos", nargs="+", metavar="REPO", help="a repository on this machine, bare or not")
-    one.add_argument("--out", type=Path, default=Path("data/mined"), help="folder to write to (default: data/mined)")
+    one.add_argument(
+        "--out", type=Path, default=Path("data/mined"), help="folder to write to (default: data/mined)"
+    )
     one.add_argument("--since", metavar="DATE", help="commits from this day on, such as 2020-01-31")
     one.add_argument("--until", metavar="DATE", help="commits before this day")
     one.add_argument("--max-per-repo", type=int, metavar="N", help="of each repository the newest N tasks")
-    one.add_argument("--workers", type=int, metavar="N", help="processes (default: as many as there are cores)")
+    one.add_argument(
+        "--workers", type=int, metavar="N", help="processes (default: as many as there are cores)"
+    )
     one.add_argument("--min-chars", type=int, default=36, metavar="N", help="shortest truth (default: 36)")
     one.add_argument("--max-chars", type=int, default=833, metavar="N", help="longest truth (default: 833)")
     one.add_argument("--no-change", type=float, default=0.0, metavar="SHARE",
@@ -70,7 +76,11 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--history", type=int, default=8000, metavar="N",
                      help="characters of earlier edits in a prompt, the latest ones (default: 8000)")  # fmt: skip
 
-    one = add("describe", describe, "Table 1 of the paper for these tasks, as text, CSV and LaTeX, and one task to read")
+    one = add(
+        "describe",
+        describe,
+        "Table 1 of the paper for these tasks, as text, CSV and LaTeX, and one task to read",
+    )
     one.add_argument("path", type=Path, help="a folder that mine made, or any parquet file of tasks")
     one.add_argument("--example", type=int, default=0, metavar="ROW", help="which task to show (default: 0)")
     one.add_argument("--out", type=Path, help="where the tables are written (default: beside the data)")
@@ -78,8 +88,12 @@ def parser() -> argparse.ArgumentParser:
     one = add("validate", validate, "check parquet files before a job is submitted")
     one.add_argument("path", type=Path, help="a folder, or a parquet file")
     one.add_argument("--model", help="a model's folder or Hugging Face id: also ask whether every row fits")
-    one.add_argument("--max-prompt-length", type=int, default=8192, metavar="N", help="in tokens (default: 8192)")
-    one.add_argument("--max-response-length", type=int, default=512, metavar="N", help="in tokens (default: 512)")
+    one.add_argument(
+        "--max-prompt-length", type=int, default=8192, metavar="N", help="in tokens (default: 8192)"
+    )
+    one.add_argument(
+        "--max-response-length", type=int, default=512, metavar="N", help="in tokens (default: 512)"
+    )
     return out
 
 
@@ -88,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
 
 def mine(asked: argparse.Namespace) -> int:
     from gapo_lab.data import mined
-    from gapo_lab.data.git import Rules
+    from gapo_lab.data.rules import Rules
 
     if asked.workers is not None and asked.workers < 1:
         raise UserError(f"--workers {asked.workers}: must be 1 or above")
@@ -133,7 +147,9 @@ def report(about: dict[str, Any], out: Path) -> str:
         for repo in about["repositories"]
     ]
     longest = max(map(len, about["drops"]), default=0)
-    text += ["left out:"] + [f"  {reason.ljust(longest)}  {count:>9,}" for reason, count in about["drops"].items()]
+    text += ["left out:"] + [
+        f"  {reason.ljust(longest)}  {count:>9,}" for reason, count in about["drops"].items()
+    ]
     leaks = about["leaks"]
     found, truths = leaks["verbatim_in_training_code"], leaks["test_truths"]
     text += [
@@ -219,7 +235,9 @@ def _measure(model: str):
         raise UserError(f"--model {model}: no tokenizer there ({str(error).splitlines()[0]:.120})") from None
 
     def measure(prompt: list[dict[str, str]], truth: str) -> tuple[int, int]:
-        rendered = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=False)
+        rendered = tokenizer.apply_chat_template(
+            prompt, add_generation_prompt=True, tokenize=True, return_dict=False
+        )
         # one token of an answer is its end mark
         return len(rendered), len(tokenizer.encode(truth, add_special_tokens=False)) + 1
 

@@ -39,7 +39,9 @@ def table(path: Path) -> list[Line]:
     columns = ["prompt", "reward_model.ground_truth", "extra_info.language"]
     for name in ("prompt.content", *columns[1:]):
         if parquet.field(file.schema_arrow, name) is None:
-            raise UserError(f"{path}: no column {name}; python -m gapo_lab.data validate says what else is wrong")
+            raise UserError(
+                f"{path}: no column {name}; python -m gapo_lab.data validate says what else is wrong"
+            )
     languages, inputs, outputs = [], [np.zeros(0, int)], [np.zeros(0, int)]
     for batch in parquet.batches(file, columns):
         languages += parquet.of(batch, "extra_info", "language").to_pylist()
@@ -48,7 +50,9 @@ def table(path: Path) -> list[Line]:
         outputs.append(parquet.pc.fill_null(truths, 0).to_numpy(zero_copy_only=False))
     if not languages:
         raise UserError(f"{path}: no rows in it")
-    return _lines(np.array([name or "other" for name in languages]), np.concatenate(inputs), np.concatenate(outputs))
+    return _lines(
+        np.array([name or "other" for name in languages]), np.concatenate(inputs), np.concatenate(outputs)
+    )
 
 
 def _lines(languages: np.ndarray, inputs: np.ndarray, outputs: np.ndarray) -> list[Line]:

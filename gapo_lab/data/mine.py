@@ -29,10 +29,11 @@ import pygit2
 
 from gapo_lab import files
 from gapo_lab.data import rows
-from gapo_lab.data.git import Miner, Rules, digest
+from gapo_lab.data.git import Miner, digest
 from gapo_lab.data.identity import FORMAT
 from gapo_lab.data.prompt import Budget, load_template
 from gapo_lab.data.repository import Origin, first_parents, open_repository, origin
+from gapo_lab.data.rules import Rules
 from gapo_lab.data.similar import signature
 from gapo_lab.errors import RunFailed, UserError
 
@@ -83,14 +84,24 @@ def sources(
     return found
 
 
-def chunks(found: Sequence[Source], rules: Rules, template: str | None, budget: Budget, folder: Path) -> list[Chunk]:
+def chunks(
+    found: Sequence[Source], rules: Rules, template: str | None, budget: Budget, folder: Path
+) -> list[Chunk]:
     """Every history cut into parts. A part's name says what is in it, so that other settings find other parts."""
     text = asdict(load_template(template))
     cut = []
     for number, source in enumerate(found):
         for start in range(0, len(source.commits), CHUNK):
             commits = source.commits[start : start + CHUNK]
-            content = [FORMAT, asdict(source.origin), commits, asdict(rules), text, budget.window, budget.history]
+            content = [
+                FORMAT,
+                asdict(source.origin),
+                commits,
+                asdict(rules),
+                text,
+                budget.window,
+                budget.history,
+            ]
             name = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
             part = folder / f"{number:03d}-{start // CHUNK:06d}-{name}.parquet"
             cut.append(Chunk(source.path, source.origin, commits, rules, template, budget, part))

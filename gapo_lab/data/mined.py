@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from gapo_lab import files
 from gapo_lab.data import mine, rows, split
-from gapo_lab.data.git import Rules, in_order, nothing_mined
 from gapo_lab.data.identity import FORMAT, mined_digest
 from gapo_lab.data.prompt import Budget, load_template
+from gapo_lab.data.rules import Rules, in_order, nothing_mined
 from gapo_lab.data.similar import Leaks, Near
 from gapo_lab.errors import UserError
 
@@ -50,7 +50,9 @@ class Options:
 
     def __post_init__(self):
         if self.max_per_repo is not None and self.max_per_repo < 1:
-            raise UserError(f"max_per_repo={self.max_per_repo}: must be 1 or above; leave it out for all tasks")
+            raise UserError(
+                f"max_per_repo={self.max_per_repo}: must be 1 or above; leave it out for all tasks"
+            )
         if not 0 < self.id_share < 1:
             raise UserError(f"id_share={self.id_share}: must be between 0 and 1, such as 0.07")
         if self.split not in split.WAYS:
@@ -58,7 +60,9 @@ class Options:
         if self.leaks not in ("report", "drop"):
             raise UserError(f"leaks={self.leaks}: must be report or drop")
         if min(self.window, self.history) < 0:
-            raise UserError(f"window={self.window}, history={self.history}: must be 0 or above, in characters")
+            raise UserError(
+                f"window={self.window}, history={self.history}: must be 0 or above, in characters"
+            )
 
 
 Hear = Callable[[mine.Chunk, int], None]
@@ -84,10 +88,14 @@ def make(
     files.make_folder(out)
     lock = files.try_lock(out / ".lock")
     if lock is None:
-        raise UserError(f"{out}: another process is mining into this folder; wait for it or choose another one")
+        raise UserError(
+            f"{out}: another process is mining into this folder; wait for it or choose another one"
+        )
     try:
         parts = mine.parts_folder(out)
-        work = mine.chunks(found, options.rules, options.template, Budget(options.window, options.history), parts)
+        work = mine.chunks(
+            found, options.rules, options.template, Budget(options.window, options.history), parts
+        )
         mine.mine_parts(work, workers, begin(work))
         about = _assemble(found, [chunk.part for chunk in work], out, options)
         files.write_json(out / "about.json", {"recipe": asked, **about})
@@ -127,7 +135,9 @@ def _made(out: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 # ---------------------------------------------------------------------------------- from parts to a set
 
 
-def _assemble(found: Sequence[mine.Source], parts: Sequence[Path], out: Path, options: Options) -> dict[str, Any]:
+def _assemble(
+    found: Sequence[mine.Source], parts: Sequence[Path], out: Path, options: Options
+) -> dict[str, Any]:
     drops = sum((mine.part_drops(part) for part in parts), Counter())
     part_of, about, signatures = _read_about(parts)
     keep = _first_of_each(about["digest"])
@@ -146,7 +156,9 @@ def _assemble(found: Sequence[mine.Source], parts: Sequence[Path], out: Path, op
         drops["near-duplicate of the test"] += int(close.sum())
         train &= ~close
     if not train.any():
-        raise UserError("all training tasks are near-duplicates of the test; take more history or --keep-near")
+        raise UserError(
+            "all training tasks are near-duplicates of the test; take more history or --keep-near"
+        )
     leaked = _leaked(parts, part_of, train, test)
     truths = int(test.sum())
     if options.leaks == "drop":
@@ -230,7 +242,9 @@ def _leaked(parts: Sequence[Path], part_of: np.ndarray, train: np.ndarray, test:
     return leaked
 
 
-def _tables(parts: Sequence[Path], part_of: np.ndarray, chosen: np.ndarray, columns=None) -> Iterator[pa.Table]:
+def _tables(
+    parts: Sequence[Path], part_of: np.ndarray, chosen: np.ndarray, columns=None
+) -> Iterator[pa.Table]:
     """The chosen rows, a part at a time."""
     for number, part in enumerate(parts):
         mask = chosen[part_of == number]

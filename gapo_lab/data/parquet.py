@@ -19,7 +19,9 @@ def find(path: Path) -> list[Path]:
     """A parquet file, or the parquet files of a folder, training first. Raises UserError where there is none."""
     if path.is_file():
         return [path]
-    found = [file for file in path.glob("*.parquet") if not file.name.startswith(".")] if path.is_dir() else []
+    found = (
+        [file for file in path.glob("*.parquet") if not file.name.startswith(".")] if path.is_dir() else []
+    )
     if not found:
         what = "no parquet file in this folder" if path.is_dir() else "no such file or folder"
         raise UserError(f"{path}: {what}; make one: python -m gapo_lab.data mine REPO")
@@ -39,7 +41,9 @@ def batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch
     try:
         yield from file.iter_batches(batch_size=ROWS, columns=columns)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"the parquet file is broken ({str(error).splitlines()[0]:.120}); make it again") from None
+        raise UserError(
+            f"the parquet file is broken ({str(error).splitlines()[0]:.120}); make it again"
+        ) from None
 
 
 def field(schema: pa.Schema, name: str) -> pa.DataType | None:
@@ -64,7 +68,9 @@ def of(batch: pa.RecordBatch, column: str, name: str) -> pa.Array:
 
 def prompt_lengths(prompts: pa.Array) -> np.ndarray:
     """The characters of all messages of each prompt."""
-    lengths = pc.fill_null(pc.utf8_length(pc.struct_field(prompts.flatten(), "content")), 0).to_numpy(zero_copy_only=False)
+    lengths = pc.fill_null(pc.utf8_length(pc.struct_field(prompts.flatten(), "content")), 0).to_numpy(
+        zero_copy_only=False
+    )
     ends = np.cumsum(pc.fill_null(pc.list_value_length(prompts), 0).to_numpy(zero_copy_only=False))
     total = np.concatenate([[0], np.cumsum(lengths)])
     return total[ends] - total[np.concatenate([[0], ends[:-1]])]

@@ -67,13 +67,18 @@ class Detector:
 
     def _look_at(self, lines: list[str]) -> None:
         """All lines at once with each expression; only where it finds something line by line."""
-        for plugins, some in ((self._short, lines), (self._long, [x for x in lines if len(x) >= 24 and _LONG.search(x)])):
+        for plugins, some in (
+            (self._short, lines),
+            (self._long, [x for x in lines if len(x) >= 24 and _LONG.search(x)]),
+        ):
             joined = "\n".join(some)
             for plugin in plugins:
                 if any(pattern.search(joined) for pattern in plugin.denylist):
                     # the whole match: a plugin's own value may be a part of it, such as `ghp`
                     for line in some:
-                        for match in (match for pattern in plugin.denylist for match in pattern.finditer(line)):
+                        for match in (
+                            match for pattern in plugin.denylist for match in pattern.finditer(line)
+                        ):
                             self._add(line, match[0].strip(), plugin.secret_type)
         # line breaks stay where they are in lower case
         for line, low in zip(lines, "\n".join(lines).lower().split("\n"), strict=True):

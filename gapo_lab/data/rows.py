@@ -63,8 +63,13 @@ def row(task: Task, index: int, source: str, template: Template, budget: Budget)
             **{"index": index, "id": task.id, "language": task.language, "kind": task.kind},
         },
         "task": {
-            "history": [{"path": hunk.path, "before": hunk.before, "after": hunk.after} for hunk in task.history],
-            **{part: getattr(task, part) for part in ("path", "prefix", "region", "suffix", "instruction", "cursor")},
+            "history": [
+                {"path": hunk.path, "before": hunk.before, "after": hunk.after} for hunk in task.history
+            ],
+            **{
+                part: getattr(task, part)
+                for part in ("path", "prefix", "region", "suffix", "instruction", "cursor")
+            },
         },
     }
 

@@ -47,14 +47,19 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
     recipe = {
         "data": {key: data[key] for key in sorted(data) if key in RECIPE_KEYS},
         "source": _source_digest(data),
-        "vocabulary": hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[:12],
+        "vocabulary": hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[
+            :12
+        ],
         "chat_template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:12],
     }
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
     folder = Path(root) / f"{data['name']}-{digest}"
     if (folder / "about.json").exists():
         return Prepared(folder, files.read_json(folder / "about.json"))
-    splits = {split: rows_of(tasks, split, data, tokenizer) for split, tasks in TASKS[data["name"]](data, Path(root)).items()}
+    splits = {
+        split: rows_of(tasks, split, data, tokenizer)
+        for split, tasks in TASKS[data["name"]](data, Path(root)).items()
+    }
     return _write(folder, {**splits, "ood": _ood_rows(data, tokenizer)}, data, tokenizer, recipe)
 
 
@@ -93,7 +98,7 @@ def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
 def options(data: Mapping[str, Any]):
     """The miner's options that the words of `data=git` say."""
     from gapo_lab.data import mined
-    from gapo_lab.data.git import Rules
+    from gapo_lab.data.rules import Rules
 
     same = ("since", "until", "max_per_repo", "split", "id_share", "leaks", "template", "window", "history")
     return mined.Options(
@@ -204,7 +209,9 @@ def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe)
     for split in ("id", "ood"):
         val += kept[split]
         if data["greedy"]:
-            val += [{**row, "data_source": f"{split}_greedy", "agent_name": GREEDY_AGENT} for row in kept[split]]
+            val += [
+                {**row, "data_source": f"{split}_greedy", "agent_name": GREEDY_AGENT} for row in kept[split]
+            ]
     about = {
         "recipe": recipe,
         "rows": {"train": len(kept["train"]), "id": len(kept["id"]), "ood": len(kept["ood"])},
@@ -230,4 +237,8 @@ def fits(row: Mapping[str, Any], data: Mapping[str, Any], tokenizer) -> bool:
 
 def _prompt_tokens(prompt: Sequence[Mapping[str, str]], data: Mapping[str, Any], tokenizer) -> int:
     words = data.get("apply_chat_template_kwargs", {})
-    return len(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=False, **words))
+    return len(
+        tokenizer.apply_chat_template(
+            prompt, add_generation_prompt=True, tokenize=True, return_dict=False, **words
+        )
+    )

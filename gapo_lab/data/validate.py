@@ -22,7 +22,9 @@ SHOWN = 3  # rows named for one kind of problem
 Measure = Callable[[list[dict[str, str]], str], tuple[int, int]]
 
 
-def validate(paths: Iterable[Path], measure: Measure | None = None, limits: tuple[int, int] | None = None) -> list[str]:
+def validate(
+    paths: Iterable[Path], measure: Measure | None = None, limits: tuple[int, int] | None = None
+) -> list[str]:
     """The problems of some files that belong together, a line each; none when all is well.
 
     `measure` and `limits` (tokens of a prompt, tokens of a truth) also ask whether every row fits, which takes
@@ -139,11 +141,19 @@ def _twice(batch: pa.RecordBatch, file: str, met: _Met) -> Iterator[tuple[str, l
     yield from doubled.items()
 
 
-def _too_long(batch: pa.RecordBatch, measure: Measure, limits: tuple[int, int]) -> Iterator[tuple[str, list[int]]]:
+def _too_long(
+    batch: pa.RecordBatch, measure: Measure, limits: tuple[int, int]
+) -> Iterator[tuple[str, list[int]]]:
     truths = parquet.of(batch, "reward_model", "ground_truth").to_pylist()
     sizes = [measure(prompt, truth) for prompt, truth in zip(batch["prompt"].to_pylist(), truths)]
-    yield f"a prompt of over {limits[0]} tokens", [row for row, size in enumerate(sizes) if size[0] > limits[0]]
-    yield f"a truth of over {limits[1]} tokens", [row for row, size in enumerate(sizes) if size[1] > limits[1]]
+    yield (
+        f"a prompt of over {limits[0]} tokens",
+        [row for row, size in enumerate(sizes) if size[0] > limits[0]],
+    )
+    yield (
+        f"a truth of over {limits[1]} tokens",
+        [row for row, size in enumerate(sizes) if size[1] > limits[1]],
+    )
 
 
 def _where(mask: pa.Array) -> list[int]:
