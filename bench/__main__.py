@@ -9,9 +9,12 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.analysis import tables_against_mlflow_client, tables_through_server
 from bench.data import describing_and_validating, mining
 from bench.estimators import gapo_against_plain_python, gapo_against_verl, gapo_is_linear
+from bench.platform_share import platform_share_of_a_run
 from bench.reward import reward_against_dynamic_programme
+from bench.rollouts import rollout_server_against_generate
 from bench.row import Row, keep_freed_memory
 
 ROWS: list[Callable[[], list[Row]]] = [
@@ -19,6 +22,10 @@ ROWS: list[Callable[[], list[Row]]] = [
     gapo_against_plain_python,
     gapo_is_linear,
     reward_against_dynamic_programme,
+    rollout_server_against_generate,
+    platform_share_of_a_run,
+    tables_against_mlflow_client,
+    tables_through_server,
     mining,
     describing_and_validating,
 ]
@@ -50,7 +57,7 @@ def main() -> None:
 
 def line(row: Row) -> str:
     target = "" if row.target is None else f"at most {row.target:.3g}"
-    ours, theirs = (duration(x) if row.unit == "s" else f"{x:.3g} {row.unit}" for x in (row.ours, row.theirs))
+    ours, theirs = duration(row.ours), duration(row.theirs)
     return f"| {row.name} | {ours} | {theirs} | {row.ratio:.3g} | {target} | {row.verdict} |"
 
 

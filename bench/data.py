@@ -89,8 +89,11 @@ def _history(folder: Path, commits: int = COMMITS) -> Path:
     feed = subprocess.Popen(["git", "-C", str(folder), "fast-import", "--quiet"], stdin=subprocess.PIPE)
     for number in range(commits):
         changed = pick.sample(list(files), pick.choice([1, 1, 2, 3])) if number else list(files)
-        parts = [f"commit refs/heads/main\ncommitter A <a@example.invalid> {1_600_000_000 + 3600 * number} +0000\n"
-                 "data 11\nChange this\n"]  # fmt: skip
+        clock = 1_600_000_000 + 3600 * number
+        head = (
+            f"commit refs/heads/main\ncommitter A <a@example.invalid> {clock} +0000\ndata 11\nChange this\n"
+        )
+        parts = [head]
         for name in changed:
             for at in pick.sample(range(0, LINES - 8, 20), pick.choice([1, 1, 2, 3, 4])) if number else ():
                 files[name][at : at + 3] = [_line(pick) for _ in range(3)]

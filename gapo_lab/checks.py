@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -12,39 +13,38 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab import smollm2
-from gapo_lab.compose import explain
+from gapo_lab.compose import explain, flatten
+from gapo_lab.config_view import ConfigView
 from gapo_lab.data import identity, ood
 from gapo_lab.errors import UserError
-
-GAPO_OPTIONS = {"center": ("median", "mean"), "scale": ("div", "std"), "ddof": (0, 1)}
+from gapo_lab.method_checks import check_method
 
 
 def check(config: DictConfig) -> None:
     """Raise UserError for the first thing about this run that cannot work."""
     try:
-        OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
-    _method(config)
+    check_settings(ConfigView(flatten(tree)))
+
+
+def check_settings(config: ConfigView) -> None:
+    """As `check`, for a configuration that is resolved already."""
+    _words(config)
+    check_method(config)
     _numbers(config)
     _batches(config)
     _model(config)
     _data(config)
 
 
-def _method(config: DictConfig) -> None:
-    tau = OmegaConf.select(config, "algorithm.gapo.tau", default=config.tau)
-    if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not 0 < tau <= 1:
-        raise UserError(f"tau={tau}: must be a number in (0, 1], the share of a group in the densest interval")
-    gapo = OmegaConf.select(config, "algorithm.gapo") or {}
-    for option, allowed in GAPO_OPTIONS.items():
-        if option in gapo and gapo[option] not in allowed:
-            raise UserError(f"algorithm.gapo.{option}={gapo[option]}: must be one of {', '.join(map(str, allowed))}")
-    if unknown := set(gapo) - {"tau", *GAPO_OPTIONS}:
-        raise UserError(f"algorithm.gapo.{unknown.pop()}: no such setting; there are tau, {', '.join(GAPO_OPTIONS)}")
+def _words(config: ConfigView) -> None:
+    if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
+        raise UserError(f"study={config.study}: a name of letters, digits, dots, dashes and underscores")
 
 
-def _numbers(config: DictConfig) -> None:
+def _numbers(config: ConfigView) -> None:
     positive = (
         "data.train_batch_size",
         "data.max_prompt_length",
@@ -55,17 +55,19 @@ def _numbers(config: DictConfig) -> None:
         "trainer.nnodes",
     )
     for key in positive:
-        value = OmegaConf.select(config, key)
+        value = config.select(key)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UserError(f"{key}={value}: must be a whole number above 0")
     if isinstance(config.seed, bool) or not isinstance(config.seed, int) or config.seed < 0:
         raise UserError(f"seed={config.seed}: must be a whole number from 0 on")
     steps = config.trainer.total_training_steps
     if steps is not None and (not isinstance(steps, int) or steps < 1):
-        raise UserError(f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs")
+        raise UserError(
+            f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs"
+        )
 
 
-def _batches(config: DictConfig) -> None:
+def _batches(config: ConfigView) -> None:
     batch, mini = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
     n = config.actor_rollout_ref.rollout.n
     workers = config.trainer.n_gpus_per_node * config.trainer.nnodes
@@ -81,7 +83,7 @@ def _batches(config: DictConfig) -> None:
         )
 
 
-def _model(config: DictConfig) -> None:
+def _model(config: ConfigView) -> None:
     model, here = config.model, config.cluster.name == "local"
     if config.backend.name == "cpu" and not model.cpu:
         raise UserError(
@@ -100,7 +102,9 @@ def _model(config: DictConfig) -> None:
     if path == smollm2.folder():
         smollm2.available()
     elif (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
-        raise UserError(f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id")
+        raise UserError(
+            f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id"
+        )
 
 
 def has_gpu() -> bool:
@@ -108,16 +112,20 @@ def has_gpu() -> bool:
     return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
 
 
-def _data(config: DictConfig) -> None:
+def _data(config: ConfigView) -> None:
     data = config.data
     if data.template is not None and not Path(data.template).is_file():
-        raise UserError(f"data.template={data.template}: no such file; leave the key out for the built-in template")
+        raise UserError(
+            f"data.template={data.template}: no such file; leave the key out for the built-in template"
+        )
     if data.name == "git" and not data.path:
         if not data.repos:
             raise UserError("data.repos: no repository; give paths of git repositories on this machine")
         for repo in data.repos:
             if not Path(repo).is_dir():
-                raise UserError(f"data.repos: {repo} is not a folder; give paths of git repositories on this machine")
+                raise UserError(
+                    f"data.repos: {repo} is not a folder; give paths of git repositories on this machine"
+                )
     if data.ood not in ood.NAMES:
         raise UserError(f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}")
     if data.ood_prompt not in ("own", "template"):

@@ -20,13 +20,21 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gapo_lab import metrics, run_folder
+from gapo_lab import metrics, run_folder, sweep_commands
 from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.launch import states
 from gapo_lab.progress import duration, percent
 from gapo_lab.run_folder import RunFolder
 from gapo_lab.tracking import describe, uri
 
-COLOURS = {"running": "cyan", "finished": "green", "failed": "red", "interrupted": "yellow", "broken": "red"}
+COLOURS = {
+    "queued": "dim",
+    "running": "cyan",
+    "finished": "green",
+    "failed": "red",
+    "interrupted": "yellow",
+    "broken": "red",
+}
 
 
 def main(words: list[str] | None = None) -> int:
@@ -73,6 +81,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
     one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
 
+    sweep_commands.add(add)
+
     one = add("ui", ui, "open MLflow's pages on the runs that were copied")
     one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
     one.add_argument("--port", type=int, default=5000)
@@ -105,17 +115,18 @@ def status(asked: argparse.Namespace) -> int:
         table.add_column(
             name, justify="right" if right else "left", no_wrap=name not in ("", "run"), overflow="fold"
         )
+    found = states.read(asked.root, [folder.key for folder in folders])
     for folder in folders:
-        table.add_row(*row(folder, time.time()))
+        table.add_row(*row(folder, time.time(), found.get(folder.key)))
     # A pipe or file is as wide as it needs to be.
     Console(width=None if console.is_terminal else 200).print(table)
     return 0
 
 
-def row(folder: RunFolder, now: float) -> list[str]:
+def row(folder: RunFolder, now: float, state: Mapping[str, Any] | None = None) -> list[str]:
     """The cells of one run: key, study, name, state, step/total, best ID and OOD, age, message."""
     try:
-        spec, state = folder.spec, folder.status()
+        spec, state = folder.spec, folder.status() if state is None else state
         numbers = folder.summary() or metrics.summary(folder.merged_metrics())
     except UserError as error:  # one broken folder must not hide the others
         return [folder.key, "", "", _coloured("broken"), "", "", "", "", escape(str(error))]
@@ -234,8 +245,9 @@ def ui(asked: argparse.Namespace) -> int:
 
 
 def of_study(folders: list[RunFolder], study: str) -> list[RunFolder]:
-    """Those of ``study``; a folder whose spec cannot be read belongs to none."""
-    return [folder for folder in folders if _study(folder) == study]
+    """Those of ``study``, also what it shares with another; a folder whose spec cannot be read belongs to none."""
+    shared = set(states.of_study(folders[0].path.parent, study)) if folders else set()
+    return [folder for folder in folders if folder.key in shared or _study(folder) == study]
 
 
 def _study(folder: RunFolder) -> str | None:

@@ -21,6 +21,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.errors import UserError
+from gapo_lab.launch import plugins
 
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf"
@@ -35,19 +36,32 @@ def verl_config_folder() -> Path:
 
 
 class VerlSearchPath(SearchPathPlugin):
-    """Puts verl's configuration folder behind ours on Hydra's search path."""
+    """Puts verl's configuration folder, the sweeps and the clusters behind conf/ on Hydra's search path."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         search_path.append(provider="verl", path=f"file://{verl_config_folder()}")
+        for path in plugins.search_path():
+            search_path.append(provider="gapo_lab", path=path)
 
 
 def register() -> None:
     """Make Hydra know verl's folder and our resolvers. Harmless when called again."""
     Plugins.instance().register(VerlSearchPath)
+    plugins.register()
     OmegaConf.register_new_resolver("gapo_lab.package_file", lambda name: str(PACKAGE / name), replace=True)
-    OmegaConf.register_new_resolver("gapo_lab.when", lambda test, value: value if test else None, replace=True)
+    OmegaConf.register_new_resolver(
+        "gapo_lab.when", lambda test, value: value if test else None, replace=True
+    )
+    OmegaConf.register_new_resolver(
+        "gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True
+    )
     OmegaConf.register_new_resolver("gapo_lab.at_least", max, replace=True)
+    OmegaConf.register_new_resolver("gapo_lab.nano", _nano_folder, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.smollm2", _smollm2_folder, replace=True)
+
+
+def _nano_folder(data: str) -> str:
+    return str(PACKAGE / "nano" / ("lists_checkpoint" if data == "lists" else "checkpoint"))
 
 
 def _smollm2_folder() -> str:
@@ -56,13 +70,16 @@ def _smollm2_folder() -> str:
     return str(folder())
 
 
-def compose_run(overrides: Sequence[str]) -> DictConfig:
-    """The whole configuration of one run. Raises UserError, one line, for a word that does not exist."""
+def compose_run(overrides: Sequence[str], hydra: bool = False) -> DictConfig:
+    """The whole configuration of one run, on request with Hydra's own node.
+
+    Raises UserError, one line, for a word that does not exist.
+    """
     register()
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-            return compose("config", overrides=list(overrides))
+            return compose("config", overrides=list(overrides), return_hydra_config=hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(explain(error)) from error
 
@@ -72,12 +89,18 @@ def explain(error: Exception) -> str:
     text = str(error)
     if missing := re.search(r"Could not (?:override|append|delete).*?'([^']+)'", text):
         return _unknown_key(missing.group(1))
-    if missing := re.search(r"Could not find '([^']+)'\s*\n\s*Available options in '([^']+)':\s*\n(.*?)(?:\n\S|$)", text, re.S):
+    if missing := re.search(
+        r"Could not find '([^']+)'\s*\n\s*Available options in '([^']+)':\s*\n(.*?)(?:\n\S|$)",
+        text,
+        re.DOTALL,
+    ):
         group, options = missing.group(2), missing.group(3).split()
         word = missing.group(1).removeprefix(group + "/")
         return f"{group}={word}: no such {group}{_nearest(word, options)}; there are: {', '.join(options)}"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as a setting; quote what the shell or Hydra would take apart"
+        return (
+            f"{error.override}: cannot be read as a setting; quote what the shell or Hydra would take apart"
+        )
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:3])[:400]
 

@@ -25,6 +25,36 @@ _FATAL = re.compile(
 )
 
 
+# What a person can do, by the cause that `failure_cause` names.
+REMEDIES = {
+    "out of memory": "take a smaller batch or less per GPU (model.max_tokens_per_gpu, "
+    "actor_rollout_ref.rollout.gpu_memory_utilization), or more memory, and give the same command again",
+    "disk full": "free some space and give the same command again: it goes on from the last checkpoint",
+    "Ray did not start": "see the log for Ray's own words; the same command tries again",
+    "killed": "someone or something ended it; the same command goes on from the last checkpoint",
+    "": "mend the cause and give the same command again",
+}
+_OUT_OF_MEMORY = re.compile(
+    r"CUDA out of memory|OutOfMemoryError|oom[-_ ]kill|OOM Killed|low on memory|"
+    r"std::bad_alloc|Cannot allocate memory|MemoryError",
+    re.IGNORECASE,
+)
+_DISK_FULL = re.compile(r"no space left on device|disk is full|disk quota", re.IGNORECASE)
+_NO_RAY = re.compile(r"Ray did not (?:start|come up)")
+
+
+def failure_cause(log_text: str, code: int) -> str:
+    """In a word or two why a job ended with ``code`` (below 0: that signal): a key of ``REMEDIES``."""
+    for cause, words in (
+        ("out of memory", _OUT_OF_MEMORY),
+        ("disk full", _DISK_FULL),
+        ("Ray did not start", _NO_RAY),
+    ):
+        if words.search(log_text):
+            return cause
+    return "killed" if code < 0 else ""
+
+
 class _Found(NamedTuple):
     at: int
     place: str

@@ -11,8 +11,6 @@ import sys
 import traceback
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.run_folder import Attempt, RunFolder
 
@@ -31,6 +29,12 @@ def main(path: str, number: str, scratch: str) -> int:
     folder = RunFolder(Path(path))
     attempt = Attempt(int(number), folder.path / "attempts" / number)
     try:
+        if "rehearsal" in (plain := folder.config()):
+            from gapo_lab.rehearsal import rehearse
+
+            return rehearse(plain, folder, attempt)
+        from omegaconf import OmegaConf
+
         from gapo_lab.training.train import environment, train
 
         config = OmegaConf.load(folder.path / "config.yaml")
@@ -41,7 +45,7 @@ def main(path: str, number: str, scratch: str) -> int:
         traceback.print_exc()
         folder.write_status(state="failed", message=str(error), remedy="")
         return 2 if isinstance(error, UserError) else 1
-    except Exception:
+    except Exception:  # noqa: BLE001 - whatever it is, it goes to the log and the exit code
         traceback.print_exc()
         return 1
 

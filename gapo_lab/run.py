@@ -1,6 +1,7 @@
 """The entry: `python -m gapo_lab.run model=nano algo=gapo_grpo tau=0.5 seed=0 data=micro`.
 
-With `-m` Hydra runs a grid, one run after the other. Every word and every key of verl can be changed.
+With `-m` a grid: its plan is shown, then what is missing of it is started (gapo_lab/launch). Every word and every
+key of verl can be changed.
 """
 
 from __future__ import annotations
@@ -65,6 +66,10 @@ def main() -> int:
         hydra.main(config_path=str(compose.CONF), config_name="config", version_base="1.3")(task)()
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Interrupted as error:
+        tell(error, str(error), INTERRUPTED)
+    except RunFailed as error:
+        tell(error, str(error), 1)
     except UserError as error:
         tell(error, str(error), 2)
     except (HydraException, OmegaConfBaseException) as error:

@@ -20,7 +20,15 @@ from gapo_lab.metrics import Points, Row
 # Fields of a spec that may differ between two ways of asking for the same run: who asked, the names of
 # config files (what they set is in "science"), and where it runs.
 NOT_IDENTITY = frozenset({"study", "overrides", "algo", "tau", "scale", "backend"})
-STATES = ("running", "finished", "failed", "interrupted")
+STATES = ("queued", "running", "finished", "failed", "interrupted")
+# Fields of status.json that stay from one attempt to the next: how the run came to be started.
+CARRIED = ("submission", "task", "submitted", "wall_seconds")
+
+
+# Bytes kept back while a run goes on, so that its status can still be written when the disk is full.
+RESERVE = 32_768
+# libyaml reads a spec ten times faster, which counts with a thousand of them.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,11 @@ class Attempt:
     def generations(self) -> Path:
         """Where sample generations go, one file a validation."""
         return self.path / "generations"
+
+    @property
+    def stop_path(self) -> Path:
+        """While this file is there the run saves after its step and ends."""
+        return self.path / "stop"
 
     def append_metrics(self, step: int, values: Mapping[str, float], now: float | None = None) -> None:
         """Add what was measured at ``step``; ``now`` is in Unix seconds. UserError when the disk is full."""
@@ -104,7 +117,7 @@ class RunFolder:
     def spec(self) -> dict[str, Any]:
         path = self.path / "spec.yaml"
         try:
-            spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+            spec = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
         except FileNotFoundError as error:
             raise UserError(f"{self.path} is no run folder: it has no spec.yaml") from error
         except yaml.YAMLError as error:
@@ -124,10 +137,13 @@ class RunFolder:
     # Who runs it
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Be the only process that runs this folder; UserError at once when another one does."""
+    def lock(self, patience: float = 0.0) -> Iterator[None]:
+        """Be the only process that runs this folder; UserError when another one still does after
+        ``patience`` seconds."""
         path = self.path / "run.lock"
-        handle = files.try_lock(path)
+        until = time.monotonic() + patience
+        while (handle := files.try_lock(path)) is None and time.monotonic() < until:
+            time.sleep(0.5)
         if handle is None:
             raise UserError(
                 f"run {self.key} is already being run by {path.read_text().strip() or 'another process'} "
@@ -152,22 +168,24 @@ class RunFolder:
         found = [p for p in (self.path / "attempts").glob("[0-9]*") if p.name.isdigit() and p.is_dir()]
         return sorted((Attempt(int(p.name), p) for p in found), key=lambda attempt: attempt.number)
 
-    def start_attempt(self) -> Attempt:
-        """Make the next attempt's folder and say in status.json that this process runs it now."""
+    def start_attempt(self, **fields: Any) -> Attempt:
+        """Make the next attempt's folder and say in status.json, with ``fields``, that this process runs it now."""
         files.make_folder(self.path / "attempts")
         number = max((attempt.number for attempt in self.attempts()), default=0) + 1
         attempt = Attempt(number, self.path / "attempts" / str(number))
         with files.writing(attempt.path):
             attempt.path.mkdir()
             attempt.generations.mkdir()
+        files.write_text(self.path / "reserve", " " * RESERVE)
         now = time.time()
+        before = files.read_json(self._status_path) or {}
         self._replace_status(
-            {
+            {name: before[name] for name in CARRIED if name in before}
+            | fields
+            | {
                 "state": "running",
                 "attempt": number,
-                "pid": os.getpid(),
-                "pid_start": _pid_start(os.getpid()),
-                "host": socket.gethostname(),
+                **self.process(),
                 "started": now,
                 "updated": now,
                 "step": max(self.merged_points(), default=0),
@@ -197,13 +215,29 @@ class RunFolder:
         status = files.read_json(self._status_path) or {}
         if self.is_finished:
             return status | {"state": "finished"}
-        if status.get("state") == "running" and _is_gone(status):
+        if status.get("state") in ("running", "queued") and _is_gone(status):
+            started = status["state"] == "running"
             return status | {
                 "state": "interrupted",
-                "message": "the process ended without a word (killed?)",
+                "cause": "gone",
+                "message": "the process ended without a word (killed?)"
+                if started
+                else "its launcher has ended",
                 "remedy": "give the same command again: it goes on from the last checkpoint",
             }
         return status
+
+    def queue(self, **fields: Any) -> None:
+        """Say in status.json that the run waits to be started; what an earlier attempt said is forgotten."""
+        now = time.time()
+        before = files.read_json(self._status_path) or {}
+        kept = {
+            name: before[name]
+            for name in ("wall_seconds", "step", "total_steps", "attempt")
+            if name in before
+        }
+        waits = {"state": "queued", "submitted": now, "updated": now, "message": "", "remedy": ""}
+        self._replace_status(kept | waits | fields)
 
     def write_status(self, **fields: Any) -> None:
         """Change ``fields`` of status.json, atomically; the others stay. See ``STATES`` for ``state``."""
@@ -212,6 +246,11 @@ class RunFolder:
         with files.locked(self.path / "status.lock"):
             old = files.read_json(self._status_path) or {}
             files.write_json(self._status_path, old | {"updated": time.time()} | fields)
+
+    @property
+    def raw_status(self) -> dict[str, Any]:
+        """What status.json says, word for word; {} where there is none."""
+        return files.read_json(self._status_path) or {}
 
     def _replace_status(self, status: dict[str, Any]) -> None:
         with files.locked(self.path / "status.lock"):
@@ -239,6 +278,21 @@ class RunFolder:
     def write_config(self, text: str) -> None:
         """Write config.yaml: verl's whole config, as resolved."""
         files.write_text(self.path / "config.yaml", text)
+
+    def config(self) -> dict[str, Any]:
+        """config.yaml as plain values; {} where there is none."""
+        try:
+            return yaml.load((self.path / "config.yaml").read_text(encoding="utf-8"), Loader=LOADER) or {}
+        except FileNotFoundError:
+            return {}
+
+    def free_reserve(self) -> None:
+        """Give back what was kept for a full disk."""
+        (self.path / "reserve").unlink(missing_ok=True)
+
+    def process(self) -> dict[str, Any]:
+        """What names this process in a status: queued and running last as long as it does."""
+        return {"pid": os.getpid(), "pid_start": _pid_start(os.getpid()), "host": socket.gethostname()}
 
 
 def find(root: Path) -> list[RunFolder]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -22,7 +23,8 @@ from gapo_lab.data import identity
 # Where and how a run happens; beginnings of dotted keys. Everything else is science.
 NOT_SCIENCE = (
     # our own words for it, and what they only name
-    *("algo.name", "scale.name", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
+    *("algo.name", "recipe.", "scale.name", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
+    *("tracking", "on_finish"),
     # places
     *("actor_rollout_ref.model.path", "actor_rollout_ref.model.external_lib", "data.train_files", "data.val_files"),
     *("data.repos", "data.path", "data.ood_path"),
@@ -85,40 +87,55 @@ class Spec:
 
 def make_spec(config: DictConfig, overrides: tuple[str, ...] = ()) -> Spec:
     """The spec of a composed configuration. Interpolations are resolved here."""
-    tau = OmegaConf.select(config, "algorithm.gapo.tau")
+    written = flatten(OmegaConf.to_container(config, resolve=False))
+    return spec_of(written, flatten(OmegaConf.to_container(config, resolve=True)), overrides)
+
+
+def spec_of(
+    written: Mapping[str, object], resolved: Mapping[str, object], overrides: tuple[str, ...] = ()
+) -> Spec:
+    """The spec of a configuration by dotted key: as written, and with its interpolations resolved."""
+    tau = resolved.get("algorithm.gapo.tau")
     return Spec(
-        study=config.study,
-        model=config.model.name,
-        algo=config.algo.name,
+        study=resolved["study"],
+        model=resolved["model.name"],
+        algo=resolved["algo.name"],
         tau=None if tau is None else float(tau),
-        seed=config.seed,
-        data=config.data.name,
-        scale=config.scale.name,
-        backend=config.backend.name,
+        seed=resolved["seed"],
+        data=resolved["data.name"],
+        scale=resolved["scale.name"],
+        backend=resolved["backend.name"],
         overrides=tuple(overrides),
-        science=science(config),
+        science=science(written, resolved),
     )
 
 
-def science(config: DictConfig) -> dict[str, object]:
+def science(written: Mapping[str, object], resolved: Mapping[str, object]) -> dict[str, object]:
     """The settings that decide what a run computes, by dotted key: those that differ from verl's own.
 
-    A setting that still is verl's interpolation of another one says nothing new and is left out.
+    A setting that still is verl's interpolation of another one says nothing new and is left out, as is one that is
+    written differently but has verl's own value.
     """
-    written = flatten(OmegaConf.to_container(config, resolve=False))
-    resolved = flatten(OmegaConf.to_container(config, resolve=True))
     defaults = verl_defaults()
     chosen = {
         key: resolved[key]
         for key, value in written.items()
-        if not key.startswith(NOT_SCIENCE) and key not in SEEDS and (key not in defaults or defaults[key] != value)
-        and key in resolved
+        if is_science(key) and key in resolved
+        and (key not in defaults or defaults[key] not in (value, resolved[key]))
     }  # fmt: skip
-    if digest := checkpoint_digest(Path(config.model.path)):
+    if digest := checkpoint_digest(Path(resolved["model.path"])):
         chosen["checkpoint"] = digest
-    if digest := identity.of(OmegaConf.to_container(config.data, resolve=True)):
+    if digest := identity.of(
+        {k.removeprefix("data."): v for k, v in resolved.items() if k.startswith("data.")}
+    ):
         chosen["data.content"] = digest
     return dict(sorted(chosen.items()))
+
+
+@cache
+def is_science(key: str) -> bool:
+    """Whether the setting at this dotted key is part of what a run computes."""
+    return not key.startswith(NOT_SCIENCE) and key not in SEEDS
 
 
 @cache
@@ -138,7 +155,13 @@ def checkpoint_digest(folder: Path) -> str | None:
     weights = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
     if not weights:
         return None
+    return _digest(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in weights))
+
+
+@cache
+def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """A thousand cells share a checkpoint: it is read again only when its files changed."""
     sha = hashlib.sha256()
-    for path in weights:
+    for path, *_ in files:
         sha.update(path.read_bytes())
     return sha.hexdigest()[:12]

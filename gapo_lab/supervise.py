@@ -8,7 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 from omegaconf import DictConfig, OmegaConf
@@ -16,16 +19,25 @@ from rich.console import Console
 
 from gapo_lab import metrics, provenance
 from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.failure import failure_lines
+from gapo_lab.failure import REMEDIES, failure_cause, failure_lines
 from gapo_lab.progress import Progress, show_end
 from gapo_lab.run_folder import Attempt, RunFolder
 from gapo_lab.scratch import scratch_folder
 from gapo_lab.spec import Spec
+from gapo_lab.tracking.describe import run_name
+from gapo_lab.tracking.uri import command
 
+REPO = Path(__file__).parents[1]
 PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.5
 # A job that is told to stop gets this long before it is killed.
 PATIENCE_SECONDS = 5.0
+
+
+# Exit code of a job that was asked to stop and has saved (EX_TEMPFAIL).
+STOPPED_ITSELF = 75
+# The attempt and the process that run now, for `save_and_stop`, which a signal calls.
+_current: tuple[Attempt, subprocess.Popen] | None = None
 
 
 class Interrupted(Exception):
@@ -47,62 +59,124 @@ def run(spec: Spec, config: DictConfig, console: Console | None = None) -> dict[
     with folder.lock():
         resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
         folder.write_config(OmegaConf.to_yaml(resolved))
-        attempt = folder.start_attempt()
-        folder.write_provenance(provenance.collect(Path(__file__).parents[1]))
-        console.print(f"{spec.name}   run {spec.key}, attempt {attempt.number}", highlight=False)
-        _attempt(folder, attempt, console)
+        _locked(folder, console, spec.name, {}, lambda: provenance.collect(REPO))
         show_end(folder, console, title=spec.name)
         return folder.summary()
 
 
+def work(
+    folder: RunFolder,
+    console: Console,
+    *,
+    patience: float = 0.0,
+    status: Mapping[str, Any] | None = None,
+    origin: Mapping[str, Any] | None = None,
+) -> dict[str, float]:
+    """As `run`, for a run folder that a submitter has prepared (spec.yaml, config.yaml); same errors.
+
+    patience: seconds to wait for a process that still holds the run, such as one that is being ended elsewhere.
+    status: fields of status.json beside the usual ones.
+    origin: what the submitter knows of where the code comes from; it wins over what can be seen here.
+    """
+    with folder.lock(patience):
+        if not folder.is_finished:
+            _locked(folder, console, run_name(folder.spec), status or {},
+                    lambda: {**provenance.collect(REPO), **(origin or {})})  # fmt: skip
+    return folder.summary()
+
+
+def _locked(
+    folder: RunFolder, console: Console, name: str, status: Mapping[str, Any], origin: Callable[[], dict]
+) -> None:
+    """The next attempt, by the process that holds the run."""
+    attempt = folder.start_attempt(**status)
+    folder.write_provenance(origin())
+    console.print(f"{name}   run {folder.key}, attempt {attempt.number}", highlight=False)
+    _attempt(folder, attempt, console)
+
+
 def _attempt(folder: RunFolder, attempt: Attempt, console: Console) -> None:
     """One attempt, from the job's start until every process of it has ended."""
+    global _current
     adopt_orphans()
     signal.signal(signal.SIGTERM, _raise_interrupted)
-    started, follower = time.monotonic(), None
+    started, before, follower = time.monotonic(), folder.raw_status.get("wall_seconds", 0.0), None
+    live = folder.config().get("tracking", "live") == "live"
     with scratch_folder() as scratch, open(attempt.log_path, "ab") as log:
         words = [sys.executable, "-m", "gapo_lab.job", str(folder.path), str(attempt.number), str(scratch)]
         job = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                start_new_session=True, env=_environment())  # fmt: skip
+        _current = (attempt, job)
         try:
             with Progress(folder, console) as progress:
                 while job.poll() is None:
                     shot = progress.poll()
-                    if follower is None and shot.step > 0:
+                    if live and follower is None and shot.step > 0:
                         # MLflow costs seconds of CPU to import: not while the run starts
                         follower = _follow(folder, log)
-                    time.sleep(POLL_SECONDS)
+                    _wait(job, POLL_SECONDS)
                 progress.poll()
         except (KeyboardInterrupt, Interrupted) as stop:
-            folder.write_status(state="interrupted", message="stopped by the user",
-                                remedy="the same command goes on from the last checkpoint")  # fmt: skip
+            folder.write_status(state="interrupted", message=str(stop) or "stopped by the user",
+                                remedy="the same command goes on from the last checkpoint",
+                                wall_seconds=before + time.monotonic() - started)  # fmt: skip
             raise Interrupted("stopped; the same command goes on from the last checkpoint") from stop
         finally:
+            _current = None
             # whatever happens here, also a second Ctrl-C, the processes are ended
             end_descendants(keep={follower.pid} if follower else set())
+    wall = before + time.monotonic() - started
     if job.returncode == 0:
         summary = metrics.summary(folder.merged_metrics())
-        folder.write_summary({**summary, "wall_seconds": time.monotonic() - started})
-        folder.write_status(state="finished", message="", remedy="")
+        folder.write_summary({**summary, "wall_seconds": wall})
+        folder.write_status(state="finished", message="", remedy="", cause="", wall_seconds=wall)
+    elif job.returncode == STOPPED_ITSELF:
+        folder.write_status(state="interrupted", message="stopped after a checkpoint", wall_seconds=wall)
+        raise Interrupted("stopped after a checkpoint; the same command goes on from there")
     else:
-        _write_failure(folder, attempt, job.returncode)
-    _end_following(follower or _follow(folder, subprocess.DEVNULL), console)
+        _write_failure(folder, attempt, job.returncode, wall)
+    folder.free_reserve()
+    if live:
+        _end_following(follower or _follow(folder, subprocess.DEVNULL), folder, console)
     if job.returncode:
         status = folder.status()
-        raise (UserError if job.returncode == 2 else RunFailed)(f"{status['message']}\nlog: {attempt.log_path}")
+        raise (UserError if job.returncode == 2 else RunFailed)(
+            f"{status['message']}\nlog: {attempt.log_path}"
+        )
 
 
-def _write_failure(folder: RunFolder, attempt: Attempt, code: int) -> None:
+def _wait(job: subprocess.Popen, seconds: float) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        job.wait(seconds)
+
+
+def save_and_stop(seconds: float) -> bool:
+    """Ask the job that runs now to save after the step it is at and to end; whether it did so in time."""
+    if _current is None:
+        return False
+    attempt, job = _current
+    attempt.stop_path.touch()
+    until = time.monotonic() + seconds
+    while job.poll() is None and time.monotonic() < until:
+        time.sleep(0.2)
+    return job.poll() == STOPPED_ITSELF
+
+
+def _write_failure(folder: RunFolder, attempt: Attempt, code: int, wall: float) -> None:
     """status.json says why; the job may have said so itself."""
+    folder.free_reserve()
+    log = attempt.log_path.read_text(encoding="utf-8", errors="replace")
+    cause = failure_cause(log, code)
     said = folder.status()
     if said.get("state") == "failed":
+        remedy = said.get("remedy") or REMEDIES[cause]
+        folder.write_status(cause=cause, remedy=remedy, wall_seconds=wall)
         return
-    log = attempt.log_path.read_text(encoding="utf-8", errors="replace")
     reason = "\n".join(failure_lines(log))
     if code < 0:
         reason = f"the job was killed by signal {-code} ({signal.Signals(-code).name})\n{reason}".rstrip()
-    folder.write_status(state="failed", message=reason or f"the job ended with code {code}",
-                        remedy="mend the cause and give the same command again")  # fmt: skip
+    folder.write_status(state="failed", message=reason or f"the job ended with code {code}", cause=cause,
+                        remedy=REMEDIES[cause], wall_seconds=wall)  # fmt: skip
 
 
 def _environment() -> dict[str, str]:
@@ -119,21 +193,22 @@ def _follow(folder: RunFolder, log: object) -> subprocess.Popen:
                             start_new_session=True, env=_environment())  # fmt: skip
 
 
-def _end_following(follower: subprocess.Popen, console: Console, patience: float = 60.0) -> None:
+def _end_following(
+    follower: subprocess.Popen, folder: RunFolder, console: Console, patience: float = 60.0
+) -> None:
     """Let the copier finish; the run is safe in its folder if it cannot."""
-    with console.status("copying to MLflow") if console.is_terminal else _nothing():
+    with console.status("copying to MLflow") if console.is_terminal else nullcontext():
         try:
-            follower.wait(patience)
+            copied = follower.wait(patience) == 0
         except subprocess.TimeoutExpired:
-            console.print("MLflow is slow; to copy the run later: python -m gapo_lab sync")
+            copied = False
             follower.kill()
             follower.wait()
-
-
-def _nothing():
-    from contextlib import nullcontext
-
-    return nullcontext()
+    if not copied:
+        later = command("sync", folder.key)
+        console.print(
+            f"MLflow could not be reached: nothing is lost; to copy the run later: {later}", soft_wrap=True
+        )
 
 
 def adopt_orphans() -> None:
@@ -152,6 +227,16 @@ def end_descendants(keep: set[int] = frozenset()) -> None:
             except psutil.NoSuchProcess:
                 continue
         psutil.wait_procs(ours, timeout=PATIENCE_SECONDS)
+
+
+@contextmanager
+def interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM raises Interrupted inside the block, as Ctrl-C raises KeyboardInterrupt."""
+    before = signal.signal(signal.SIGTERM, _raise_interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _raise_interrupted(*_) -> None:

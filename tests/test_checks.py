@@ -30,7 +30,10 @@ def test_the_default_run_passes():
         (["seed=abc"], "seed=abc"),
         (["data.train_batch_size=33"], "does not divide into mini-batches"),
         (["data.train_batch_size=0"], "must be a whole number above 0"),
-        (["actor_rollout_ref.actor.ppo_mini_batch_size=1", "actor_rollout_ref.rollout.n=3"], "over 2 workers"),
+        (
+            ["actor_rollout_ref.actor.ppo_mini_batch_size=1", "actor_rollout_ref.rollout.n=3"],
+            "over 2 workers",
+        ),
         (["actor_rollout_ref.rollout.n=0"], "actor_rollout_ref.rollout.n=0"),
         (["model=qwen_coder_7b", "backend=cpu"], "cannot be trained without a GPU"),
         (["model.path=./nothing_here"], "no model there"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import subprocess
 from pathlib import Path
 
@@ -79,7 +80,7 @@ def test_an_example_cannot_command_the_terminal():
     evil = "\x1b[2J\x07\x9b31m\u202e[red]x[/red]"
     task = Task("1", "go", "replace", f"{evil}.go", (Hunk("p", evil, ""),), evil, evil, evil, 3, evil + "!", evil,
                 {"repository": evil, "commit": "c", "time": "t", "licence": evil})  # fmt: skip
-    console = Console(width=100, record=True, force_terminal=False, file=open("/dev/null", "w"))
+    console = Console(width=100, record=True, force_terminal=False, file=io.StringIO())
     show.show(task, console)
     said = console.export_text()
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(said) and "[red]x[/red]" in said

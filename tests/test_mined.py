@@ -86,11 +86,13 @@ def test_the_same_bytes_from_two_workers_after_ctrl_c(made, long, tmp_path):
         if first.poll() is None:
             os.killpg(first.pid, signal.SIGKILL)
     if first.returncode:  # else it was done before the signal came
-        assert first.returncode == 130 and "goes on" in said and "Traceback" not in said
+        assert first.returncode == 130 and said.endswith("goes on from what is finished\n"), said
         assert not (tmp_path / "out/about.json").exists()
         with pytest.raises(UserError, match="no mined data here"):
             mined.read(tmp_path / "out")
-    done = subprocess.run([*DATA, *words], cwd=tmp_path, env=env, text=True, capture_output=True, timeout=120)
+    done = subprocess.run(
+        [*DATA, *words], cwd=tmp_path, env=env, text=True, capture_output=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert content(tmp_path / "out") == content(made)
 
@@ -131,7 +133,7 @@ def test_a_finished_folder_is_only_read_and_other_settings_are_refused(long, mad
 
 
 def test_a_full_disk(long, tmp_path, monkeypatch):
-    monkeypatch.setattr(rows, "_open", lambda path: open("/dev/full", "wb"))
+    monkeypatch.setattr(rows, "_open", lambda path: Path("/dev/full").open("wb"))
     with pytest.raises(UserError, match="disk is full"):
         mined.make([long], tmp_path / "out", mined.Options(), 1)
     assert not list((tmp_path / "out").rglob("*.parquet"))

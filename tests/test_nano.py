@@ -50,7 +50,9 @@ def test_the_tokenizer_is_read_from_the_folder_as_it_was_trained(tokenizer):
         assert answer.prompt_ids(trained, tasks) == answer.prompt_ids(tokenizer, tasks)
 
 
-@pytest.mark.parametrize("text", ["user = load(item, 3)\n", "\treturn a[0] ", "äöü 漢字 🙂", "  if x<3:\r\n", "-a\n+b"])
+@pytest.mark.parametrize(
+    "text", ["user = load(item, 3)\n", "\treturn a[0] ", "äöü 漢字 🙂", "  if x<3:\r\n", "-a\n+b"]
+)
 def test_any_text_survives(tokenizer, text):
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 

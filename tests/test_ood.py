@@ -162,7 +162,9 @@ def test_a_set_that_hugging_face_s_tools_have_fetched(here):
     from conftest import REPO
 
     env = {**os.environ, "HF_HOME": str(here / "hf"), "PYTHONPATH": str(REPO)}
-    done = subprocess.run([sys.executable, "-c", script], cwd=here, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=here, env=env, capture_output=True, text=True, check=False
+    )
     assert done.stdout == "1\n", done.stderr
 
 
@@ -176,7 +178,7 @@ def test_a_set_that_cannot_be_read(here, text):
 
 
 def test_a_run_says_which_rows_it_saw(here):
-    for word, says in (("data.ood=zeta", "fetch it"), ("data.ood=other", "there are micro, zeta, editeval"),
+    for word, says in (("data.ood=zeta", "fetch it"), ("data.ood=other", "there are micro, .*zeta, editeval"),
                        ("data.ood_prompt=mine", "must be own or template")):  # fmt: skip
         with pytest.raises(UserError, match=says):
             check(compose_run([word]))

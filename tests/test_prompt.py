@@ -23,7 +23,9 @@ def task(prefix="", suffix="", history=()) -> Task:
 
 def shown(prompt: str) -> tuple[str, str]:
     found = re.search(
-        r"<\|code\|>a.go\n(.*)<\|region\|>REG<\|cursor\|>ION\n<\|end_region\|>(.*)\n<\|user\|>", prompt, re.S
+        r"<\|code\|>a.go\n(.*)<\|region\|>REG<\|cursor\|>ION\n<\|end_region\|>(.*)\n<\|user\|>",
+        prompt,
+        re.DOTALL,
     )
     return found[1], found[2]
 

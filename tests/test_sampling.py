@@ -30,14 +30,18 @@ def prompts(tokenizer):
     from gapo_lab.data.prompt import messages
 
     return [
-        tokenizer.apply_chat_template(messages(task), add_generation_prompt=True, tokenize=True, return_dict=False)
+        tokenizer.apply_chat_template(
+            messages(task), add_generation_prompt=True, tokenize=True, return_dict=False
+        )
         for task in generate("id", 12)
     ]
 
 
 def draw(model, tokenizer, prompts, n=1, seed=0, log_probs=False, **params):
     settings = SamplingParams(**{"max_new_tokens": 20, **params})
-    return sample(model, prompts, n, settings, {tokenizer.eos_token_id}, tokenizer.pad_token_id, seed, log_probs)
+    return sample(
+        model, prompts, n, settings, {tokenizer.eos_token_id}, tokenizer.pad_token_id, seed, log_probs
+    )
 
 
 def test_greedy_is_what_generate_says(model, tokenizer, prompts):
@@ -82,7 +86,7 @@ def test_rollouts_of_a_prompt_are_drawn_from_its_distribution(model, tokenizer, 
 
 def test_top_k_and_top_p_cut():
     logits = torch.tensor([[3.0, 2.0, 1.0, 0.0]])
-    kept = lambda **p: torch.isfinite(cut(logits, SamplingParams(1, **p)))[0].tolist()  # noqa: E731
+    kept = lambda **p: torch.isfinite(cut(logits, SamplingParams(1, **p)))[0].tolist()
     assert kept(top_k=2) == [True, True, False, False]
     assert kept(top_p=0.5) == [True, False, False, False]
     assert kept(top_p=0.7) == [True, True, False, False]

@@ -177,6 +177,22 @@ def test_seeds_share_a_cell_and_other_data_do_not(tmp_path, database):
     assert len(client.search_runs([client.get_run(cells[0]).info.experiment_id])) == 5
 
 
+def test_a_cell_carries_the_means_of_its_finished_trials(tmp_path, database):
+    folders = [make(tmp_path, seed) for seed in range(3)]
+    for seed, folder in enumerate(folders):
+        train(folder, [0, 10 * (seed + 1)])
+    finish(folders[0])
+    finish(folders[1])
+    for _ in range(2):  # the second copy adds nothing
+        mlflow_copy.copy_all(folders, database)
+    ((cell,),) = table(database, "SELECT run_uuid FROM tags WHERE key='gapo.is_cell'")
+    assert history(database, cell, "seeds") == [(1, 1.0), (2, 2.0)]
+    assert history(database, cell, "final/id/em") == [(1, 0.1), (2, pytest.approx(0.15))]
+    finish(folders[2])
+    mlflow_copy.copy_all(folders, database)
+    assert history(database, cell, "best/id/em")[-1] == (3, pytest.approx(0.2))
+
+
 def test_changed_parameters_are_said_and_lose_nothing(tmp_path, database, caplog):
     folder = make(tmp_path)
     run_id = mlflow_copy.copy(folder, database)

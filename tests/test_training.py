@@ -46,12 +46,17 @@ def test_run_folder_holds_everything(finished):
         for name in ("val/id/em", "val/ood/em", "val/id/em_greedy", "val/ood/em_greedy", "val/id/similarity"):
             assert 0 <= merged[step][name] <= 1
     for step in (1, 2, 3):
-        assert {"train/reward", "actor/pg_clipfrac", "actor/grad_norm", "perf/throughput"} <= set(merged[step])
+        assert {"train/reward", "actor/pg_clipfrac", "actor/grad_norm", "perf/throughput"} <= set(
+            merged[step]
+        )
     summary = folder.summary()
     assert {"best/id/em", "best/id/step", "best/ood/em", "final/id/em"} <= set(summary)
     assert folder.status()["state"] == "finished"
     assert folder.spec["algo"] == "gapo_grpo" and folder.spec["tau"] == 0.5
     assert "packages" in folder.provenance()
+    timing = json.loads((folder.attempts()[-1].path / "timing.json").read_text())
+    assert {"importing verl", "starting Ray", "loading the model", "validating", "training"} <= set(timing)
+    assert timing["recording"] < timing["training"]
     assert json.loads((folder.path / "data.json").read_text())["rows"] == {"train": 64, "id": 16, "ood": 8}
     generations = folder.attempts()[-1].generations
     first = json.loads((generations / "val" / "0.jsonl").read_text().splitlines()[0])
@@ -70,7 +75,9 @@ def test_terminal_says_what_a_person_needs(finished):
 
 def test_mlflow_has_every_step_once(finished):
     with sqlite3.connect(finished.cwd / "mlflow.db") as db:
-        rows = db.execute("select step, count(*) from metrics where key = 'train/reward' group by step").fetchall()
+        rows = db.execute(
+            "select step, count(*) from metrics where key = 'train/reward' group by step"
+        ).fetchall()
         assert rows == [(1, 1), (2, 1), (3, 1)]
         assert db.execute("select count(*) from runs").fetchone()[0] == 2  # the cell and its seed
         value = db.execute("select value from latest_metrics where key = 'best/id/em'").fetchone()[0]
@@ -117,7 +124,9 @@ def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, lab):
     assert len(lab.folder().attempts()) == 2
     assert science(lab.folder().merged_metrics()) == science(finished.folder().merged_metrics())
     with sqlite3.connect(lab.cwd / "mlflow.db") as db:
-        rows = db.execute("select step, count(*) from metrics where key = 'train/reward' group by step").fetchall()
+        rows = db.execute(
+            "select step, count(*) from metrics where key = 'train/reward' group by step"
+        ).fetchall()
     assert rows == [(1, 1), (2, 1), (3, 1)]
 
 
@@ -125,7 +134,7 @@ def test_ctrl_c_ends_everything_and_says_how_to_go_on(lab):
     process = lab.start("trainer.total_training_steps=50")
     wait_for_step(lab.folder, 1, process)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "same command goes on" in err
     assert processes_of(lab.folder()) == []
@@ -176,7 +185,7 @@ def test_mlflow_away_loses_nothing(lab):
                    MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert lab.folder().is_finished
-    assert "gapo_lab sync" in lab.folder().attempts()[0].log_path.read_text() + done.stdout
+    assert f"gapo_lab sync {lab.folder().key}" in done.stdout
 
 
 def test_second_run_of_the_same_key_is_refused(finished):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 from importlib.metadata import version
 
-import gapo_lab
 import pytest
 import torch
+
+import gapo_lab
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,10 +30,10 @@ def test_the_private_registry_of_rollout_adapters_is_where_we_write():
 
 
 def test_our_estimator_is_registered_and_gets_its_config():
+    import numpy as np
     from omegaconf import OmegaConf
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 
-    import numpy as np
     from gapo_lab.methods.gapo import gapo
 
     rewards = torch.tensor([[0.0, 0.1], [0.0, 0.5], [0.0, 0.6], [0.0, 0.9]])
@@ -42,7 +43,9 @@ def test_our_estimator_is_registered_and_gets_its_config():
     for tau in (0.5, 1.0):
         config = OmegaConf.create({"gapo": {"tau": tau, "center": "mean"}})
         advantages, returns = fn(token_level_rewards=rewards, response_mask=mask, index=uid, config=config)
-        wanted = gapo(rewards.sum(-1), torch.tensor([0, 0, 1, 1]), tau=tau, center="mean").unsqueeze(-1) * mask
+        wanted = (
+            gapo(rewards.sum(-1), torch.tensor([0, 0, 1, 1]), tau=tau, center="mean").unsqueeze(-1) * mask
+        )
         assert torch.equal(advantages, wanted) and torch.equal(returns, wanted)
 
 
@@ -53,20 +56,27 @@ def test_a_reward_that_is_no_number_names_its_uid():
     rewards = torch.tensor([[0.0], [float("nan")]])
     with pytest.raises(ValueError, match="uid of-this-prompt is not finite"):
         get_adv_estimator_fn("gapo")(
-            token_level_rewards=rewards, response_mask=torch.ones(2, 1), index=np.array(["x", "of-this-prompt"])
+            token_level_rewards=rewards,
+            response_mask=torch.ones(2, 1),
+            index=np.array(["x", "of-this-prompt"]),
         )
 
 
 def test_the_hooks_we_fill_exist():
-    from gapo_lab.training.trainer import LabTrainer
     from verl.trainer.ppo.v1.trainer_base import PPOTrainer
     from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+
+    from gapo_lab.training.trainer import LabTrainer
 
     assert issubclass(LabTrainer, PPOTrainerSync)
     for hook in ("on_init_end", "on_validate_begin", "on_train_begin", "on_step_begin"):
         assert hook in vars(PPOTrainer)
     fit = inspect.getsource(PPOTrainer.fit)
-    assert fit.index("self.logger = Tracking(") < fit.index("self.on_validate_begin()") < fit.index("self._validate()")
+    assert (
+        fit.index("self.logger = Tracking(")
+        < fit.index("self.on_validate_begin()")
+        < fit.index("self._validate()")
+    )
 
 
 def test_the_replay_buffer_takes_what_we_pass():
@@ -80,9 +90,10 @@ def test_the_replay_buffer_takes_what_we_pass():
 
 
 def test_the_engine_reads_forward_only_where_we_change_it():
-    from gapo_lab.training.cpu_engine import CpuFSDPEngine
     from verl.workers.engine.base import EngineRegistry
     from verl.workers.engine.fsdp.transformer_impl import FSDPEngine
+
+    from gapo_lab.training.cpu_engine import CpuFSDPEngine
 
     assert EngineRegistry.get_engine_cls("language_model", "fsdp2") is CpuFSDPEngine
     source = inspect.getsource(FSDPEngine._build_fsdp_module)
@@ -90,8 +101,9 @@ def test_the_engine_reads_forward_only_where_we_change_it():
 
 
 def test_the_servers_methods_are_the_ones_verl_calls():
-    from gapo_lab.training.rollout_server import CpuRolloutServer
     from verl.workers.rollout.replica import RolloutReplica
+
+    from gapo_lab.training.rollout_server import CpuRolloutServer
 
     source = inspect.getsource(RolloutReplica)
     called = {line.split("server.")[1].split(".remote")[0] for line in source.splitlines() if "server." in line

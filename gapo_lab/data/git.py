@@ -20,9 +20,19 @@ from pygit2.enums import DeltaStatus, FileMode
 from gapo_lab.data import git_filters as filters
 from gapo_lab.data.privacy import KEY_BLOCK, Detector
 from gapo_lab.data.repository import Origin, first_parents, open_repository, origin, subject, when
-from gapo_lab.data.rules import CONTEXT, MAX_BLOB, MAX_FILES, MAX_HUNKS, NO_CHANGE, Rules, in_order, nothing_mined
+from gapo_lab.data.rules import (
+    CONTEXT,
+    MAX_BLOB,
+    MAX_FILES,
+    MAX_HUNKS,
+    NO_CHANGE,
+    Rules,
+    in_order,
+    nothing_mined,
+)
 from gapo_lab.data.task import Hunk, Task
 from gapo_lab.errors import UserError
+
 
 @dataclass(frozen=True)
 class MineResult:

@@ -31,7 +31,7 @@ def of(data: Mapping[str, Any]) -> str | None:
         else:
             content["format"] = FORMAT
             content["heads"] = [head(repo) for repo in data["repos"]]
-    if data["ood"] != "micro":
+    if data["ood"] not in ood.GENERATED:
         content["ood"] = ood.digest(data["ood"], data["ood_path"])
     if not content:
         return None

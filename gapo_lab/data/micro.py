@@ -73,7 +73,9 @@ def _compose(rng: Random, kind: str, syntax: Syntax) -> Task:
     before, after = make()
     region, truth = write(before, syntax), write(after, syntax)
     context = write(random_line(rng), syntax) if 0.12 < extra < 0.3 else ""
-    prefix, suffix = (f"{context}\n", "") if extra < 0.21 and context else ("", f"\n{context}" if context else "")
+    prefix, suffix = (
+        (f"{context}\n", "") if extra < 0.21 and context else ("", f"\n{context}" if context else "")
+    )
     text = "\0".join((*(h.before + "\0" + h.after for h in history), prefix, region, suffix, truth))
     name = hashlib.sha1(f"{syntax.language}\0{text}".encode()).hexdigest()[:12]
     return Task(

@@ -192,8 +192,18 @@ def add_receiver(rng: Random) -> Maker:
 
 SEEN_KINDS: dict[str, Callable[[Random], Maker]] = {
     f.__name__: f
-    for f in (rename_variable, rename_function, change_literal, change_operator, change_type, swap_arguments,
-              add_argument, remove_argument, wrap_call, no_change)
+    for f in (
+        rename_variable,
+        rename_function,
+        change_literal,
+        change_operator,
+        change_type,
+        swap_arguments,
+        add_argument,
+        remove_argument,
+        wrap_call,
+        no_change,
+    )
 }
 UNSEEN_KINDS: dict[str, Callable[[Random], Maker]] = {
     f.__name__: f for f in (add_two_arguments, wrap_argument, unwrap_call, add_receiver)
@@ -203,7 +213,9 @@ KINDS = {**SEEN_KINDS, **UNSEEN_KINDS}
 
 def _renamed(line: Line, old: str, new: str) -> Line:
     return replace(
-        line, name=new if line.name == old else line.name, args=tuple(new if a == old else a for a in line.args)
+        line,
+        name=new if line.name == old else line.name,
+        args=tuple(new if a == old else a for a in line.args),
     )
 
 

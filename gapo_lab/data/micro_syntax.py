@@ -16,7 +16,9 @@ NOUNS = tuple(
     "mail note chat post tag link host port zone area map city road bus car ship unit part tool "
     "lock door room key token query index".split()
 )
-VERBS = tuple("load save read find make send sort copy parse check fetch build count merge split clean".split())
+VERBS = tuple(
+    "load save read find make send sort copy parse check fetch build count merge split clean".split()
+)
 NUMBERS = tuple("0 1 2 3 4 5 6 7 8 9 10 12 16 20 30 32 50 60 64 80 99".split())
 TYPES = tuple("int long float bool char byte".split())
 ARITHMETIC = ("+", "-", "*", "/")
@@ -63,19 +65,56 @@ _SEMI = {"ret": "return {expr};", "call": "{expr};", "arith": "{name} = {expr};"
 SYNTAXES = {
     s.language: s
     for s in (
-        Syntax("python", "py", "{name} = {expr}", "return {expr}", "{expr}", "{name} = {expr}", "if {expr}:",
-               "{name}: {type} = {expr}"),
-        Syntax("go", "go", "{name} := {expr}", "return {expr}", "{expr}", "{name} = {expr}", "if {expr} {{",
-               "var {name} {type} = {expr}"),
-        Syntax("rust", "rs", "let {name} = {expr};", typed="let {name}: {type} = {expr};",
-               **{**_SEMI, "cond": "if {expr} {{"}),
+        Syntax(
+            "python",
+            "py",
+            "{name} = {expr}",
+            "return {expr}",
+            "{expr}",
+            "{name} = {expr}",
+            "if {expr}:",
+            "{name}: {type} = {expr}",
+        ),
+        Syntax(
+            "go",
+            "go",
+            "{name} := {expr}",
+            "return {expr}",
+            "{expr}",
+            "{name} = {expr}",
+            "if {expr} {{",
+            "var {name} {type} = {expr}",
+        ),
+        Syntax(
+            "rust",
+            "rs",
+            "let {name} = {expr};",
+            typed="let {name}: {type} = {expr};",
+            **{**_SEMI, "cond": "if {expr} {{"},
+        ),
         Syntax("java", "java", "var {name} = {expr};", typed="{type} {name} = {expr};", **_SEMI),
         Syntax("javascript", "js", "const {name} = {expr};", typed="let {name}: {type} = {expr};", **_SEMI),
         Syntax("c", "c", "int {name} = {expr};", typed="{type} {name} = {expr};", **_SEMI),
-        Syntax("kotlin", "kt", "val {name} = {expr}", "return {expr}", "{expr}", "{name} = {expr}",
-               "if ({expr}) {{", "val {name}: {type} = {expr}"),
-        Syntax("lua", "lua", "local {name} = {expr}", "return {expr}", "{expr}", "{name} = {expr}",
-               "if {expr} then", "local {name} = {type}({expr})"),
+        Syntax(
+            "kotlin",
+            "kt",
+            "val {name} = {expr}",
+            "return {expr}",
+            "{expr}",
+            "{name} = {expr}",
+            "if ({expr}) {{",
+            "val {name}: {type} = {expr}",
+        ),
+        Syntax(
+            "lua",
+            "lua",
+            "local {name} = {expr}",
+            "return {expr}",
+            "{expr}",
+            "{name} = {expr}",
+            "if {expr} then",
+            "local {name} = {type}({expr})",
+        ),
         Syntax("php", "php", "{name} = {expr};", typed="{type} {name} = {expr};", sigil="$", **_SEMI),
     )
 }

@@ -41,7 +41,8 @@ SOURCES = {
         "put edit_eval/edit_eval.jsonl of https://github.com/qishenghu/CodeInstruct into {folder}/",
     ),
 }
-NAMES = ("micro", *SOURCES)
+GENERATED = ("micro", "lists")
+NAMES = (*GENERATED, *SOURCES)
 
 
 def find(name: str, path: str | None = None) -> Path:
@@ -125,6 +126,10 @@ def tasks(data: Mapping[str, Any]) -> list:
         from gapo_lab.data.micro import generate
 
         return generate("ood", size, seed=data["generator_seed"])
+    if name == "lists":
+        from gapo_lab.data.lists import generate
+
+        return generate("ood", size, data["generator_seed"], data["samples"])
     from gapo_lab.data import editeval, zeta
 
     make = {"zeta": zeta.task, "editeval": editeval.task}[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pygit2
@@ -31,7 +31,7 @@ _LICENCES = (
     ("CC0-1.0", r"CC0 1\.0"),
 )
 _NO_NAME = {"repo", ".git", "repository", "git", "src"}
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ def licence(repository: pygit2.Repository) -> str:
             text = repository[entry.id].data[:40_000].decode("utf-8", "replace")
         except (KeyError, pygit2.GitError):
             return entry.name
-        known = next((spdx for spdx, phrase in _LICENCES if re.search(phrase, text, re.S | re.I)), None)
+        known = next(
+            (spdx for spdx, phrase in _LICENCES if re.search(phrase, text, re.DOTALL | re.IGNORECASE)), None
+        )
         return f"{entry.name} ({known})" if known else entry.name
     return ""
 

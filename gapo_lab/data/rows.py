@@ -60,7 +60,10 @@ def row(task: Task, index: int, source: str, template: Template, budget: Budget)
         "reward_model": {"style": "rule", "ground_truth": task.truth},
         "extra_info": {
             **{name: task.provenance.get(name, "") for name in PROVENANCE},
-            **{"index": index, "id": task.id, "language": task.language, "kind": task.kind},
+            "index": index,
+            "id": task.id,
+            "language": task.language,
+            "kind": task.kind,
         },
         "task": {
             "history": [

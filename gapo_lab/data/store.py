@@ -15,7 +15,7 @@ from typing import Any
 
 from gapo_lab import files
 from gapo_lab.data import identity, ood, zeta
-from gapo_lab.data.prompt import Budget, load_template, messages
+from gapo_lab.data.prompt import Budget, Template, load_template, messages
 from gapo_lab.data.task import GREEDY_AGENT, SAMPLED_AGENT, Task
 from gapo_lab.errors import UserError
 
@@ -65,9 +65,34 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
 
 # What decides which rows come out; everything else in the `data` node is verl's own.
 RECIPE_KEYS = frozenset(
-    "name generator_seed train_size id_size ood ood_prompt ood_size max_per_repo since until split id_share test_repos "
-    "no_change private leaks template window window_tokens history greedy max_prompt_length max_response_length "
-    "apply_chat_template_kwargs system_role".split()
+    [
+        "name",
+        "generator_seed",
+        "train_size",
+        "id_size",
+        "ood",
+        "ood_prompt",
+        "ood_size",
+        "max_per_repo",
+        "since",
+        "until",
+        "split",
+        "id_share",
+        "test_repos",
+        "no_change",
+        "private",
+        "leaks",
+        "template",
+        "window",
+        "samples",
+        "window_tokens",
+        "history",
+        "greedy",
+        "max_prompt_length",
+        "max_response_length",
+        "apply_chat_template_kwargs",
+        "system_role",
+    ]
 )
 
 
@@ -108,7 +133,24 @@ def options(data: Mapping[str, Any]):
     )
 
 
-TASKS = {"micro": _micro, "git": _git}
+def _lists(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
+    from gapo_lab.data.lists import generate
+
+    seed = data["generator_seed"]
+    return {
+        "train": generate("train", data["train_size"], seed),
+        "id": generate("id", data["id_size"], seed, data["samples"]),
+    }
+
+
+TASKS = {"micro": _micro, "git": _git, "lists": _lists}
+# Built-in templates other than the one for edits.
+TEMPLATES = {"lists": Path(__file__).with_name("lists_template.txt")}
+
+
+def template_of(data: Mapping[str, Any]) -> Template:
+    """The template that a run's `data` node asks for, or the built-in one for its kind of data."""
+    return load_template(data["template"] or TEMPLATES.get(data["name"]))
 
 
 def _source_digest(data: Mapping[str, Any]) -> dict[str, str]:
@@ -116,7 +158,7 @@ def _source_digest(data: Mapping[str, Any]) -> dict[str, str]:
     code = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         code.update(path.read_bytes())
-    template = load_template(data["template"])
+    template = template_of(data)
     return {"code": code.hexdigest()[:12], "template": repr(template), "content": identity.of(data) or ""}
 
 
@@ -139,7 +181,7 @@ def rows_of(
 
     With a tokenizer a prompt that is too long is rendered again with half the window, as often as HALVINGS says.
     """
-    template, budget = load_template(data["template"]), _budget(data, tokenizer)
+    template, budget = template_of(data), _budget(data, tokenizer)
     system_role = data.get("system_role", True)
 
     def prompt(task: Task) -> list[dict[str, str]]:
@@ -158,8 +200,12 @@ def rows_of(
             "ability": "code_edit",
             "reward_model": {"style": "rule", "ground_truth": task.truth},
             "extra_info": {
-                **{"index": index, "id": task.id, "language": task.language, "kind": task.kind},
-                **{"answer": "text", "raw": False},
+                "index": index,
+                "id": task.id,
+                "language": task.language,
+                "kind": task.kind,
+                "answer": "text",
+                "raw": False,
             },
         }
         for index, task in enumerate(tasks)
@@ -236,9 +282,5 @@ def fits(row: Mapping[str, Any], data: Mapping[str, Any], tokenizer) -> bool:
 
 
 def _prompt_tokens(prompt: Sequence[Mapping[str, str]], data: Mapping[str, Any], tokenizer) -> int:
-    words = data.get("apply_chat_template_kwargs", {})
-    return len(
-        tokenizer.apply_chat_template(
-            prompt, add_generation_prompt=True, tokenize=True, return_dict=False, **words
-        )
-    )
+    words = {"tokenize": True, "return_dict": False, **data.get("apply_chat_template_kwargs", {})}
+    return len(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, **words))

@@ -46,7 +46,9 @@ class Task:
 
     def __post_init__(self):
         if not 0 <= self.cursor <= len(self.region):
-            raise ValueError(f"task {self.id}: cursor {self.cursor} outside its region of {len(self.region)} characters")
+            raise ValueError(
+                f"task {self.id}: cursor {self.cursor} outside its region of {len(self.region)} characters"
+            )
 
     @property
     def code(self) -> str:

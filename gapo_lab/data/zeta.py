@@ -20,7 +20,7 @@ INSTRUCTION = (
     "You are a code completion assistant and your task is to analyze user edits and then rewrite an excerpt that the "
     "user provides, suggesting the appropriate edits within the excerpt, taking into account the cursor location."
 )
-_EVENT = re.compile(r'User edited "(?P<path>[^"]*)":\s*```diff\n(?P<diff>.*?)\n?```', re.S)
+_EVENT = re.compile(r'User edited "(?P<path>[^"]*)":\s*```diff\n(?P<diff>.*?)\n?```', re.DOTALL)
 
 
 def between_markers(text: str) -> str | None:
@@ -83,7 +83,7 @@ def task(row: Mapping[str, str], number: int) -> Task:
 
 def _unfenced(text: str) -> tuple[str, str]:
     """Path and code of an excerpt between ```path and ```."""
-    found = re.match(r"\s*```([^\n]*)\n(.*?)\n?```\s*$", text, re.S)
+    found = re.match(r"\s*```([^\n]*)\n(.*?)\n?```\s*$", text, re.DOTALL)
     return (found[1].strip(), found[2]) if found else ("", text)
 
 

@@ -30,7 +30,9 @@ def answers(model, tokenizer, tasks: Sequence[Task], temperature: float = 0.0, b
         inputs = tokenizer.pad({"input_ids": rows}, padding_side="left", return_tensors="pt")
         with torch.no_grad():
             full = model.generate(
-                **inputs, max_new_tokens=LONGEST_ANSWER, pad_token_id=tokenizer.pad_token_id,
+                **inputs,
+                max_new_tokens=LONGEST_ANSWER,
+                pad_token_id=tokenizer.pad_token_id,
                 **(sampling if temperature > 0 else {"do_sample": False}),
             )
         found += tokenizer.batch_decode(full[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)

@@ -39,13 +39,17 @@ def train(size: int = 3000) -> PreTrainedTokenizerFast:
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PIECES), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    line_end_free = [AddedToken(m, lstrip=True, rstrip=True, special=True)
-                     for m in ("<|history|>", "<|file|>", "<|code|>", "<|user|>")]
+    line_end_free = [
+        AddedToken(m, lstrip=True, rstrip=True, special=True)
+        for m in ("<|history|>", "<|file|>", "<|code|>", "<|user|>")
+    ]
     plain = [AddedToken(m, special=True) for m in (PAD, END, ANSWER, *MARKERS[3:6])]
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
@@ -55,8 +59,13 @@ def train(size: int = 3000) -> PreTrainedTokenizerFast:
     )
     tokenizer.train_from_iterator(_texts(size), trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, chat_template=CHAT_TEMPLATE,
-        model_max_length=256, clean_up_tokenization_spaces=False, padding_side="left",
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=END,
+        chat_template=CHAT_TEMPLATE,
+        model_max_length=256,
+        clean_up_tokenization_spaces=False,
+        padding_side="left",
     )
 
 

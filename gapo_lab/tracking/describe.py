@@ -22,6 +22,8 @@ SETTINGS = {
     "clip_high": "actor_rollout_ref.actor.clip_ratio_high",
     "kl_coef": "actor_rollout_ref.actor.kl_loss_coef",
     "response_length": "data.max_response_length",
+    "id_size": "data.id_size",
+    "ood_size": "data.ood_size",
 }
 WORDS = ("key", "model", "algo", "tau", "seed", "data", "scale", "backend")
 CELL_WORDS = ("model", "algo", "tau", "data", "scale")

@@ -2,7 +2,7 @@
 
 A process of its own, at the lowest priority, which the job's supervisor starts. Whatever happens to MLflow
 touches neither the run nor its folder: what could not be copied is copied later by ``python -m gapo_lab
-sync``. The exit code is 0 either way.
+sync``. The exit code is 1 then.
 """
 
 from __future__ import annotations
@@ -118,8 +118,8 @@ def main(words: list[str] | None = None) -> int:
         not sys.stdin.isatty()
     ):  # started by a supervisor: a Ctrl-C is for it, and the last copy comes after it
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    follow(RunFolder(asked.run_dir), asked.uri, asked.every, say=lambda text: print(text, flush=True))
-    return 0
+    done = follow(RunFolder(asked.run_dir), asked.uri, asked.every, say=lambda text: print(text, flush=True))
+    return 0 if done else 1
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from gapo_lab import files
 from gapo_lab.run_folder import RunFolder
-from gapo_lab.tracking import artifacts, describe, store
+from gapo_lab.tracking import artifacts, cell, describe, store
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.describe import Copied, Sample
 
@@ -56,6 +56,8 @@ class Copier:
             self._copy_tags(run)
             self._copy_files(run)
             self._copy_state(run)
+            if self.folder.is_finished and (parent := run.data.tags.get("mlflow.parentRunId")):
+                cell.log_means(self.client, run.info.experiment_id, parent)
             return run.info.run_id
 
     def points(self) -> str:
@@ -93,13 +95,13 @@ class Copier:
 
     def _cell(self, experiment: str) -> str:
         """The id of the parent run, which stands for the cell: the runs that differ only in seed."""
-        cell = describe.cell_id(self.spec)
-        if found := self._find(experiment, **{IS_CELL: "yes", CELL: cell}):
+        cell_id = describe.cell_id(self.spec)
+        if found := self._find(experiment, **{IS_CELL: "yes", CELL: cell_id}):
             return found.info.run_id
         tags = {
             IS_CELL: "yes",
-            CELL: cell,
-            "mlflow.note.content": "One cell: its runs differ only in their seed.",
+            CELL: cell_id,
+            "mlflow.note.content": "One cell: its runs differ only in their seed. Its metrics are the means over the finished ones, at the step that is their number.",
         }
         run_id = self.client.create_run(experiment, None, tags, describe.cell_name(self.spec)).info.run_id
         self._log_params(run_id, describe.cell_params(self.spec))

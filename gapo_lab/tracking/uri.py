@@ -52,7 +52,12 @@ def how_to_open(uri: str, port: int = 5000) -> str:
     """What to type, in the working folder, or click to see the charts, for the end of a run."""
     if is_server(uri):
         return uri
+    words = ["ui"] + (["--uri", uri] if uri != resolve() else [])
+    return f"{command(*words)}   (MLflow, on http://127.0.0.1:{port})"
+
+
+def command(*words: str) -> str:
+    """`python -m gapo_lab WORDS` as it can be typed in the working folder."""
     here, python = Path.cwd(), Path(sys.executable)
-    words = [str(python.relative_to(here) if python.is_relative_to(here) else python), "-m", "gapo_lab", "ui"]
-    words += ["--uri", uri] if uri != resolve() else []
-    return f"{shlex.join(words)}   (MLflow, on http://127.0.0.1:{port})"
+    python = python.relative_to(here) if python.is_relative_to(here) else python
+    return shlex.join([str(python), "-m", "gapo_lab", *words])

@@ -68,9 +68,14 @@ class BatchedRolloutManager:
                 temperature = 0.0 if greedy else float(sampling.temperature)
                 futures.append(
                     server.generate_batch.remote(
-                        part, n, temperature, float(sampling.top_p), int(sampling.top_k), seed,
+                        part,
+                        n,
+                        temperature,
+                        float(sampling.top_p),
+                        int(sampling.top_k),
+                        seed,
                         bool(self.rollout.calculate_log_probs),
-                    )  # fmt: skip
+                    )
                 )
         self.calls[step, validate, greedy] += 1
         answers, likely, versions = [], [], []
@@ -106,14 +111,19 @@ class BatchedRolloutManager:
 
         async def score_all():
             self.reward_manager.loop = asyncio.get_running_loop()
-            return [await self.reward_manager.run_single(_reward_item(*item)) for item in zip(rows, prompt_ids, answers)]
+            return [
+                await self.reward_manager.run_single(_reward_item(*item))
+                for item in zip(rows, prompt_ids, answers)
+            ]
 
         return asyncio.run(score_all())
 
     def _store(self, rows, sessions, prompt_ids, answers, likely, versions, rewards, validate) -> None:
         partition = "val" if validate else "train"
         keys, fields, tags = [], [], []
-        for (i, session), answer, log_probs, version, reward in zip(sessions, answers, likely, versions, rewards):
+        for (i, session), answer, log_probs, version, reward in zip(
+            sessions, answers, likely, versions, rewards
+        ):
             row, ids = rows[i], prompt_ids[i]
             output = AgentLoopOutput(
                 prompt_ids=ids,
@@ -148,7 +158,9 @@ class BatchedRolloutManager:
                     "max_global_steps": version,
                 }
             )
-        tq.kv_batch_put(keys=keys, fields=list_of_dict_to_tensordict(fields), tags=tags, partition_id=partition)
+        tq.kv_batch_put(
+            keys=keys, fields=list_of_dict_to_tensordict(fields), tags=tags, partition_id=partition
+        )
         # a group is announced only when all of its trajectories lie there
         groups = [row["uid"] for row in rows]
         tq.kv_batch_put(keys=groups, partition_id=partition, tags=[{"status": "finished"}] * len(groups))
@@ -171,10 +183,16 @@ def _reward_item(row: dict, prompt_ids: list[int], answer: list[int]) -> DataPro
     """One trajectory in the form verl's reward managers read."""
     response = torch.tensor([answer])
     mask = torch.ones(1, len(prompt_ids) + len(answer), dtype=torch.long)
-    batch = TensorDict({"prompts": torch.tensor([prompt_ids]), "responses": response, "attention_mask": mask}, [1])
+    batch = TensorDict(
+        {"prompts": torch.tensor([prompt_ids]), "responses": response, "attention_mask": mask}, [1]
+    )
     return DataProto.from_dict(
         tensors=dict(batch.items()),
-        non_tensors={key: _object_array(row[key]) for key in ("data_source", "reward_model", "extra_info") if key in row},
+        non_tensors={
+            key: _object_array(row[key])
+            for key in ("data_source", "reward_model", "extra_info")
+            if key in row
+        },
     )
 
 

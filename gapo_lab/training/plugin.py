@@ -10,9 +10,10 @@ import os
 
 if os.environ.get("VERL_PLATFORM") == "cpu":
     # the platform first: verl asks for it while it is imported
-    import gapo_lab.training.cpu_engine  # noqa: F401
     from verl.workers.rollout import base as _rollout_base
     from verl.workers.rollout.replica import RolloutReplicaRegistry
+
+    import gapo_lab.training.cpu_engine
 
     def _load_replica():
         from gapo_lab.training.rollout_replica import CpuReplica
@@ -21,6 +22,8 @@ if os.environ.get("VERL_PLATFORM") == "cpu":
 
     RolloutReplicaRegistry.register("gapo_cpu", _load_replica)
     # verl has no public way to add a rollout adapter by name
-    _rollout_base._ROLLOUT_REGISTRY[("gapo_cpu", "async")] = "gapo_lab.training.rollout_replica.CpuServerAdapter"
+    _rollout_base._ROLLOUT_REGISTRY[("gapo_cpu", "async")] = (
+        "gapo_lab.training.rollout_replica.CpuServerAdapter"
+    )
 
-import gapo_lab.training.estimators  # noqa: E402, F401  registers them
+import gapo_lab.training.estimators  # noqa: F401  registers them

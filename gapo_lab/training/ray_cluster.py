@@ -10,7 +10,9 @@ from omegaconf import DictConfig, OmegaConf
 
 
 @contextmanager
-def cluster(config: DictConfig, py_executable: str | None = None, folder: Path | None = None) -> Iterator[None]:
+def cluster(
+    config: DictConfig, py_executable: str | None = None, folder: Path | None = None
+) -> Iterator[None]:
     """A local Ray cluster for the time of the block.
 
     config: verl's, whose `ray_kwargs.ray_init` wins over what is chosen here.
@@ -25,7 +27,12 @@ def cluster(config: DictConfig, py_executable: str | None = None, folder: Path |
     runtime_env["env_vars"].update(TRANSFER_QUEUE_ENABLE="1", TOKENIZERS_PARALLELISM="false")
     if py_executable:
         runtime_env["py_executable"] = py_executable
-    wanted = dict(include_dashboard=False, log_to_driver=True, runtime_env=runtime_env, _temp_dir=str(folder))
+    wanted = {
+        "include_dashboard": False,
+        "log_to_driver": True,
+        "runtime_env": runtime_env,
+        "_temp_dir": str(folder),
+    }
     if config.trainer.device == "cpu":
         # verl books three CPUs a worker and counts GPUs, whatever the machine has
         wanted.update(num_cpus=3 * workers + 3, num_gpus=workers, object_store_memory=500_000_000)

@@ -2,38 +2,58 @@
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
 from typing import Any
 
-from gapo_lab import metrics
+from gapo_lab import files, metrics
 from gapo_lab.run_folder import Attempt, RunFolder
 
 
 class Recorder:
-    """`log` and `finish` as verl calls them, `phase` and `total_steps` for the progress line."""
+    """`log` and `finish` as verl calls them, `phase` and `total_steps` for the progress line.
+
+    Where the attempt's seconds went is kept in its timing.json: one number a phase, and `recording` for what
+    this object itself took out of them.
+    """
 
     def __init__(self, folder: RunFolder, attempt: Attempt):
         self.folder = folder
         self.attempt = attempt
         # verl's own logger: what `trainer.logger` asks for still gets everything
         self.behind: Any = None
-        self._phase = ""
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._phase, self._since = "", time.monotonic()
 
     def log(self, data: dict[str, Any], step: int) -> None:
         """One step's metrics, under the names that stand."""
+        began = time.monotonic()
         self.attempt.append_metrics(step, metrics.standard(data))
         self.folder.write_status(step=step)
+        self.seconds["recording"] += time.monotonic() - began
         if self.behind is not None:
             self.behind.log(data=data, step=step)
 
     def finish(self, exit_code: int = 0) -> None:
         if self.behind is not None:
             self.behind.finish(exit_code=exit_code)
+        self._end_phase()
 
     def phase(self, text: str) -> None:
         """What the run is doing, in a word or two."""
         if text != self._phase:
+            self._end_phase()
             self._phase = text
             self.folder.write_status(message=text)
 
     def total_steps(self, steps: int) -> None:
         self.folder.write_status(total_steps=steps)
+
+    def _end_phase(self) -> None:
+        now = time.monotonic()
+        if self._phase:
+            self.seconds[self._phase] += now - self._since
+            files.write_json(
+                self.attempt.path / "timing.json", {k: round(v, 3) for k, v in self.seconds.items()}
+            )
+        self._since = now

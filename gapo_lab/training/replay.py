@@ -54,7 +54,9 @@ class BoundedReplayBuffer(ReplayBuffer):
     def sample(self, global_steps: int, partition_id: str, batch_size: int):
         """As verl's; adds `training/filter_groups/refilled_prompts`."""
         self.refilled = 0
-        batch, metrics = super().sample(global_steps=global_steps, partition_id=partition_id, batch_size=batch_size)
+        batch, metrics = super().sample(
+            global_steps=global_steps, partition_id=partition_id, batch_size=batch_size
+        )
         if self.filter_groups_metric is not None and partition_id == "train":
             metrics["training/filter_groups/refilled_prompts"] = self.refilled
         return batch, metrics

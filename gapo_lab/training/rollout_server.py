@@ -64,7 +64,9 @@ class CpuRolloutServer:
     # -- weights
 
     @torch.no_grad()
-    def update_weights(self, weights: list[tuple[str, torch.Tensor]], global_steps: int | None = None) -> None:
+    def update_weights(
+        self, weights: list[tuple[str, torch.Tensor]], global_steps: int | None = None
+    ) -> None:
         """Take over the actor's weights, by name. Raises KeyError for a name the model does not have."""
         parameters = dict(self.model.named_parameters(remove_duplicate=False))
         for name, value in weights:

@@ -35,7 +35,9 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
     }
     if config.backend.name == "cpu":
         # a second thread in every process costs far more than it gives
-        variables.update({name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")})
+        variables.update(
+            {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        )
         variables["VERL_PLATFORM"] = "cpu"
         # Ray's library reads these when it is loaded, and the zygote loads it once, before there is a cluster: the
         # first (and only) job of a fresh cluster has this number, and a worker ends when this process does
@@ -53,18 +55,14 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
     """
     recorder = Recorder(folder, attempt)
     recorder.phase("importing verl")
-    import transfer_queue as tq
-    import verl.trainer.ppo.v1.trainer_sync  # noqa: F401
-    from verl.trainer.ppo.utils import need_critic, need_reference_policy
-    from verl.utils.config import validate_config
-    from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401  for the zygote's forks
+    from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401
 
+    import gapo_lab.training.trainer
     from gapo_lab.training import ray_cluster, zygote
-    from gapo_lab.training.trainer import LabTrainer
 
     executable = None
     if config.backend.name == "cpu":
-        import gapo_lab.training.batched_rollout  # noqa: F401
+        import gapo_lab.training.batched_rollout
         import gapo_lab.training.rollout_replica  # noqa: F401
 
         zygote.start(scratch / "zygote")
@@ -74,22 +72,35 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
         smollm2.ensure()
     recorder.phase("starting Ray")
     with ray_cluster.cluster(config, executable, scratch):
-        point_at_run_folder(config, folder, attempt)
-        prepare_data(config, folder)
-        config.transfer_queue.enable = True
-        validate_config(config, need_reference_policy(config), need_critic(config))
-        OmegaConf.resolve(config)
-        tq.init(config.transfer_queue)
-        ended_well = False
-        trainer = LabTrainer(config, recorder)
-        try:
-            recorder.phase("loading the model")
-            trainer.init()
-            trainer.fit(rollout_manager(config, trainer))
-            ended_well = True
-        finally:
-            recorder.finish(exit_code=0 if ended_well else 1)
-            tq.close()
+        train_in_cluster(config, folder, attempt, recorder)
+
+
+def train_in_cluster(config: DictConfig, folder: RunFolder, attempt: Attempt, recorder: Recorder) -> None:
+    """Train in the Ray cluster that is running."""
+    import transfer_queue as tq
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+
+    from gapo_lab.training.trainer import LabTrainer
+
+    point_at_run_folder(config, folder, attempt)
+    recorder.phase("preparing the data")
+    prepare_data(config, folder)
+    recorder.phase("starting Ray")
+    config.transfer_queue.enable = True
+    validate_config(config, need_reference_policy(config), need_critic(config))
+    OmegaConf.resolve(config)
+    tq.init(config.transfer_queue)
+    ended_well = False
+    trainer = LabTrainer(config, recorder)
+    try:
+        recorder.phase("loading the model")
+        trainer.init()
+        trainer.fit(rollout_manager(config, trainer))
+        ended_well = True
+    finally:
+        recorder.finish(exit_code=0 if ended_well else 1)
+        tq.close()
 
 
 def point_at_run_folder(config: DictConfig, folder: RunFolder, attempt: Attempt) -> None:

@@ -121,7 +121,7 @@ def _become(request: dict, files: list[int]) -> None:
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - a forked child must never return into the server's loop
         traceback.print_exc()
     finally:
         sys.stdout.flush()

@@ -1,0 +1,106 @@
+"""The words of a sweep to the words of each of its cells: `algo=grpo,dapo seed=range(5)` is ten cells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, product
+from math import prod
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.errors import HydraException
+
+from gapo_lab.compose import explain
+from gapo_lab.errors import UserError
+
+# More runs than this is a slip of the finger.
+LARGEST = 20_000
+# The paper's five trials.
+TRIALS = "seed=range(5)"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Axes, slowest first; each is the words that it goes through: `("tau=0.1", "tau=0.5")`."""
+
+    axes: tuple[tuple[str, ...], ...]
+
+    def __len__(self) -> int:
+        return prod(len(axis) for axis in self.axes)
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """The words of each run, the last axis running fastest."""
+        return list(product(*self.axes))
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """The words that are the same in every run."""
+        return tuple(axis[0] for axis in self.axes if len(axis) == 1)
+
+
+def make_grid(
+    words: Sequence[str],
+    params: Mapping[str, object] | None = None,
+    instead: Mapping[str, Mapping[str, object]] | None = None,
+) -> Grid:
+    """The grid of a command line over a sweep file.
+
+    params: the sweep file's own axes, `{"model": "a,b"}`; a word of the command line takes the place of its axis.
+    instead: axes that stand in for the file's where the command line has that word,
+    `{"scale=nano": {"model": "nano"}}`.
+    Without a `seed` anywhere it is the paper's five trials. UserError for an empty or a far too large grid.
+    """
+    given = {_key(word): word for word in words}
+    axes = dict(params or {})
+    for word, others in (instead or {}).items():
+        if word in words:
+            axes |= dict(others)
+    from_file = [f"{key}={_text(value)}" for key, value in axes.items() if key not in given]
+    everything = [*from_file, *words]
+    if "seed" not in given and "seed" not in axes:
+        everything.append(TRIALS)
+    grid = Grid(tuple(_axis(word) for word in everything))
+    if len(grid) > LARGEST:
+        sizes = " x ".join(f"{len(axis)} {_key(axis[0])}" for axis in grid.axes if len(axis) > 1)
+        raise UserError(f"{sizes} is {len(grid):,} runs, more than {LARGEST:,}: sweep over less at a time")
+    return grid
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _key(word: str) -> str:
+    """`+sweep=table2` -> `sweep`: what two words must share for one to replace the other."""
+    return word.partition("=")[0].lstrip("+~")
+
+
+def _axis(word: str) -> tuple[str, ...]:
+    """The words that one word stands for."""
+    override = _parse(word)
+    if not override.is_sweep_override():
+        return (word,)
+    if not override.is_discrete_sweep():
+        raise UserError(f"{word}: a grid needs values, as in {_key(word)}=1,2,3 or {_key(word)}=range(3)")
+    values = override.value()
+    if isinstance(values, RangeSweep) and values.step:
+        if abs(values.stop - values.start) / abs(values.step) > LARGEST:
+            raise UserError(f"{word}: more than {LARGEST:,} values: sweep over less at a time")
+    key = override.get_key_element()
+    found = tuple(f"{key}={value}" for value in islice(override.sweep_string_iterator(), LARGEST + 1))
+    if not found:
+        raise UserError(f"{word}: no values, so there is nothing to run")
+    return found
+
+
+def _parse(word: str) -> Override:
+    if "=" in word and not word.partition("=")[2].strip():
+        raise UserError(f"{word}: no value; write {word}VALUE, or {word}null for none")
+    try:
+        return OverridesParser.create().parse_override(word)
+    except (HydraException, ValueError) as error:
+        said = explain(error) if "=" not in word or ")" in word else "quote what the shell would take apart"
+        raise UserError(f"{word}: cannot be read as a setting, KEY=VALUE ({said})") from error

@@ -1,0 +1,88 @@
+"""SLURM through submitit: one job array for the runs that ask for the same resources."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.launch import snapshot
+from gapo_lab.launch.submission import Submission
+from gapo_lab.launch.work import Task
+
+
+def require() -> None:
+    """UserError where this machine has no SLURM."""
+    if shutil.which("sbatch") is None:
+        raise UserError(
+            "cluster=slurm: sbatch is not on this machine; run it on a login node, leave cluster=slurm out, or try "
+            "slurm/dev-cluster up"
+        )
+
+
+def submit(submission: Submission) -> str:
+    """Hand the submission to SLURM with one sbatch; its job number. RunFailed with sbatch's words where it refuses."""
+    import submitit
+    from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+    cluster = submission.cluster
+    executor = submitit.SlurmExecutor(
+        submission.logs, max_num_timeout=cluster["requeues"], python=shlex.join(python(cluster))
+    )
+    executor.update_parameters(**parameters(submission))
+    tasks = [Task(str(submission.path), number) for number in range(len(submission.keys))]
+    try:
+        if len(tasks) == 1:
+            return executor.submit(tasks[0]).job_id
+        with executor.batch():
+            jobs = [executor.submit(task) for task in tasks]
+        return jobs[0].job_id.partition("_")[0]
+    except (FailedJobError, FailedSubmissionError, OSError) as error:
+        said = [line for line in str(error).splitlines() if line.strip()]
+        why = next(
+            (line for line in said if line.startswith("sbatch:")), said[-1] if said else type(error).__name__
+        )
+        raise RunFailed(
+            f"SLURM refused the {len(tasks)} runs: {why.strip()}; mend cluster.* (or the file in slurm/) and give the "
+            "same command again"
+        ) from error
+
+
+def python(cluster: Mapping[str, Any]) -> list[str]:
+    """The words that start Python in the job."""
+    return [*map(str, cluster.get("container") or []), sys.executable]
+
+
+def parameters(submission: Submission) -> dict[str, Any]:
+    """submitit's parameters for a submission's cluster settings."""
+    cluster = submission.cluster
+    gpus, nodes = cluster["gpus"] or 0, cluster["nodes"]
+    exports = [
+        f"export {name}={shlex.quote(value)}" for name, value in snapshot.environment(submission.code).items()
+    ]
+    found = {
+        "job_name": submission.name,
+        "comment": submission.study,
+        "partition": cluster["partition"],
+        "account": cluster["account"],
+        "qos": cluster["qos"],
+        "constraint": cluster["constraint"],
+        "time": max(1, round(cluster["hours"] * 60)),
+        "nodes": nodes,
+        "ntasks_per_node": 1,
+        "cpus_per_task": gpus * cluster["cpus_per_gpu"] if gpus else cluster["cpus"],
+        "gpus_per_node": gpus or None,
+        "mem": f"{cluster['memory']}GB" if cluster["memory"] else None,
+        "signal_delay_s": cluster["grace"],
+        "array_parallelism": cluster["max_parallel"],
+        "setup": [*cluster["setup"], *exports],
+        "stderr_to_stdout": True,
+        # a run on one node needs no step of its own
+        "use_srun": nodes > 1,
+        "srun_args": ["--kill-on-bad-exit=1"] if nodes > 1 else None,
+        "additional_parameters": {"requeue": True, **cluster["sbatch"]},
+    }
+    return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,63 @@
+"""One submission: the runs that were handed over together, written down before anything is started.
+
+`runs/.submissions/<name>.json` lists the run keys in the order of the array tasks. SLURM jobs bear the
+submission's name, so that a job is found again also when its submitter died before it could write its number down.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gapo_lab import files
+
+FOLDER = ".submissions"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """``root``: the folder of the run folders. ``keys[i]`` is array task i. ``origin``: provenance at this moment."""
+
+    name: str
+    root: Path
+    keys: tuple[str, ...]
+    cluster: Mapping[str, Any]
+    code: Path
+    time: float = 0.0
+    job: str | None = None
+    on_finish: str | None = None
+    study: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    by: str = ""
+
+    @classmethod
+    def new(cls, root: Path, keys: Sequence[str], **fields: Any) -> Submission:
+        name = f"gapo-{secrets.token_hex(4)}"
+        by = f"pid {os.getpid()} on {socket.gethostname()}"
+        return cls(name, Path(root).absolute(), tuple(keys), time=time.time(), by=by, **fields)
+
+    @classmethod
+    def read(cls, path: Path) -> Submission:
+        raw = files.read_json(path)
+        return cls(
+            **{**raw, "root": Path(raw["root"]), "code": Path(raw["code"]), "keys": tuple(raw["keys"])}
+        )
+
+    @property
+    def path(self) -> Path:
+        return self.root / FOLDER / f"{self.name}.json"
+
+    @property
+    def logs(self) -> Path:
+        """Where what its jobs print goes, beside the runs' own logs."""
+        return self.root / FOLDER / self.name
+
+    def write(self) -> None:
+        files.make_folder(self.logs)
+        files.write_json(self.path, asdict(self))

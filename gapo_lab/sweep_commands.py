@@ -1,0 +1,160 @@
+"""The commands for many runs: plan, watch, cancel, retry, gc. Each gives its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from gapo_lab import files
+from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.launch import states
+from gapo_lab.run_folder import RunFolder, find
+from gapo_lab.tracking.describe import run_name
+
+Adder = Callable[..., argparse.ArgumentParser]
+
+
+def add(one: Adder) -> None:
+    """Put the commands into the parser; ``one(name, function, text)`` makes the parser of one."""
+    words = one("plan", plan, "what a sweep would do; starts nothing")
+    words.add_argument("--all", action="store_true", help="show every cell of a large plan")
+    words.add_argument("overrides", nargs="*", metavar="WORD", help="as after gapo_lab.run -m")
+    words = one("watch", watch, "follow runs until they have ended; Ctrl-C leaves them alone")
+    words.add_argument("study", nargs="?", help="a study, or the key of a run (default: everything)")
+    words = one("cancel", cancel, "end queued and running runs; they can go on later")
+    words.add_argument("study", help="a study, the key of a run, or all")
+    words = one("retry", retry, "start failed, interrupted and cancelled runs again, where they ran before")
+    words.add_argument("study", help="a study, the key of a run, or all")
+    words = one("gc", gc, "remove what finished runs no longer need: checkpoints, old code copies")
+    words.add_argument("study", nargs="?", default="all", help="a study, the key of a run, or all (default)")
+    words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+
+
+def plan(asked: argparse.Namespace) -> int:
+    from omegaconf import OmegaConf
+
+    from gapo_lab import compose
+    from gapo_lab.grid import make_grid
+    from gapo_lab.launch import sweep
+    from gapo_lab.show_plan import show_plan
+
+    for word in asked.overrides:
+        if "=" not in word:
+            raise UserError(f"{word}: a plan's words look as after gapo_lab.run -m: KEY=VALUE")
+    asked_for = [word for word in asked.overrides if word.lstrip("+").startswith(("sweep=", "hydra"))]
+    sweeper = OmegaConf.to_container(compose.compose_run(asked_for, hydra=True).hydra.sweeper)
+    words = [word for word in asked.overrides if not word.lstrip("+").startswith("hydra")]
+    grid = make_grid(words, sweeper.get("params"), sweeper.get("instead"))
+    made = sweep.plan_of(grid.cells())
+    console = Console()
+    show_plan(made, console if console.is_terminal else Console(width=120), everything=asked.all)
+    return 2 if made.doing(sweep.Action.INVALID) else 0
+
+
+def chosen(root: Path, study: str | None) -> list[str]:
+    """The keys of the runs that a word on the command line means. UserError where it means none."""
+    every = find(root)
+    if study in (None, "all"):
+        keys = [folder.key for folder in every]
+    else:
+        from gapo_lab.commands import find_one, of_study
+
+        keys = [folder.key for folder in of_study(every, study)] or [find_one(root, study).key]
+    if not keys:
+        raise UserError(f"no runs in {root} (start one: python -m gapo_lab.run)")
+    return keys
+
+
+def watch(asked: argparse.Namespace) -> int:
+    from gapo_lab.launch.watch import follow, summary_lines
+
+    keys, console = chosen(asked.root, asked.study), Console()
+    found = follow(asked.root, keys, console)
+    for text in summary_lines(asked.root, keys, found):
+        console.print(text, highlight=False)
+    return 0 if all(found.get(key, {}).get("state") == "finished" for key in keys) else 1
+
+
+def cancel(asked: argparse.Namespace) -> int:
+    """One scancel for all SLURM jobs; local processes are told to stop."""
+    found = states.read(asked.root, chosen(asked.root, asked.study))
+    active = {key: status for key, status in found.items() if status.get("state") in states.ACTIVE}
+    jobs = sorted({str(status["job"]) for status in active.values() if status.get("job")})
+    if jobs:
+        done = subprocess.run(
+            ["scancel", "--full", *jobs], capture_output=True, text=True, timeout=60, check=False
+        )
+        if done.returncode:
+            raise RunFailed(f"scancel refused: {done.stderr.strip()[:300]}")
+    for key, status in active.items():
+        folder = RunFolder(asked.root / key)
+        if not status.get("submission") and status.get("state") == "running":
+            _terminate(status)
+            continue
+        folder.write_status(state="interrupted", cause="cancelled", message="cancelled",
+                            remedy="the same command, or python -m gapo_lab retry, goes on from there")  # fmt: skip
+    print(f"{len(active)} runs cancelled" if active else "nothing is queued or running")
+    return 0
+
+
+def _terminate(status: dict) -> None:
+    import socket
+
+    import psutil
+
+    if status.get("host") != socket.gethostname():
+        raise UserError(f"a run is on {status.get('host')}, started there by hand: cancel it there")
+    psutil.Process(status["pid"]).terminate()
+
+
+def retry(asked: argparse.Namespace) -> int:
+    """Start again what did not finish, each with the words it was started with."""
+    from gapo_lab.launch import sweep
+
+    keys = chosen(asked.root, asked.study)
+    found = states.read(asked.root, keys)
+    again = [key for key in keys if found.get(key, {}).get("state") in ("failed", "interrupted", None)]
+    if not again:
+        counts = Counter(found.get(key, {}).get("state") for key in keys)
+        print("nothing to retry: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+        return 0
+    cells = [tuple(RunFolder(asked.root / key).spec.get("overrides") or ()) for key in again]
+    sweep.carry_out(sweep.plan_of(cells))
+    return 0
+
+
+def gc(asked: argparse.Namespace) -> int:
+    """Checkpoints of finished runs, submissions and code copies that no run waits for any more."""
+    keys = chosen(asked.root, asked.study)
+    found = states.read(asked.root, [folder.key for folder in find(asked.root)])
+    gone = [asked.root / key / "checkpoints" for key in keys if found.get(key, {}).get("state") == "finished"]
+    gone = [path for path in gone if path.is_dir()]
+    if not any(status.get("state") in states.ACTIVE for status in found.values()):
+        gone += sorted((asked.root / ".code").glob("*"))
+        gone += [
+            p for p in sorted((asked.root / ".submissions").glob("*")) if time.time() - p.stat().st_mtime > 60
+        ]
+    size = sum(_size(path) for path in gone)
+    for path in gone:
+        if not asked.dry_run:
+            with files.writing(path):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    print(f"{'would remove' if asked.dry_run else 'removed'} {len(gone)} things, {size / 1e6:,.1f} MB")
+    for key in keys:
+        if found.get(key, {}).get("state") in ("failed", "interrupted"):
+            print(
+                f"kept: {key} {run_name(RunFolder(asked.root / key).spec)} is {found[key]['state']} and may go on"
+            )
+    return 0
+
+
+def _size(path: Path) -> int:
+    paths = path.rglob("*") if path.is_dir() else [path]
+    return sum(p.stat().st_size for p in paths if p.is_file())
