@@ -55,6 +55,7 @@ def register() -> None:
     OmegaConf.register_new_resolver(
         "gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True
     )
+    OmegaConf.register_new_resolver("gapo_lab.at_least", max, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.nano", _nano_folder, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.smollm2", _smollm2_folder, replace=True)
 

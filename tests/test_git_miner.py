@@ -2,61 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from little_repos import SUFFIXES, TWICE, code, commit, git, init
 
 from gapo_lab.data.git import mine
 from gapo_lab.data.identity import head
 from gapo_lab.data.split import in_test
 from gapo_lab.errors import UserError
 
-ENV = {
-    **{k: v for k, v in os.environ.items() if not k.startswith("GIT_")},
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1",
-    **{f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER")
-       for what, value in (("NAME", "Some Body"), ("EMAIL", "some.body@example.invalid"))},
-}  # fmt: skip
-
-
-def git(folder, *args, clock=1_700_000_000) -> bytes:
-    env = {**ENV, "GIT_AUTHOR_DATE": f"{clock} +0000", "GIT_COMMITTER_DATE": f"{clock} +0000"}
-    done = subprocess.run(["git", *args], cwd=folder, env=env, capture_output=True, check=True)
-    return done.stdout
-
-
-def commit(folder: Path, files: dict[str, str | bytes | None], message="Change things", day=0) -> None:
-    """Write (or with None delete) files and commit them."""
-    for name, content in files.items():
-        path = folder / name
-        if content is None:
-            path.unlink()
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", message, clock=1_700_000_000 + 86_400 * day)
-
 
 @pytest.fixture
 def repo(tmp_path):
-    folder = tmp_path / "little"
-    folder.mkdir()
-    git(folder, "init", "-q", "-b", "main")
-    return folder
-
-
-def code(**changes: str) -> str:
-    """Sixty lines, with line l7 as given by l7="..."."""
-    return "".join(changes.get(f"l{i}", f"statement number {i};") + "\n" for i in range(1, 61))
-
-
-TWICE = code(l10="first change", l40="second change")
+    return init(tmp_path / "little")
 
 
 def committed(folder, task) -> str:
@@ -100,6 +62,16 @@ def test_nothing_of_the_author(repo):
     assert "Some Body" not in shown and "example.invalid" not in shown and str(repo) not in shown
 
 
+def test_every_language(repo):
+    commit(repo, {f"src/a.{suffix}": code(l1=name) for name, suffix in SUFFIXES.items()})
+    commit(
+        repo, {f"src/a.{suffix}": TWICE.replace("second", name) for name, suffix in SUFFIXES.items()}, day=1
+    )
+    assert {task.path: task.language for task in mine(repo).tasks} == {
+        f"src/a.{suffix}": name for name, suffix in SUFFIXES.items()
+    }
+
+
 @pytest.mark.parametrize("others, language", [(["x.c"], "c"), (["x.cpp"], "cpp"), ([], "c")])
 def test_headers_are_what_the_repository_is(repo, others, language):
     commit(repo, {"src/a.h": code(), **dict.fromkeys(others, "int x;\n")})
@@ -135,6 +107,8 @@ def test_the_truth_gives_the_committed_file(repo, before, after):
     [
         ("not modified", {"a.py": code()}, {"a.py": None, "b.py": code()}),
         ("other language", {"a.md": code()}, {"a.md": TWICE}),
+        ("binary", {"a.py": code().encode() + b"\0"}, {"a.py": TWICE.encode() + b"\0"}),
+        ("private", {"a.py": code()}, {"a.py": code(l10="x", l40="KEY = 'ghp_" + "aB3" * 12 + "'")}),
         ("binary", {"a.py": b"\0" + code().encode()}, {"a.py": b"\0" + TWICE.encode()}),
         ("single hunk", {"a.py": code()}, {"a.py": code(l10="one", l12="hunk")}),
         (

@@ -102,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
 
 def mine(asked: argparse.Namespace) -> int:
     from gapo_lab.data import mined
-    from gapo_lab.data.git import Rules
+    from gapo_lab.data.rules import Rules
 
     if asked.workers is not None and asked.workers < 1:
         raise UserError(f"--workers {asked.workers}: must be 1 or above")
@@ -115,8 +115,12 @@ def mine(asked: argparse.Namespace) -> int:
     )  # fmt: skip
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("commits, "
                "{task.fields[tasks]:,} tasks"), TimeRemainingColumn())  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    try:
         about = mined.make(asked.repos, asked.out, options, asked.workers, lambda work: _follow(bar, work))
+    finally:
+        bar.stop()
     print(report(about, asked.out))
     return 0
 
@@ -124,6 +128,7 @@ def mine(asked: argparse.Namespace) -> int:
 def _follow(bar: Progress, work: Sequence[Any]) -> Callable[[Any, int], None]:
     shown = bar.add_task("mining", total=sum(len(chunk.commits) for chunk in work), tasks=0)
     total = 0
+    bar.start()
 
     def done(chunk: Any, tasks: int) -> None:
         nonlocal total

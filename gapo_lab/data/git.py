@@ -18,50 +18,20 @@ import pygit2
 from pygit2.enums import DeltaStatus, FileMode
 
 from gapo_lab.data import git_filters as filters
-from gapo_lab.data.privacy import MODES, Detector
+from gapo_lab.data.privacy import KEY_BLOCK, Detector
 from gapo_lab.data.repository import Origin, first_parents, open_repository, origin, subject, when
+from gapo_lab.data.rules import (
+    CONTEXT,
+    MAX_BLOB,
+    MAX_FILES,
+    MAX_HUNKS,
+    NO_CHANGE,
+    Rules,
+    in_order,
+    nothing_mined,
+)
 from gapo_lab.data.task import Hunk, Task
 from gapo_lab.errors import UserError
-
-MAX_FILES = 40  # in a commit
-MAX_HUNKS = 12  # in a file
-MAX_BLOB = 60_000  # bytes of a file, before or after
-CONTEXT = 3  # unchanged lines about a change, as git shows them
-NO_CHANGE = "no change"  # the kind of a task whose region stays as it is
-
-# Why something is left out, in the order in which it is asked: commits, files, tasks, the whole set.
-DROPS = (
-    "merge", "first commit", f"over {MAX_FILES} files", "impossible date", "objects missing",
-    "not modified", "other language", "not a file", "vendored", f"over {MAX_BLOB // 1000} kB", "binary",
-    "single hunk", f"over {MAX_HUNKS} hunks", "CRLF", "not UTF-8", "generated",
-    "only white space", "output too short", "output too long", "private", "duplicate",
-    "over max-per-repo", "near-duplicate of the test", "leaked",
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Rules:
-    """Which tasks are taken. Lengths of a truth are in characters (the paper's Table 1: 36 to 833).
-
-    `no_change` is the share, in [0, 0.5], of tasks in which nothing should change; `private` is what happens to a
-    task with something private in it: `drop`, `mask` (such a task is no longer the committed file) or `keep`.
-    Raises UserError for values that cannot be.
-    """
-
-    min_chars: int = 36
-    max_chars: int = 833
-    no_change: float = 0.0
-    private: str = "drop"
-
-    def __post_init__(self):
-        if not 0 < self.min_chars <= self.max_chars:
-            raise UserError(
-                f"lengths of {self.min_chars} to {self.max_chars} characters: give 1 <= min <= max"
-            )
-        if not 0 <= self.no_change <= 0.5:
-            raise UserError(f"no-change share {self.no_change}: must be from 0 to 0.5")
-        if self.private not in MODES:
-            raise UserError(f"private={self.private}: must be one of {', '.join(MODES)}")
 
 
 @dataclass(frozen=True)
@@ -93,20 +63,6 @@ def mine(repo: str | Path, limit: int | None = None, **rules) -> MineResult:
     if not tasks:
         raise UserError(nothing_mined(repo, miner.drops))
     return MineResult(tasks[-limit:] if limit else tasks, in_order(miner.drops))
-
-
-def nothing_mined(repo: object, drops: Counter) -> str:
-    """The line that says so, with what was left out."""
-    counts = (
-        ", ".join(f"{reason} {count}" for reason, count in in_order(drops).items())
-        or "no commit in the range"
-    )
-    return f"{repo}: no task mined (left out: {counts}); name a repository with more history"
-
-
-def in_order(drops: Counter) -> dict[str, int]:
-    """The counts that are not 0, in the order of DROPS."""
-    return {reason: drops[reason] for reason in DROPS if drops[reason]}
 
 
 def digest(task: Task) -> bytes:
@@ -205,9 +161,9 @@ class Miner:
             )
         yield task
         share = self.rules.no_change
-        if share and int(task.id, 16) / 16**12 < share / (1 - share):
-            if twin := self._no_change(task, after, [new for _, new in spans], history):
-                yield twin
+        wanted = share and int(task.id, 16) / 16**12 < share / (1 - share)
+        if wanted and (twin := self._no_change(task, after, [new for _, new in spans], history)):
+            yield twin
 
     def _texts(self, delta: pygit2.DiffDelta) -> tuple[str, str, bytes, bytes]:
         """Path, language, and the file's bytes before and after. Raises _Dropped, or KeyError if it is not there."""
@@ -259,7 +215,7 @@ class Miner:
             self.drops["output too long"] += 1
         elif self.rules.private == "keep" or not (found := self._private(task)):
             return task
-        elif self.rules.private == "drop":
+        elif self.rules.private == "drop" or KEY_BLOCK in found.values():
             self.drops["private"] += 1
         else:
             return _masked(task, lambda text: self._detector.mask(text, found), len(found))

@@ -6,6 +6,7 @@ says nothing about what is in it: the output is the same for any number of worke
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import json
@@ -13,8 +14,9 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
@@ -27,10 +29,11 @@ import pygit2
 
 from gapo_lab import files
 from gapo_lab.data import rows
-from gapo_lab.data.git import Miner, Rules, digest
+from gapo_lab.data.git import Miner, digest
 from gapo_lab.data.identity import FORMAT
 from gapo_lab.data.prompt import Budget, load_template
 from gapo_lab.data.repository import Origin, first_parents, open_repository, origin
+from gapo_lab.data.rules import Rules
 from gapo_lab.data.similar import signature
 from gapo_lab.errors import RunFailed, UserError
 
@@ -123,9 +126,10 @@ def mine_parts(
             done(chunk, _mine_chunk(chunk))
         return
     # spawned, not forked: this process has threads (the progress bar, Arrow's)
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _quiet, (os.getpid(),))
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _stay_with, (os.getpid(),))
     try:
-        running = {pool.submit(_mine_chunk, chunk): chunk for chunk in missing}
+        with _deaf():  # the workers start here, and from their first moment on leave Ctrl-C to this process
+            running = {pool.submit(_mine_chunk, chunk): chunk for chunk in missing}
         for future in as_completed(running):
             done(running[future], future.result())
     except BrokenProcessPool:
@@ -152,9 +156,21 @@ def part_drops(part: Path) -> Counter:
         return Counter(json.loads(file.schema_arrow.metadata[b"drops"]))
 
 
-def _quiet(parent: int) -> None:
-    """A worker leaves Ctrl-C to its parent and does not outlive it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Ctrl-C is not heard, nor by processes that are started meanwhile. Only the main thread can ask for that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _stay_with(parent: int) -> None:
+    """A worker does not outlive its parent, however that ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:

@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 
 from gapo_lab import files
 from gapo_lab.data import mine, rows, split
-from gapo_lab.data.git import Rules, in_order, nothing_mined
 from gapo_lab.data.identity import FORMAT, mined_digest
 from gapo_lab.data.prompt import Budget, load_template
+from gapo_lab.data.rules import Rules, in_order, nothing_mined
 from gapo_lab.data.similar import Leaks, Near
 from gapo_lab.errors import UserError
 

@@ -52,7 +52,7 @@ def find(name: str, path: str | None = None) -> Path:
         return _file(name, Path(path).expanduser())
     if path is None and (FOLDER / name).exists():
         return _file(name, FOLDER / name)
-    hub = path if path and re.fullmatch(r"[\w.-]+/[\w.-]+", path) else None if path else source.hub
+    hub = path if path and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", path) else None if path else source.hub
     if hub and (folder := _snapshot(hub, fetch=path is not None)):
         return _file(name, folder)
     where = f"{path} is not there" if path else "the set is not on this machine"

@@ -15,6 +15,7 @@ from detect_secrets.plugins.keyword import KeywordDetector
 
 MODES = ("drop", "mask", "keep")
 MASK = "<private>"
+KEY_BLOCK = "Private Key"  # stands for the lines below it, which no expression knows: cannot be masked
 EMAIL = "e-mail address"
 # No secret: the address of a machine. (What entropy alone finds is mostly checksums and test vectors.)
 _LEFT_OUT = {"Public IP (ipv4)"}
@@ -73,9 +74,12 @@ class Detector:
             joined = "\n".join(some)
             for plugin in plugins:
                 if any(pattern.search(joined) for pattern in plugin.denylist):
+                    # the whole match: a plugin's own value may be a part of it, such as `ghp`
                     for line in some:
-                        for value in plugin.analyze_string(line):
-                            self._add(line, value, plugin.secret_type)
+                        for match in (
+                            match for pattern in plugin.denylist for match in pattern.finditer(line)
+                        ):
+                            self._add(line, match[0].strip(), plugin.secret_type)
         # line breaks stay where they are in lower case
         for line, low in zip(lines, "\n".join(lines).lower().split("\n"), strict=True):
             if "@" in line:

@@ -77,9 +77,9 @@ def name(repository: pygit2.Repository) -> str:
     except (KeyError, pygit2.GitError, ValueError):
         url = ""
     # the host and whatever stands before it, a user's token too, are left out
-    if found := re.match(r"^(?:\w+://[^/]+/|[\w.-]+@[\w.-]+:)(.+)$", url):
-        if not url.startswith("file:"):
-            return "/".join(found[1].strip("/").removesuffix(".git").split("/")[-2:])
+    found = re.match(r"^(?:\w+://[^/]+/|[\w.-]+@[\w.-]+:)(.+)$", url)
+    if found and not url.startswith("file:"):
+        return "/".join(found[1].strip("/").removesuffix(".git").split("/")[-2:])
     folder = Path(repository.workdir or repository.path).resolve()
     if folder.name.removesuffix(".git") in _NO_NAME:
         return f"{folder.parent.name}/{folder.name}"

@@ -40,9 +40,9 @@ def plain(text: str) -> str:
 
 def _history(task: Task) -> Text:
     text = Text()
-    if left := len(task.history) - HUNKS:
-        if left > 0:
-            text.append(f"({left} earlier)\n", style="dim")
+    left = len(task.history) - HUNKS
+    if left > 0:
+        text.append(f"({left} earlier)\n", style="dim")
     for hunk in task.history[-HUNKS:]:
         if hunk.path != task.path:
             text.append(plain(hunk.path) + "\n", style="dim")

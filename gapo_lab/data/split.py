@@ -50,7 +50,7 @@ def _held_out(repositories: Sequence[str], share: float, named: Sequence[str]) -
     sizes = Counter(repositories)
     if unknown := set(named) - set(sizes):
         raise UserError(
-            f"test repository {sorted(unknown)[0]}: no tasks of it; there are {', '.join(sorted(sizes))}"
+            f"test repository {min(unknown)}: no tasks of it; there are {', '.join(sorted(sizes))}"
         )
     held, room = set(named), share * len(repositories)
     for name in () if named else sorted(sizes, key=lambda name: (sizes[name], name)):

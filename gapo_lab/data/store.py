@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from gapo_lab.data import identity, ood, zeta
 from gapo_lab.data.prompt import Budget, Template, load_template, messages
 from gapo_lab.data.task import GREEDY_AGENT, SAMPLED_AGENT, Task
 from gapo_lab.errors import UserError
+
+HALVINGS = 3  # how often the window of a prompt that is too long is halved
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
 def options(data: Mapping[str, Any]):
     """The miner's options that the words of `data=git` say."""
     from gapo_lab.data import mined
-    from gapo_lab.data.git import Rules
+    from gapo_lab.data.rules import Rules
 
     same = ("since", "until", "max_per_repo", "split", "id_share", "leaks", "template", "window", "history")
     return mined.Options(
@@ -177,14 +179,24 @@ def rows_of(
 ) -> list[dict[str, Any]]:
     """Tasks as rows of verl's parquet format; `source` becomes the name of the validation set.
 
-    The tokenizer is asked where tokens end when `data.window_tokens` says the window.
+    With a tokenizer a prompt that is too long is rendered again with half the window, as often as HALVINGS says.
     """
     template, budget = template_of(data), _budget(data, tokenizer)
+    system_role = data.get("system_role", True)
+
+    def prompt(task: Task) -> list[dict[str, str]]:
+        for halved in range(HALVINGS + 1):
+            some = replace(budget, window=budget.window >> halved, history=budget.history >> halved)
+            found = messages(task, template, some, system_role)
+            if tokenizer is None or _prompt_tokens(found, data, tokenizer) <= data["max_prompt_length"]:
+                break
+        return found
+
     return [
         {
             "data_source": f"{source}_greedy" if greedy else source,
             "agent_name": GREEDY_AGENT if greedy else SAMPLED_AGENT,
-            "prompt": messages(task, template, budget, data.get("system_role", True)),
+            "prompt": prompt(task),
             "ability": "code_edit",
             "reward_model": {"style": "rule", "ground_truth": task.truth},
             "extra_info": {
@@ -264,9 +276,11 @@ def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe)
 
 def fits(row: Mapping[str, Any], data: Mapping[str, Any], tokenizer) -> bool:
     """Whether prompt and truth keep within the token limits (one token is left for the end mark)."""
-    prompt = tokenizer.apply_chat_template(
-        row["prompt"], add_generation_prompt=True, tokenize=True, return_dict=False,
-        **data.get("apply_chat_template_kwargs", {}),
-    )  # fmt: skip
     truth = tokenizer.encode(row["reward_model"]["ground_truth"], add_special_tokens=False)
-    return len(prompt) <= data["max_prompt_length"] and len(truth) < data["max_response_length"]
+    prompt = _prompt_tokens(row["prompt"], data, tokenizer)
+    return prompt <= data["max_prompt_length"] and len(truth) < data["max_response_length"]
+
+
+def _prompt_tokens(prompt: Sequence[Mapping[str, str]], data: Mapping[str, Any], tokenizer) -> int:
+    words = {"tokenize": True, "return_dict": False, **data.get("apply_chat_template_kwargs", {})}
+    return len(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, **words))

@@ -31,7 +31,7 @@ def between_markers(text: str) -> str | None:
     text = text.replace(CURSOR, "")
     if text.count(START) != 1 or text.count(END) != 1:
         return None
-    before, _, rest = text.partition(START)
+    _, _, rest = text.partition(START)
     region, end, _ = rest.partition(END)
     return region if end else None
 
