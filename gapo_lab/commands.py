@@ -27,7 +27,14 @@ from gapo_lab.progress import duration, percent
 from gapo_lab.run_folder import RunFolder
 from gapo_lab.tracking import describe, uri
 
-COLOURS = {"queued": "dim", "running": "cyan", "finished": "green", "failed": "red", "interrupted": "yellow", "broken": "red"}
+COLOURS = {
+    "queued": "dim",
+    "running": "cyan",
+    "finished": "green",
+    "failed": "red",
+    "interrupted": "yellow",
+    "broken": "red",
+}
 
 
 def main(words: list[str] | None = None) -> int:

@@ -40,12 +40,16 @@ _OUT_OF_MEMORY = re.compile(
     re.IGNORECASE,
 )
 _DISK_FULL = re.compile(r"no space left on device|disk is full|disk quota", re.IGNORECASE)
-_NO_RAY = re.compile(r"Ray did not (?:start|come up)")
+_NO_RAY = re.compile(r"Ray did not come up|current node timed out during startup")
 
 
 def failure_cause(log_text: str, code: int) -> str:
     """In a word or two why a job ended with ``code`` (below 0: that signal): a key of ``REMEDIES``."""
-    for cause, words in (("out of memory", _OUT_OF_MEMORY), ("disk full", _DISK_FULL), ("Ray did not start", _NO_RAY)):
+    for cause, words in (
+        ("out of memory", _OUT_OF_MEMORY),
+        ("disk full", _DISK_FULL),
+        ("Ray did not start", _NO_RAY),
+    ):
         if words.search(log_text):
             return cause
     return "killed" if code < 0 else ""

@@ -220,7 +220,9 @@ class RunFolder:
             return status | {
                 "state": "interrupted",
                 "cause": "gone",
-                "message": "the process ended without a word (killed?)" if started else "its launcher has ended",
+                "message": "the process ended without a word (killed?)"
+                if started
+                else "its launcher has ended",
                 "remedy": "give the same command again: it goes on from the last checkpoint",
             }
         return status
@@ -229,7 +231,11 @@ class RunFolder:
         """Say in status.json that the run waits to be started; what an earlier attempt said is forgotten."""
         now = time.time()
         before = files.read_json(self._status_path) or {}
-        kept = {name: before[name] for name in ("wall_seconds", "step", "total_steps", "attempt") if name in before}
+        kept = {
+            name: before[name]
+            for name in ("wall_seconds", "step", "total_steps", "attempt")
+            if name in before
+        }
         waits = {"state": "queued", "submitted": now, "updated": now, "message": "", "remedy": ""}
         self._replace_status(kept | waits | fields)
 

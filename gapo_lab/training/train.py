@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gapo_lab import smollm2
+from gapo_lab.launch import nodes
 from gapo_lab.run_folder import Attempt, RunFolder
 from gapo_lab.training.recorder import Recorder
 
@@ -39,12 +41,13 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
             {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         )
         variables["VERL_PLATFORM"] = "cpu"
+        # Ray checks that the GPUs it is told of are visible; the workers' are fakes
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config.trainer.n_gpus_per_node)))
+    if config.backend.name == "cpu" and config.trainer.nnodes == 1:
         # Ray's library reads these when it is loaded, and the zygote loads it once, before there is a cluster: the
         # first (and only) job of a fresh cluster has this number, and a worker ends when this process does
         variables["RAY_JOB_ID"] = "01000000"
         variables["RAY_RAYLET_PID"] = str(os.getpid())
-        # Ray checks that the GPUs it is told of are visible; the workers' are fakes
-        variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config.trainer.n_gpus_per_node)))
     return variables
 
 
@@ -69,13 +72,17 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
         import gapo_lab.training.batched_rollout
         import gapo_lab.training.rollout_replica  # noqa: F401
 
-        zygote.start(scratch / "zygote")
-        executable = zygote.command(scratch / "zygote")
+        if config.trainer.nnodes == 1:  # a worker on another node has no zygote beside it
+            zygote.start(scratch / "zygote")
+            executable = zygote.command(scratch / "zygote")
     if Path(config.model.path) == smollm2.folder():
         recorder.phase("unpacking the model")
         smollm2.ensure()
     recorder.phase("starting Ray")
-    with ray_cluster.cluster(config, executable, scratch):
+    patience = OmegaConf.select(config, "cluster.ray_patience", default=nodes.PATIENCE_SECONDS)
+    with ExitStack() as stack:
+        with nodes.in_time(folder, patience + 30):
+            stack.enter_context(ray_cluster.cluster(config, executable, scratch))
         point_at_run_folder(config, folder, attempt)
         recorder.phase("preparing the data")
         prepare_data(config, folder)
@@ -106,7 +113,8 @@ def point_at_run_folder(config: DictConfig, folder: RunFolder, attempt: Attempt)
         config.trainer.resume_mode = "disable" if step == 0 else "resume_path"
         if step:
             config.trainer.resume_from_path = str((folder.checkpoints / f"global_step_{step}").absolute())
-            config.trainer.val_before_train = "val/id/em" not in folder.merged_metrics().get(step, {})
+            due = config.trainer.test_freq > 0 and step % config.trainer.test_freq == 0
+            config.trainer.val_before_train = due and "val/id/em" not in folder.merged_metrics().get(step, {})
 
 
 def resume_step(folder: RunFolder) -> int:
