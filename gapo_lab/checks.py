@@ -107,12 +107,33 @@ def _model(config: ConfigView) -> None:
             )
         if importlib.util.find_spec("vllm") is None:
             raise UserError("backend=vllm: vLLM is not installed; run `make setup GPU=1`")
+    _fits(config)
     path = Path(os.path.expanduser(model.path))
     if path == smollm2.folder():
         smollm2.available()
     elif (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
         raise UserError(
             f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id"
+        )
+
+
+def _fits(config: ConfigView) -> None:
+    """Whether one GPU holds its share of the model: the rollout's copy beside what training keeps there.
+
+    Bytes a parameter: 2 in the rollout (bf16, over tensor_parallel GPUs); 4 + 4 in training (weights and gradients,
+    over all GPUs), and 8 for the optimizer unless that is offloaded.
+    """
+    room = config.select("cluster.gpu_memory")
+    if room is None or not config.backend.needs_gpu:
+        return
+    model, engine = config.model, config.actor_rollout_ref.actor.fsdp_config
+    workers = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    training = (8 if engine.optimizer_offload else 16) / workers
+    needed = model.billions * 1e9 * max(2 / model.tensor_parallel, training) / 2**30
+    if needed > 0.9 * room:
+        raise UserError(
+            f"model={model.name} cannot fit: {needed:.0f} GiB of weights, gradients or optimizer on a GPU of "
+            f"{room:g} GiB; raise trainer.n_gpus_per_node, cluster.nodes or model.tensor_parallel"
         )
 
 

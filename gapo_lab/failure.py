@@ -40,7 +40,7 @@ _OUT_OF_MEMORY = re.compile(
     re.IGNORECASE,
 )
 _DISK_FULL = re.compile(r"no space left on device|disk is full|disk quota", re.IGNORECASE)
-_NO_RAY = re.compile(r"Ray did not (?:start|come up)")
+_NO_RAY = re.compile(r"Ray did not come up|current node timed out during startup")
 
 
 def failure_cause(log_text: str, code: int) -> str:

@@ -14,6 +14,9 @@ from pathlib import Path
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.run_folder import Attempt, RunFolder
 
+# As gapo_lab.supervise knows it.
+STOPPED_ITSELF = 75
+
 
 def main(path: str, number: str, scratch: str) -> int:
     """Train the run in `path` as its attempt `number`, with sockets in `scratch`.
@@ -32,14 +35,19 @@ def main(path: str, number: str, scratch: str) -> int:
         if "rehearsal" in (plain := folder.config()):
             from gapo_lab.rehearsal import rehearse
 
-            return rehearse(plain, folder, attempt)
+            return rehearse(plain, folder, attempt, Path(scratch))
         from omegaconf import OmegaConf
 
+        from gapo_lab.training.recorder import Stopped
         from gapo_lab.training.train import environment, train
 
         config = OmegaConf.load(folder.path / "config.yaml")
         os.environ.update(environment(config, attempt, Path(scratch)))
-        train(config, folder, attempt, Path(scratch))
+        try:
+            train(config, folder, attempt, Path(scratch))
+        except Stopped as stopped:
+            print(stopped)
+            return STOPPED_ITSELF
         return 0
     except (UserError, RunFailed) as error:
         traceback.print_exc()

@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from gapo_lab import files
@@ -21,8 +23,40 @@ def made_up(seed: int, step: int) -> dict[str, float]:
     return {"train/reward": pick.random(), "val/id/em": pick.random(), "val/ood/em": pick.random()}
 
 
-def rehearse(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt) -> int:
-    """Go through the steps from the last checkpoint on. Exit code: 0, or 75 after saving when told to stop."""
+def rehearse(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt, scratch: Path) -> int:
+    """Go through the steps from the last checkpoint on, with a Ray cluster where there are several nodes.
+
+    Exit code: 0, or 75 after saving when told to stop.
+    """
+    if config["cluster"]["nodes"] == 1:
+        return _steps(config, folder, attempt)
+    with _ray(config, folder, scratch):
+        return _steps(config, folder, attempt)
+
+
+@contextmanager
+def _ray(config: Mapping[str, Any], folder: RunFolder, scratch: Path) -> Iterator[None]:
+    """Ray over all nodes of the job, each of which has answered."""
+    from gapo_lab.launch import nodes
+
+    os.environ.update(nodes.environment(config, scratch))
+    import ray
+
+    workers, count = config["trainer"]["n_gpus_per_node"], config["cluster"]["nodes"]
+    patience = config["cluster"]["ray_patience"]
+    with nodes.in_time(folder, patience + 30):
+        address = nodes.start_ray(patience, include_dashboard=False, num_cpus=nodes.cpus(workers), num_gpus=workers,
+                                  _temp_dir=str(scratch), object_store_memory=100_000_000)  # fmt: skip
+    try:
+        with nodes.invited(address, scratch / "token", count, patience):
+            for node in ray.nodes():
+                print(f"Ray node {node['NodeID'][:8]} with {node['Resources'].get('GPU', 0):.0f} GPUs")
+            yield
+    finally:
+        ray.shutdown()
+
+
+def _steps(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt) -> int:
     asked, checkpoint = config["rehearsal"], folder.checkpoints / "step.json"
     first = ((files.read_json(checkpoint) or {}).get("step", 0)) + 1
     print(f"rehearsal from step {first} of {asked['steps']}, pid {os.getpid()}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from gapo_lab.run_folder import RunFolder
 ACTIVE = ("queued", "running")
 # States in which the scheduler may know more than the folder: a job that died is requeued, or is not.
 ASKED = (*ACTIVE, "interrupted")
+# A job that was submitted this long ago may not have reached SLURM's records yet.
+FRESH_SECONDS = 60.0
 # How SLURM's words for a job that has ended read, and what to do about them.
 ENDED = {
     "OUT_OF_MEMORY": ("out of memory", "give it more memory (cluster.memory) or a smaller batch, then retry"),
@@ -70,6 +73,8 @@ def reconcile(status: Mapping[str, Any], seen: Mapping[tuple[str, int], Seen] | 
     job = seen.get((status["submission"], status.get("task", 0)))
     spoken = status.get("state") == "interrupted" and status.get("cause") != "gone"
     if spoken and (job is None or not (job.pending or job.active)):
+        return dict(status)
+    if job is None and time.time() - status.get("submitted", 0) < FRESH_SECONDS:
         return dict(status)
     if job is None:
         return dict(status) | {

@@ -65,6 +65,7 @@ class Task:
         if nodes.rank() > 0:
             nodes.help_rank_0(submission, self.task)
             return
+        os.environ[nodes.MEETING] = str(nodes.meeting(submission))
         work(submission, self.task, job=job_number())
 
     def checkpoint(self) -> Any:

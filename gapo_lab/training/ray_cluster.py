@@ -8,12 +8,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from gapo_lab.launch.nodes import PATIENCE_SECONDS, cpus, invited, start_ray
+
 
 @contextmanager
 def cluster(
     config: DictConfig, py_executable: str | None = None, folder: Path | None = None
 ) -> Iterator[None]:
-    """A local Ray cluster for the time of the block.
+    """A Ray cluster for the time of the block: this node, and those of the job that help it.
 
     config: verl's, whose `ray_kwargs.ray_init` wins over what is chosen here.
     py_executable: what starts Ray's workers (`zygote.command`); None is this Python.
@@ -22,7 +24,7 @@ def cluster(
     import ray
     from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
 
-    workers = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    here, nodes = config.trainer.n_gpus_per_node, config.trainer.nnodes
     runtime_env = get_ppo_ray_runtime_env(config)
     runtime_env["env_vars"].update(TRANSFER_QUEUE_ENABLE="1", TOKENIZERS_PARALLELISM="false")
     if py_executable:
@@ -35,10 +37,16 @@ def cluster(
     }
     if config.trainer.device == "cpu":
         # verl books three CPUs a worker and counts GPUs, whatever the machine has
-        wanted.update(num_cpus=3 * workers + 3, num_gpus=workers, object_store_memory=500_000_000)
-    ray.init(**_merged(wanted, OmegaConf.to_container(config.ray_kwargs.ray_init, resolve=True)))
+        wanted.update(num_cpus=cpus(here), num_gpus=here, object_store_memory=500_000_000)
+    asked = OmegaConf.to_container(config.ray_kwargs.ray_init, resolve=True)
+    patience = OmegaConf.select(config, "cluster.ray_patience", default=PATIENCE_SECONDS)
+    address = start_ray(patience, **_merged(wanted, asked))
     try:
-        yield
+        if nodes == 1:
+            yield
+        else:
+            with invited(address, folder / "token", nodes, patience):
+                yield
     finally:
         ray.shutdown()
 

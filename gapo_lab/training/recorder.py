@@ -10,6 +10,10 @@ from gapo_lab import files, metrics
 from gapo_lab.run_folder import Attempt, RunFolder
 
 
+class Stopped(Exception):
+    """The run was asked to stop, has saved, and can go on."""
+
+
 class Recorder:
     """`log` and `finish` as verl calls them, `phase` and `total_steps` for the progress line.
 
@@ -23,6 +27,7 @@ class Recorder:
         # verl's own logger: what `trainer.logger` asks for still gets everything
         self.behind: Any = None
         self.seconds: dict[str, float] = defaultdict(float)
+        self._last: int | None = None
         self._phase, self._since = "", time.monotonic()
 
     def log(self, data: dict[str, Any], step: int) -> None:
@@ -33,6 +38,12 @@ class Recorder:
         self.seconds["recording"] += time.monotonic() - began
         if self.behind is not None:
             self.behind.log(data=data, step=step)
+        if step == self._last:
+            raise Stopped(f"stopped after step {step}, which is saved")
+
+    def stop_after(self, step: int) -> None:
+        """End the run, by `Stopped`, once this step is recorded."""
+        self._last = step
 
     def finish(self, exit_code: int = 0) -> None:
         if self.behind is not None:

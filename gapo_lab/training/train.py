@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gapo_lab import smollm2
 from gapo_lab.errors import UserError
+from gapo_lab.launch import nodes
 from gapo_lab.run_folder import Attempt, RunFolder
 from gapo_lab.training import checkpoints
 from gapo_lab.training.recorder import Recorder
@@ -41,12 +43,13 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
             {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         )
         variables["VERL_PLATFORM"] = "cpu"
+        # Ray checks that the GPUs it is told of are visible; the workers' are fakes
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config.trainer.n_gpus_per_node)))
+    if config.backend.name == "cpu" and config.trainer.nnodes == 1:
         # Ray's library reads these when it is loaded, and the zygote loads it once, before there is a cluster: the
         # first (and only) job of a fresh cluster has this number, and a worker ends when this process does
         variables["RAY_JOB_ID"] = "01000000"
         variables["RAY_RAYLET_PID"] = str(os.getpid())
-        # Ray checks that the GPUs it is told of are visible; the workers' are fakes
-        variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config.trainer.n_gpus_per_node)))
     return variables
 
 
@@ -67,13 +70,17 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
         import gapo_lab.training.batched_rollout
         import gapo_lab.training.rollout_replica  # noqa: F401
 
-        zygote.start(scratch / "zygote")
-        executable = zygote.command(scratch / "zygote")
+        if config.trainer.nnodes == 1:  # a worker on another node has no zygote beside it
+            zygote.start(scratch / "zygote")
+            executable = zygote.command(scratch / "zygote")
     if Path(config.model.path) == smollm2.folder():
         recorder.phase("unpacking the model")
         smollm2.ensure()
     recorder.phase("starting Ray")
-    with ray_cluster.cluster(config, executable, scratch):
+    patience = OmegaConf.select(config, "cluster.ray_patience", default=nodes.PATIENCE_SECONDS)
+    with ExitStack() as stack:
+        with nodes.in_time(folder, patience + 30):
+            stack.enter_context(ray_cluster.cluster(config, executable, scratch))
         train_in_cluster(config, folder, attempt, recorder)
 
 

@@ -42,6 +42,14 @@ class LabTrainer(PPOTrainerSync):
         self.recorder.phase("training")
         super().on_step_begin()
 
+    def on_step_end(self):
+        super().on_step_end()
+        if self.recorder.attempt.stop_path.exists():
+            every = self.config.trainer.save_freq
+            if every <= 0 or self.global_steps % every:
+                self._save_checkpoint()
+            self.recorder.stop_after(self.global_steps)
+
     def _take_over_logging(self) -> None:
         """verl makes its logger inside fit(), just before the first of these hooks."""
         if self.logger is not self.recorder:

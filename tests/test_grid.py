@@ -1,0 +1,61 @@
+"""Words of a sweep to words of its cells."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gapo_lab.errors import UserError
+from gapo_lab.grid import make_grid
+
+VALUES = st.lists(
+    st.sampled_from(["1", "0.5", "a", "null", "[1,2]", "'x y'"]), min_size=1, max_size=3, unique=True
+)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "b.c", "+d"]), VALUES, min_size=1))
+def test_cells_are_hydras_own(axes):
+    words = [f"{key}={','.join(values)}" for key, values in axes.items()] + ["seed=range(2)"]
+    parsed = OverridesParser.create().parse_overrides(words)
+    (theirs,) = BasicSweeper.split_arguments(parsed, None)
+    assert [list(cell) for cell in make_grid(words).cells()] == theirs
+
+
+def test_seeds_are_five_trials_unless_they_are_given():
+    assert make_grid(["tau=0.1,0.5"]).cells() == list(
+        product(["tau=0.1", "tau=0.5"], [f"seed={n}" for n in range(5)])
+    )
+    assert make_grid(["seed=3"]).cells() == [("seed=3",)]
+    assert len(make_grid([], {"seed": "1,2"})) == 2
+
+
+def test_the_command_line_takes_the_place_of_a_sweep_files_axis():
+    params, instead = {"model": "a,b,c", "algo": "x,y"}, {"scale=nano": {"model": "nano"}}
+    assert len(make_grid(["seed=0"], params, instead)) == 6
+    assert len(make_grid(["model=b", "seed=0"], params, instead)) == 2
+    cells = make_grid(["scale=nano", "seed=0"], params, instead).cells()
+    assert cells == [("model=nano", f"algo={a}", "scale=nano", "seed=0") for a in "xy"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["seed=range(0)"], "nothing to run"),
+        (["seed=range(1000000)"], "more than 20,000"),
+        (["a=range(1000)", "b=range(1000)"], "1000 a x 1000 b x 5 seed is 5,000,000 runs"),
+        (["tau="], "no value"),
+        (["tau"], "KEY=VALUE"),
+        (["tau=[1,2"], "tau=[1,2: cannot be read"),
+        (["tau=interval(0,1)"], "a grid needs values"),
+        (["tau=choice()"], "empty choice"),
+    ],
+)
+def test_a_wrong_grid_gets_one_line(words, says):
+    with pytest.raises(UserError, match=".*") as caught:
+        make_grid(words)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
