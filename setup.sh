@@ -33,6 +33,8 @@ uv() { .venv/bin/uv "$@" --python "$PWD/$py"; }
 here=(--no-deps --no-build-isolation --editable .)
 
 if [ -n "${LOCK_ONLY:-}" ]; then
+    # A pin without "+cpu" would be kept as it stands: the CUDA build.
+    sed -i.bak '/^torch==/d' requirements.lock
     compile=(uv pip compile --quiet --no-header --no-annotate ${torch[@]+"${torch[@]}"} ${UPGRADE:+--upgrade})
     "${compile[@]}" --extra dev pyproject.toml --output-file requirements.lock
     echo 'gguf>=0.17' | "${compile[@]}" - --constraint requirements.lock --output-file requirements-smollm2.lock

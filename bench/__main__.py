@@ -9,6 +9,8 @@ import platform
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.analysis import tables_against_mlflow_client, tables_through_server
+from bench.data import describing_and_validating, mining
 from bench.estimators import gapo_against_plain_python, gapo_against_verl, gapo_is_linear
 from bench.platform_share import platform_share_of_a_run
 from bench.reward import reward_against_dynamic_programme
@@ -22,6 +24,10 @@ ROWS: list[Callable[[], list[Row]]] = [
     reward_against_dynamic_programme,
     rollout_server_against_generate,
     platform_share_of_a_run,
+    tables_against_mlflow_client,
+    tables_through_server,
+    mining,
+    describing_and_validating,
 ]
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """Ours against theirs, both in seconds; `target` is what ours / theirs should be at most, if anything."""
+    """Ours against theirs, in seconds or `unit`; `target` is what ours / theirs should be at most, if anything."""
 
     name: str
     ours: float
     theirs: float
     target: float | None = None
+    unit: str = "s"
 
     @property
     def ratio(self) -> float:

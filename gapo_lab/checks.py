@@ -15,9 +15,12 @@ from omegaconf.errors import OmegaConfBaseException
 from gapo_lab import smollm2
 from gapo_lab.compose import explain, flatten
 from gapo_lab.config_view import ConfigView
+from gapo_lab.data import identity, ood
 from gapo_lab.errors import UserError
+from gapo_lab.key_checks import check_keys
+from gapo_lab.method_checks import check_method
 
-GAPO_OPTIONS = {"center": ("median", "mean"), "scale": ("div", "std"), "ddof": (0, 1)}
+DATA = ("micro", "git", "lists")
 
 
 def check(config: DictConfig) -> None:
@@ -32,7 +35,8 @@ def check(config: DictConfig) -> None:
 def check_settings(config: ConfigView) -> None:
     """As `check`, for a configuration that is resolved already."""
     _words(config)
-    _method(config)
+    check_keys(config)
+    check_method(config)
     _numbers(config)
     _batches(config)
     _model(config)
@@ -43,24 +47,6 @@ def check_settings(config: ConfigView) -> None:
 def _words(config: ConfigView) -> None:
     if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
         raise UserError(f"study={config.study}: a name of letters, digits, dots, dashes and underscores")
-
-
-def _method(config: ConfigView) -> None:
-    tau = config.select("algorithm.gapo.tau", default=config.tau)
-    if isinstance(tau, bool) or not isinstance(tau, (int, float)) or not 0 < tau <= 1:
-        raise UserError(
-            f"tau={tau}: must be a number in (0, 1], the share of a group in the densest interval"
-        )
-    gapo = config.select("algorithm.gapo") or {}
-    for option, allowed in GAPO_OPTIONS.items():
-        if option in gapo and gapo[option] not in allowed:
-            raise UserError(
-                f"algorithm.gapo.{option}={gapo[option]}: must be one of {', '.join(map(str, allowed))}"
-            )
-    if unknown := set(gapo) - {"tau", *GAPO_OPTIONS}:
-        raise UserError(
-            f"algorithm.gapo.{unknown.pop()}: no such setting; there are tau, {', '.join(GAPO_OPTIONS)}"
-        )
 
 
 def _numbers(config: ConfigView) -> None:
@@ -115,6 +101,11 @@ def _model(config: ConfigView) -> None:
                 f"model={model.name} with backend={config.backend.name} needs {model.gpus} GPUs and this machine has "
                 "none; take model=nano, or run it on a cluster"
             )
+        if 0 < (there := len(list(Path("/dev").glob("nvidia[0-9]*")))) < model.gpus:
+            raise UserError(
+                f"model={model.name} needs {model.gpus} GPUs and this machine has {there}; run it on a cluster, or set "
+                "model.gpus and the keys that follow from it"
+            )
         if importlib.util.find_spec("vllm") is None:
             raise UserError("backend=vllm: vLLM is not installed; run `make setup GPU=1`")
     _fits(config)
@@ -163,16 +154,31 @@ def has_gpu() -> bool:
 
 def _data(config: ConfigView) -> None:
     data = config.data
+    if data.name not in DATA:
+        raise UserError(f"data.name={data.name}: no such data; there are {', '.join(DATA)}")
     if data.template is not None and not Path(data.template).is_file():
         raise UserError(
             f"data.template={data.template}: no such file; leave the key out for the built-in template"
         )
-    if data.name == "git":
+    if data.name == "git" and not data.path:
+        if not data.repos:
+            raise UserError("data.repos: no repository; give paths of git repositories on this machine")
         for repo in data.repos:
             if not Path(repo).is_dir():
                 raise UserError(
                     f"data.repos: {repo} is not a folder; give paths of git repositories on this machine"
                 )
+    if data.ood not in ood.NAMES:
+        raise UserError(f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}")
+    if data.ood_prompt not in ("own", "template"):
+        raise UserError(f"data.ood_prompt={data.ood_prompt}: must be own or template")
+    for key in ("train_size", "id_size", "ood_size", "samples"):
+        value = data.get(key, 1)
+        if value is None and key == "ood_size" and data.ood not in ood.GENERATED:
+            continue  # all of the set
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"data.{key}={value}: must be a whole number above 0")
+    identity.of(data)
     size = data.get("train_size")
     if size is not None and size < data.train_batch_size:
         raise UserError(

@@ -52,7 +52,16 @@ def register() -> None:
     OmegaConf.register_new_resolver(
         "gapo_lab.when", lambda test, value: value if test else None, replace=True
     )
+    OmegaConf.register_new_resolver(
+        "gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True
+    )
+    OmegaConf.register_new_resolver("gapo_lab.at_least", max, replace=True)
+    OmegaConf.register_new_resolver("gapo_lab.nano", _nano_folder, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.smollm2", _smollm2_folder, replace=True)
+
+
+def _nano_folder(data: str) -> str:
+    return str(PACKAGE / "nano" / ("lists_checkpoint" if data == "lists" else "checkpoint"))
 
 
 def _smollm2_folder() -> str:

@@ -72,6 +72,13 @@ class ConfigView:
         below = (key[cut:].partition(".")[0] for key in self._flat if key.startswith(self._prefix))
         return iter(dict.fromkeys(below))
 
+    def tree(self) -> dict[str, Any]:
+        """This node as nested dicts."""
+        below = {name: self._find(name) for name in self}
+        return {
+            name: value.tree() if isinstance(value, ConfigView) else value for name, value in below.items()
+        }
+
     def flat(self) -> Mapping[str, Any]:
         """All values by dotted key, from the root."""
         return self._flat

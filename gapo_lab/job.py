@@ -14,7 +14,6 @@ from pathlib import Path
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.run_folder import Attempt, RunFolder
 
-
 # As gapo_lab.supervise knows it.
 STOPPED_ITSELF = 75
 
@@ -37,10 +36,10 @@ def main(path: str, number: str, scratch: str) -> int:
             from gapo_lab.rehearsal import rehearse
 
             return rehearse(plain, folder, attempt, Path(scratch))
+        from omegaconf import OmegaConf
+
         from gapo_lab.training.recorder import Stopped
         from gapo_lab.training.train import environment, train
-
-        from omegaconf import OmegaConf
 
         config = OmegaConf.load(folder.path / "config.yaml")
         os.environ.update(environment(config, attempt, Path(scratch)))

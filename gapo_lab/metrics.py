@@ -101,9 +101,11 @@ def standard(raw: Mapping[str, Any]) -> dict[str, float]:
     """verl's metrics of one step under the names that stand, as plain floats; NaN and infinity are kept.
 
     Values may be Python, NumPy or torch scalars, or arrays of one element. A metric that is no number
-    raises TypeError naming it.
+    raises TypeError naming it. Where verl's metric and the one that stands are both there, both keep their names:
+    DAPO's `critic/score/mean` holds the overlong penalty, `train/reward` does not.
     """
-    return {standard_name(name): _number(name, value) for name, value in raw.items()}
+    names = {name: standard_name(name) for name in raw}
+    return {name if as_ in raw else as_: _number(name, raw[name]) for name, as_ in names.items()}
 
 
 def _number(name: str, value: Any) -> float:

@@ -15,8 +15,8 @@ from typing import Any
 from gapo_lab import cost
 from gapo_lab.checks import check_settings
 from gapo_lab.compose_many import Composed, Composer
-from gapo_lab.errors import UserError
 from gapo_lab.config_view import ConfigView
+from gapo_lab.errors import UserError
 from gapo_lab.spec import Spec, spec_of
 
 ACTIVE = ("queued", "running")

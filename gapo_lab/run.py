@@ -35,6 +35,12 @@ def one_run(config: DictConfig) -> float | None:
     return summary.get("best/id/em")
 
 
+def unforeseen(error: Exception) -> str:
+    """One line for an error that no check has foreseen."""
+    said = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {said:.300} (not foreseen; HYDRA_FULL_ERROR=1 shows where)"
+
+
 def main() -> int:
     """Parse the command line and run. Exit code 0; 1 failed run; 2 user's mistake; 130 interrupted."""
     from gapo_lab.supervise import Interrupted
@@ -61,6 +67,10 @@ def main() -> int:
         except Interrupted as error:
             tell(error, str(error), INTERRUPTED)
             raise KeyboardInterrupt from error  # the rest of a grid is not started
+        except (HydraException, OmegaConfBaseException):
+            raise
+        except Exception as error:  # noqa: BLE001 - a person gets one line, and the word that shows the rest
+            tell(error, unforeseen(error), 1)
 
     try:
         hydra.main(config_path=str(compose.CONF), config_name="config", version_base="1.3")(task)()
@@ -74,6 +84,8 @@ def main() -> int:
         tell(error, str(error), 2)
     except (HydraException, OmegaConfBaseException) as error:
         tell(error, compose.explain(error), 2)
+    except Exception as error:  # noqa: BLE001
+        tell(error, unforeseen(error), 1)
     return max(codes, default=0)
 
 

@@ -18,33 +18,43 @@ from omegaconf import DictConfig, OmegaConf
 
 from gapo_lab import smollm2
 from gapo_lab.compose import flatten, verl_config_folder
+from gapo_lab.data import identity
 
 # Where and how a run happens; beginnings of dotted keys. Everything else is science.
 NOT_SCIENCE = (
     # our own words for it, and what they only name
-    *("algo.name", "scale.name", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
+    *("algo.name", "recipe.", "scale.", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
     *("tracking", "on_finish"),
     # places
     *("actor_rollout_ref.model.path", "actor_rollout_ref.model.external_lib", "data.train_files", "data.val_files"),
+    *("data.repos", "data.path", "data.ood_path"),
     *("trainer.default_", "trainer.rollout_data_dir", "trainer.validation_data_dir"),
     # logging, keeping, resuming
     *("trainer.experiment_name", "trainer.project_name", "trainer.log", "trainer.max_actor_ckpt_to_keep"),
     *("trainer.resume", "trainer.save_freq", "actor_rollout_ref.rollout.prometheus."),
+    *("trainer.esi_redundant_time", "trainer.del_local_ckpt_after_load", "global_profiler."),
+    *("actor_rollout_ref.actor.checkpoint.", "actor_rollout_ref.rollout.disable_log_stats"),
     # machines, processes and how the work is cut over them
     *("ray_kwargs.", "transfer_queue.", "trainer.device", "trainer.n_gpus_per_node", "trainer.nnodes"),
-    *("data.dataloader_num_workers", "reward.num_workers", "reward.reward_model.rollout.", "critic.", "distillation."),
-    *("actor_rollout_ref.rollout.name", "actor_rollout_ref.rollout.agent.", "actor_rollout_ref.rollout.free_cache_engine"),
+    *("data.dataloader_num_workers", "reward.num_workers", "reward.reward_model.rollout."),
+    *("actor_rollout_ref.rollout.name", "actor_rollout_ref.rollout.free_cache_engine"),
+    *("actor_rollout_ref.rollout.agent.num_workers", "actor_rollout_ref.rollout.agent.agent_loop_config_path"),
+    *("actor_rollout_ref.rollout.agent.default_agent_loop", "actor_rollout_ref.rollout.agent.agent_loop_manager_class"),
     *("actor_rollout_ref.rollout.checkpoint_engine.", "actor_rollout_ref.rollout.gpu_memory_utilization"),
     *("actor_rollout_ref.rollout.tensor_model_parallel_size", "actor_rollout_ref.rollout.log_prob_"),
+    *("actor_rollout_ref.rollout.enforce_eager", "actor_rollout_ref.rollout.max_num_"),
     *("actor_rollout_ref.actor.ppo_micro_batch_size", "actor_rollout_ref.actor.ppo_max_token_len_per_gpu"),
-    *("actor_rollout_ref.actor.use_dynamic_bsz", "actor_rollout_ref.actor.strategy", "actor_rollout_ref.ref."),
+    *("actor_rollout_ref.actor.use_dynamic_bsz", "actor_rollout_ref.actor.strategy"),
     *("actor_rollout_ref.actor.use_torch_compile", "actor_rollout_ref.actor.ulysses_sequence_parallel_size"),
+    *(f"actor_rollout_ref.ref.{key}" for key in (
+        "strategy", "log_prob_", "ulysses_sequence_parallel_size", "use_torch_compile")),
     *("actor_rollout_ref.model.enable_gradient_checkpointing", "actor_rollout_ref.model.use_remove_padding"),
     "actor_rollout_ref.model.use_fused_kernels",
     "actor_rollout_ref.model.override_config.attn_implementation",
-    *(f"actor_rollout_ref.actor.fsdp_config.{key}" for key in (
+    *(f"actor_rollout_ref.{role}.fsdp_config.{key}" for role in ("actor", "ref") for key in (
         "strategy", "param_offload", "optimizer_offload", "use_torch_compile", "reshard_after_forward")),
-    "trainer.v1.sampler.",
+    # how often the sampler looks; what it chooses is science
+    *("trainer.v1.sampler.sampler_kwargs.poll_interval", "trainer.v1.sampler.sampler_kwargs.train_batch_size"),
 )  # fmt: skip
 # Everyday words that verl also needs in its tree: said once, under the name a person uses.
 SEEDS = ("data.seed", "actor_rollout_ref.actor.data_loader_seed", "actor_rollout_ref.actor.fsdp_config.seed",
@@ -111,17 +121,28 @@ def spec_of(
 def science(written: Mapping[str, object], resolved: Mapping[str, object]) -> dict[str, object]:
     """The settings that decide what a run computes, by dotted key: those that differ from verl's own.
 
-    A setting that still is verl's interpolation of another one says nothing new and is left out.
+    A setting that still is verl's interpolation of another one says nothing new and is left out, as is one that is
+    written differently but has verl's own value.
     """
     defaults = verl_defaults()
     chosen = {
         key: resolved[key]
         for key, value in written.items()
-        if is_science(key) and (key not in defaults or defaults[key] != value) and key in resolved
-    }
-    if digest := checkpoint_digest(Path(resolved["model.path"])):
-        chosen["checkpoint"] = digest
-    return dict(sorted(chosen.items()))
+        if is_science(key) and key in resolved
+        and (key not in defaults or defaults[key] not in (value, resolved[key]))
+    }  # fmt: skip
+    # weights at hand are named by their content, others by where they are fetched
+    chosen["checkpoint"] = checkpoint_digest(Path(resolved["model.path"])) or resolved["model.path"]
+    if digest := identity.of(
+        {k.removeprefix("data."): v for k, v in resolved.items() if k.startswith("data.")}
+    ):
+        chosen["data.content"] = digest
+    return {key: _plain(value) for key, value in sorted(chosen.items())}
+
+
+def _plain(value: object) -> object:
+    """A whole number however it was written: `tau=1` and `tau=1.0` are one run."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @cache

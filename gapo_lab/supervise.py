@@ -57,6 +57,8 @@ def run(spec: Spec, config: DictConfig, console: Console | None = None) -> dict[
         show_end(folder, console, title=spec.name)
         return folder.summary()
     with folder.lock():
+        if folder.is_finished:  # by another process, since the first look
+            return folder.summary()
         resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
         folder.write_config(OmegaConf.to_yaml(resolved))
         _locked(folder, console, spec.name, {}, lambda: provenance.collect(REPO))
@@ -100,13 +102,15 @@ def _attempt(folder: RunFolder, attempt: Attempt, console: Console) -> None:
     global _current
     adopt_orphans()
     signal.signal(signal.SIGTERM, _raise_interrupted)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # the terminal is gone; under nohup that is nothing
+        signal.signal(signal.SIGHUP, _raise_interrupted)
     started, before, follower = time.monotonic(), folder.raw_status.get("wall_seconds", 0.0), None
     live = folder.config().get("tracking", "live") == "live"
     with scratch_folder() as scratch, open(attempt.log_path, "ab") as log:
         words = [sys.executable, "-m", "gapo_lab.job", str(folder.path), str(attempt.number), str(scratch)]
         job = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                start_new_session=True, env=_environment())  # fmt: skip
-        _current = (attempt, job)
+        _current, over = (attempt, job), False
         try:
             with Progress(folder, console) as progress:
                 while job.poll() is None:
@@ -116,6 +120,7 @@ def _attempt(folder: RunFolder, attempt: Attempt, console: Console) -> None:
                         follower = _follow(folder, log)
                     _wait(job, POLL_SECONDS)
                 progress.poll()
+            over = True
         except (KeyboardInterrupt, Interrupted) as stop:
             folder.write_status(state="interrupted", message=str(stop) or "stopped by the user",
                                 remedy="the same command goes on from the last checkpoint",
@@ -125,6 +130,8 @@ def _attempt(folder: RunFolder, attempt: Attempt, console: Console) -> None:
             _current = None
             # whatever happens here, also a second Ctrl-C, the processes are ended
             end_descendants(keep={follower.pid} if follower else set())
+            if follower and not over:
+                _end_following(follower, folder, console, PATIENCE_SECONDS)
     wall = before + time.monotonic() - started
     if job.returncode == 0:
         summary = metrics.summary(folder.merged_metrics())
@@ -132,12 +139,13 @@ def _attempt(folder: RunFolder, attempt: Attempt, console: Console) -> None:
         folder.write_status(state="finished", message="", remedy="", cause="", wall_seconds=wall)
     elif job.returncode == STOPPED_ITSELF:
         folder.write_status(state="interrupted", message="stopped after a checkpoint", wall_seconds=wall)
-        raise Interrupted("stopped after a checkpoint; the same command goes on from there")
     else:
         _write_failure(folder, attempt, job.returncode, wall)
     folder.free_reserve()
     if live:
         _end_following(follower or _follow(folder, subprocess.DEVNULL), folder, console)
+    if job.returncode == STOPPED_ITSELF:
+        raise Interrupted("stopped after a checkpoint; the same command goes on from there")
     if job.returncode:
         status = folder.status()
         raise (UserError if job.returncode == 2 else RunFailed)(
@@ -226,7 +234,8 @@ def end_descendants(keep: set[int] = frozenset()) -> None:
                 kill(process)
             except psutil.NoSuchProcess:
                 continue
-        psutil.wait_procs(ours, timeout=PATIENCE_SECONDS)
+        with suppress(KeyboardInterrupt, Interrupted):  # impatience: on to the next signal
+            psutil.wait_procs(ours, timeout=PATIENCE_SECONDS)
 
 
 @contextmanager

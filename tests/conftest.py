@@ -86,3 +86,18 @@ def science(merged: dict[int, dict[str, float]]) -> dict[int, dict[str, float]]:
     """The metrics that a seed decides: without times, memory and throughput."""
     clocks = ("timing", "perf/", "actor/perf", "training/epoch")
     return {step: {k: v for k, v in at.items() if not k.startswith(clocks)} for step, at in merged.items()}
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory) -> Path:
+    """A database that MLflow itself has made and migrated, without runs."""
+    import sqlite3
+    from contextlib import closing
+
+    from gapo_lab.tracking import store
+
+    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    store.connect(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA journal_mode=DELETE")  # one file, to be copied
+    return path

@@ -14,7 +14,7 @@ from gapo_lab.compose import CONF, compose_run, verl_config_folder
 from gapo_lab.errors import UserError
 
 GROUPS = {group: sorted(p.stem for p in (CONF / group).glob("*.yaml")) for group in
-          ("model", "algo", "data", "scale", "backend", "cluster")}  # fmt: skip
+          ("model", "recipe", "algo", "data", "scale", "backend", "cluster")}  # fmt: skip
 
 
 @pytest.mark.parametrize("word", [f"{group}={name}" for group, names in GROUPS.items() for name in names])

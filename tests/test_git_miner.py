@@ -2,60 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import random
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from little_repos import SUFFIXES, TWICE, code, commit, git, init
 
-from gapo_lab.data.git import head, mine, split_by_time
+from gapo_lab.data.git import mine
+from gapo_lab.data.identity import head
+from gapo_lab.data.split import in_test
 from gapo_lab.errors import UserError
-
-ENV = {
-    **{k: v for k, v in os.environ.items() if not k.startswith("GIT_")},
-    "GIT_CONFIG_GLOBAL": os.devnull,
-    "GIT_CONFIG_NOSYSTEM": "1",
-    **{f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER")
-       for what, value in (("NAME", "Some Body"), ("EMAIL", "some.body@example.invalid"))},
-}  # fmt: skip
-
-
-def git(folder, *args, clock=1_700_000_000) -> bytes:
-    env = {**ENV, "GIT_AUTHOR_DATE": f"{clock} +0000", "GIT_COMMITTER_DATE": f"{clock} +0000"}
-    done = subprocess.run(["git", *args], cwd=folder, env=env, capture_output=True, check=True)
-    return done.stdout
-
-
-def commit(folder: Path, files: dict[str, str | bytes | None], message="Change things", day=0) -> None:
-    """Write (or with None delete) files and commit them."""
-    for name, content in files.items():
-        path = folder / name
-        if content is None:
-            path.unlink()
-            continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-    git(folder, "add", "-A")
-    git(folder, "commit", "-q", "-m", message, clock=1_700_000_000 + 86_400 * day)
 
 
 @pytest.fixture
 def repo(tmp_path):
-    folder = tmp_path / "little"
-    folder.mkdir()
-    git(folder, "init", "-q", "-b", "main")
-    return folder
-
-
-def code(**changes: str) -> str:
-    """Sixty lines, with line l7 as given by l7="..."."""
-    return "".join(changes.get(f"l{i}", f"statement number {i};") + "\n" for i in range(1, 61))
-
-
-TWICE = code(l10="first change", l40="second change")
+    return init(tmp_path / "little")
 
 
 def committed(folder, task) -> str:
@@ -84,9 +47,11 @@ def test_one_task_in_full(repo):
     assert task.region[task.cursor :].startswith("tatement number 40;"), "where the two first differ"
     assert task.provenance == {
         "repository": "little",
+        "licence": "",
         "commit": git(repo, "rev-parse", "HEAD").decode().strip(),
         "path": "src/a.go",
         "time": "2023-11-15T22:13:20Z",
+        "blob": git(repo, "rev-parse", "HEAD:src/a.go").decode().strip(),
     }
 
 
@@ -95,6 +60,16 @@ def test_nothing_of_the_author(repo):
     commit(repo, {"a.c": TWICE})
     shown = repr(mine(repo))
     assert "Some Body" not in shown and "example.invalid" not in shown and str(repo) not in shown
+
+
+def test_every_language(repo):
+    commit(repo, {f"src/a.{suffix}": code(l1=name) for name, suffix in SUFFIXES.items()})
+    commit(
+        repo, {f"src/a.{suffix}": TWICE.replace("second", name) for name, suffix in SUFFIXES.items()}, day=1
+    )
+    assert {task.path: task.language for task in mine(repo).tasks} == {
+        f"src/a.{suffix}": name for name, suffix in SUFFIXES.items()
+    }
 
 
 @pytest.mark.parametrize("others, language", [(["x.c"], "c"), (["x.cpp"], "cpp"), ([], "c")])
@@ -132,6 +107,8 @@ def test_the_truth_gives_the_committed_file(repo, before, after):
     [
         ("not modified", {"a.py": code()}, {"a.py": None, "b.py": code()}),
         ("other language", {"a.md": code()}, {"a.md": TWICE}),
+        ("binary", {"a.py": code().encode() + b"\0"}, {"a.py": TWICE.encode() + b"\0"}),
+        ("private", {"a.py": code()}, {"a.py": code(l10="x", l40="KEY = 'ghp_" + "aB3" * 12 + "'")}),
         ("binary", {"a.py": b"\0" + code().encode()}, {"a.py": b"\0" + TWICE.encode()}),
         ("single hunk", {"a.py": code()}, {"a.py": code(l10="one", l12="hunk")}),
         (
@@ -167,7 +144,7 @@ def test_duplicates_and_bounds_and_limit(repo):
     result = mine(repo)
     assert [task.path for task in result.tasks] == ["a.py", "c.py"]
     assert result.drops["duplicate"] == 1
-    assert mine(repo, limit=1).tasks == result.tasks[:1]
+    assert mine(repo, limit=1).tasks == result.tasks[-1:], "the newest"
     with pytest.raises(UserError, match="output too long 3"):
         mine(repo, max_chars=50)
     with pytest.raises(UserError, match="limit=0"):
@@ -246,23 +223,30 @@ def test_a_partial_and_a_shallow_clone(grown, tmp_path):
 
 def test_split_by_time(grown):
     tasks = mine(grown).tasks
-    train, test = split_by_time(tasks, id_share=0.2)
-    assert sorted(t.id for t in train + test) == sorted(t.id for t in tasks)
-    assert 0.2 * len(tasks) - 1 <= len(test) <= 0.2 * len(tasks) + 2
-    assert max(t.provenance["time"] for t in train) < min(t.provenance["time"] for t in test)
-    other = [
-        dataclasses.replace(
-            t, provenance={**t.provenance, "repository": "other", "time": "1999" + t.provenance["time"][4:]}
-        )
-        for t in tasks
-    ]
-    _, both = split_by_time(tasks + other, id_share=0.2)
-    assert sum(t.provenance["repository"] == "other" for t in both) == len(test), "each repository by itself"
+    times = [task.provenance["time"] for task in tasks]
+    test = in_test(["a"] * len(tasks), times, "time", 0.2)
+    assert 0.2 * len(tasks) - 1 <= sum(test) <= 0.2 * len(tasks) + 2
+    assert max(t for t, held in zip(times, test) if not held) < min(t for t, held in zip(times, test) if held)
+    both = in_test(
+        ["a"] * len(tasks) + ["b"] * len(tasks), times + ["1999" + t[4:] for t in times], "time", 0.2
+    )
+    assert both == test * 2, "each repository by itself"
     for bad in (0, 1, 7):
         with pytest.raises(UserError, match=f"id_share={bad}"):
-            split_by_time(tasks, id_share=bad)
-    with pytest.raises(UserError, match="cannot be split"):
-        split_by_time(tasks[:1])
+            in_test(["a"], ["1999"], "time", bad)
+    with pytest.raises(UserError, match="cannot be split by time"):
+        in_test(["a"], ["1999"], "time", 0.2)
+
+
+def test_split_by_repository():
+    names, times = ["big"] * 10 + ["small"] * 2 + ["tiny"], ["2020"] * 13
+    assert in_test(names, times, "repository", 0.3) == [False] * 10 + [True] * 3
+    assert in_test(names, times, "repository", 0.01) == [False] * 12 + [True], "at the least one"
+    assert in_test(names, times, "repository", 0.3, ["big"]) == [True] * 10 + [False] * 3
+    with pytest.raises(UserError, match="test repository other: no tasks of it; there are big, small, tiny"):
+        in_test(names, times, "repository", 0.3, ["other"])
+    with pytest.raises(UserError, match="name two repositories or more"):
+        in_test(["one"] * 9, ["2020"] * 9, "repository", 0.3)
 
 
 def test_no_repository_and_an_empty_one(repo, tmp_path):

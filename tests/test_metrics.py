@@ -116,3 +116,11 @@ def test_summary_takes_each_best_apart_and_skips_nan_and_the_unmeasured():
     assert out["mean/perf/throughput"] == 20.0 and out["final/step"] == 3
     assert "best/ood/em_greedy" not in out
     assert metrics.summary({}) == {}
+
+
+def test_a_metric_that_stands_wins_over_verls_and_both_are_kept():
+    assert metrics.standard({"critic/score/mean": 0.4, "train/reward": 0.5}) == {
+        "critic/score/mean": 0.4,
+        "train/reward": 0.5,
+    }
+    assert metrics.standard({"critic/score/mean": 0.4}) == {"train/reward": 0.4}

@@ -12,17 +12,13 @@ import psutil
 import pytest
 from conftest import Lab, science
 
-from gapo_lab.run_folder import RunFolder
 
-
-def processes_of(folder: RunFolder) -> list[str]:
-    """Command lines of processes that work on a run folder or for its Ray."""
+def processes_of(lab: Lab) -> list[str]:
+    """Command lines of the processes that stand in a lab's working folder: all that a run starts."""
     found = []
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        words = " ".join(process.info["cmdline"] or [])
-        env = process.info["environ"] or {}
-        if str(folder.path) in words or str(folder.path) in env.get("GAPO_LAB_REWARD_ERROR", ""):
-            found.append(words)
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        if (process.info["cwd"] or "").startswith(str(lab.cwd)):
+            found.append(" ".join(process.info["cmdline"] or []))
     return found
 
 
@@ -85,7 +81,7 @@ def test_mlflow_has_every_step_once(finished):
 
 
 def test_no_process_is_left(finished):
-    assert processes_of(finished.folder()) == []
+    assert processes_of(finished) == []
 
 
 def test_a_finished_run_is_shown_not_repeated(finished):
@@ -115,9 +111,9 @@ def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, lab):
     process.kill()
     process.wait()
     until = time.monotonic() + 20
-    while processes_of(lab.folder()) and time.monotonic() < until:
+    while processes_of(lab) and time.monotonic() < until:
         time.sleep(0.2)
-    assert processes_of(lab.folder()) == []
+    assert processes_of(lab) == []
     assert lab.folder().status()["state"] == "interrupted"
     done = lab.run()
     assert done.returncode == 0, done.stderr
@@ -133,11 +129,13 @@ def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, lab):
 def test_ctrl_c_ends_everything_and_says_how_to_go_on(lab):
     process = lab.start("trainer.total_training_steps=50")
     wait_for_step(lab.folder, 1, process)
+    started = processes_of(lab)  # supervisor, job, zygote, Ray's own, two workers, two servers, follower
+    assert len(started) > 10 and any("tracking.follow" in words for words in started), started
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "same command goes on" in err
-    assert processes_of(lab.folder()) == []
+    assert processes_of(lab) == []
     assert lab.folder().status()["state"] == "interrupted"
 
 
@@ -161,6 +159,21 @@ def test_rollouts_come_from_the_actors_newest_weights(lab):
         assert merged[step]["training/rollout_probs_diff_max"] < 1e-3
 
 
+def test_dynamic_sampling_repeats_itself_exactly(lab, tmp_path):
+    """At a low temperature many groups tie: refills, and groups too many that are discarded."""
+    words = ("algo=gapo_dapo", "actor_rollout_ref.rollout.temperature=0.4", "trainer.total_training_steps=2",
+             "trainer.val_before_train=false", "trainer.test_freq=-1", "trainer.save_freq=-1")  # fmt: skip
+    found = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        here = Lab(tmp_path / name)
+        done = here.run(*words)
+        assert done.returncode == 0, done.stderr
+        found.append(science(here.folder().merged_metrics()))
+    assert found[0] == found[1]
+    assert sum(at["training/filter_groups/refilled_prompts"] for at in found[0].values()) > 0
+
+
 def test_dynamic_sampling_ends_when_every_group_ties(lab):
     """Close to temperature 0 all rollouts of a prompt are the same, so every group ties."""
     done = lab.run("algo=dapo", "actor_rollout_ref.rollout.temperature=1e-4", "trainer.val_before_train=false",
@@ -177,7 +190,7 @@ def test_an_exception_in_a_reward_ends_the_run_with_it(lab):
     assert done.returncode == 1
     assert "no reward today" in done.stderr
     assert lab.folder().status()["state"] == "failed"
-    assert processes_of(lab.folder()) == []
+    assert processes_of(lab) == []
 
 
 def test_mlflow_away_loses_nothing(lab):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import defaultdict
 from importlib.metadata import version
 
 import pytest
@@ -69,6 +70,8 @@ def test_the_hooks_we_fill_exist():
     from gapo_lab.training.trainer import LabTrainer
 
     assert issubclass(LabTrainer, PPOTrainerSync)
+    for private in ("_compute_advantage", "_val_metrics_update", "_log_rollout_data"):
+        assert private in vars(PPOTrainer)
     for hook in ("on_init_end", "on_validate_begin", "on_train_begin", "on_step_begin"):
         assert hook in vars(PPOTrainer)
     fit = inspect.getsource(PPOTrainer.fit)
@@ -85,8 +88,36 @@ def test_the_replay_buffer_takes_what_we_pass():
     wanted = {"poll_interval", "refill_fn", "filter_groups_metric", "train_batch_size", "gen_batch_size",
               "max_inflight_gen_batches", "sampler_kwargs"}  # fmt: skip
     assert wanted <= set(inspect.signature(ReplayBuffer.__init__).parameters)
-    for name in ("_sync_metadata_from_transfer_queue", "failure_keys"):
+    for name in (
+        "_sync_metadata_from_transfer_queue",
+        "failure_keys",
+        "_select_prompt_uids",
+        "prompt_global_steps",
+    ):
         assert name in inspect.getsource(ReplayBuffer)
+
+
+def test_the_replay_buffer_takes_groups_in_the_order_they_were_asked_for(monkeypatch):
+    from verl.trainer.ppo.v1 import replay_buffer
+
+    from gapo_lab.training.replay import BoundedReplayBuffer
+
+    uids = [f"{7919 * i % 1000:03d}" for i in range(1, 17)]
+    tags = {uid: {"is_prompt": True, "global_steps": 3, "status": "finished"} for uid in uids}
+    monkeypatch.setattr(replay_buffer.tq, "kv_list", lambda: {"train": tags})
+    buffer = BoundedReplayBuffer.__new__(BoundedReplayBuffer)
+    for name in (
+        "partitions",
+        "pending_keys",
+        "running_keys",
+        "finished_keys",
+        "failure_keys",
+        "prompt_global_steps",
+    ):
+        setattr(buffer, name, defaultdict(dict if name in ("partitions", "prompt_global_steps") else set))
+    buffer._sync_metadata_from_transfer_queue()
+    chosen, *_ = buffer._select_prompt_uids("train", set(uids) - {uids[2]}, 8)
+    assert chosen == [*uids[:2], *uids[3:9]]
 
 
 def test_the_engine_reads_forward_only_where_we_change_it():

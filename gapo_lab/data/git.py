@@ -2,7 +2,7 @@
 
 One task for each file that a commit changes in several places: the earlier hunks are the edit history,
 the last hunk is the truth, and the file with the earlier hunks applied is the current code. Applying the
-truth gives the committed file exactly: `task.edited` is its text.
+truth gives the committed file exactly, byte for byte; that is asked of every task.
 """
 
 from __future__ import annotations
@@ -10,29 +10,28 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import pygit2
-from pygit2.enums import DeltaStatus
+from pygit2.enums import DeltaStatus, FileMode
 
 from gapo_lab.data import git_filters as filters
+from gapo_lab.data.privacy import KEY_BLOCK, Detector
+from gapo_lab.data.repository import Origin, first_parents, open_repository, origin, subject, when
+from gapo_lab.data.rules import (
+    CONTEXT,
+    MAX_BLOB,
+    MAX_FILES,
+    MAX_HUNKS,
+    NO_CHANGE,
+    Rules,
+    in_order,
+    nothing_mined,
+)
 from gapo_lab.data.task import Hunk, Task
 from gapo_lab.errors import UserError
-
-MAX_FILES = 40  # in a commit
-MAX_HUNKS = 12  # in a file
-MAX_BLOB = 60_000  # bytes of a file, before or after
-CONTEXT = 3  # unchanged lines about a change, as git shows them
-
-# Why something is left out, in the order in which it is asked: commits, files, tasks.
-DROPS = (
-    "merge", "first commit", f"over {MAX_FILES} files", "objects missing",
-    "not modified", "other language", "binary", "single hunk", f"over {MAX_HUNKS} hunks",
-    f"over {MAX_BLOB // 1000} kB", "CRLF", "not UTF-8", "generated", "vendored",
-    "only white space", "output too short", "output too long", "duplicate",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,216 +42,208 @@ class MineResult:
     drops: dict[str, int]
 
 
-class _Dropped(Exception):
-    """Carries the reason, one of DROPS."""
+def mine(repo: str | Path, limit: int | None = None, **rules) -> MineResult:
+    """Mine the first-parent history of HEAD here and now; `rules` are those of Rules.
 
-
-def mine(repo: str | Path, limit: int | None = None, min_chars: int = 36, max_chars: int = 833) -> MineResult:
-    """Mine the first-parent history of HEAD, oldest commit first.
-
-    `limit` ends the walk at so many tasks. `min_chars` and `max_chars` bound the length of a task's truth
-    in characters (the paper's Table 1: 36 to 833). The same repository gives the same tasks. Raises
+    `limit` takes the newest so many tasks. The same repository gives the same tasks. Raises
     UserError for a folder that is no repository, an empty one, a limit below 1, and when nothing is mined.
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit={limit}: must be 1 or above; leave it out for all tasks")
-    repository = _open(repo)
-    header = _header_language(repository)
-    tasks, drops, seen = [], Counter(), set()
-    for commit in _first_parents(repository):
-        for task in _commit_tasks(repository, commit, header, drops):
-            reason = _reason_to_drop(task, seen, min_chars, max_chars)
-            if reason:
-                drops[reason] += 1
+    repository = open_repository(repo)
+    miner = Miner(repository, origin(repository), Rules(**rules))
+    tasks, seen = [], set()
+    for oid in first_parents(repository):
+        for task in miner.commit(oid):
+            if (same := digest(task)) in seen:
+                miner.drops["duplicate"] += 1
                 continue
-            seen.add((task.region, task.truth))
+            seen.add(same)
             tasks.append(task)
-            if len(tasks) == limit:
-                return MineResult(tasks, _in_order(drops))
     if not tasks:
-        counts = ", ".join(f"{reason} {count}" for reason, count in _in_order(drops).items())
-        raise UserError(f"{repo}: no task mined (left out: {counts}); name a repository with more history")
-    return MineResult(tasks, _in_order(drops))
+        raise UserError(nothing_mined(repo, miner.drops))
+    return MineResult(tasks[-limit:] if limit else tasks, in_order(miner.drops))
 
 
-def head(repo: str | Path) -> str:
-    """The hash of HEAD's commit. Raises UserError as `mine` does."""
-    return str(_open(repo).head.target)
+def digest(task: Task) -> bytes:
+    """16 bytes that two tasks share when they make the same of the same."""
+    return hashlib.blake2b(f"{task.region}\0{task.truth}".encode(), digest_size=16).digest()
 
 
-def split_by_time(tasks: list[Task], id_share: float = 0.07) -> tuple[list[Task], list[Task]]:
-    """Training tasks and ID test tasks: of each repository the last `id_share` by time are the test.
+class _Dropped(Exception):
+    """Carries the reason, one of DROPS."""
 
-    Tasks of one commit stay together, so the test may hold a few more. (A random split leaks: later
-    versions of a file hold earlier truths.) Raises UserError for a share outside (0, 1) or when nothing
-    would be left to train on.
-    """
-    if not 0 < id_share < 1:
-        raise UserError(f"id_share={id_share}: must be between 0 and 1, such as 0.07")
-    first_test_time = {}
-    for name in {task.provenance["repository"] for task in tasks}:
-        times = sorted(task.provenance["time"] for task in tasks if task.provenance["repository"] == name)
-        first_test_time[name] = times[-max(1, round(id_share * len(times)))]
-    train, test = [], []
-    for task in tasks:
-        later = task.provenance["time"] >= first_test_time[task.provenance["repository"]]
-        (test if later else train).append(task)
-    if not train:
-        raise UserError(
-            f"{len(tasks)} mined tasks cannot be split by time; name a repository with more history"
+
+class Miner:
+    """Turns commits of one repository into tasks; `drops` counts what it leaves out."""
+
+    def __init__(self, repository: pygit2.Repository, origin: Origin, rules: Rules):
+        self.repository, self.origin, self.rules = repository, origin, rules
+        self.drops: Counter = Counter()
+        self._detector = Detector()
+        # what a commit leaves is what a later one finds; at most 30 MB
+        self._size = lru_cache(maxsize=4096)(lambda oid: repository.odb.read_header(oid)[1])
+        self._data = lru_cache(maxsize=512)(lambda oid: repository[oid].data)
+
+    def commit(self, oid: pygit2.Oid) -> list[Task]:
+        """The tasks of one commit, files in git's order."""
+        own, tasks = Counter(), []
+        try:
+            commit = self.repository[oid]
+            if len(commit.parent_ids) > 1:
+                raise _Dropped("merge")
+            if not commit.parent_ids or commit.parent_ids[0] not in self.repository:
+                raise _Dropped("first commit")
+            provenance = self._provenance(commit)
+            diff = commit.parents[0].tree.diff_to_tree(commit.tree)
+            if len(diff) > MAX_FILES:
+                raise _Dropped(f"over {MAX_FILES} files")
+            instruction = subject(commit)
+            for delta in diff.deltas:
+                try:
+                    tasks += self._file(delta, instruction, provenance)
+                except _Dropped as reason:
+                    own[str(reason)] += 1
+        except _Dropped as reason:
+            self.drops[str(reason)] += 1
+            return []
+        # a partial clone lacks this blob or tree, or it is broken: the whole commit is left out
+        except (KeyError, pygit2.GitError):
+            self.drops["objects missing"] += 1
+            return []
+        self.drops.update(own)
+        return [kept for task in tasks if (kept := self._take(task)) is not None]
+
+    def _provenance(self, commit: pygit2.Commit) -> dict[str, str]:
+        try:
+            time = when(commit)
+        except OverflowError:
+            raise _Dropped("impossible date") from None
+        origin = {"repository": self.origin.name, "licence": self.origin.licence}
+        return {**origin, "commit": str(commit.id), "time": time}
+
+    def _file(self, delta: pygit2.DiffDelta, instruction: str, provenance: dict[str, str]) -> Iterator[Task]:
+        """The task of one changed file, and its "no change" twin for the chosen share of them."""
+        path, language, old, new = self._texts(delta)
+        # from the bytes alone: the repository's attributes (drivers, "binary") have no say
+        hunks = pygit2.Patch.create_from(old, new, context_lines=CONTEXT).hunks
+        if len(hunks) < 2:
+            raise _Dropped("single hunk")
+        if len(hunks) > MAX_HUNKS:
+            raise _Dropped(f"over {MAX_HUNKS} hunks")
+        before, after = _lines(_decoded(old)), _lines(_decoded(new))
+        if filters.is_generated(path, new):
+            raise _Dropped("generated")
+        spans = [(_span(h.old_start, h.old_lines), _span(h.new_start, h.new_lines)) for h in hunks]
+        history = tuple(
+            Hunk(path, *map("".join, filters.changed_lines(before[old_span], after[new_span])))
+            for old_span, new_span in spans
         )
-    return train, test
+        old_span, new_span = spans[-1]
+        region, truth = "".join(before[old_span]), "".join(after[new_span])
+        task = Task(
+            id=hashlib.sha256(f"{provenance['commit']}:{path}".encode()).hexdigest()[:12],
+            language=language,
+            kind=filters.edit_kind(before[old_span], after[new_span]),
+            path=path,
+            history=history[:-1],
+            prefix="".join(after[: new_span.start]),
+            region=region,
+            suffix="".join(before[old_span.stop :]),
+            cursor=filters.common_prefix(region, truth),
+            truth=truth,
+            instruction=instruction,
+            provenance={**provenance, "path": path, "blob": str(delta.new_file.id)},
+        )
+        if task.edited.encode() != new:
+            raise RuntimeError(
+                f"{provenance['commit']}:{path}: the mined edit does not give the committed file"
+            )
+        yield task
+        share = self.rules.no_change
+        wanted = share and int(task.id, 16) / 16**12 < share / (1 - share)
+        if wanted and (twin := self._no_change(task, after, [new for _, new in spans], history)):
+            yield twin
+
+    def _texts(self, delta: pygit2.DiffDelta) -> tuple[str, str, bytes, bytes]:
+        """Path, language, and the file's bytes before and after. Raises _Dropped, or KeyError if it is not there."""
+        if delta.status != DeltaStatus.MODIFIED:
+            raise _Dropped("not modified")
+        if not {delta.old_file.mode, delta.new_file.mode} <= {FileMode.BLOB, FileMode.BLOB_EXECUTABLE}:
+            raise _Dropped("not a file")  # a link, a submodule
+        path = _decoded(delta.new_file.raw_path)
+        language = filters.language(path, self.origin.header)
+        if language is None:
+            raise _Dropped("other language")
+        if filters.is_vendored(path):
+            raise _Dropped("vendored")
+        # the size first: the header of a file of 100 MB is small
+        sides = (delta.old_file.id, delta.new_file.id)
+        if any(self._size(side) > MAX_BLOB for side in sides):
+            raise _Dropped(f"over {MAX_BLOB // 1000} kB")
+        old, new = map(self._data, sides)
+        if b"\0" in old or b"\0" in new:
+            raise _Dropped("binary")
+        if b"\r" in old or b"\r" in new:
+            raise _Dropped("CRLF")
+        return path, language, old, new
+
+    def _no_change(
+        self, task: Task, lines: list[str], spans: list[slice], history: tuple[Hunk, ...]
+    ) -> Task | None:
+        """The same commit when all is done: the region lies where no hunk was. None where there is no such place."""
+        size = task.truth.count("\n") or 1
+        busy = {number for span in spans for number in range(span.start, span.stop)}
+        places = len(lines) - size + 1
+        for step in range(min(places, 50)):
+            start = (int(task.id, 16) + step * 7) % places
+            region = "".join(lines[start : start + size])
+            free = busy.isdisjoint(range(start, start + size))
+            if free and region.strip() and self.rules.min_chars <= len(region) <= self.rules.max_chars:
+                prefix, suffix = "".join(lines[:start]), "".join(lines[start + size :])
+                return replace(task, id=f"{task.id}n", kind=NO_CHANGE, history=history, prefix=prefix, region=region,
+                               suffix=suffix, cursor=int(task.id[:6], 16) % len(region), truth=region)  # fmt: skip
+        return None
+
+    def _take(self, task: Task) -> Task | None:
+        """The task, or the task with what is private masked; None, and counted, when it is left out."""
+        if task.kind != NO_CHANGE and filters.only_whitespace(task.region, task.truth):
+            self.drops["only white space"] += 1
+        elif len(task.truth) < self.rules.min_chars:
+            self.drops["output too short"] += 1
+        elif len(task.truth) > self.rules.max_chars:
+            self.drops["output too long"] += 1
+        elif self.rules.private == "keep" or not (found := self._private(task)):
+            return task
+        elif self.rules.private == "drop" or KEY_BLOCK in found.values():
+            self.drops["private"] += 1
+        else:
+            return _masked(task, lambda text: self._detector.mask(text, found), len(found))
+        return None
+
+    def _private(self, task: Task) -> dict[str, str]:
+        hunks = (side for hunk in task.history for side in (hunk.before, hunk.after))
+        return self._detector.find("\n".join((task.code, task.truth, task.path, task.instruction, *hunks)))
 
 
-# --------------------------------------------------------------------------------------- the repository
-
-
-def _open(path: str | Path) -> pygit2.Repository:
-    try:
-        repository = pygit2.Repository(str(path))
-    except pygit2.GitError as error:
-        raise UserError(
-            f"{path}: not a git repository that can be read ({error}); name its top folder"
-        ) from None
-    if repository.head_is_unborn:
-        raise UserError(f"{path}: the git repository has no commit; commit something or name another")
-    return repository
-
-
-def _name(repository: pygit2.Repository) -> str:
-    return Path(repository.workdir or repository.path).resolve().name.removesuffix(".git")
-
-
-def _first_parents(repository: pygit2.Repository) -> Iterator[pygit2.Commit]:
-    """HEAD's first-parent line, oldest first; in a shallow clone from its first commit on."""
-    walker = repository.walk(repository.head.target)
-    walker.simplify_first_parent()
-    for oid in reversed([commit.id for commit in walker]):
-        yield repository[oid]
-
-
-def _header_language(repository: pygit2.Repository) -> str:
-    """What `.h` is here: C++ where HEAD has more C++ files than C files."""
-    counts, trees = Counter(), [repository.head.peel(pygit2.Tree)]
-    while trees:
-        for entry in trees.pop():
-            if entry.type_str == "tree":
-                trees.append(entry)
-            else:
-                counts[filters.language(entry.name, header=None)] += 1
-    return "cpp" if counts["cpp"] > counts["c"] else "c"
-
-
-def _in_order(drops: Counter) -> dict[str, int]:
-    return {reason: drops[reason] for reason in DROPS if drops[reason]}
-
-
-# ------------------------------------------------------------------------------- commits, files, tasks
-
-
-def _commit_tasks(
-    repository: pygit2.Repository, commit: pygit2.Commit, header: str, drops: Counter
-) -> list[Task]:
-    """The tasks of one commit, files in git's order; what is left out is counted in `drops`."""
-    tasks, own_drops = [], Counter()
-    try:
-        if len(commit.parent_ids) > 1:
-            raise _Dropped("merge")
-        if not commit.parent_ids or commit.parent_ids[0] not in repository:
-            raise _Dropped("first commit")
-        diff = repository.diff(commit.parents[0].tree, commit.tree, context_lines=CONTEXT)
-        if len(diff) > MAX_FILES:
-            raise _Dropped(f"over {MAX_FILES} files")
-        for number, delta in enumerate(diff.deltas):
-            try:
-                tasks.append(_file_task(repository, commit, diff, number, delta, header))
-            except _Dropped as reason:
-                own_drops[str(reason)] += 1
-    except _Dropped as reason:
-        drops[str(reason)] += 1
-        return []
-    except KeyError:  # a partial clone lacks this blob or tree: leave the whole commit out
-        drops["objects missing"] += 1
-        return []
-    drops.update(own_drops)
-    return tasks
-
-
-def _file_task(
-    repository: pygit2.Repository,
-    commit: pygit2.Commit,
-    diff: pygit2.Diff,
-    number: int,
-    delta: pygit2.DiffDelta,
-    header: str,
-) -> Task:
-    """The task of one changed file. Raises _Dropped when there is none, KeyError for a missing object."""
-    path = delta.new_file.path
-    if delta.status != DeltaStatus.MODIFIED:
-        raise _Dropped("not modified")
-    language = filters.language(path, header)
-    if language is None:
-        raise _Dropped("other language")
-    before, after = (repository[file.id].data for file in (delta.old_file, delta.new_file))
-    patch = diff[number]
-    if patch.delta.is_binary:
-        raise _Dropped("binary")
-    hunks = list(patch.hunks)
-    if len(hunks) < 2:
-        raise _Dropped("single hunk")
-    if len(hunks) > MAX_HUNKS:
-        raise _Dropped(f"over {MAX_HUNKS} hunks")
-    if max(len(before), len(after)) > MAX_BLOB:
-        raise _Dropped(f"over {MAX_BLOB // 1000} kB")
-    if b"\r" in before or b"\r" in after:
-        raise _Dropped("CRLF")
-    try:
-        old, new = _lines(before.decode()), _lines(after.decode())
-    except UnicodeDecodeError:
-        raise _Dropped("not UTF-8") from None
-    if filters.is_generated(path, after):
-        raise _Dropped("generated")
-    if filters.is_vendored(path):
-        raise _Dropped("vendored")
-
-    spans = [(_span(h.old_start, h.old_lines), _span(h.new_start, h.new_lines)) for h in hunks]
-    history = []
-    for old_span, new_span in spans[:-1]:
-        removed, added = filters.changed_lines(old[old_span], new[new_span])
-        history.append(Hunk(path, "".join(removed), "".join(added)))
-    old_span, new_span = spans[-1]
-    region, truth = "".join(old[old_span]), "".join(new[new_span])
-    return Task(
-        id=hashlib.sha256(f"{commit.id}:{path}".encode()).hexdigest()[:12],
-        language=language,
-        kind=filters.edit_kind(old[old_span], new[new_span]),
-        path=path,
-        history=tuple(history),
-        prefix="".join(new[: new_span.start]),
+def _masked(task: Task, mask, count: int) -> Task:
+    region, truth = mask(task.region), mask(task.truth)
+    return replace(
+        task,
+        history=tuple(Hunk(mask(h.path), mask(h.before), mask(h.after)) for h in task.history),
+        **{part: mask(getattr(task, part)) for part in ("path", "prefix", "suffix", "instruction")},
         region=region,
-        suffix="".join(old[old_span.stop :]),
-        cursor=filters.common_prefix(region, truth),
         truth=truth,
-        instruction=commit.message.strip().partition("\n")[0],
-        provenance={
-            "repository": _name(repository),
-            "commit": str(commit.id),
-            "path": path,
-            "time": datetime.fromtimestamp(commit.commit_time, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        },
+        cursor=filters.common_prefix(region, truth) if task.kind != NO_CHANGE else 0,
+        provenance={**task.provenance, "path": mask(task.path), "blob": "", "masked": str(count)},
     )
 
 
-def _reason_to_drop(task: Task, seen: set, min_chars: int, max_chars: int) -> str | None:
-    if filters.only_whitespace(task.region, task.truth):
-        return "only white space"
-    if len(task.truth) < min_chars:
-        return "output too short"
-    if len(task.truth) > max_chars:
-        return "output too long"
-    if (task.region, task.truth) in seen:
-        return "duplicate"
-    return None
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise _Dropped("not UTF-8") from None
 
 
 def _lines(text: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 
 # The paper's ten languages (Table 1). `.h` is C or C++, by the repository.
 LANGUAGES = {
@@ -31,7 +30,8 @@ _VENDORED = {
 
 def language(path: str, header: str = "c") -> str | None:
     """The language of a file by its suffix; `header` is what `.h` means. None for any other."""
-    suffix = PurePosixPath(path).suffix.lower()
+    name = path.rpartition("/")[2]
+    suffix = name[name.rfind(".") :].lower() if "." in name[1:] else ""
     return header if suffix == ".h" else LANGUAGES.get(suffix)
 
 
@@ -42,7 +42,7 @@ def is_generated(path: str, data: bytes) -> bool:
 
 def is_vendored(path: str) -> bool:
     """Somebody else's code, by the name of a folder it lies in."""
-    return any(part.lower() in _VENDORED for part in PurePosixPath(path).parts[:-1])
+    return not _VENDORED.isdisjoint(path.lower().split("/")[:-1])
 
 
 def only_whitespace(before: str, after: str) -> bool:

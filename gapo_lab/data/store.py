@@ -9,17 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gapo_lab import files
-from gapo_lab.data.prompt import load_template, messages
-from gapo_lab.data.task import Task
+from gapo_lab.data import identity, ood, zeta
+from gapo_lab.data.prompt import Budget, Template, load_template, messages
+from gapo_lab.data.task import GREEDY_AGENT, SAMPLED_AGENT, Task
 from gapo_lab.errors import UserError
 
-GREEDY_AGENT = "single_turn_greedy"
-SAMPLED_AGENT = "single_turn_agent"
+HALVINGS = 3  # how often the window of a prompt that is too long is halved
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,11 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
     folder = Path(root) / f"{data['name']}-{digest}"
     if (folder / "about.json").exists():
         return Prepared(folder, files.read_json(folder / "about.json"))
-    splits = TASKS[data["name"]](data)
-    return _write(folder, splits, data, tokenizer, recipe)
+    splits = {
+        split: rows_of(tasks, split, data, tokenizer)
+        for split, tasks in TASKS[data["name"]](data, Path(root)).items()
+    }
+    return _write(folder, {**splits, "ood": _ood_rows(data, tokenizer)}, data, tokenizer, recipe)
 
 
 # What decides which rows come out; everything else in the `data` node is verl's own.
@@ -67,12 +70,23 @@ RECIPE_KEYS = frozenset(
         "generator_seed",
         "train_size",
         "id_size",
+        "ood",
+        "ood_prompt",
         "ood_size",
-        "repos",
         "max_per_repo",
+        "since",
+        "until",
+        "split",
         "id_share",
+        "test_repos",
+        "no_change",
+        "private",
+        "leaks",
         "template",
         "window",
+        "samples",
+        "window_tokens",
+        "history",
         "greedy",
         "max_prompt_length",
         "max_response_length",
@@ -82,68 +96,139 @@ RECIPE_KEYS = frozenset(
 )
 
 
-def _micro(data: Mapping[str, Any]) -> dict[str, list[Task]]:
+def _micro(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
     from gapo_lab.data.micro import generate
 
-    sizes = {"train": data["train_size"], "id": data["id_size"], "ood": data["ood_size"]}
+    sizes = {"train": data["train_size"], "id": data["id_size"]}
     return {split: generate(split, size, seed=data["generator_seed"]) for split, size in sizes.items()}
 
 
-def _git(data: Mapping[str, Any]) -> dict[str, list[Task]]:
-    from gapo_lab.data.git import mine, split_by_time
-    from gapo_lab.data.micro import generate
+def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
+    from gapo_lab.data import mined
+    from gapo_lab.data.rows import read_tasks
 
-    train: list[Task] = []
-    held: list[Task] = []
-    for repo in data["repos"]:
-        older, newer = split_by_time(mine(repo, limit=data["max_per_repo"]).tasks, id_share=data["id_share"])
-        train += older
-        held += newer
-    ood = generate("ood", data["ood_size"], seed=data["generator_seed"])
-    return {"train": train, "id": held[-data["id_size"] :], "ood": ood}
+    if data["path"]:
+        folder = Path(data["path"]).expanduser()
+        mined.read(folder)
+    else:
+        how = options(data)
+        digest = hashlib.sha256(f"{identity.of({**data, 'ood': 'micro'})} {how}".encode()).hexdigest()[:12]
+        folder = root / f"mined-{digest}"
+        mined.make(data["repos"], folder, how)
+    train, held = (list(read_tasks(folder / f"{split}.parquet")) for split in mined.SPLITS)
+    newest = sorted(held, key=lambda task: task.provenance["time"])[-data["id_size"] :]
+    return {"train": train, "id": newest}
 
 
-TASKS = {"micro": _micro, "git": _git}
+def options(data: Mapping[str, Any]):
+    """The miner's options that the words of `data=git` say."""
+    from gapo_lab.data import mined
+    from gapo_lab.data.rules import Rules
+
+    same = ("since", "until", "max_per_repo", "split", "id_share", "leaks", "template", "window", "history")
+    return mined.Options(
+        rules=Rules(no_change=data["no_change"], private=data["private"]),
+        test_repos=tuple(data["test_repos"]),
+        **{key: data[key] for key in same},
+    )
+
+
+def _lists(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
+    from gapo_lab.data.lists import generate
+
+    seed = data["generator_seed"]
+    return {
+        "train": generate("train", data["train_size"], seed),
+        "id": generate("id", data["id_size"], seed, data["samples"]),
+    }
+
+
+TASKS = {"micro": _micro, "git": _git, "lists": _lists}
+# Built-in templates other than the one for edits.
+TEMPLATES = {"lists": Path(__file__).with_name("lists_template.txt")}
+
+
+def template_of(data: Mapping[str, Any]) -> Template:
+    """The template that a run's `data` node asks for, or the built-in one for its kind of data."""
+    return load_template(data["template"] or TEMPLATES.get(data["name"]))
 
 
 def _source_digest(data: Mapping[str, Any]) -> dict[str, str]:
-    """What the rows come from beside the settings: our own generators' code, a repository's newest commit."""
+    """What the rows come from beside the settings: our own code, the template, the content of files and histories."""
     code = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         code.update(path.read_bytes())
-    source = {"code": code.hexdigest()[:12], "template": load_template(data["template"]).user}
-    if data["name"] == "git":
-        from gapo_lab.data.git import head
+    template = template_of(data)
+    return {"code": code.hexdigest()[:12], "template": repr(template), "content": identity.of(data) or ""}
 
-        source.update({str(repo): head(repo) for repo in data["repos"]})
-    return source
+
+def _ood_rows(data: Mapping[str, Any], tokenizer) -> list[dict[str, Any]]:
+    """The OOD test set; zeta in its own words when `data.ood_prompt` is `own`, everything else in ours."""
+    tasks = ood.tasks(data)
+    found = rows_of(tasks, "ood", data, tokenizer)
+    if data["ood"] == "zeta" and data["ood_prompt"] == "own":
+        for row, raw in zip(found, ood.read("zeta", data["ood_path"])):
+            row["prompt"] = [{"role": "user", "content": zeta.prompt(raw)}]
+            row["reward_model"]["ground_truth"] = zeta.target(raw["output"])
+            row["extra_info"]["answer"] = "region"
+    return found
 
 
 def rows_of(
-    tasks: Sequence[Task], source: str, data: Mapping[str, Any], greedy: bool = False
+    tasks: Sequence[Task], source: str, data: Mapping[str, Any], tokenizer=None, greedy: bool = False
 ) -> list[dict[str, Any]]:
-    """Tasks as rows of verl's parquet format; `source` becomes the name of the validation set."""
-    template = load_template(data["template"])
+    """Tasks as rows of verl's parquet format; `source` becomes the name of the validation set.
+
+    With a tokenizer a prompt that is too long is rendered again with half the window, as often as HALVINGS says.
+    """
+    template, budget = template_of(data), _budget(data, tokenizer)
+    system_role = data.get("system_role", True)
+
+    def prompt(task: Task) -> list[dict[str, str]]:
+        for halved in range(HALVINGS + 1):
+            some = replace(budget, window=budget.window >> halved, history=budget.history >> halved)
+            found = messages(task, template, some, system_role)
+            if tokenizer is None or _prompt_tokens(found, data, tokenizer) <= data["max_prompt_length"]:
+                break
+        return found
+
     return [
         {
             "data_source": f"{source}_greedy" if greedy else source,
             "agent_name": GREEDY_AGENT if greedy else SAMPLED_AGENT,
-            "prompt": messages(task, template, data["window"], data.get("system_role", True)),
+            "prompt": prompt(task),
             "ability": "code_edit",
             "reward_model": {"style": "rule", "ground_truth": task.truth},
-            "extra_info": {"index": index, "id": task.id, "language": task.language, "kind": task.kind},
+            "extra_info": {
+                "index": index,
+                "id": task.id,
+                "language": task.language,
+                "kind": task.kind,
+                "answer": "text",
+                "raw": False,
+            },
         }
         for index, task in enumerate(tasks)
     ]
 
 
-def _write(folder: Path, splits: dict[str, list[Task]], data, tokenizer, recipe) -> Prepared:
+def _budget(data: Mapping[str, Any], tokenizer) -> Budget:
+    if data["window_tokens"] is None:
+        return Budget(data["window"], data["history"])
+
+    def ends(text: str) -> list[int]:
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return [end for _, end in encoded["offset_mapping"]]
+
+    return Budget(data["window_tokens"], data["history"], ends)
+
+
+def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe) -> Prepared:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     kept, dropped = {}, {}
-    for split, tasks in splits.items():
-        rows = rows_of(tasks, split, data)
+    for split, rows in splits.items():
         kept[split] = [row for row in rows if fits(row, data, tokenizer)]
         dropped[split] = len(rows) - len(kept[split])
     if not kept["train"] or not kept["id"]:
@@ -152,7 +237,21 @@ def _write(folder: Path, splits: dict[str, list[Task]], data, tokenizer, recipe)
             f"({dropped['train']} were longer than data.max_prompt_length={data['max_prompt_length']} or "
             f"data.max_response_length={data['max_response_length']} tokens); raise them or give more repositories"
         )
+    if splits["ood"] and not kept["ood"]:
+        raise UserError(
+            f"data.ood={data['ood']}: all {dropped['ood']} tasks are longer than data.max_prompt_length="
+            f"{data['max_prompt_length']} or data.max_response_length={data['max_response_length']} tokens; raise them"
+        )
+    if len(kept["train"]) < data["train_batch_size"]:
+        raise UserError(
+            f"data={data['name']}: {len(kept['train'])} tasks to train on ({dropped['train']} were too long) are less "
+            f"than one batch of data.train_batch_size={data['train_batch_size']}; make it smaller or give more data"
+        )
     val = []
+    # all rows of a validation report the same numbers
+    raw = any(row["extra_info"]["answer"] == "region" for row in kept["ood"])
+    for row in kept["id"] + kept["ood"]:
+        row["extra_info"]["raw"] = raw
     for split in ("id", "ood"):
         val += kept[split]
         if data["greedy"]:
@@ -177,9 +276,11 @@ def _write(folder: Path, splits: dict[str, list[Task]], data, tokenizer, recipe)
 
 def fits(row: Mapping[str, Any], data: Mapping[str, Any], tokenizer) -> bool:
     """Whether prompt and truth keep within the token limits (one token is left for the end mark)."""
-    prompt = tokenizer.apply_chat_template(
-        row["prompt"], add_generation_prompt=True, tokenize=True, return_dict=False,
-        **data.get("apply_chat_template_kwargs", {}),
-    )  # fmt: skip
     truth = tokenizer.encode(row["reward_model"]["ground_truth"], add_special_tokens=False)
-    return len(prompt) <= data["max_prompt_length"] and len(truth) < data["max_response_length"]
+    prompt = _prompt_tokens(row["prompt"], data, tokenizer)
+    return prompt <= data["max_prompt_length"] and len(truth) < data["max_response_length"]
+
+
+def _prompt_tokens(prompt: Sequence[Mapping[str, str]], data: Mapping[str, Any], tokenizer) -> int:
+    words = {"tokenize": True, "return_dict": False, **data.get("apply_chat_template_kwargs", {})}
+    return len(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, **words))

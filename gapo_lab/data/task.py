@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+# How verl answers a row: greedily, or sampled.
+GREEDY_AGENT = "single_turn_greedy"
+SAMPLED_AGENT = "single_turn_agent"
+
 
 @dataclass(frozen=True)
 class Hunk:

@@ -5,15 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gapo_lab.methods.groups import (
-    check_option,
-    check_share,
-    per_group,
-    sample_std,
-    smallest_count,
-    zero_if_equal,
-)
+from gapo_lab.methods.groups import per_group, sample_std, smallest_count, zero_if_equal
+from gapo_lab.settings import check_settings
 
+SETTINGS = {"tau": "(0, 1]", "center": ("median", "mean"), "scale": ("div", "std"), "ddof": (0, 1)}
 EPS = 1e-6  # verl's and the released code's; Eq. 4 has none
 
 
@@ -35,10 +30,7 @@ def gapo(
     A group of equal rewards, or of one, gives exactly 0. Raises ValueError for tau outside (0, 1], another
     option, or rewards that are not finite.
     """
-    check_share("tau", tau)
-    check_option("center", center, ("median", "mean"))
-    check_option("scale", scale, ("div", "std"))
-    check_option("ddof", ddof, (0, 1))
+    check_settings(SETTINGS, tau=tau, center=center, scale=scale, ddof=ddof)
 
     def formula(r: Tensor) -> Tensor:
         window = densest_window(r, window_size(r.shape[1], tau))
@@ -56,7 +48,7 @@ def window_size(size: int, tau: float) -> int:
 
     A product that float rounding puts just above an integer counts as that integer: 20 at tau 0.55 is 11.
     """
-    check_share("tau", tau)
+    check_settings(SETTINGS, tau=tau)
     return smallest_count(size, tau)
 
 

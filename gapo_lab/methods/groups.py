@@ -58,19 +58,6 @@ def sample_std(rewards: Tensor) -> Tensor:
     return rewards.std(dim=1, keepdim=True)
 
 
-def check_share(name: str, value: float) -> None:
-    """Raise ValueError unless `value` is a number in (0, 1]."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not 0 < value <= 1:
-        raise ValueError(f"{name}={value!r}: must be a number in (0, 1]")
-
-
-def check_option(name: str, value: object, allowed: tuple) -> None:
-    """Raise ValueError unless `value` is one of `allowed`."""
-    if isinstance(value, bool) or value not in allowed:
-        raise ValueError(f"{name}={value!r}: must be one of {', '.join(map(str, allowed))}")
-
-
 def smallest_count(size: int, share: float) -> int:
     """The smallest count, at least 1, that is `share` or more of `size`: max(1, ceil(size * share)).
 

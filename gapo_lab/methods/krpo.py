@@ -6,6 +6,15 @@ import torch
 from torch import Tensor
 
 from gapo_lab.methods.groups import per_group
+from gapo_lab.settings import check_settings
+
+SETTINGS = {
+    "process_var": "[0, inf)",
+    "measurement_var": "(0, inf)",
+    "init_mean": "(-inf, inf)",
+    "init_var": "(0, inf)",
+    "eps": "[0, inf)",
+}
 
 
 def krpo(
@@ -16,22 +25,22 @@ def krpo(
     init_mean: float = 0.0,
     init_var: float = 1.0,
     eps: float = 1e-8,
+    *,
+    order: Tensor | None = None,
 ) -> Tensor:
     """A_i = (r_i - x_i) / (sqrt(P_i) + eps), x_i and P_i the filter's state after it has seen r_1..r_i.
 
     rewards (B,) floating, groups (B,) integer labels -> advantages (B,). For each group the filter starts
-    again from x = init_mean, P = init_var and takes the rewards in row order: P' = P + process_var,
-    K = P' / (P' + measurement_var), x += K (r - x), P = (1 - K) P'. The order of rows inside a group
-    changes the result, and the scale is far from 1 ([0 x 7, 1] gives 24.5 for the last); equal rewards do
-    not give 0, since x starts at init_mean. Raises ValueError for a variance that is not above 0
-    (process_var and eps may be 0) or rewards that are not finite.
+    again from x = init_mean, P = init_var: P' = P + process_var, K = P' / (P' + measurement_var),
+    x += K (r - x), P = (1 - K) P'. The order inside a group changes the result: it is `order` (B,) ascending,
+    in training the rollout's number, or the order of the rows. The scale is far from 1 ([0 x 7, 1] gives 24.5 for
+    the last); equal rewards do not give 0, since x starts at init_mean. Raises ValueError for a setting outside
+    SETTINGS or rewards that are not finite.
     """
-    for name, value in (("measurement_var", measurement_var), ("init_var", init_var)):
-        if not value > 0:
-            raise ValueError(f"{name}={value!r}: must be above 0")
-    for name, value in (("process_var", process_var), ("eps", eps)):
-        if not value >= 0:
-            raise ValueError(f"{name}={value!r}: must be 0 or above")
+    check_settings(
+        SETTINGS, process_var=process_var, measurement_var=measurement_var, init_mean=init_mean,
+        init_var=init_var, eps=eps,
+    )  # fmt: skip
 
     def formula(r: Tensor) -> Tensor:
         mean, var = torch.full_like(r[:, 0], init_mean), init_var
@@ -44,4 +53,9 @@ def krpo(
             columns.append((column - mean) / (var**0.5 + eps))
         return torch.stack(columns, dim=1)
 
-    return per_group(rewards, groups, formula)
+    if order is None:
+        return per_group(rewards, groups, formula)
+    ranked = order.argsort(stable=True)
+    advantages = torch.empty_like(rewards, requires_grad=False)
+    advantages[ranked] = per_group(rewards[ranked], groups[ranked], formula)
+    return advantages

@@ -6,14 +6,10 @@ import math
 
 from torch import Tensor
 
-from gapo_lab.methods.groups import (
-    check_option,
-    check_share,
-    per_group,
-    sample_std,
-    smallest_count,
-    zero_if_equal,
-)
+from gapo_lab.methods.groups import per_group, sample_std, smallest_count, zero_if_equal
+from gapo_lab.settings import check_settings
+
+SETTINGS = {"quantile": "(0, 1]", "interpolation": ("linear", "inverted_cdf"), "eps": "[0, inf)"}
 
 
 def qae(
@@ -30,8 +26,7 @@ def qae(
     b = inf{x: F(x) >= quantile} (their paper). A group of equal rewards, or of one, gives exactly 0.
     Raises ValueError for a quantile outside (0, 1], another interpolation, or rewards that are not finite.
     """
-    check_share("quantile", quantile)
-    check_option("interpolation", interpolation, ("linear", "inverted_cdf"))
+    check_settings(SETTINGS, quantile=quantile, interpolation=interpolation, eps=eps)
     baseline = _linear if interpolation == "linear" else _inverted_cdf
 
     def formula(r: Tensor) -> Tensor:

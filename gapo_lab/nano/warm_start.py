@@ -115,10 +115,7 @@ def _schedule(step: int, settings: WarmStart) -> float:
 def _batches(settings: WarmStart, tokenizer) -> Iterator[list[Example]]:
     """Batches of examples of like length, from ever new train tasks."""
     rng = random.Random(settings.seed)
-    fixed = set(tokenizer.get_added_vocab().values()) | set(
-        tokenizer.convert_tokens_to_ids(["Ċ", "Ċ-", "Ċ+"])
-    )
-    words = [i for i in range(len(tokenizer)) if i not in fixed]
+    words = replaceable(tokenizer)
     chunk = 0
     while True:
         tasks = generate("train", CHUNK, seed=1_000_000 * (settings.seed + 1) + chunk)
@@ -129,6 +126,13 @@ def _batches(settings: WarmStart, tokenizer) -> Iterator[list[Example]]:
         for start in starts:
             yield rows[start : start + settings.batch]
         chunk += 1
+
+
+def replaceable(tokenizer) -> list[int]:
+    """The token ids that may stand for one another: all but the markers and the line ends."""
+    fixed = set(tokenizer.get_added_vocab().values())
+    fixed |= set(tokenizer.convert_tokens_to_ids(["Ċ", "Ċ-", "Ċ+"]))
+    return [i for i in range(len(tokenizer)) if i not in fixed]
 
 
 def _renamed(example: Example, rng: random.Random, words: list[int]) -> Example:

@@ -22,17 +22,33 @@ SETTINGS = {
     "clip_high": "actor_rollout_ref.actor.clip_ratio_high",
     "kl_coef": "actor_rollout_ref.actor.kl_loss_coef",
     "response_length": "data.max_response_length",
+    "id_size": "data.id_size",
+    "ood_size": "data.ood_size",
 }
 WORDS = ("key", "model", "algo", "tau", "seed", "data", "scale", "backend")
 CELL_WORDS = ("model", "algo", "tau", "data", "scale")
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
-def params(spec: Mapping[str, Any]) -> dict[str, str]:
-    """The dozen axes, as text; what a run does not have is left out."""
+def params(spec: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The dozen axes, as text; what a run does not have is left out.
+
+    settings: the run's whole configuration, which also has what is verl's own default; else the spec's science.
+    """
     found = {word: spec.get(word) for word in WORDS}
-    found |= {name: spec.get("science", {}).get(key) for name, key in SETTINGS.items()}
+    found |= (
+        {name: _at(settings, key) for name, key in SETTINGS.items()}
+        if settings
+        else {name: spec.get("science", {}).get(key) for name, key in SETTINGS.items()}
+    )
     return {name: _text(value) for name, value in found.items() if value is not None}
+
+
+def _at(settings: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key of nested mappings; None where there is none."""
+    for part in key.split("."):
+        settings = settings.get(part) if isinstance(settings, Mapping) else None
+    return settings
 
 
 def cell_params(spec: Mapping[str, Any]) -> dict[str, str]:
@@ -42,7 +58,7 @@ def cell_params(spec: Mapping[str, Any]) -> dict[str, str]:
 def cell_id(spec: Mapping[str, Any]) -> str:
     """Ten hex digits: the same for runs that differ only in their seed."""
     same = {word: spec.get(word) for word in CELL_WORDS}
-    same["science"] = {k: v for k, v in spec.get("science", {}).items() if not k.endswith("seed")}
+    same["science"] = spec.get("science", {})  # the trial's seed is not in it
     return hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 

@@ -90,7 +90,7 @@ class Copier:
         run = self.client.create_run(
             experiment, int(started * 1000) if started else None, tags, describe.run_name(self.spec)
         )
-        self._log_params(run.info.run_id, describe.params(self.spec))
+        self._log_params(run.info.run_id, describe.params(self.spec, self.folder.config()))
         return self.client.get_run(run.info.run_id)
 
     def _cell(self, experiment: str) -> str:
@@ -154,7 +154,7 @@ class Copier:
 
     def _copy_params(self, run: Run) -> None:
         """Parameters that MLflow lacks; one that has changed cannot be set again and becomes a tag."""
-        wanted, there = describe.params(self.spec), run.data.params
+        wanted, there = describe.params(self.spec, self.folder.config()), run.data.params
         self._log_params(
             run.info.run_id, {name: value for name, value in wanted.items() if name not in there}
         )

@@ -1,18 +1,25 @@
 """The pure functions of `gapo_lab.methods`, registered with verl under their names.
 
 verl calls an estimator with token-level rewards and a uid a row; the methods want one reward and one
-group number a row. Settings are read from `algorithm.<name>`.
+group number a row. Settings are read from `algorithm.<name>`. Where verl has a method of the same name ours is
+`exact_<name>`. A method that names one of the parameters `order`, `extras` or `draw` is given it (`batch_facts`).
 """
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 import torch
-from verl.trainer.ppo.core_algos import register_adv_est
+from omegaconf import OmegaConf
+from verl.trainer.ppo.core_algos import AdvantageEstimator, agg_loss, register_adv_est, register_policy_loss
+from verl.utils.torch_functional import masked_mean
 
-from gapo_lab.methods.gapo import gapo
+from gapo_lab.methods import ESTIMATORS, LOSSES
+from gapo_lab.training import batch_facts
 
 
 def outcome_advantage(
@@ -29,26 +36,86 @@ def outcome_advantage(
     """
     with torch.no_grad():
         rewards = token_level_rewards.sum(dim=-1)
-        numbers: dict = {}
-        groups = torch.tensor(
-            [numbers.setdefault(uid, len(numbers)) for uid in index.tolist()], device=rewards.device
-        )
+        groups = group_numbers(index, rewards.device)
         finite = torch.isfinite(rewards)
         if not bool(finite.all()):
             row = int((~finite).nonzero()[0])
             raise ValueError(f"reward {rewards[row].item()} of uid {index[row]} is not finite")
-        advantages = method(rewards, groups, **settings)
-        spread = advantages.unsqueeze(-1) * response_mask
+        advantages = method(rewards, groups, **settings, **facts_for(method, rewards.device))
+        # converting the mask and multiplying in place: one pass less over (B, L) than a mixed product
+        spread = response_mask.to(advantages.dtype, copy=True).mul_(advantages.unsqueeze(-1))
     return spread, spread
+
+
+def group_numbers(index: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Uids (B,) -> group numbers (B,), in the order of their first appearance."""
+    uids = index.tolist()
+    numbers = {uid: number for number, uid in enumerate(dict.fromkeys(uids))}
+    return torch.from_numpy(np.fromiter(map(numbers.__getitem__, uids), np.int64, len(uids))).to(device)
+
+
+def facts_for(method: Callable, device: torch.device) -> dict:
+    """The keyword arguments among `order`, `extras` and `draw` that a method has, for the current batch."""
+    asked, facts = inspect.signature(method).parameters, batch_facts.current()
+    given: dict = {}
+    if "order" in asked and facts.order is not None:
+        given["order"] = torch.tensor(facts.order, device=device)
+    if "extras" in asked:
+        given["extras"] = {
+            name: torch.tensor(column, dtype=torch.float64, device=device)
+            for name, column in facts.extras.items()
+        }
+    if "draw" in asked:
+        digest = hashlib.sha256(f"{facts.seed} {facts.step}".encode()).digest()
+        given["draw"] = int.from_bytes(digest[:7], "big")
+    return given
 
 
 def settings_of(config: Mapping | None, name: str) -> dict:
     """The node `algorithm.<name>` as keyword arguments; empty where it is not set."""
     node = config.get(name) if config is not None else None
-    return dict(node) if node else {}
+    return dict(OmegaConf.to_container(node) if OmegaConf.is_config(node) else node or {})
 
 
-@register_adv_est("gapo")
-def gapo_advantage(token_level_rewards, response_mask, index, config=None, **_):
-    """GAPO (paper, Eq. 4 and Algorithm 1) with the settings of `algorithm.gapo`."""
-    return outcome_advantage(gapo, token_level_rewards, response_mask, index, settings_of(config, "gapo"))
+def verl_name(method: str) -> str:
+    """The name that a method of ours has in verl: its own, or `exact_...` where verl has it."""
+    return f"exact_{method}" if method in {known.value for known in AdvantageEstimator} else method
+
+
+def register_estimator(name: str, method: Callable[..., torch.Tensor]) -> None:
+    """Register an estimator with the settings of `algorithm.<name>`."""
+
+    def advantage(token_level_rewards, response_mask, index, config=None, **_):
+        return outcome_advantage(method, token_level_rewards, response_mask, index, settings_of(config, name))
+
+    register_adv_est(name)(advantage)
+
+
+def batch_mean_loss(loss, old_log_prob, log_prob, advantages, response_mask, loss_agg_mode="", config=None,
+                    rollout_is_weights=None):  # fmt: skip
+    """A loss a rollout, as verl calls a policy loss: averaged over the rollouts of the whole mini-batch.
+
+    verl hands over micro-batches and adds their gradients up, so the mean must not be taken over the rows that
+    happen to be here. `loss_agg_mode` is not used: the loss is a rollout's already. Returns the loss and metrics.
+    """
+    if rollout_is_weights is not None:
+        raise ValueError("this loss has no importance weights: leave algorithm.rollout_correction out")
+    low, high = config.clip_ratio_low, config.clip_ratio_high
+    losses = loss(log_prob, old_log_prob, advantages, response_mask, low, high)
+    # one column: verl's own mean over sequences of the mini-batch, all workers together
+    present = response_mask.any(dim=1, keepdim=True).to(losses.dtype)
+    mean = agg_loss(losses.unsqueeze(1), present, "seq-mean-token-sum", **config.global_batch_info)
+    ratio = (log_prob - old_log_prob).detach()
+    outside = (ratio > high) & (advantages > 0), (ratio < -low) & (advantages < 0)
+    metrics = {
+        "actor/pg_clipfrac": masked_mean((outside[0] | outside[1]).float(), response_mask).item(),
+        "actor/ppo_kl": masked_mean(-ratio, response_mask).item(),
+        "actor/pg_clipfrac_lower": masked_mean(outside[1].float(), response_mask).item(),
+    }
+    return mean, metrics
+
+
+for _name, _method in ESTIMATORS.items():
+    register_estimator(verl_name(_name), _method)
+for _name, _loss in LOSSES.items():
+    register_policy_loss(_name)(partial(batch_mean_loss, _loss))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from gapo_lab.errors import RunFailed
 from gapo_lab.launch.nodes import PATIENCE_SECONDS, cpus, invited, start_ray
 
 

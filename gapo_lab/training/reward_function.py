@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from gapo_lab.data.lists import score_choice
+from gapo_lab.data.zeta import between_markers
 from gapo_lab.reward import score
 
 # Where the job looks for the reason when verl, which only logs a reward's exception, reports a failed group.
@@ -15,10 +19,45 @@ ERROR_FILE = "GAPO_LAB_REWARD_ERROR"
 def compute_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_
 ) -> dict:
-    """`score` (Eq. 5), `em` and `similarity` of one answer."""
+    """`score` (Eq. 5), `em` and `similarity` of one answer.
+
+    Where `extra_info["answer"]` is `region`, what stands between the answer's markers is compared (no such place: no
+    match). Where `extra_info["raw"]` is true, `em_raw` is the match of the whole answers.
+    """
+    asked = extra_info or {}
+    with _told():
+        compare = _score_region if asked.get("answer") == "region" else score
+        found = compare(solution_str, ground_truth)
+        if asked.get("raw"):
+            found["em_raw"] = float(solution_str.strip() == ground_truth.strip())
+        return found
+
+
+def compute_choice_score(
+    data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_
+) -> dict:
+    """`score`, `em`, `item`, `choices` of one choice from a list, and `list`, which list it was."""
+    with _told():
+        return {
+            **score_choice(solution_str, ground_truth),
+            "list": (extra_info or {}).get("id", ground_truth),
+        }
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Write an exception where the job will find it, and let it go on."""
     try:
-        return score(solution_str, ground_truth)
+        yield
     except Exception:
         if path := os.environ.get(ERROR_FILE):
             Path(path).write_text(traceback.format_exc(), encoding="utf-8")
         raise
+
+
+def _score_region(answer: str, truth: str) -> dict:
+    region = between_markers(answer)
+    if region is None:
+        found = score(answer, truth)
+        return {**found, "em": 0.0, "score": found["similarity"] / 2}
+    return score(region, between_markers(truth))

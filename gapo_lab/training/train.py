@@ -9,8 +9,10 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gapo_lab import smollm2
+from gapo_lab.errors import UserError
 from gapo_lab.launch import nodes
 from gapo_lab.run_folder import Attempt, RunFolder
+from gapo_lab.training import checkpoints
 from gapo_lab.training.recorder import Recorder
 
 
@@ -58,14 +60,10 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
     """
     recorder = Recorder(folder, attempt)
     recorder.phase("importing verl")
-    import transfer_queue as tq
-    import verl.trainer.ppo.v1.trainer_sync  # noqa: F401
-    from verl.trainer.ppo.utils import need_critic, need_reference_policy
-    from verl.utils.config import validate_config
-    from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401  for the zygote's forks
+    from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401
 
+    import gapo_lab.training.trainer
     from gapo_lab.training import ray_cluster, zygote
-    from gapo_lab.training.trainer import LabTrainer
 
     executable = None
     if config.backend.name == "cpu":
@@ -83,24 +81,35 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
     with ExitStack() as stack:
         with nodes.in_time(folder, patience + 30):
             stack.enter_context(ray_cluster.cluster(config, executable, scratch))
-        point_at_run_folder(config, folder, attempt)
-        recorder.phase("preparing the data")
-        prepare_data(config, folder)
-        recorder.phase("starting Ray")
-        config.transfer_queue.enable = True
-        validate_config(config, need_reference_policy(config), need_critic(config))
-        OmegaConf.resolve(config)
-        tq.init(config.transfer_queue)
-        ended_well = False
-        trainer = LabTrainer(config, recorder)
-        try:
-            recorder.phase("loading the model")
-            trainer.init()
-            trainer.fit(rollout_manager(config, trainer))
-            ended_well = True
-        finally:
-            recorder.finish(exit_code=0 if ended_well else 1)
-            tq.close()
+        train_in_cluster(config, folder, attempt, recorder)
+
+
+def train_in_cluster(config: DictConfig, folder: RunFolder, attempt: Attempt, recorder: Recorder) -> None:
+    """Train in the Ray cluster that is running."""
+    import transfer_queue as tq
+    from verl.trainer.ppo.utils import need_critic, need_reference_policy
+    from verl.utils.config import validate_config
+
+    from gapo_lab.training.trainer import LabTrainer
+
+    point_at_run_folder(config, folder, attempt)
+    recorder.phase("preparing the data")
+    prepare_data(config, folder)
+    recorder.phase("starting Ray")
+    config.transfer_queue.enable = True
+    validate_config(config, need_reference_policy(config), need_critic(config))
+    OmegaConf.resolve(config)
+    tq.init(config.transfer_queue)
+    ended_well = False
+    trainer = LabTrainer(config, recorder)
+    try:
+        recorder.phase("loading the model")
+        trainer.init()
+        trainer.fit(rollout_manager(config, trainer))
+        ended_well = True
+    finally:
+        recorder.finish(exit_code=0 if ended_well else 1)
+        tq.close()
 
 
 def point_at_run_folder(config: DictConfig, folder: RunFolder, attempt: Attempt) -> None:
@@ -109,25 +118,14 @@ def point_at_run_folder(config: DictConfig, folder: RunFolder, attempt: Attempt)
         config.trainer.default_local_dir = str(folder.checkpoints.absolute())
         config.trainer.rollout_data_dir = str((attempt.generations / "train").absolute())
         config.trainer.validation_data_dir = str((attempt.generations / "val").absolute())
-        step = resume_step(folder)
+        step = checkpoints.resume_step(folder)
         config.trainer.resume_mode = "disable" if step == 0 else "resume_path"
         if step:
+            checkpoints.check_world_size(folder, step, config.trainer.n_gpus_per_node * config.trainer.nnodes)
+            checkpoints.prune(folder, keep=step)
             config.trainer.resume_from_path = str((folder.checkpoints / f"global_step_{step}").absolute())
-            due = config.trainer.test_freq > 0 and step % config.trainer.test_freq == 0
-            config.trainer.val_before_train = due and "val/id/em" not in folder.merged_metrics().get(step, {})
-
-
-def resume_step(folder: RunFolder) -> int:
-    """The newest checkpointed step whose metrics are recorded too; 0 to start from the beginning.
-
-    verl writes a checkpoint before it logs the step: a run killed in between goes back one checkpoint, so that
-    no step is missing from its curves.
-    """
-    recorded = folder.merged_metrics()
-    saved = [int(path.name.removeprefix("global_step_")) for path in folder.checkpoints.glob("global_step_*")]
-    tracker = folder.checkpoints / "latest_checkpointed_iteration.txt"
-    newest = int(tracker.read_text()) if tracker.exists() and tracker.read_text().strip() else 0
-    return max((s for s in saved if s <= newest and "train/reward" in recorded.get(s, {})), default=0)
+            # a step's validation is recorded with the step: an undisturbed run has no other
+            config.trainer.val_before_train = False
 
 
 def prepare_data(config: DictConfig, folder: RunFolder) -> None:
@@ -140,7 +138,14 @@ def prepare_data(config: DictConfig, folder: RunFolder) -> None:
     tokenizer = AutoTokenizer.from_pretrained(config.model.path)
     data = OmegaConf.to_container(config.data, resolve=True)
     prepared = prepare(data, tokenizer, Path("data"))
-    files.write_json(folder.path / "data.json", {"folder": str(prepared.folder), **prepared.about})
+    about = {"folder": str(prepared.folder), **prepared.about}
+    before = files.read_json(folder.path / "data.json")
+    if before and checkpoints.resume_step(folder) and before["digest"] != about["digest"]:
+        raise UserError(
+            f"run {folder.key} has trained on other data ({before['folder']}, now {about['folder']}): its prompts, its "
+            f"tokenizer or the code that makes them have changed; to start it anew: remove {folder.path}"
+        )
+    files.write_json(folder.path / "data.json", about)
     with open_dict(config):
         config.data.train_files = str(prepared.train.absolute())
         config.data.val_files = str(prepared.val.absolute())

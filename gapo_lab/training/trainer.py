@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import transfer_queue as tq
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from gapo_lab.diversity import pop_diversity
+from gapo_lab.training import batch_facts
 from gapo_lab.training.recorder import Recorder
+
+# What the reward function says of a step's rollouts: the mean of each is logged.
+TRAIN = {"train/reward": "score", "train/em": "em", "train/similarity": "similarity"}
 
 
 class LabTrainer(PPOTrainerSync):
-    """PPOTrainer (v1, sync), unchanged in what it computes."""
+    """PPOTrainer (v1, sync), unchanged in what it computes.
+
+    Three of its private methods are wrapped (tests/test_verl_contract.py): the one around the estimator, which is told
+    what verl keeps from it, the one that turns validation rows into metrics, and the one that writes rollouts down.
+    """
 
     def __init__(self, config: DictConfig, recorder: Recorder):
         self.recorder = recorder
@@ -45,3 +55,34 @@ class LabTrainer(PPOTrainerSync):
         if self.logger is not self.recorder:
             self.recorder.behind = self.logger
             self.logger = self.recorder
+
+    def _compute_advantage(self, batch, metrics):
+        """verl reads the rows in the order of `batch.keys`; so do the facts about them."""
+        fields = tq.kv_batch_get(
+            keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"]
+        )
+        infos = [extra.get("reward_extra_info", {}) for extra in fields.pop("extra_fields").tolist()]
+        facts = batch_facts.BatchFacts(
+            step=self.global_steps,
+            seed=self.config.seed,
+            order=[batch_facts.rollout_number(key) for key in batch.keys],
+            extras=batch_facts.numbers_by_name(infos),
+        )
+        for name, measure in TRAIN.items():
+            if values := facts.extras.get(measure):
+                metrics[name] = sum(values) / len(values)
+        with batch_facts.about(facts):
+            return super()._compute_advantage(batch, metrics=metrics)
+
+    def _log_rollout_data(self, batch, timing_raw, rollout_data_dir):
+        """Every `scale.rollouts_every` steps: at paper scale the text of all would fill the disk."""
+        if (self.global_steps - 1) % self.config.scale.get("rollouts_every", 1) == 0:
+            super()._log_rollout_data(batch, timing_raw, rollout_data_dir)
+
+    def _val_metrics_update(self, data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs):
+        """Answers chosen from lists are also measured together: how evenly they fall on each list."""
+        diversity = pop_diversity(data_sources, reward_extra_infos_dict)
+        return (
+            super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs)
+            | diversity
+        )

@@ -20,6 +20,7 @@ import socket
 import struct
 import sys
 import traceback
+from contextlib import suppress
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
@@ -67,7 +68,11 @@ def _serve(listener: socket.socket) -> None:
     while True:
         for _ in selector.select(timeout=0.2):
             connection, _address = listener.accept()
-            request, files = _receive(connection)
+            try:
+                request, files = _receive(connection)
+            except OSError:  # the client was killed while it asked
+                connection.close()
+                continue
             pid = os.fork()
             if pid == 0:
                 listener.close()
@@ -78,16 +83,15 @@ def _serve(listener: socket.socket) -> None:
             for number in files:
                 os.close(number)
             waiting[pid] = connection
-            connection.sendall(struct.pack("!i", pid))
+            with suppress(OSError):  # the client was killed; its worker sees that its parent is gone
+                connection.sendall(struct.pack("!i", pid))
         while waiting:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
             if connection := waiting.pop(pid, None):
-                try:
+                with suppress(OSError):
                     connection.sendall(struct.pack("!i", os.waitstatus_to_exitcode(status)))
-                except OSError:
-                    pass  # the client was killed first
                 connection.close()
 
 
@@ -98,10 +102,14 @@ def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             files.frombytes(data[: len(data) - len(data) % files.itemsize])
+    if len(head) < 4:
+        raise ConnectionError("the client ended while it sent its request")
     (length,) = struct.unpack("!i", head)
     body = b""
     while len(body) < length:
-        body += connection.recv(length - len(body))
+        if not (part := connection.recv(length - len(body))):
+            raise ConnectionError("the client ended while it sent its request")
+        body += part
     return json.loads(body), list(files)
 
 

@@ -1,0 +1,240 @@
+"""What a report holds, from a source of runs: tables, pictures, facts, and what is missing. Writes nothing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from analysis import (
+    against,
+    data_table,
+    figures,
+    html,
+    layout,
+    load,
+    paper_tables,
+    published,
+    rewards,
+    runs,
+    said,
+    statistics_tables,
+)  # fmt: skip
+from analysis.figures import Picture
+from analysis.load import Source
+from analysis.paper_tables import Results
+from analysis.runs import Selection
+from analysis.table import Table
+from analysis.trials import Measured, measure
+from gapo_lab.errors import UserError
+
+ID, OOD, CLIPPED, THROUGHPUT = "val/id/em", "val/ood/em", "actor/pg_clipfrac", "perf/throughput"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a report is asked for."""
+
+    studies: tuple[str, ...]
+    metric: str | None = None
+    rows: tuple[str, ...] = ("algo",)
+    columns: tuple[str, ...] = ("model",)
+    pick: str | None = None
+    spread: bool = False
+    allow_incomplete: bool = False
+    seeds: int | None = None
+    where: Mapping[str, str] = field(default_factory=dict)
+    against_paper: bool = False
+    figures: bool = True
+    cases: Mapping[str, int] = field(default_factory=dict)
+    runs_root: Path = Path("runs")
+    data: Path | None = None
+
+    @property
+    def is_slice(self) -> bool:
+        """Other axes or another metric than the paper's tables."""
+        return self.metric is not None or (self.rows, self.columns) != (("algo",), ("model",))
+
+
+@dataclass(frozen=True)
+class Report:
+    title: str
+    tables: tuple[Table, ...]
+    pictures: tuple[Picture, ...]
+    facts: tuple[tuple[str, str], ...]
+    missing: tuple[str, ...]
+    verdicts: tuple[str, ...]
+    links: tuple[html.Link, ...]
+    measured: tuple[Measured, ...]
+    experiments: Mapping[str, str]
+    remarks: tuple[str, ...] = ()
+
+
+def build(source: Source, asked: Asked) -> Report:
+    """Read, check and draw. UserError where there is nothing to show, or cells are incomplete."""
+    studies = load.find_studies(source, asked.studies)
+    everything = source.runs(studies)
+    selection = runs.select(everything, asked.where)
+    _check_there(source, asked, everything, selection)
+    seeds = tuple(range(asked.seeds)) if asked.seeds else selection.seeds
+    wanted = [asked.metric] if asked.metric else [ID] if asked.is_slice else [ID, OOD]
+    measured = [measure(source, selection, name, asked.pick, asked.cases) for name in wanted]
+    measured = [one for one in measured if any(t.values for t in one.by_cell.values())]
+    if not measured:
+        raise UserError(_no_metric(source, selection, wanted))
+    incomplete = said.incomplete(selection, seeds, measured)
+    if incomplete and not asked.allow_incomplete:
+        raise UserError(
+            "cells are incomplete:\n  "
+            + "\n  ".join(incomplete)
+            + "\nfinish them (the same sweep command again), or "
+            "have them marked: --allow-incomplete"
+        )
+    tables, drawn, left_out = [], {}, set(selection.left_out)
+    remarks = said.unknown(selection)
+    for one in measured:
+        cells = [cell for cell in selection.cells if one.by_cell[cell.id].values or not cell.runs]
+        drawn[one.metric] = results = paper_tables.results(cells, one, seeds, asked.rows, asked.columns)
+        left_out |= set(results.grid.left_out)
+        tables += _tables(asked, one, results)
+    first = drawn[measured[0].metric]
+    if not asked.is_slice:
+        tables = _with_data_table(asked, selection, tables, remarks)
+    extra, pictures = [], []
+    if asked.figures and not asked.is_slice:
+        pictures, extra = _pictures(source, asked, selection, drawn.get(ID), remarks)
+    return Report(
+        title=", ".join(asked.studies),
+        tables=tuple(sorted(tables, key=_place)),
+        pictures=tuple(pictures),
+        facts=tuple(said.facts(source.uri, asked.studies, selection, measured, seeds)),
+        missing=(*incomplete, *said.absent(first), *sorted(left_out)),
+        verdicts=tuple(line for one in drawn.values() for line in said.verdicts(one)),
+        links=tuple(html.run_links(selection, source.uri)),
+        measured=(*measured, *extra),
+        experiments=studies,
+        remarks=tuple(remarks),
+    )
+
+
+def _check_there(source: Source, asked: Asked, everything: Sequence, selection: Selection) -> None:
+    names = ", ".join(asked.studies)
+    if not everything:
+        raise UserError(
+            f"study {names} in {source.uri} has no runs yet: start one with study={asked.studies[0]}"
+        )
+    if not selection.cells and asked.where:
+        words = " ".join(f"{name}={value}" for name, value in asked.where.items())
+        there = {n: sorted({r.params[n] for r in everything if n in r.params}) for n in asked.where}
+        values = "; ".join(f"{n} is one of {', '.join(v) or 'nothing'}" for n, v in there.items())
+        raise UserError(f"no run of study {names} has {words}: {values}")
+    if not any(cell.runs for cell in selection.cells):
+        raise UserError(f"no run of study {names} has finished: " + "; ".join(selection.left_out))
+
+
+def _no_metric(source: Source, selection: Selection, wanted: Sequence[str]) -> str:
+    there = source.metrics([run.id for run in selection.runs])
+    near = difflib.get_close_matches(wanted[0], there, n=1, cutoff=0.3)
+    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(there) or 'none'}"
+    return f"no finished run measured {' or '.join(wanted)}: {hint}"
+
+
+def _place(table: Table) -> int:
+    """The paper's tables first, then what they are held against, then the statistics."""
+    order = ("table", "slice", "against", "comparisons", "statistics")
+    return next(number for number, start in enumerate(order) if table.name.startswith(start))
+
+
+def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
+    title, out = said.title(one), []
+    trials = f"mean over {len(results.seeds)} seed{'s' if len(results.seeds) != 1 else ''}"
+    if asked.spread:
+        trials += " ± standard deviation"
+    if asked.is_slice:
+        name = "slice_" + "_".join([*asked.rows, "by", *asked.columns, *one.metric.split("/")])
+        out.append(paper_tables.slice_table(results, name, f"{title}, {trials}", asked.spread))
+        suffix = name.removeprefix("slice")
+    else:
+        suffix = {ID: "_id", OOD: "_ood"}[one.metric]
+        name = {ID: "table2", OOD: "table4"}[one.metric]
+        is_ood = one.metric == OOD
+        out.append(
+            paper_tables.main_table(results, name, f"{title}, {trials}", not is_ood, is_ood, asked.spread)
+        )
+        if not is_ood and (
+            found := paper_tables.ablation_table(
+                results, "table5", f"GAPO's variants: {said.lower(title)}, {trials}", asked.spread
+            )
+        ):
+            out.append(found)
+    out.append(statistics_tables.cells_table(results, f"statistics{suffix}", f"{title}: seeds and test set"))
+    if found := statistics_tables.comparisons_table(
+        results, f"comparisons{suffix}", f"{title}: methods on the same seeds"
+    ):
+        out.append(found)
+    if asked.against_paper:
+        for theirs in published.paper():
+            if theirs.metric == one.metric:
+                head = f"Against the paper's Table {theirs.table}: {said.lower(title)}"
+                out += against.tables(results, theirs, f"against_table{theirs.table}", head)
+    return out
+
+
+def _with_data_table(
+    asked: Asked, selection: Selection, tables: list[Table], remarks: list[str]
+) -> list[Table]:
+    path = asked.data or data_table.find(selection, asked.runs_root)
+    if path is None:
+        remarks.append("no Table 1: the training data are not on this machine (name them: --data FOLDER)")
+        return tables
+    return [data_table.table(path / "train.parquet" if path.is_dir() else path), *tables]
+
+
+def _pictures(
+    source: Source, asked: Asked, selection: Selection, results: Results | None, remarks: list[str]
+):
+    """The figures for which these runs have the data, and the metrics they were drawn from."""
+    found: list[Picture | None] = []
+    if (path := rewards.first_generations(asked.runs_root, [run.identity for run in selection.runs])) is None:
+        remarks.append("no Figures 1 and 8: no run folder with rollouts here (name the place: --runs FOLDER)")
+    else:
+        key = path.parents[4].name
+        model = next(run.params["model"] for run in selection.runs if run.identity == key)
+        if groups := rewards.groups(path):
+            found += rewards.draw(groups, layout.model_title(model))
+    if results is None:
+        return [one for one in found if one], []
+    accuracy = results.measured
+    clipped, speed = (measure(source, selection, name) for name in (CLIPPED, THROUGHPUT))
+    rows = [key[0] for key in results.grid.rows]
+    sets = [(pair, "" if pair[0] == "dapo" else "_grpo") for pair in layout.PAIRS if set(pair) <= set(rows)]
+    for methods, suffix in sets or [(tuple(rows[:6]), "")]:
+        on = " and ".join(layout.method(m) for m in methods) if len(methods) < 3 else "the methods"
+        band = "Mean over seeds; band: one standard deviation over seeds"
+        for name, what, one, smooth, note, ylabel in (
+            ("figure3", "Accuracy on the test set", accuracy, False, None, "exact match, %"),
+            ("figure4", "Clip fraction in training", clipped, True, None, "clip fraction, %"),
+            ("figure5", "Throughput in training", speed, True, figures.mean_gain, "tokens / s / GPU"),
+        ):
+            scale = 1.0 if one is speed else 100.0
+            panels = figures.by_method(results, one, methods)
+            caption = f"{what}, {on} (the paper's {name.replace('figure', 'Figure ')}). {band}"
+            caption += f"{', running mean over 2% of the steps' if smooth else ''}."
+            caption += " Above each panel: the gain of the mean over all steps." if note else ""
+            found.append(figures.draw(f"{name}{suffix}", caption, panels, ylabel, scale, smooth, note))
+    for algo, suffix in (("gapo_dapo", ""), ("gapo_grpo", "_grpo")):
+        for name, what, one, smooth, ylabel in (
+            ("figure6", "Accuracy on the test set", accuracy, False, "exact match, %"),
+            ("figure7", "Clip fraction in training", clipped, True, "clip fraction, %"),
+        ):
+            caption = (
+                f"{what} by τ, {layout.method(algo)} (the paper's {name.replace('figure', 'Figure ')}); "
+            )
+            caption += "k rewards of a group lie in its densest interval."
+            found.append(
+                figures.draw(
+                    f"{name}{suffix}", caption, figures.by_tau(one.by_cell, algo), ylabel, 100.0, smooth
+                )
+            )
+    return [one for one in found if one], [clipped, speed]

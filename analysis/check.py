@@ -1,0 +1,200 @@
+"""Checks published tables: ``python -m analysis.check paper`` or a table's YAML file.
+
+Three questions to every printed number. Is it possible: can the mean of t trials on n test cases, a multiple
+of 1/(n t), be printed so? Is it consistent: does a printed difference follow from the printed cells, as far
+as their rounding leaves it open? Is it the same wherever it is printed?
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis import layout, published
+from analysis.published import Delta, Published
+from gapo_lab.errors import UserError
+
+HALF = 0.005 + 1e-9  # percent: what rounding to two decimals hides
+
+
+@dataclass(frozen=True)
+class Misprint:
+    """A printed number that cannot be right, and what it should be."""
+
+    table: str
+    row: str
+    column: str
+    printed: float
+    recomputed: float
+    why: str
+
+
+def possible(printed: float, cases: int, trials: int = 1) -> list[int]:
+    """The k for which 100 k / (cases trials) is printed as ``printed`` (percent, two decimals)."""
+    total = cases * trials
+    low, high = (printed - HALF) * total / 100, (printed + HALF) * total / 100
+    return list(range(math.ceil(low), math.floor(high) + 1))
+
+
+def nearest(printed: float, cases: int, trials: int = 1) -> float:
+    """The possible mean that is nearest to ``printed``, in percent."""
+    return 100 * round(printed * cases * trials / 100) / (cases * trials)
+
+
+def check(table: Published) -> list[Misprint]:
+    """What cannot be right in one table."""
+    return _check_counts(table) if table.kind == "counts" else [*_check_cells(table), *_check_deltas(table)]
+
+
+def check_together(tables: Sequence[Published]) -> list[Misprint]:
+    """Cells that two tables print differently."""
+    seen: dict[tuple[str, str, str], tuple[str, float]] = {}
+    found = []
+    for table in tables:
+        for row, values in table.rows.items() if table.kind == "accuracy" else ():
+            for column, value in zip(table.columns, values, strict=True):
+                if value is None:
+                    continue
+                where, there = seen.setdefault((table.metric, row, column), (table.table, value))
+                if abs(there - value) > 1e-9:
+                    why = f"Table {where} prints {there:.2f}"
+                    found.append(_misprint(table, layout.method(row), column, value, there, why))
+    return found
+
+
+def _check_cells(table: Published) -> Iterable[Misprint]:
+    if not table.test_cases:
+        return
+    trials = table.trials or 1
+    for row, values in table.rows.items():
+        for column, value in zip(table.columns, values, strict=True):
+            if value is not None and not possible(value, table.test_cases, trials):
+                near = nearest(value, table.test_cases, trials)
+                total = table.test_cases * trials
+                why = f"no multiple of 1/{total}: the nearest is {round(near * total / 100)}/{total}"
+                yield _misprint(table, layout.method(row), column, value, near, why)
+
+
+def _check_deltas(table: Published) -> Iterable[Misprint]:
+    for delta in table.deltas:
+        if delta.kind == "steps":
+            continue  # does not follow from the table's cells
+        for index, printed in enumerate(delta.values):
+            a, b = table.rows[delta.of][index], table.rows[delta.over][index]
+            row = f"{delta.name} of {layout.method(delta.of)}"
+            if printed is None:
+                continue
+            if a is None or b is None:
+                yield _misprint(
+                    table, row, table.columns[index], printed, math.nan, "a cell it needs is empty"
+                )
+            elif wrong := _difference(table, delta, a, b, printed):
+                yield _misprint(table, row, table.columns[index], printed, *wrong)
+
+
+def _difference(
+    table: Published, delta: Delta, a: float, b: float, printed: float
+) -> tuple[float, str] | None:
+    """The recomputed difference and the sum behind it, where ``printed`` is not possible."""
+    (a, slack_a), (b, slack_b) = _exact(table, a), _exact(table, b)
+    corners = [(a + i * slack_a, b + j * slack_b) for i in (-1, 1) for j in (-1, 1)]
+    if delta.kind == "points":
+        value, open = a - b, [x - y for x, y in corners]
+        said = f"{a:.2f} - {b:.2f}"
+    else:
+        if b == 0:
+            return None
+        value, open = 100 * (a - b) / b, [100 * (x - y) / y for x, y in corners if y > 0]
+        said = f"({a:.2f} - {b:.2f}) / {b:.2f}"
+    if min(open) - HALF <= printed <= max(open) + HALF:
+        return None
+    return value, said
+
+
+def _exact(table: Published, printed: float) -> tuple[float, float]:
+    """The value behind ``printed`` and how far it may be off: 0 where only one fraction is printed so."""
+    if table.test_cases:
+        trials = table.trials or 1
+        if len(possible(printed, table.test_cases, trials)) == 1:
+            return nearest(printed, table.test_cases, trials), 0.0
+    return printed, 0.005
+
+
+def _check_counts(table: Published) -> Iterable[Misprint]:
+    """Table 1: percentages of the total, and a total row of smallest, largest and summed values."""
+    at = {name: index for index, name in enumerate(table.columns)}
+    column = {name: [values[index] for values in table.rows.values()] for name, index in at.items()}
+    whole = sum(column["count"])
+    found = []
+    for row, values in table.rows.items():
+        share = 100 * values[at["count"]] / whole
+        if abs(share - values[at["percent"]]) > HALF:
+            why = f"{values[at['count']]:.0f} of {whole:.0f}"
+            found.append(_misprint(table, row, "percent", values[at["percent"]], share, why))
+    for name, printed in zip(table.columns, table.total, strict=True) if table.total else ():
+        how = min if name.endswith("_min") else max if name.endswith("_max") else sum
+        value = 100.0 if name == "percent" else how(column[name])
+        if abs(value - printed) > HALF:
+            found.append(_misprint(table, "Total", name, printed, value, f"{how.__name__} of the rows"))
+    return found
+
+
+def _misprint(table: Published, row: str, column: str, printed: float, value: float, why: str) -> Misprint:
+    shown = layout.model_title(column) if column in layout.MODELS else column
+    return Misprint(table.table, row, shown, printed, value, why)
+
+
+def lines(found: Sequence[Misprint]) -> list[str]:
+    """A plain table, one misprint a line."""
+    head = ("table", "row", "column", "printed", "recomputed", "why")
+    signed = [
+        (m.table, m.row, m.column, *(_number(v, m.row) for v in (m.printed, m.recomputed)), m.why)
+        for m in found
+    ]
+    rows = [head, *signed]
+    width = [max(len(row[i]) for row in rows) for i in range(len(head))]
+    right = (3, 4)
+    return [
+        "  ".join((text.rjust if i in right else text.ljust)(width[i]) for i, text in enumerate(row)).rstrip()
+        for row in rows
+    ]
+
+
+def _number(value: float, row: str) -> str:
+    if math.isnan(value):
+        return "-"
+    is_difference = " of " in row
+    return f"{value:+.2f}" if is_difference else f"{value:.2f}"
+
+
+def main(words: list[str] | None = None) -> int:
+    """Exit code 0 whether or not there are misprints: finding them is the job."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.check", description=__doc__.split("\n\n")[0])
+    parser.add_argument(
+        "tables", nargs="+", help="'paper', or YAML files like analysis/published/table2.yaml"
+    )
+    asked = parser.parse_args(words)
+    try:
+        tables = [
+            table
+            for word in asked.tables
+            for table in (published.paper() if word == "paper" else [published.load(Path(word))])
+        ]
+        found = [misprint for table in tables for misprint in check(table)] + check_together(tables)
+    except UserError as error:
+        print(f"analysis: {error}", file=sys.stderr)
+        return 2
+    names = ", ".join(table.table for table in tables)
+    of = f"in table{'s' if len(tables) > 1 else ''} {names}"
+    if found:
+        print("\n".join(lines(found)))
+    print(f"{len(found) or 'no'} misprint{'' if len(found) == 1 else 's'} {of}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

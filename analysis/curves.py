@@ -1,0 +1,96 @@
+"""Curves: one metric of one run over its steps; reduced to a number, or averaged over trials. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gapo_lab.errors import UserError
+
+# How a trial's curve becomes the one number of a table.
+PICKS = {
+    "best": "each trial's best over its validations, each at its own step",
+    "final": "each trial's last value",
+    "peak": "each trial's value at the step where the mean curve of its cell peaks",
+    "mean": "each trial's mean over all steps",
+}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """``steps`` (n,) strictly rising, ``values`` (n,) finite or infinite, never NaN."""
+
+    steps: np.ndarray
+    values: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def at(self, steps: np.ndarray) -> np.ndarray:
+        """The values that hold at ``steps``: the last one measured at or before each; NaN before the first."""
+        index = np.searchsorted(self.steps, steps, side="right") - 1
+        return np.where(index >= 0, self.values[np.maximum(index, 0)], np.nan)
+
+
+def build(codes: np.ndarray, steps: np.ndarray, times: np.ndarray, values: np.ndarray) -> dict[int, Curve]:
+    """{code: Curve} from points in any order, (n,) each; ``codes`` number the runs.
+
+    Of two points at the same step the one logged later counts (a resumed attempt repeats steps), and where
+    the times are equal the larger value, as MLflow itself has it. NaN is dropped: nothing was measured.
+    """
+    # NaN goes last: a step whose later value is NaN has no value, as MLflow shows it.
+    order = np.lexsort((values, times, steps, codes))
+    codes, steps, values = codes[order], steps[order], values[order]
+    if not len(codes):
+        return {}
+    last = np.append((codes[1:] != codes[:-1]) | (steps[1:] != steps[:-1]), True)
+    keep = last & ~np.isnan(values)
+    codes, steps, values = codes[keep], steps[keep], values[keep]
+    starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1])) if len(codes) else np.array([], int)
+    ends = np.append(starts[1:], len(codes))
+    return {
+        int(codes[a]): Curve(steps[a:b], values[a:b])
+        for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
+    }
+
+
+def together(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
+    """The trials of a cell on one grid: steps (m,) and values (trials, m).
+
+    The grid is every step at which some trial was measured, from where all have begun to where the first
+    one ends. Between its own steps a trial keeps the last value it measured: nothing is interpolated. Trials
+    with the same steps are taken as they are.
+    """
+    curves = [curve for curve in curves if len(curve)]
+    if not curves:
+        return np.array([], int), np.empty((0, 0))
+    first = curves[0].steps
+    if all(len(c) == len(first) and np.array_equal(c.steps, first) for c in curves[1:]):
+        return first, np.stack([curve.values for curve in curves])
+    steps = np.unique(np.concatenate([curve.steps for curve in curves]))
+    begin, end = max(c.steps[0] for c in curves), min(c.steps[-1] for c in curves)
+    steps = steps[(steps >= begin) & (steps <= end)]
+    return steps, np.stack([curve.at(steps) for curve in curves])
+
+
+def mean(curves: Sequence[Curve]) -> Curve:
+    """The mean curve over trials, on the grid of ``together``."""
+    steps, values = together(curves)
+    return Curve(steps, values.mean(axis=0) if len(steps) else np.array([]))
+
+
+def reduce(curves: Mapping[int, Curve], pick: str) -> dict[int, float]:
+    """{seed: number} of one cell's trials; see ``PICKS``. A trial without a value is absent."""
+    if pick not in PICKS:
+        raise UserError(f"--pick {pick}: no such way; there are {', '.join(PICKS)}")
+    curves = {seed: curve for seed, curve in curves.items() if len(curve)}
+    if pick == "peak" and curves:
+        average = mean(list(curves.values()))
+        if not len(average):
+            return {}
+        where = average.steps[[int(np.argmax(average.values))]]
+        return {seed: float(curve.at(where)[0]) for seed, curve in curves.items()}
+    how = {"best": np.max, "final": lambda values: values[-1], "mean": np.mean}[pick]
+    return {seed: float(how(curve.values)) for seed, curve in curves.items()}

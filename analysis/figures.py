@@ -1,0 +1,213 @@
+"""The paper's figures for these runs: mean curves over seeds with bands, one file as vector PDF and as PNG."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import matplotlib
+
+matplotlib.use("Agg")
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis import curves, layout
+from analysis.paper_tables import Results
+from analysis.trials import Measured, Trials
+
+# Okabe and Ito's colours, told apart with every kind of colour blindness; each method keeps its own.
+BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
+GREY = "#6E6E6E"
+COLOURS = {
+    "grpo": GREY,
+    "dapo": GREY,
+    "gapo_grpo": BLUE,
+    "gapo_dapo": BLUE,
+    "gmpo": GREEN,
+    "krpo": PURPLE,
+    "qae": ORANGE,
+}
+SPARE = (RED, SKY, GREEN, PURPLE, ORANGE)
+TAU_COLOURS = (SKY, BLUE, RED, ORANGE, GREEN)
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.5,
+    "lines.linewidth": 1.4,
+    "legend.frameon": False,
+    "figure.constrained_layout.use": True,
+    "pdf.fonttype": 42,  # letters stay letters
+    "svg.hashsalt": "gapo",
+}
+SMOOTH = 0.02  # of the curve's length: the window of the running mean over training metrics
+PANELS = 9  # of one figure
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A drawn figure in both formats."""
+
+    name: str
+    caption: str
+    pdf: bytes
+    png: bytes
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a panel."""
+
+    label: str
+    trials: Trials
+    colour: str
+    dashed: bool = False
+
+
+def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]], ylabel: str, scale: float = 1.0,
+         smooth: bool = False, note: Callable[[Sequence[Series]], str] | None = None) -> Picture | None:  # fmt: skip
+    """One panel a model; None where there is nothing to draw."""
+    panels = [
+        (title, [s for s in series if any(map(len, s.trials.curves.values()))]) for title, series in panels
+    ]
+    panels = [(title, series) for title, series in panels if series][:PANELS]
+    if not panels:
+        return None
+    across = min(3, len(panels))
+    down = math.ceil(len(panels) / across)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(2.2 * across + (1.4 if across == 1 else 0.2), 1.65 * down + 0.4))
+        axes = figure.subplots(down, across, squeeze=False)
+        handles: dict[str, object] = {}
+        for index, ax in enumerate(axes.flat):
+            if index >= len(panels):
+                ax.set_axis_off()
+                continue
+            title, series = panels[index]
+            for one in series:
+                if (line := band(ax, one, scale, smooth)) is not None:
+                    handles.setdefault(one.label, line)
+            ax.set_title(title, loc="left", fontsize=7.5 if note else 8.5)
+            ax.margins(x=0.02)
+            if note and (said := note(series)):
+                ax.set_title(said, loc="right", fontsize=7, color=series[-1].colour)
+            if index % across == 0:
+                ax.set_ylabel(ylabel)
+            if index + across >= len(panels):
+                ax.set_xlabel("training step")
+        figure.legend(
+            handles.values(), handles.keys(), loc="outside upper center", ncols=min(6, len(handles))
+        )
+        return picture(name, caption, figure)
+
+
+def band(ax: Axes, one: Series, scale: float, smooth: bool):
+    """Mean over seeds; the band is one standard deviation to each side, the seeds' own spread."""
+    steps, values = curves.together(list(one.trials.curves.values()))
+    if not len(steps):
+        return None
+    values = values * scale
+    width = max(1, round(SMOOTH * len(steps))) if smooth else 1
+    values = running_mean(values, width)
+    mean = values.mean(axis=0)
+    marker = "o" if len(steps) <= 25 else None
+    (line,) = ax.plot(
+        steps, mean, color=one.colour, linestyle=(0, (1.2, 1.0)) if one.dashed else "-", marker=marker, markersize=2.6,
+        zorder=3,
+    )  # fmt: skip
+    if len(values) > 1:
+        sd = values.std(axis=0, ddof=1)
+        ax.fill_between(steps, mean - sd, mean + sd, color=one.colour, alpha=0.16, linewidth=0, zorder=2)
+    return line
+
+
+def running_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """Along the last axis, over ``width`` values centred on each; shorter at the ends."""
+    if width <= 1:
+        return values
+    kernel = np.ones(width)
+    weight = np.convolve(np.ones(values.shape[-1]), kernel, mode="same")
+    return np.apply_along_axis(lambda row: np.convolve(row, kernel, mode="same") / weight, -1, values)
+
+
+def picture(name: str, caption: str, figure: Figure) -> Picture:
+    """Both formats, without dates: the same data give the same bytes."""
+    files = {}
+    for kind, extra in (
+        ("pdf", {"CreationDate": None, "Producer": None, "Creator": None}),
+        ("png", {"Software": None}),
+    ):
+        out = io.BytesIO()
+        with warnings.catch_warnings():
+            warnings.filterwarnings(
+                "ignore", "Glyph .* missing"
+            )  # a name in letters that the font lacks: boxes
+            figure.savefig(out, format=kind, dpi=200, metadata=extra)
+        files[kind] = out.getvalue()
+    return Picture(name, caption, files["pdf"], files["png"])
+
+
+def colour(algo: str, used: Sequence[str]) -> str:
+    unknown = [a for a in used if a not in COLOURS]
+    return COLOURS.get(algo) or SPARE[unknown.index(algo) % len(SPARE)]
+
+
+def by_method(results: Results, measured: Measured, methods: Sequence[str]) -> list[tuple[str, list[Series]]]:
+    """A panel a model, a line a method; the first method is the baseline and dotted."""
+    panels = []
+    for column in results.grid.columns:
+        series = []
+        for algo in methods:
+            cell = results.grid.at.get(((algo,), column))
+            if cell is not None and cell.id in measured.by_cell:
+                trials = measured.by_cell[cell.id]
+                series.append(Series(layout.method(algo), trials, colour(algo, methods), algo == methods[0]))
+        if len(series) > 1 or len(results.grid.rows) == 1:
+            panels.append((layout.model_title(" ".join(column)), series))
+    return panels
+
+
+def by_tau(by_cell: Mapping[str, Trials], algo: str) -> list[tuple[str, list[Series]]]:
+    """A panel a model, a line a tau, for the models where ``algo`` ran with several."""
+    models: dict[str, list[Trials]] = {}
+    for trials in by_cell.values():
+        if trials.cell.algo == algo and trials.cell.tau is not None:
+            models.setdefault(trials.cell.model, []).append(trials)
+    panels = []
+    for model in sorted(models, key=layout.model_order):
+        here = sorted(models[model], key=lambda t: t.cell.tau)
+        if len({t.cell.tau for t in here}) > 1:
+            series = [
+                Series(
+                    layout.tau_label(t.cell.tau, layout.rollouts(t.cell.params)),
+                    t,
+                    TAU_COLOURS[i % len(TAU_COLOURS)],
+                )
+                for i, t in enumerate(here)
+            ]
+            panels.append((layout.model_title(model), series))
+    return panels
+
+
+def mean_gain(series: Sequence[Series]) -> str:
+    """``+4.96%``: how much the other series' means over all steps lie above the first's."""
+    base = series[0].trials.mean
+    said = [
+        f"{100 * (one.trials.mean - base) / base:+.2f}%"
+        for one in series[1:]
+        if one.trials.mean is not None and base
+    ]
+    return ", ".join(said)

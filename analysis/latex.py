@@ -1,0 +1,170 @@
+"""Tables as LaTeX: fragments to \\input into a paper, and the document that holds them all. Pure but for ``compile``.
+
+The fragments need booktabs, graphicx and the ulem-free ``\\underline``: no package beyond
+texlive-latex-recommended.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import jinja2
+
+from analysis.table import Entry, Line, Table
+
+TEMPLATES = Path(__file__).parent / "templates"
+INSTALL = (
+    "no LaTeX on this machine: the .tex files are written; for the PDF install texlive-latex-recommended"
+)
+LINES = 44  # of one page; a longer table is cut into parts
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': "''", "–": "--", "−": "$-$", "Δ": r"$\Delta$", "τ": r"$\tau$", "±": r"$\pm$",
+    "°": r"$^{\circ}$", "≥": r"$\ge$", "≤": r"$\le$", "·": r"$\cdot$", "×": r"$\times$", "…": r"\dots{}",
+}  # fmt: skip
+
+
+def escape(text: str) -> str:
+    """``text`` as LaTeX prints it; a letter that LaTeX's fonts lack is shown by its code."""
+    escaped = "".join(_SPECIAL.get(char) or _plain(char) for char in str(text).replace("--", "\0"))
+    return escaped.replace("U+0000", "-{}-")  # two hyphens stay two
+
+
+def _plain(char: str) -> str:
+    if char in "\n\t\r":
+        return " "
+    if ord(char) < 0x20 or ord(char) > 0x17F:
+        return f"U+{ord(char):04X}"
+    return char if ord(char) < 0x7F or ord(char) >= 0xA1 else " "
+
+
+def _signed(text: str) -> str:
+    """A number with a minus that is as wide as its plus."""
+    signs = {"-": "$-$", "+": "$+$"}
+    return re.sub(r"(?<![\w.])[+-](?=\d)", lambda sign: signs[sign[0]], escape(text))
+
+
+def entry(one: Entry) -> str:
+    """A cell: bold for the best, underlined for the second, footnote letters raised."""
+    text = _signed(one.text)
+    if one.rank == 1:
+        text = rf"\textbf{{{text}}}"
+    elif one.rank == 2:
+        text = rf"\underline{{{text}}}"
+    if one.spread:
+        text += rf"{{\scriptsize\,$\pm$\,{escape(one.spread)}}}"
+    if one.marks:
+        # Takes no room, so that the digits above and below stay in line.
+        text += rf"\rlap{{\textsuperscript{{{escape(','.join(one.marks)).replace('$^{' + chr(92) + 'circ}$', '$' + chr(92) + 'circ$')}}}}}"
+    return text
+
+
+def table(one: Table) -> str:
+    """The .tex fragment of a table; what it was drawn from stands in a comment at its head."""
+    parts = _parts(one)
+    return _environment().get_template("table.tex.jinja").render(
+        table=one, parts=parts, columns=one.width, cmidrules=_cmidrules(one), align="l" if one.ragged else "r"
+    )  # fmt: skip
+
+
+def _parts(one: Table) -> list[tuple[tuple[Line, ...], ...]]:
+    parts: list[list[tuple[Line, ...]]] = [[]]
+    room = LINES
+    for block in one.blocks:
+        block = list(block)
+        while block:
+            if room <= 0:
+                parts.append([])
+                room = LINES
+            parts[-1].append(tuple(block[:room]))
+            block, room = block[room:], room - len(block[:room])
+    return [tuple(part) for part in parts]
+
+
+def _cmidrules(one: Table) -> list[str]:
+    """Under each level of the head: a rule below every head that spans columns."""
+    out = []
+    for level in one.header:
+        at, rules = 2, ""
+        for text, span in level:
+            if span > 1 and text:
+                rules += rf"\cmidrule(lr){{{at}-{at + span - 1}}}"
+            at += span
+        out.append(rules)
+    return out
+
+
+def document(title: str, tables: Sequence[str], figures: Sequence[tuple[str, str]], facts: Sequence[tuple[str, str]],
+             missing: Sequence[str]) -> str:  # fmt: skip
+    """The report: names of .tex fragments, (file, caption) of figures, facts about the runs, what is missing."""
+    return _environment().get_template("report.tex.jinja").render(
+        title=title, tables=tables, figures=figures, facts=facts, missing=missing
+    )  # fmt: skip
+
+
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
+        block_start_string="<%", block_end_string="%>", variable_start_string="<<", variable_end_string=">>",
+        comment_start_string="<#", comment_end_string="#>", trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    made.filters |= {"tex": escape, "entry": entry}
+    return made
+
+
+def compile(folder: Path, name: str) -> tuple[bytes | None, str]:
+    """The PDF of ``folder/name.tex``, or None and one line that says why there is none.
+
+    The same files give the same PDF, byte for byte.
+    """
+    program = shutil.which("pdflatex")
+    if program is None:
+        return None, INSTALL
+    with tempfile.TemporaryDirectory() as made:
+        command = [
+            program,
+            "-interaction=nonstopmode",
+            "-halt-on-error",
+            f"-output-directory={made}",
+            f"{name}.tex",
+        ]
+        # No personal TeX files, no shell commands; and no date, so that the same input gives the same bytes.
+        env = {
+            **os.environ,
+            "SOURCE_DATE_EPOCH": "0",
+            "FORCE_SOURCE_DATE": "1",
+            "openout_any": "p",
+            "shell_escape": "f",
+        }
+        for _ in range(2):  # the second time with the page numbers of the first
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env=env,
+                capture_output=True,
+                check=False,
+                text=True,
+                errors="replace",
+                timeout=300,
+            )
+            if done.returncode:
+                return None, f"{name}.tex does not compile: {_first_error(done.stdout)}"
+        return (Path(made) / f"{name}.pdf").read_bytes(), ""
+
+
+def _first_error(log: str) -> str:
+    lines = log.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("! "):
+            if "not found" in line:
+                return f"{line[2:]} {INSTALL.rpartition('; ')[2]}"
+            return " ".join(lines[number : number + 3])[2:200]
+    return lines[-1][:200] if lines else "no message"

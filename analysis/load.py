@@ -1,0 +1,64 @@
+"""The edge to MLflow: runs and curves in bulk, from a SQLite file or a tracking server.
+
+MLflow's own client answers one history a call; both sources here ask for many at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from analysis.curves import Curve
+from analysis.runs import Run
+from gapo_lab.errors import UserError
+from gapo_lab.tracking import uri as addresses
+
+
+class Source(Protocol):
+    """Where runs come from."""
+
+    uri: str
+
+    def studies(self) -> dict[str, str]:
+        """{name: experiment id} of the studies that are not deleted."""
+
+    def runs(self, studies: Mapping[str, str]) -> list[Run]:
+        """All runs of these experiments that are not deleted."""
+
+    def curves(self, runs: Sequence[str], metric: str) -> dict[str, Curve]:
+        """{run id: curve} of one metric; a run that never logged it is absent."""
+
+    def metrics(self, runs: Sequence[str]) -> list[str]:
+        """The names of what these runs logged."""
+
+
+def connect(uri: str | None = None) -> Source:
+    """The source at ``uri``, else MLFLOW_TRACKING_URI, else ``mlflow.db`` here."""
+    address = addresses.resolve(uri)
+    if addresses.is_server(address):
+        from analysis.server import Server
+
+        return Server(address)
+    if addresses.sqlite_path(address):
+        from analysis.sqlite import Sqlite
+
+        return Sqlite(address)
+    raise UserError(
+        f"MLflow address {address}: reports read sqlite:///FILE or a server's http address; "
+        "start a server in front of it: mlflow server --backend-store-uri ..."
+    )
+
+
+def find_studies(source: Source, names: Sequence[str]) -> dict[str, str]:
+    """{name: experiment id} of the studies asked for; UserError with the nearest name, or all of them."""
+    there = source.studies()
+    found = {}
+    for name in names:
+        if name in there:
+            found[name] = there[name]
+            continue
+        near = difflib.get_close_matches(name, there, n=1, cutoff=0.4)
+        said = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(there)) or 'none'}"
+        raise UserError(f"no study {name} in {source.uri}: {said}")
+    return found

@@ -1,0 +1,64 @@
+"""Logs a report to the study's report run, so that MLflow's pages show it. Imports MLflow (seconds)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gapo_lab.tracking import store
+
+IS_REPORT, DIGEST = "gapo.is_report", "gapo.report"
+FOLDERS = {
+    "table": "tables",
+    "stat": "tables",
+    "comp": "tables",
+    "agai": "tables",
+    "slice": "tables",
+    "figu": "figures",
+}
+
+
+def log(uri: str, experiments: Mapping[str, str], folder: Path, names: Sequence[str]) -> str:
+    """Log the files to a new report run of each study; one line that says where.
+
+    A report with the same files as the study's newest one is not logged again, and an older report stays.
+    """
+    client = store.connect(uri)
+    mark, new = _digest(folder, names), 0
+    for experiment in experiments.values():
+        found = client.search_runs(
+            [experiment],
+            f"tags.`{IS_REPORT}` = 'yes'",
+            order_by=["attributes.start_time DESC"],
+            max_results=1,
+        )
+        if found and found[0].data.tags.get(DIGEST) == mark:
+            continue
+        note = "Open **report.html** or **report.pdf** under Artifacts; tables and figures lie beside them."
+        tags = {IS_REPORT: "yes", "mlflow.note.content": note, "mlflow.source.name": "analysis.report"}
+        run = client.create_run(experiment, run_name="report", tags=tags).info.run_id
+        for name in names:
+            client.log_artifact(run, str(folder / name), _place(name))
+        client.set_tag(run, DIGEST, mark)  # last: a report that was cut off is logged again
+        client.set_terminated(run)
+        if found:
+            client.update_run(found[0].info.run_id, name="report (earlier)")
+        new += 1
+    where = ", ".join(experiments)
+    return (
+        f"logged to MLflow: run 'report' of {where}"
+        if new
+        else f"MLflow holds this report already: run 'report' of {where}"
+    )
+
+
+def _digest(folder: Path, names: Sequence[str]) -> str:
+    sha = hashlib.sha256()
+    for name in sorted(names):
+        sha.update(name.encode() + b"\0" + (folder / name).read_bytes())
+    return sha.hexdigest()[:16]
+
+
+def _place(name: str) -> str | None:
+    return next((folder for start, folder in FOLDERS.items() if name.startswith(start)), None)

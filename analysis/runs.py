@@ -1,0 +1,185 @@
+"""A run as MLflow holds it, and which runs count: each once, finished, and fully described. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+OUT_OF_MEMORY = re.compile(r"out of memory|outofmemory|\boom\b|memory pressure|oom-kill", re.IGNORECASE)
+# What two runs of one cell may differ in: which run it is and where it ran, not what it computes.
+NOT_CELL = frozenset({"seed", "key", "backend", "study"})
+
+
+@dataclass(frozen=True)
+class Run:
+    """One MLflow run. ``start`` is in Unix milliseconds; ``study`` is the experiment's name."""
+
+    id: str
+    study: str
+    experiment: str
+    name: str
+    status: str
+    start: int
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def seed(self) -> int | None:
+        text = self.params.get("seed", "")
+        return int(text) if re.fullmatch(r"-?\d+", text) else None
+
+    @property
+    def cell(self) -> str:
+        """The cell's id: the tag that the tracker set, else the parameters without the seed."""
+        return self.tags.get("gapo.cell") or repr(
+            sorted((name, value) for name, value in self.params.items() if name not in NOT_CELL)
+        )
+
+    @property
+    def identity(self) -> str:
+        """The same for copies of one run in two studies."""
+        return self.tags.get("gapo.key") or self.params.get("key") or self.id
+
+    @property
+    def finished(self) -> bool:
+        return self.status == "FINISHED"
+
+    @property
+    def why_not(self) -> str:
+        """Why an unfinished run has no result, in a few words."""
+        message = self.tags.get("gapo.message", "")
+        if self.status in ("FAILED", "KILLED") and OUT_OF_MEMORY.search(message):
+            return "out of memory"
+        words = {
+            "RUNNING": "still running",
+            "SCHEDULED": "not started",
+            "FAILED": "failed",
+            "KILLED": "interrupted",
+        }
+        return words.get(self.status, self.status.lower())
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The runs that differ only in their seed: the finished ones by seed, and the others."""
+
+    id: str
+    params: Mapping[str, str]
+    runs: tuple[Run, ...]
+    unfinished: tuple[Run, ...] = ()
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(run.seed for run in self.runs)
+
+    @property
+    def model(self) -> str:
+        return self.params["model"]
+
+    @property
+    def algo(self) -> str:
+        return self.params["algo"]
+
+    @property
+    def tau(self) -> float | None:
+        text = self.params.get("tau")
+        return float(text) if text else None
+
+    @property
+    def name(self) -> str:
+        tau = f" tau={self.params['tau']}" if self.params.get("tau") else ""
+        return f"{self.model} {self.algo}{tau}"
+
+    @property
+    def reason(self) -> str:
+        """Why there is no result, where no run finished."""
+        reasons = [run.why_not for run in self.unfinished]
+        if "out of memory" in reasons:
+            return "out of memory"
+        return reasons[0] if reasons else "not run"
+
+    def missing(self, seeds: Sequence[int]) -> tuple[int, ...]:
+        return tuple(seed for seed in seeds if seed not in self.seeds)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The cells, and in words what was left out and why."""
+
+    cells: tuple[Cell, ...]
+    left_out: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        return tuple(run for cell in self.cells for run in cell.runs)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Every seed that a cell was started with."""
+        return tuple(
+            sorted({r.seed for c in self.cells for r in (*c.runs, *c.unfinished) if r.seed is not None})
+        )
+
+
+def select(runs: Iterable[Run], where: Mapping[str, str] | None = None) -> Selection:
+    """The runs that count, as cells; whatever order they come in, the result is the same.
+
+    Left out, and said: runs that are no trial (no model, algo or seed), those that have not finished, a run
+    that two studies share (it counts once), and of two finished runs of one cell and seed the older.
+    Parent and report runs are passed over. ``where`` keeps runs with these parameters.
+    """
+    notes: dict[str, list[str]] = defaultdict(list)
+    trials: list[Run] = []
+    for run in sorted(runs, key=lambda r: (r.start, r.id)):
+        if run.tags.get("gapo.is_cell") or run.tags.get("gapo.is_report"):
+            continue
+        if "model" not in run.params or "algo" not in run.params or run.seed is None:
+            notes["no model, algo or seed among its parameters"].append(run.name or run.id)
+        elif all(run.params.get(name) == value for name, value in (where or {}).items()):
+            trials.append(run)
+    cells: dict[str, dict[int, Run]] = defaultdict(dict)
+    unfinished: dict[str, list[Run]] = defaultdict(list)
+    seen: dict[str, Run] = {}
+    for run in trials:
+        there = seen.get(run.identity)
+        if there is not None and there.finished >= run.finished:
+            if there.study != run.study:
+                notes[f"also in study {there.study}, where it is counted"].append(run.name)
+            continue
+        seen[run.identity] = run
+    for run in seen.values():
+        if not run.finished:
+            unfinished[run.cell].append(run)
+            continue
+        if (older := cells[run.cell].get(run.seed)) is not None:
+            notes["repeated: the newer run of this cell and seed is used"].append(older.name)
+        cells[run.cell][run.seed] = run
+    for cell, those in unfinished.items():
+        for run in those:
+            if run.seed not in cells[cell]:
+                notes[run.why_not].append(run.name)
+            else:
+                notes[f"{run.why_not}, and another run of this cell and seed finished"].append(run.name)
+    found = [_cell(id, by_seed, unfinished[id]) for id, by_seed in cells.items()]
+    return Selection(
+        tuple(sorted(found, key=lambda cell: (cell.name, cell.id))),
+        tuple(f"{_several(names)}: {reason}" for reason, names in sorted(notes.items())),
+    )
+
+
+def _cell(id: str, by_seed: Mapping[int, Run], unfinished: Sequence[Run]) -> Cell:
+    runs = tuple(by_seed[seed] for seed in sorted(by_seed))
+    first = (*runs, *unfinished)[0]
+    params = {name: value for name, value in first.params.items() if name not in NOT_CELL}
+    # Only what all runs of the cell agree on speaks for the cell.
+    for run in (*runs, *unfinished):
+        params = {name: value for name, value in params.items() if run.params.get(name) == value}
+    return Cell(id, params, runs, tuple(r for r in unfinished if r.seed not in by_seed))
+
+
+def _several(names: Sequence[str]) -> str:
+    names = sorted(names)
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

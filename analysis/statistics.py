@@ -1,0 +1,200 @@
+"""What the numbers allow to say: intervals, paired comparisons over seeds, and the test set's own error.
+
+- **Interval of a mean**: bootstrap over seeds, percentiles. With few seeds plain percentiles are too narrow
+  (n = 5 covers about 83 %), so they are widened as Hesterberg (2015, "What teachers should know about the
+  bootstrap", section 5.3) has it: the quantile is taken at Phi(-sqrt(n/(n-1)) t_{n-1}).
+- **Comparison**: the same seed with both methods is one pair. Bootstrap interval of the mean difference;
+  permutation test (the signs of the differences, all 2^n of them while that is feasible, two-sided), corrected
+  over all comparisons of a metric by Holm's method; probability of improvement (Agarwal et al. 2021):
+  how often a random trial of the method beats a random trial of the baseline, ties counting half.
+- **Test set**: n cases are a sample too. sqrt(p (1 - p) / n) is the standard error of one trial's accuracy; trials
+  that share the test set share this error, so their mean does not average it away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+
+from analysis.trials import Measured, Trials
+
+LEVEL = 0.95
+RESAMPLES = 9999
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A cell in numbers; ``low``, ``high`` and ``sd`` are NaN with fewer than two seeds."""
+
+    n: int
+    mean: float
+    sd: float
+    low: float
+    high: float
+    sampling_error: float | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """``method`` minus ``baseline`` on the seeds that both have; ``model`` None: pooled over all models."""
+
+    metric: str
+    model: str | None
+    method: str
+    baseline: str
+    n: int
+    delta: float
+    low: float
+    high: float
+    p: float
+    improvement: float
+    p_corrected: float = math.nan
+
+    @property
+    def holds_zero(self) -> bool:
+        """The interval holds zero, or there is none."""
+        return not (self.low > 0 or self.high < 0)
+
+    @property
+    def verdict(self) -> str:
+        """``better`` or ``worse`` only where the interval and the corrected test both say so.
+
+        ``interval only``: the interval leaves zero out, the corrected test does not.
+        """
+        if self.n < 2:
+            return "no pair" if self.n == 0 else "one pair: nothing can be said"
+        if self.holds_zero:
+            return "not told apart"
+        way = "better" if self.delta > 0 else "worse"
+        if self.p_corrected <= 1 - LEVEL + 1e-12:
+            return way
+        return "interval only"
+
+
+def tail(n: int) -> float:
+    """The share of resamples beyond each end of the interval of the mean of ``n`` values."""
+    return float(stats.norm.cdf(math.sqrt(n / (n - 1)) * stats.t.ppf((1 - LEVEL) / 2, n - 1)))
+
+
+def intervals(rows: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
+    """The bootstrap interval of each row's mean; rows may differ in length. NaN with fewer than two values."""
+    out = [(math.nan, math.nan)] * len(rows)
+    by_length: dict[int, list[int]] = defaultdict(list)
+    for index, row in enumerate(rows):
+        if len(row) >= 2 and all(map(math.isfinite, row)):
+            by_length[len(row)].append(index)
+    for n, indices in by_length.items():
+        rng = np.random.default_rng(SEED)
+        data = np.array([rows[index] for index in indices], float)
+        # The same resamples for all rows: an interval depends on its own row alone.
+        counts = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
+        for some in range(0, len(indices), 500):
+            means = data[some : some + 500] @ counts.T / n
+            low, high = np.quantile(means, [tail(n), 1 - tail(n)], axis=1)
+            for index, a, b in zip(indices[some : some + 500], low, high, strict=True):
+                out[index] = (float(a), float(b))
+    return out
+
+
+def sampling_error(share: float, cases: int | None) -> float | None:
+    """Standard error of an accuracy on ``cases`` test cases."""
+    if not cases or not 0 <= share <= 1:
+        return None
+    return math.sqrt(share * (1 - share) / cases)
+
+
+def summaries(measured: Measured) -> dict[str, Summary]:
+    """{cell id: Summary} of the cells that have a value."""
+    cells = {id: [*t.values.values()] for id, t in measured.by_cell.items() if t.values}
+    out = {}
+    for (id, values), (low, high) in zip(cells.items(), intervals(list(cells.values())), strict=True):
+        mean = math.fsum(values) / len(values)
+        sd = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+        error = sampling_error(mean, measured.test_cases) if measured.is_share else None
+        out[id] = Summary(len(values), mean, sd, low, high, error)
+    return out
+
+
+def permutation_p(differences: Sequence[float]) -> float:
+    """Two-sided p of the mean difference when every sign could as well be the other; exact up to 13 pairs.
+
+    n pairs can give no p below 2^(1-n): five seeds never less than 0.0625.
+    """
+    if not len(differences):
+        return math.nan
+    found = stats.permutation_test(
+        (np.asarray(differences, float),), np.mean, permutation_type="samples", vectorized=True,
+        n_resamples=RESAMPLES, rng=np.random.default_rng(SEED), axis=-1,
+    )  # fmt: skip
+    return float(min(1.0, found.pvalue))
+
+
+def improvement(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """The probability that a random trial of ours beats a random one of theirs; ties count half."""
+    if not len(ours) or not len(theirs):
+        return math.nan
+    gap = np.asarray(ours, float)[:, None] - np.asarray(theirs, float)[None, :]
+    return float(((gap > 0) + 0.5 * (gap == 0)).mean())
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Holm's corrected p-values, in the order given; NaN is no comparison and stays."""
+    order = [i for i in np.argsort(values, kind="stable") if not math.isnan(values[i])]
+    out, largest = [math.nan] * len(values), 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * values[index]))
+        out[index] = largest
+    return out
+
+
+def pairs(ours: Trials, theirs: Trials) -> list[tuple[float, float]]:
+    """The values of the seeds that both have, in the order of the seeds."""
+    return [(ours.values[s], theirs.values[s]) for s in sorted(ours.values.keys() & theirs.values.keys())]
+
+
+def compare(measured: Measured, wanted: Sequence[tuple[str, str, str, Trials, Trials]]) -> list[Comparison]:
+    """Comparisons (model, method, baseline, trials of both), then each method pooled over its models.
+
+    Pooled: all models' pairs together, each difference flipped on its own; the mean over pairs.
+    Corrected over the comparisons of single models and, apart from them, over the pooled ones.
+    """
+    single, pools = [], defaultdict(list)
+    for model, method, baseline, ours, theirs in wanted:
+        both = pairs(ours, theirs)
+        single.append(
+            (model, method, baseline, both, improvement([*ours.values.values()], [*theirs.values.values()]))
+        )
+        if both:
+            pools[method, baseline].append((both, single[-1][-1]))
+    pooled = [
+        (
+            None,
+            method,
+            baseline,
+            [pair for both, _ in found for pair in both],
+            float(np.mean([i for _, i in found])),
+        )
+        for (method, baseline), found in pools.items()
+        if len(found) > 1
+    ]
+    return _compared(measured.metric, single) + _compared(measured.metric, pooled)
+
+
+def _compared(metric: str, asked: Sequence[tuple]) -> list[Comparison]:
+    rows = [[a - b for a, b in both] for _, _, _, both, _ in asked]
+    known: dict[tuple[float, ...], float] = {}
+    found = []
+    for (model, method, baseline, _, better), row, (low, high) in zip(
+        asked, rows, intervals(rows), strict=True
+    ):
+        p = known.setdefault(tuple(row), permutation_p(row)) if len(row) > 1 else math.nan
+        delta = math.fsum(row) / len(row) if row else math.nan
+        found.append(Comparison(metric, model, method, baseline, len(row), delta, low, high, p, better))
+    corrected = holm([one.p for one in found])
+    return [replace(one, p_corrected=p) for one, p in zip(found, corrected, strict=True)]

@@ -1,0 +1,137 @@
+"""The statistics as tables: a line a cell, and a line a comparison. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from analysis import layout
+from analysis.grid import label
+from analysis.paper_tables import Results
+from analysis.statistics import Comparison
+from analysis.table import DASH, Entry, Line, Table
+
+
+def _entry(text: str, value: float | None = None) -> Entry:
+    return Entry(text, value)
+
+
+def cells_table(results: Results, name: str, title: str) -> Table:
+    """Mean, standard deviation and interval over seeds of each cell, and the test set's own error beside it."""
+    measured, grid = results.measured, results.grid
+    blocks = []
+    for column in grid.columns:
+        lines = []
+        for row in grid.rows:
+            cell = grid.at.get((row, column))
+            if cell is None or cell.id not in results.summaries:
+                continue
+            one = results.summaries[cell.id]
+            words = label(row, grid.row_axes, layout.rollouts(cell.params))
+            lines.append(
+                Line(
+                    f"{label(column, grid.column_axes)} {words}".strip(),
+                    (
+                        _entry(str(one.n), one.n),
+                        _entry(measured.text(one.mean), one.mean * measured.scale),
+                        _number(measured.text(one.sd), one.sd * measured.scale),
+                        _interval(measured.text(one.low), measured.text(one.high), one.low),
+                        _entry(DASH)
+                        if one.sampling_error is None
+                        else _entry(measured.text(one.sampling_error), one.sampling_error * measured.scale),
+                    ),
+                )
+            )
+        blocks.append(tuple(lines))
+    texts = [
+        f"{measured.metric}, {measured.pick} of each trial. Interval: bootstrap over seeds, widened for few seeds"
+    ]
+    if measured.test_cases:
+        guessed = " (guessed from the accuracies: at least so many)" if measured.cases_guessed else ""
+        error = f"Test-set error: standard error of an accuracy on {measured.test_cases:,} cases{guessed}"
+        texts.append(f"{error}. All trials share these cases, so more trials do not make it smaller")
+    head = tuple((text, 1) for text in ("seeds", "mean", "sd over seeds", "95% interval", "test-set error"))
+    return Table(name, title, ("Cell",), (head,), tuple(b for b in blocks if b), _notes(texts))
+
+
+def comparisons_table(results: Results, name: str, title: str) -> Table | None:
+    """Each method against its baseline on the same seeds; None where nothing can be compared."""
+    single = [one for one in results.comparisons if one.model is not None]
+    pooled = [one for one in results.comparisons if one.model is None]
+    if not single:
+        return None
+    blocks = []
+    for model in dict.fromkeys(one.model for one in single):
+        mine = [one for one in single if one.model == model]
+        where = label((model,), results.grid.column_axes) if len(results.grid.column_axes) == 1 else model
+        blocks.append(tuple(_comparison(results, one, where) for one in mine))
+    if pooled:
+        blocks.append(tuple(_comparison(results, one, "all models") for one in pooled))
+    fewest = min((one.n for one in single if one.n), default=0)
+    over = _count(len(single)) + " of single models"
+    over += f" and over the {len(pooled)} pooled ones" if pooled else ""
+    texts = [
+        "Differences on the same seeds; interval: bootstrap over pairs, widened for few seeds",
+        f"p: permutation test of the signs, two-sided, corrected by Holm over {over}",
+        "P(better): how often a random trial of the method beats one of the baseline",
+        "Verdict: better or worse where interval and corrected p (0.05) agree; interval only: the interval leaves "
+        + "zero out, the corrected p does not",
+    ]
+    if fewest > 1:
+        least = f"{2.0 ** (1 - fewest):.4g}"
+        texts.append(f"{fewest} pairs can give no p below {least}, however large the difference")
+    head = tuple(
+        (t, 1) for t in ("pairs", "difference", "95% interval", "p", "p corr.", "P(better)", "verdict")
+    )
+    return Table(name, title, ("Comparison",), (head,), tuple(blocks), _notes(texts))
+
+
+def _comparison(results: Results, one: Comparison, where: str) -> Line:
+    measured = results.measured
+    text = f"{where}: {layout.method(one.method)} over {layout.method(one.baseline)}"
+    return Line(
+        text,
+        (
+            _entry(str(one.n), one.n),
+            _number(measured.text(one.delta, True), one.delta * measured.scale),
+            _interval(measured.text(one.low, True), measured.text(one.high, True), one.low),
+            _number(p_text(one.p), one.p),
+            _number(p_text(one.p_corrected), one.p_corrected),
+            _number(f"{one.improvement:.2f}", one.improvement),
+            Entry(one.verdict),
+        ),
+    )
+
+
+def _count(number: int) -> str:
+    return f"{number} comparison{'s' if number != 1 else ''}"
+
+
+def _notes(texts: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple(("", text) for text in texts)
+
+
+def p_text(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _number(text: str, value: float) -> Entry:
+    return Entry(DASH) if math.isnan(value) else Entry(text, value)
+
+
+def _interval(low: str, high: str, value: float) -> Entry:
+    return Entry(DASH) if math.isnan(value) else Entry(f"[{low}, {high}]")
+
+
+def verdicts(comparisons: Sequence[Comparison]) -> list[str]:
+    """What may be said in a sentence each, pooled first: only better or worse, and how many are not told apart."""
+    told = [c for c in comparisons if c.verdict in ("better", "worse")]
+    out = [
+        f"{layout.method(c.method)} is {c.verdict} than {layout.method(c.baseline)}"
+        + (" over all models" if c.model is None else f" on {layout.model_title(c.model)}")
+        for c in sorted(told, key=lambda c: c.model is not None)
+    ]
+    open = len(comparisons) - len(told)
+    if open:
+        out.append(f"these runs do not decide {open} of {_count(len(comparisons))}")
+    return out

@@ -1,0 +1,124 @@
+"""A table as it is printed, whatever it is printed as: .tex, .html, .csv and pictures are drawn from this."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+DASH = "–"
+ZERO = "°"  # marks a difference whose interval holds zero
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One printed cell. ``value`` is unrounded, in the unit printed; ``spread`` follows a plus-minus sign."""
+
+    text: str = ""
+    value: float | None = None
+    spread: str = ""
+    rank: int = 0  # 1: best of its column, 2: second
+    marks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row. ``kind``: value, delta (smaller, indented), or other."""
+
+    label: str
+    entries: tuple[Entry, ...]
+    kind: str = "value"
+
+
+@dataclass(frozen=True)
+class Table:
+    """``header``: levels of (text, columns it spans); ``blocks``: lines between two rules."""
+
+    name: str
+    title: str
+    stub: tuple[str, ...]
+    header: tuple[tuple[tuple[str, int], ...], ...]
+    blocks: tuple[tuple[Line, ...], ...]
+    notes: tuple[tuple[str, str], ...] = ()
+    source: tuple[str, ...] = ()  # what stands in the comment at the head of the .tex file
+    ragged: bool = field(default=False)  # columns hold words, set flush left
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        return tuple(line for block in self.blocks for line in block)
+
+    @property
+    def width(self) -> int:
+        return max((len(line.entries) for line in self.lines), default=0)
+
+
+class Notes:
+    """The footnotes of a table: the same text has the same letter."""
+
+    def __init__(self) -> None:
+        self._letters: dict[str, str] = {}
+        self._fixed: dict[str, str] = {}
+
+    def letter(self, text: str) -> str:
+        number = len(self._letters)
+        letter = chr(ord("a") + number % 26) * (1 + number // 26)
+        return self._letters.setdefault(text, letter)
+
+    def fixed(self, mark: str, text: str) -> str:
+        self._fixed[mark] = text
+        return mark
+
+    def all(self) -> tuple[tuple[str, str], ...]:
+        return (*((letter, text) for text, letter in self._letters.items()), *self._fixed.items())
+
+
+def ranked(lines: Sequence[Line]) -> list[Line]:
+    """Mark the best and the second of each column among the ``value`` lines, by unrounded value.
+
+    A cell with a footnote (trials are missing) is never called best.
+    """
+    width = max((len(line.entries) for line in lines), default=0)
+    columns = []
+    for index in range(width):
+        values = {
+            round(line.entries[index].value, 12)
+            for line in lines
+            if line.kind == "value" and _counts(line.entries[index])
+        }
+        columns.append(sorted((v for v in values if math.isfinite(v)), reverse=True)[:2])
+    return [
+        Line(line.label, tuple(_with_rank(e, columns[i]) for i, e in enumerate(line.entries)), line.kind)
+        if line.kind == "value"
+        else line
+        for line in lines
+    ]
+
+
+def _counts(entry: Entry) -> bool:
+    return entry.value is not None and not entry.marks
+
+
+def _with_rank(entry: Entry, best: Sequence[float]) -> Entry:
+    if not _counts(entry) or len(best) < 2:  # nothing to be better than
+        return entry
+    value = round(entry.value, 12)
+    rank = best.index(value) + 1 if value in best else 0
+    return Entry(entry.text, entry.value, entry.spread, rank, entry.marks)
+
+
+def spans(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
+    """Neighbours with the same text, joined: (text, columns)."""
+    out: list[tuple[str, int]] = []
+    for text in texts:
+        if out and out[-1][0] == text:
+            out[-1] = (text, out[-1][1] + 1)
+        else:
+            out.append((text, 1))
+    return tuple(out)
+
+
+def rows_of(table: Table, show: Callable[[Entry], str]) -> list[list[str]]:
+    """The table as rows of words, header first, with spanned heads repeated: what CSV takes."""
+    levels = [[text for text, span in level for _ in range(span)] for level in table.header]
+    out = [[stub, *level] for stub, level in zip(table.stub, levels, strict=True)]
+    return out + [[line.label, *map(show, line.entries)] for line in table.lines]

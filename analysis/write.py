@@ -1,0 +1,61 @@
+"""Writing reports: what is there already is kept, unless it has the same content."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from gapo_lab import files
+
+PREVIOUS = "previous"
+
+
+class Folder:
+    """A report's folder. A file that would change is moved to ``previous/<its time>/`` first."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.written: list[str] = []
+        self.kept: list[str] = []
+        files.make_folder(self.path)
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        """Write ``name`` (it may hold folders) at once: aside, then renamed."""
+        path = self.path / name
+        data = content.encode("utf-8") if isinstance(content, str) else content
+        self.written.append(name)
+        if path.exists():
+            if path.read_bytes() == data:
+                return path
+            self._keep(name, path)
+        files.make_folder(path.parent)
+        with files.writing(path):
+            handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                os.chmod(aside, 0o644)
+                os.replace(aside, path)
+            finally:
+                Path(aside).unlink(missing_ok=True)
+        return path
+
+    def _keep(self, name: str, path: Path) -> None:
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(path.stat().st_mtime))
+        to, number = self.path / PREVIOUS / stamp / name, 1
+        while to.exists():
+            number += 1
+            to = self.path / PREVIOUS / f"{stamp}-{number}" / name
+        files.make_folder(to.parent)
+        with files.writing(to):
+            os.replace(path, to)
+        self.kept.append(name)
+
+    def retire(self, pattern: str) -> None:
+        """Move away files that an earlier report left and this one has no use for."""
+        for path in sorted(self.path.glob(pattern)):
+            name = path.relative_to(self.path).as_posix()
+            if path.is_file() and name not in self.written:
+                self._keep(name, path)

@@ -1,0 +1,244 @@
+"""The words after ``python -m gapo_lab.data``: mine, describe, validate. What a command needs is imported when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gapo_lab.errors import RunFailed, UserError
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command: exit code 0, 1 when something failed, 2 for a user's mistake, 130 for Ctrl-C."""
+    asked = parser().parse_args(words)
+    try:
+        return asked.command(asked)
+    except UserError as error:
+        print(f"gapo_lab.data: {error}", file=sys.stderr)
+        return 2
+    except RunFailed as error:
+        print(f"gapo_lab.data: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from what is finished", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    out = argparse.ArgumentParser(
+        prog="python -m gapo_lab.data", description="Tasks mined from git histories."
+    )
+    commands = out.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    one = add("mine", mine, "make training and ID test tasks from the histories of git repositories")
+    one.add_argument("repos", nargs="+", metavar="REPO", help="a repository on this machine, bare or not")
+    one.add_argument(
+        "--out", type=Path, default=Path("data/mined"), help="folder to write to (default: data/mined)"
+    )
+    one.add_argument("--since", metavar="DATE", help="commits from this day on, such as 2020-01-31")
+    one.add_argument("--until", metavar="DATE", help="commits before this day")
+    one.add_argument("--max-per-repo", type=int, metavar="N", help="of each repository the newest N tasks")
+    one.add_argument(
+        "--workers", type=int, metavar="N", help="processes (default: as many as there are cores)"
+    )
+    one.add_argument("--min-chars", type=int, default=36, metavar="N", help="shortest truth (default: 36)")
+    one.add_argument("--max-chars", type=int, default=833, metavar="N", help="longest truth (default: 833)")
+    one.add_argument("--no-change", type=float, default=0.0, metavar="SHARE",
+                     help="share of tasks in which nothing should change (default: 0)")  # fmt: skip
+    one.add_argument("--private", default="drop", metavar="HOW",
+                     help="tasks with keys, tokens or e-mail addresses: drop (default), mask, keep")  # fmt: skip
+    one.add_argument("--split", default="time", metavar="HOW",
+                     help="the ID test set: time (default), the newest of each repository; or repository")  # fmt: skip
+    one.add_argument("--id-share", type=float, default=0.07, metavar="SHARE", help="its size (default: 0.07)")
+    one.add_argument("--test-repo", action="append", default=[], metavar="NAME",
+                     help="a repository that is test, for --split repository; may be given again")  # fmt: skip
+    one.add_argument("--keep-near", action="store_true", help="keep near-duplicates of the test in training")
+    one.add_argument("--leaks", default="report", metavar="HOW",
+                     help="test truths that stand in training code: report (default) or drop")  # fmt: skip
+    one.add_argument("--template", metavar="FILE", help="prompt template (default: the built-in one)")
+    one.add_argument("--window", type=int, default=6000, metavar="N",
+                     help="characters of code in a prompt (default: 6000)")  # fmt: skip
+    one.add_argument("--history", type=int, default=8000, metavar="N",
+                     help="characters of earlier edits in a prompt, the latest ones (default: 8000)")  # fmt: skip
+
+    one = add(
+        "describe",
+        describe,
+        "Table 1 of the paper for these tasks, as text, CSV and LaTeX, and one task to read",
+    )
+    one.add_argument("path", type=Path, help="a folder that mine made, or any parquet file of tasks")
+    one.add_argument("--example", type=int, default=0, metavar="ROW", help="which task to show (default: 0)")
+    one.add_argument("--out", type=Path, help="where the tables are written (default: beside the data)")
+
+    one = add("validate", validate, "check parquet files before a job is submitted")
+    one.add_argument("path", type=Path, help="a folder, or a parquet file")
+    one.add_argument("--model", help="a model's folder or Hugging Face id: also ask whether every row fits")
+    one.add_argument(
+        "--max-prompt-length", type=int, default=8192, metavar="N", help="in tokens (default: 8192)"
+    )
+    one.add_argument(
+        "--max-response-length", type=int, default=512, metavar="N", help="in tokens (default: 512)"
+    )
+    return out
+
+
+# mine
+
+
+def mine(asked: argparse.Namespace) -> int:
+    from gapo_lab.data import mined
+    from gapo_lab.data.rules import Rules
+
+    if asked.workers is not None and asked.workers < 1:
+        raise UserError(f"--workers {asked.workers}: must be 1 or above")
+    options = mined.Options(
+        rules=Rules(asked.min_chars, asked.max_chars, asked.no_change, asked.private),
+        since=asked.since, until=asked.until, max_per_repo=asked.max_per_repo, split=asked.split,
+        id_share=asked.id_share, test_repos=tuple(asked.test_repo), near=not asked.keep_near,
+        leaks=asked.leaks, template=asked.template, window=asked.window,
+        history=asked.history,
+    )  # fmt: skip
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("commits, "
+               "{task.fields[tasks]:,} tasks"), TimeRemainingColumn())  # fmt: skip
+    console = Console(stderr=True)
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    try:
+        about = mined.make(asked.repos, asked.out, options, asked.workers, lambda work: _follow(bar, work))
+    finally:
+        bar.stop()
+    print(report(about, asked.out))
+    return 0
+
+
+def _follow(bar: Progress, work: Sequence[Any]) -> Callable[[Any, int], None]:
+    shown = bar.add_task("mining", total=sum(len(chunk.commits) for chunk in work), tasks=0)
+    total = 0
+    bar.start()
+
+    def done(chunk: Any, tasks: int) -> None:
+        nonlocal total
+        total += tasks
+        bar.update(shown, advance=len(chunk.commits), tasks=total)
+
+    return done
+
+
+def report(about: dict[str, Any], out: Path) -> str:
+    """What was mined, what was left out, and what leaks, for a terminal."""
+    width = max(len(repo["name"]) for repo in about["repositories"])
+    text = [
+        f"{repo['name'].ljust(width)}  {repo['tasks']:>7,} tasks of {repo['commits']:,} commits   "
+        f"{repo['licence'] or 'no licence file'}"
+        for repo in about["repositories"]
+    ]
+    longest = max(map(len, about["drops"]), default=0)
+    text += ["left out:"] + [
+        f"  {reason.ljust(longest)}  {count:>9,}" for reason, count in about["drops"].items()
+    ]
+    leaks = about["leaks"]
+    found, truths = leaks["verbatim_in_training_code"], leaks["test_truths"]
+    text += [
+        f"leaks: {found:,} of {truths:,} test truths ({found / max(1, truths):.1%}) stand verbatim in training code"
+        + (", left out" if leaks["then"] == "drop" else ""),
+        f"{about['rows']['train']:,} tasks to train on, {about['rows']['id']:,} to test, content {about['digest']}",
+        f"{out}/train.parquet, id.parquet, about.json",
+    ]
+    return "\n".join(text)
+
+
+# describe
+
+
+def describe(asked: argparse.Namespace) -> int:
+    from gapo_lab import files
+    from gapo_lab.data import describe as tables
+    from gapo_lab.data import parquet
+
+    paths = parquet.find(asked.path)
+    folder = asked.out or paths[0].parent
+    files.make_folder(folder)
+    for path in paths:
+        lines = tables.table(path)
+        print(f"{path}\n\n{tables.as_text(lines)}")
+        caption = f"Statistics of {path.stem}: lengths of prompts and of truths in characters."
+        files.write_text(folder / f"{path.stem}.table.txt", tables.as_text(lines))
+        files.write_text(folder / f"{path.stem}.table.csv", tables.as_csv(lines))
+        files.write_text(folder / f"{path.stem}.table.tex", tables.as_latex(lines, caption))
+    print("written: " + ", ".join(f"{folder}/{path.stem}.table.{{txt,csv,tex}}" for path in paths) + "\n")
+    _example(paths[0], asked.example)
+    return 0
+
+
+def _example(path: Path, number: int) -> None:
+    from gapo_lab.data import parquet, rows, show
+
+    file = parquet.open_file(path)
+    if not 0 <= number < file.metadata.num_rows:
+        raise UserError(f"--example {number}: {path.name} has rows 0 to {file.metadata.num_rows - 1}")
+    for batch in parquet.batches(file, file.schema_arrow.names):
+        if number < len(batch):
+            row = batch.slice(number, 1).to_pylist()[0]
+            break
+        number -= len(batch)
+    console = Console()
+    if row.get("task"):
+        show.show(rows.task(row), console)
+        return
+    # a file of somebody else's: the prompt as it is
+    for message in row["prompt"]:
+        console.print(f"[{message['role']}]", style="bold", markup=False)
+        console.print(show.plain(message["content"]), markup=False, highlight=False)
+    console.print("[truth]", style="bold", markup=False)
+    console.print(show.plain(row["reward_model"]["ground_truth"]), markup=False, highlight=False)
+
+
+# validate
+
+
+def validate(asked: argparse.Namespace) -> int:
+    from gapo_lab.data import parquet
+    from gapo_lab.data import validate as checks
+
+    paths = parquet.find(asked.path)
+    measure = _measure(asked.model) if asked.model else None
+    limits = (asked.max_prompt_length, asked.max_response_length)
+    problems = checks.validate(paths, measure, limits)
+    for problem in problems:
+        print(problem)
+    if not problems:
+        rows = sum(parquet.open_file(path).metadata.num_rows for path in paths)
+        print(f"{', '.join(path.name for path in paths)}: {rows:,} rows, nothing wrong")
+    return 1 if problems else 0
+
+
+def _measure(model: str):
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--model {model}: no tokenizer there ({str(error).splitlines()[0]:.120})") from None
+
+    def measure(prompt: list[dict[str, str]], truth: str) -> tuple[int, int]:
+        rendered = tokenizer.apply_chat_template(
+            prompt, add_generation_prompt=True, tokenize=True, return_dict=False
+        )
+        # one token of an answer is its end mark
+        return len(rendered), len(tokenizer.encode(truth, add_special_tokens=False)) + 1
+
+    return measure

@@ -1,0 +1,76 @@
+"""Parquet files of tasks, whoever made them: finding them and reading them column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from gapo_lab.errors import UserError
+
+ROWS = 1024  # read at a time
+
+
+def find(path: Path) -> list[Path]:
+    """A parquet file, or the parquet files of a folder, training first. Raises UserError where there is none."""
+    if path.is_file():
+        return [path]
+    found = (
+        [file for file in path.glob("*.parquet") if not file.name.startswith(".")] if path.is_dir() else []
+    )
+    if not found:
+        what = "no parquet file in this folder" if path.is_dir() else "no such file or folder"
+        raise UserError(f"{path}: {what}; make one: python -m gapo_lab.data mine REPO")
+    return sorted(found, key=lambda file: (file.stem != "train", file.name))
+
+
+def open_file(path: Path) -> pq.ParquetFile:
+    """Raises UserError for a file that is no parquet file, or half of one."""
+    try:
+        return pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a whole parquet file ({str(error).splitlines()[0]:.120})") from None
+
+
+def batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """The rows of some columns, `struct.field` names one field."""
+    try:
+        yield from file.iter_batches(batch_size=ROWS, columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(
+            f"the parquet file is broken ({str(error).splitlines()[0]:.120}); make it again"
+        ) from None
+
+
+def field(schema: pa.Schema, name: str) -> pa.DataType | None:
+    """The type of a column, of a struct's field or of a list's element's field; None where it is not."""
+    first, *rest = name.split(".")
+    if schema.get_field_index(first) < 0:
+        return None
+    found = schema.field(first).type
+    for part in rest:
+        if pa.types.is_list(found) or pa.types.is_large_list(found):
+            found = found.value_type
+        if not pa.types.is_struct(found) or found.get_field_index(part) < 0:
+            return None
+        found = found.field(part).type
+    return found
+
+
+def of(batch: pa.RecordBatch, column: str, name: str) -> pa.Array:
+    """A field of a struct column."""
+    return pc.struct_field(batch[column], name)
+
+
+def prompt_lengths(prompts: pa.Array) -> np.ndarray:
+    """The characters of all messages of each prompt."""
+    lengths = pc.fill_null(pc.utf8_length(pc.struct_field(prompts.flatten(), "content")), 0).to_numpy(
+        zero_copy_only=False
+    )
+    ends = np.cumsum(pc.fill_null(pc.list_value_length(prompts), 0).to_numpy(zero_copy_only=False))
+    total = np.concatenate([[0], np.cumsum(lengths)])
+    return total[ends] - total[np.concatenate([[0], ends[:-1]])]

@@ -1,0 +1,61 @@
+"""The settings of a method as plain data, so that a plan can check them without importing torch.
+
+Each file of gapo_lab/methods/ holds a literal `SETTINGS = {name: rule}`. A rule is one of
+
+    a tuple         the values allowed, e.g. ("median", "mean")
+    an interval     "(0, 1]", "[0, inf)": a finite number in it
+    "names"         a list of different words, not empty
+    "numbers"       a list of finite numbers, not empty
+
+The method checks its arguments against them and so does a plan, with the same words. Standard library only.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+Rule = tuple | str
+
+
+def check_settings(rules: Mapping[str, Rule], **values: object) -> None:
+    """Raise ValueError, one line naming the setting, for the first value outside its rule."""
+    for name, value in values.items():
+        if wrong := problem(value, rules[name]):
+            raise ValueError(f"{name}={value!r}: {wrong}")
+
+
+def problem(value: object, rule: Rule) -> str | None:
+    """What is wrong with a value, in words that follow its name; None when it is allowed."""
+    if isinstance(rule, tuple):
+        allowed = any(type(value) is type(option) and value == option for option in rule)
+        return None if allowed else f"must be one of {', '.join(map(str, rule))}"
+    if rule in ("names", "numbers"):
+        items = list(value) if isinstance(value, (list, tuple)) else []
+        fits = _is_number if rule == "numbers" else lambda item: isinstance(item, str)
+        if not items or not all(map(fits, items)) or (rule == "names" and len(set(items)) < len(items)):
+            return f"must be a list of {'different names' if rule == 'names' else 'numbers'}"
+        return None
+    return None if _is_number(value) and _inside(value, rule) else f"must be a number in {rule}"
+
+
+@cache
+def rules_of(path: Path) -> dict[str, Rule]:
+    """The literal SETTINGS of a method's file, read without running it; empty where there is none."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "SETTINGS":
+            return ast.literal_eval(node.value)
+    return {}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _inside(value: float, interval: str) -> bool:
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    above = value >= low if interval[0] == "[" else value > low
+    return above and (value <= high if interval[-1] == "]" else value < high)

@@ -1,0 +1,200 @@
+"""Step-delta, statistics, the checker and what is printed, each against its definition."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from analysis import check, latex, plain, published, statistics, steps
+from analysis.curves import Curve
+from analysis.table import Entry, Line, Table, ranked
+from analysis.trials import Measured, guess_cases, number
+from gapo_lab.errors import UserError
+
+SHARES = st.floats(0, 1, allow_nan=False)
+
+
+def curve(*points: tuple[int, float]) -> Curve:
+    return Curve(np.array([s for s, _ in points]), np.array([v for _, v in points]))
+
+
+def test_step_delta_on_hand_made_curves():
+    baseline = [curve((0, 0.1), (10, 0.3), (20, 0.5), (30, 0.5), (40, 0.4))]
+    assert steps.step_delta([curve((0, 0.1), (10, 0.5), (20, 0.6))], baseline) == -10
+    assert steps.step_delta([curve((0, 0.1), (25, 0.4), (35, 0.5))], baseline) == 15
+    assert steps.step_delta([curve((0, 0.1), (40, 0.49))], baseline) is None
+    assert steps.step_delta(baseline, baseline) == 0
+    assert steps.step_delta([], baseline) is None
+
+
+def test_step_delta_is_of_mean_curves_not_of_single_trials():
+    lucky = [curve((0, 0.0), (10, 1.0)), curve((0, 0.0), (10, 0.0), (20, 1.0))]
+    baseline = [curve((0, 0.0), (10, 0.5))] * 2
+    assert steps.step_delta(lucky, baseline) == 0
+
+
+@given(st.lists(SHARES, min_size=1, max_size=8), st.lists(SHARES, min_size=1, max_size=8))
+def test_step_delta_against_its_words(ours, theirs):
+    found = steps.step_delta([curve(*enumerate(ours))], [curve(*enumerate(theirs))])
+    best = max(theirs)
+    reached = [s for s, v in enumerate(ours) if v >= best - steps.ROUNDING]
+    first = next(s for s, v in enumerate(theirs) if v >= best - steps.ROUNDING)
+    assert found == (reached[0] - first if reached else None)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(-50, 50).map(lambda n: n / 100), min_size=2, max_size=6))
+def test_permutation_p_counts_the_signs(differences):
+    observed = abs(sum(differences))
+    flips = [
+        abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
+        for signs in itertools.product((1, -1), repeat=len(differences))
+    ]
+    want = sum(one >= observed - 1e-9 for one in flips) / len(flips)
+    assert statistics.permutation_p(differences) == pytest.approx(want)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=10))
+def test_holm_is_monotone_and_at_most_bonferroni(values):
+    out = statistics.holm(values)
+    order = np.argsort(values, kind="stable")
+    assert (np.diff(np.array(out)[order]) >= -1e-12).all()
+    assert all(v <= o <= min(1, v * len(values)) + 1e-12 for v, o in zip(values, out, strict=True))
+
+
+@given(
+    st.lists(st.integers(0, 5), min_size=1, max_size=6), st.lists(st.integers(0, 5), min_size=1, max_size=6)
+)
+def test_improvement_is_the_share_of_won_pairs(ours, theirs):
+    won = [1 if a > b else 0.5 if a == b else 0 for a in ours for b in theirs]
+    assert statistics.improvement(ours, theirs) == pytest.approx(sum(won) / len(won))
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_intervals_hold_the_true_mean_about_as_often_as_they_say(n):
+    """Plain percentiles would cover 65 %, 83 % and 90 %."""
+    rows = np.random.default_rng(1).normal(size=(1500, n))
+    covered = np.mean([low <= 0 <= high for low, high in statistics.intervals(rows.tolist())])
+    assert covered >= {3: 0.70, 5: 0.90, 10: 0.92}[n]
+    plain = [
+        np.quantile(np.random.default_rng(0).choice(r, (500, n)).mean(1), [0.025, 0.975]) for r in rows[:400]
+    ]
+    assert np.mean([low <= 0 <= high for low, high in plain]) < covered
+
+
+def test_intervals_depend_on_their_own_row_alone():
+    a, b = [0.1, 0.2, 0.4], [0.5, 0.1, 0.3]
+    assert statistics.intervals([a, b])[1] == statistics.intervals([b])[0]
+    assert all(map(math.isnan, statistics.intervals([[1.0]])[0]))
+
+
+def comparison(low: float, high: float, p: float, n: int = 5) -> statistics.Comparison:
+    return statistics.Comparison("m", "nano", "a", "b", n, (low + high) / 2, low, high, p, 0.5, p)
+
+
+def test_nothing_is_called_better_that_is_not():
+    assert comparison(0.1, 0.2, 0.01).verdict == "better"
+    assert comparison(-0.2, -0.1, 0.01).verdict == "worse"
+    assert comparison(-0.1, 0.2, 0.01).verdict == "not told apart"
+    assert comparison(0.1, 0.2, 0.0625).verdict == "interval only"
+    assert comparison(math.nan, math.nan, math.nan, 1).verdict.startswith("one pair")
+
+
+def test_sampling_error():
+    assert statistics.sampling_error(0.2, 132) == pytest.approx(0.0348, abs=1e-4)
+    assert statistics.sampling_error(0.2, None) is None
+
+
+@given(st.integers(2, 5000), st.data())
+def test_guessed_cases_divide_the_true_number(n, data):
+    shares = [k / n for k in data.draw(st.lists(st.integers(0, n), min_size=1, max_size=20))]
+    guessed = guess_cases(shares)
+    assert guessed is None or n % guessed == 0
+
+
+def test_curves_that_are_no_shares_have_no_cases():
+    assert guess_cases([0.123456789, 0.7312987123]) is None
+
+
+@given(st.integers(1, 400), st.integers(1, 5), st.data())
+def test_every_mean_that_is_possible_is_taken_as_possible(cases, trials, data):
+    k = data.draw(st.integers(0, cases * trials))
+    assert k in check.possible(round(100 * k / (cases * trials), 2), cases, trials)
+
+
+def test_a_table_of_ones_own_is_checked(tmp_path, capsys):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "table: '9'\nkind: accuracy\ntest_cases: 10\ntrials: 1\ncolumns: [nano]\nrows: {grpo: [30.0], gapo_grpo: [45.0]}\n"
+        "deltas: [{name: Improve., of: gapo_grpo, over: grpo, kind: percent, values: [50.0]}]\n"
+    )
+    assert check.main([str(path)]) == 0
+    out = capsys.readouterr().out
+    assert "45.00" in out and "40.00" in out and "\n1 misprint in table 9" in out
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1]",
+        "table: 1\nkind: x\ncolumns: [a]\nrows: {}",
+        "table: 1\nkind: accuracy\ncolumns: [a]\nrows: {b: [1, 2]}",
+        "a: [",
+        "",
+    ],
+)
+def test_a_broken_table_is_named(tmp_path, text):
+    path = tmp_path / "t.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match="t.yaml"):
+        published.load(path)
+
+
+def test_best_and_second_by_unrounded_value():
+    lines = [Line(n, (Entry("1.00", v),)) for n, v in (("a", 1.001), ("b", 1.002), ("c", 0.5), ("d", 1.002))]
+    assert [line.entries[0].rank for line in ranked(lines)] == [2, 1, 0, 1]
+
+
+@given(st.text(max_size=30))
+def test_any_name_is_escaped_for_latex(text):
+    out = latex.escape(text)
+    rest = out
+    for known in [*latex._SPECIAL.values(), "-{}-"]:
+        rest = rest.replace(known, "")
+    assert not set(rest) & set("&%$#_{}~^\\")
+
+
+def test_numbers_that_round_to_nothing_have_no_sign():
+    assert [number(v, 2, True) for v in (-0.001, 0.001, 0.01, -1.0)] == ["0.00", "0.00", "+0.01", "-1.00"]
+    assert Measured("perf/throughput", "mean", {}).text(1234.567) == "1235"
+    assert Measured("actor/pg_clipfrac", "mean", {}).text(0.00012346) == "0.0001235"
+
+
+def test_a_table_as_csv_and_as_text():
+    table = Table(
+        "t",
+        "T",
+        ("Name",),
+        ((("x", 1), ("y", 1)),),
+        ((Line("a,b", (Entry("1.00", 1.004, rank=1), Entry("–", marks=("a",)))),),),
+        (("a", "gone"),),
+    )
+    assert plain.to_csv(table).splitlines() == [
+        "Name,x,y,x (unrounded),y (unrounded)",
+        '"a,b",1.00,–[a],1.004,',
+        "# a: gone",
+    ]
+    assert "1.00*" in plain.to_text(table) and "a gone" in plain.to_text(table)
+
+
+def test_the_exact_test_is_scipys():
+    found = stats.permutation_test(
+        ([1.0, 2, 3, 4, 5],), np.mean, permutation_type="samples", n_resamples=np.inf
+    )
+    assert statistics.permutation_p([1, 2, 3, 4, 5]) == found.pvalue == 2 / 32
