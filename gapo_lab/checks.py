@@ -41,6 +41,7 @@ def check_settings(config: ConfigView) -> None:
     _batches(config)
     _model(config)
     _data(config)
+    _cluster(config)
 
 
 def _words(config: ConfigView) -> None:
@@ -115,6 +116,15 @@ def _model(config: ConfigView) -> None:
         raise UserError(
             f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id"
         )
+
+
+def _cluster(config: ConfigView) -> None:
+    for key in ("nodes", "max_parallel"):
+        value = config.cluster.get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"cluster.{key}={value}: must be a whole number above 0")
+    if config.cluster.name == "local" and config.cluster.nodes > 1:
+        raise UserError(f"cluster.nodes={config.cluster.nodes}: this machine is one node; take cluster=slurm")
 
 
 def _fits(config: ConfigView) -> None:

@@ -70,7 +70,8 @@ def invited(address: str, token: Path, nodes: int, patience: float = PATIENCE_SE
 def help_rank_0(submission: Submission, task: int) -> None:
     """Join the head's Ray cluster and stay until it is done. RunFailed when the head never calls."""
     config = RunFolder(submission.root / submission.keys[task]).config()
-    path, patience = meeting(submission), config["cluster"].get("ray_patience", PATIENCE_SECONDS)
+    # longer than the head's own patience: who gives up first should be the one that writes the status
+    path, patience = meeting(submission), 2 * config["cluster"]["ray_patience"] + 120
     until = time.monotonic() + patience
     while (call := files.read_json(path)) is None:
         if time.monotonic() > until:

@@ -75,7 +75,7 @@ def parameters(submission: Submission) -> dict[str, Any]:
         "ntasks_per_node": 1,
         "cpus_per_task": gpus * cluster["cpus_per_gpu"] if gpus else cluster["cpus"],
         "gpus_per_node": gpus or None,
-        "mem": f"{cluster['memory']}GB" if cluster["memory"] else None,
+        "mem": f"{round(cluster['memory'] * 1000)}MB" if cluster["memory"] else None,
         "signal_delay_s": cluster["grace"],
         "array_parallelism": cluster["max_parallel"],
         "setup": [*cluster["setup"], *exports],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -12,11 +13,13 @@ from gapo_lab import files
 from gapo_lab.errors import UserError
 from gapo_lab.launch import scheduler
 from gapo_lab.launch.scheduler import Seen
+from gapo_lab.launch.submission import FOLDER
 from gapo_lab.run_folder import RunFolder
 
 ACTIVE = ("queued", "running")
 # States in which the scheduler may know more than the folder: a job that died is requeued, or is not.
 ASKED = (*ACTIVE, "interrupted")
+_TOO_LITTLE = re.compile(r"exceeded (?:job )?memory limit|oom[-_ ]kill|out[- ]of[- ]memory", re.IGNORECASE)
 # A job that was submitted this long ago may not have reached SLURM's records yet.
 FRESH_SECONDS = 60.0
 # How SLURM's words for a job that has ended read, and what to do about them.
@@ -50,8 +53,26 @@ def read(root: Path, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
         seen = scheduler.look(
             {status["submission"]: status.get("submitted", 0) for status in waiting.values()}
         )
-        found |= {key: reconcile(status, seen) for key, status in waiting.items()}
+        found |= {key: _memory(Path(root), reconcile(status, seen)) for key, status in waiting.items()}
     return found
+
+
+def _memory(root: Path, status: dict[str, Any]) -> dict[str, Any]:
+    """``status``, with the cause where SLURM ended the job for its memory: only the job's output says so for sure."""
+    if status.get("state") in ACTIVE or not status.get("job"):
+        return status
+    path = root / FOLDER / status["submission"] / f"{status['job']}_0_log.out"
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            tail = file.read().decode(errors="replace")
+    except OSError:
+        return status
+    lines = [line for line in tail.splitlines() if _TOO_LITTLE.search(line)]
+    if not lines:
+        return status
+    return status | {"state": "failed", "cause": "out of memory", "message": f"SLURM ended it: {lines[-1][:200]}",
+                     "remedy": ENDED["OUT_OF_MEMORY"][1]}  # fmt: skip
 
 
 def _status(folder: RunFolder) -> dict[str, Any]:
