@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import statistics
 import uuid
 from collections import defaultdict
@@ -17,33 +18,52 @@ def gapo_against_verl() -> list[Row]:
     """gapo against verl's two GRPOs, each as registered with verl: (B, L) rewards in, (B, L) advantages out.
 
     With 1024 tokens all three sum and mask (B, L): the same work, and most of what a vectorised estimator
-    does, so it bounds the ratio. With one token a rollout what is left is the estimators' own work.
+    does, so it bounds the ratio: reading 48 MB and writing 16. With one token a rollout what is left is the estimators'
+    own work. A run on a CPU gives each process one thread; on a GPU machine the trainer has all cores.
     """
+    import torch
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 
     import gapo_lab.training.estimators  # noqa: F401  registers gapo
 
     rows = []
-    for theirs, tokens, target, repeats in (
-        ("grpo_vectorized", TOKENS, 1.2, 41),
-        ("grpo", TOKENS, 1 / 20, 15),
-        ("grpo", 1, 1 / 20, 15),
+    for theirs, tokens, target, repeats, threads in (
+        ("grpo_vectorized", TOKENS, 1.2, 41, 1),
+        ("grpo", TOKENS, 1 / 20, 15, 1),
+        ("grpo", TOKENS, 1 / 20, 15, os.cpu_count()),
+        ("grpo", 1, 1 / 20, 15, 1),
     ):
+        torch.set_num_threads(threads)
         batch = {**_batch(PROMPTS, tokens), "config": {"gapo": {"tau": 0.5}}}
         ours, other = get_adv_estimator_fn("gapo"), get_adv_estimator_fn(theirs)
         seconds = side_by_side(partial(ours, **batch), partial(other, **batch), repeats)
-        rows.append(Row(f"gapo / verl's {theirs}, {PROMPTS} x {ROLLOUTS} x {tokens}", *seconds, target))
+        name = f"gapo / verl's {theirs}, {PROMPTS} x {ROLLOUTS} x {tokens}"
+        rows.append(Row(name + (f", {threads} threads" if threads > 1 else ""), *seconds, target))
+    torch.set_num_threads(1)
     return rows
 
 
 def gapo_against_plain_python() -> list[Row]:
-    """gapo's rewards to advantages against Algorithm 1 and Eq. 4 group by group."""
+    """gapo against Algorithm 1 and Eq. 4 group by group, in plain Python over lists.
+
+    With tokens: from (B, L) rewards to (B, L) advantages. Without: from a reward to an advantage a rollout.
+    """
+    from verl.trainer.ppo.core_algos import get_adv_estimator_fn
+
+    import gapo_lab.training.estimators  # noqa: F401  registers gapo
     from gapo_lab.methods import gapo
 
+    batch = {**_batch(PROMPTS, TOKENS), "config": {"gapo": {"tau": 0.5}}}
+    lists = batch["token_level_rewards"].tolist(), batch["response_mask"].tolist(), batch["index"].tolist()
+    ours, theirs = partial(get_adv_estimator_fn("gapo"), **batch), partial(plain_estimator, *lists)
+    whole = side_by_side(ours, theirs, 5)
     rewards, groups = _rewards(PROMPTS)
     values, labels = rewards.tolist(), groups.tolist()
-    seconds = side_by_side(lambda: gapo(rewards, groups), lambda: plain_gapo(values, labels, 0.5))
-    return [Row(f"gapo / plain Python, {PROMPTS} x {ROLLOUTS}", *seconds)]
+    alone = side_by_side(lambda: gapo(rewards, groups), lambda: plain_gapo(values, labels, 0.5))
+    return [
+        Row(f"gapo / plain Python, {PROMPTS} x {ROLLOUTS} x {TOKENS}", *whole, 1 / 100),
+        Row(f"gapo / plain Python, {PROMPTS} x {ROLLOUTS}", *alone),
+    ]
 
 
 def gapo_is_linear() -> list[Row]:
@@ -56,7 +76,13 @@ def gapo_is_linear() -> list[Row]:
     return [Row(f"gapo, a group among {many:,} / among {few:,}", seconds[0] / many, seconds[1] / few, 1.5)]
 
 
-def plain_gapo(rewards: list[float], groups: list[int], tau: float) -> list[float]:
+def plain_estimator(rewards: list[list[float]], mask: list[list[int]], uids: list[str]) -> list[list[float]]:
+    """What verl asks of an estimator, in plain Python: token rewards, mask and uids -> token advantages."""
+    advantages = plain_gapo([sum(row) for row in rewards], uids, 0.5)
+    return [[advantage * kept for kept in row] for advantage, row in zip(advantages, mask, strict=True)]
+
+
+def plain_gapo(rewards: list[float], groups: list, tau: float) -> list[float]:
     """Algorithm 1 as the paper writes it, in plain Python, a group at a time."""
     members = defaultdict(list)
     for row, label in enumerate(groups):
