@@ -13,6 +13,7 @@ import torch
 from analysis.replay_rewards import KINDS, Rewards, kind
 from gapo_lab import method_checks, methods
 from gapo_lab.compose import compose_run
+from gapo_lab.config_view import ConfigView
 from gapo_lab.errors import UserError
 
 Estimator = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -37,7 +38,7 @@ def methods_of(names: Sequence[str], words: Sequence[str] = ()) -> list[Method]:
     found = []
     for name in names:
         config = compose_run([f"algo={name}", *words])
-        method_checks.check_method(config) if name not in NOT_REPLAYED else None
+        method_checks.check_method(ConfigView.of(config)) if name not in NOT_REPLAYED else None
         estimator = config.algorithm.adv_estimator
         ours = {
             verl: path.stem for verl, (sort, path) in method_checks.our_files().items() if sort == "estimator"

@@ -127,7 +127,7 @@ class Composer:
     def _parse(self, word: str) -> Override:
         if word not in self._parsed:
             try:
-                self._parsed[word] = self._parser.parse_override(word)
+                (self._parsed[word],) = self._parser.parse_overrides([word])
             except compose.HydraException as error:
                 raise UserError(compose.explain(error)) from error
         return self._parsed[word]

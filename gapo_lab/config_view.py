@@ -10,6 +10,10 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
+from gapo_lab.compose import flatten
+
 MISSING = object()
 
 
@@ -36,6 +40,11 @@ class ConfigView:
     ) -> None:
         self._flat, self._prefix = flat, prefix
         self._nodes = nodes if nodes is not None else _nodes(frozenset(flat))
+
+    @classmethod
+    def of(cls, config: DictConfig) -> ConfigView:
+        """The view of a composed configuration, its interpolations resolved."""
+        return cls(flatten(OmegaConf.to_container(config, resolve=True)))
 
     def select(self, key: str, default: Any = None) -> Any:
         """The value, or the node, at the dotted ``key``; ``default`` where there is none or it is null."""

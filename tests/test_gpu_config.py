@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from gapo_lab.checks import check
 from gapo_lab.compose import CONF, PACKAGE, compose_run
 from gapo_lab.errors import UserError
+from gapo_lab.method_checks import our_files
 from gapo_lab.spec import make_spec
 
 NANO = PACKAGE / "nano" / "checkpoint"
@@ -90,7 +91,7 @@ def test_algorithm_is_verls_but_for_the_nodes_of_our_methods(algo):
     from verl.utils.config import omega_conf_to_dataclass
 
     node = OmegaConf.to_container(composed("qwen_coder_7b", algo).algorithm, resolve=True)
-    ours = {"gapo", "krpo", "qae", "group_aware", "redit"}
+    ours = set(our_files())
     algorithm = omega_conf_to_dataclass(OmegaConf.create({k: v for k, v in node.items() if k not in ours}))
     assert isinstance(algorithm, AlgoConfig)
     assert not algorithm.use_kl_in_reward
