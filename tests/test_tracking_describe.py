@@ -62,8 +62,9 @@ def test_metric_names_as_mlflow_takes_them(name, shown):
 
 
 def test_a_cell_is_the_same_for_every_seed():
-    same = SPEC | {"seed": 4, "key": "x", "study": "other", "science": SPEC["science"] | {"data.seed": 4}}
-    assert describe.cell_id(same) == describe.cell_id(SPEC)
+    assert describe.cell_id(SPEC | {"seed": 4, "key": "x", "study": "other"}) == describe.cell_id(SPEC)
+    other_tasks = SPEC | {"science": SPEC["science"] | {"data.generator_seed": 4}}
+    assert describe.cell_id(other_tasks) != describe.cell_id(SPEC)
     assert describe.cell_id(SPEC | {"tau": 0.9}) != describe.cell_id(SPEC)
     assert describe.run_name(SPEC | {"tau": None, "algo": "grpo"}) == "nano grpo seed=0"
 

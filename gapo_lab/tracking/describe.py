@@ -33,14 +33,11 @@ STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "int
 def params(spec: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> dict[str, str]:
     """The dozen axes, as text; what a run does not have is left out.
 
-    settings: the run's whole configuration, which also has what is verl's own default; else the spec's science.
+    settings: the run's whole configuration, which also has what is verl's own default and so not in the spec.
     """
     found = {word: spec.get(word) for word in WORDS}
-    found |= (
-        {name: _at(settings, key) for name, key in SETTINGS.items()}
-        if settings
-        else {name: spec.get("science", {}).get(key) for name, key in SETTINGS.items()}
-    )
+    science = spec.get("science", {})
+    found |= {name: science.get(key, _at(settings or {}, key)) for name, key in SETTINGS.items()}
     return {name: _text(value) for name, value in found.items() if value is not None}
 
 
