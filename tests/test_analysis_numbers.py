@@ -48,7 +48,7 @@ def test_step_delta_against_its_words(ours, theirs):
     assert found == (reached[0] - first if reached else None)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(-50, 50).map(lambda n: n / 100), min_size=2, max_size=6))
 def test_permutation_p_counts_the_signs(differences):
     observed = abs(sum(differences))
