@@ -22,7 +22,7 @@ COLUMNS = (
 
 def link(experiment: str) -> str:
     """The list of the study's runs with these columns, below MLflow's own address."""
-    return f"#/experiments/{experiment}/runs?viewStateShareKey={KEY}"
+    return f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={KEY}"
 
 
 def set_up(client: MlflowClient, experiment: str) -> None:
