@@ -29,7 +29,7 @@ def run_links(selection: Selection, uri: str) -> list[Link]:
     root = uri.rstrip("/") if addresses.is_server(uri) else LOCAL
 
     def page(experiment: str, run: str) -> str:
-        return f"{root}/#/experiments/{experiment}/runs/{run}"
+        return f"{root}/#/experiments/{experiment}/runs/{run}?workflowType=machine_learning"
 
     out = []
     for cell in selection.cells:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from analysis import mlflow_view
 from gapo_lab.tracking import store
 
 IS_REPORT, DIGEST = "gapo.is_report", "gapo.report"
@@ -27,6 +28,7 @@ def log(uri: str, experiments: Mapping[str, str], folder: Path, names: Sequence[
     client = store.connect(uri)
     mark, new = _digest(folder, names), 0
     for experiment in experiments.values():
+        mlflow_view.set_up(client, experiment)
         found = client.search_runs(
             [experiment],
             f"tags.`{IS_REPORT}` = 'yes'",

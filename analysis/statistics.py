@@ -17,6 +17,8 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from itertools import combinations_with_replacement, product
 
 import numpy as np
 from scipy import stats
@@ -26,6 +28,8 @@ from analysis.trials import Measured, Trials
 LEVEL = 0.95
 RESAMPLES = 9999
 SEED = 0
+EXACT = 8  # values whose resamples are all counted
+EXACT_SIGNS = 13  # pairs whose signs are all counted
 
 
 @dataclass(frozen=True)
@@ -90,16 +94,35 @@ def intervals(rows: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
         if len(row) >= 2 and all(map(math.isfinite, row)):
             by_length[len(row)].append(index)
     for n, indices in by_length.items():
-        rng = np.random.default_rng(SEED)
         data = np.array([rows[index] for index in indices], float)
-        # The same resamples for all rows: an interval depends on its own row alone.
-        counts = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-        for some in range(0, len(indices), 500):
-            means = data[some : some + 500] @ counts.T / n
-            low, high = np.quantile(means, [tail(n), 1 - tail(n)], axis=1)
-            for index, a, b in zip(indices[some : some + 500], low, high, strict=True):
-                out[index] = (float(a), float(b))
+        counts, weights = resamples(n)
+        for start in range(0, len(indices), 200):
+            some = indices[start : start + 200]
+            means = np.concatenate([data[start : start + 200] @ part.T / n for part in counts], axis=1)
+            order = np.argsort(means, axis=1)
+            reached = np.cumsum(weights[order], axis=1)
+            ends = [np.argmax(reached >= share, axis=1) for share in (tail(n) - 1e-12, 1 - tail(n) - 1e-12)]
+            low, high = (np.take_along_axis(means, order, 1)[np.arange(len(some)), end] for end in ends)
+            for index, one, other in zip(some, low.tolist(), high.tolist(), strict=True):
+                out[index] = (one, other)
     return out
+
+
+@cache
+def resamples(n: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """How often each of ``n`` values is drawn, in blocks (m, n), and the weight (M,) of each resample.
+
+    All of them up to n = 8 (126 for five values), else 9,999 at random. They are the same for all rows, so an
+    interval depends on its own row alone.
+    """
+    if n <= EXACT:
+        counts = np.array([np.bincount(c, minlength=n) for c in combinations_with_replacement(range(n), n)])
+        weights = np.array([math.factorial(n) / math.prod(map(math.factorial, c)) for c in counts.tolist()])
+        return [counts.astype(float)], weights / n**n
+    rng = np.random.default_rng(SEED)
+    sizes = [min(500, RESAMPLES - done) for done in range(0, RESAMPLES, 500)]
+    blocks = [rng.multinomial(n, np.full(n, 1 / n), size=size).astype(np.float32) for size in sizes]
+    return blocks, np.full(RESAMPLES, 1 / RESAMPLES)
 
 
 def sampling_error(share: float, cases: int | None) -> float | None:
@@ -128,11 +151,22 @@ def permutation_p(differences: Sequence[float]) -> float:
     """
     if not len(differences):
         return math.nan
-    found = stats.permutation_test(
-        (np.asarray(differences, float),), np.mean, permutation_type="samples", vectorized=True,
-        n_resamples=RESAMPLES, rng=np.random.default_rng(SEED), axis=-1,
-    )  # fmt: skip
-    return float(min(1.0, found.pvalue))
+    values = np.asarray(differences, float)
+    if len(values) <= EXACT_SIGNS:
+        sums = np.abs(_signs(len(values)) @ values)
+        return float(np.mean(sums >= sums[0] - 1e-12 * max(1.0, sums[0])))
+    rng, beaten = np.random.default_rng(SEED), 0
+    observed = abs(float(values.sum()))
+    for done in range(0, RESAMPLES, 500):
+        signs = rng.integers(0, 2, (min(500, RESAMPLES - done), len(values)), dtype=np.int8) * 2.0 - 1
+        beaten += int((np.abs(signs @ values) >= observed - 1e-12 * max(1.0, observed)).sum())
+    return (1 + beaten) / (1 + RESAMPLES)
+
+
+@cache
+def _signs(n: int) -> np.ndarray:
+    """(2^n, n): every way to sign n numbers, the first all plus."""
+    return np.array(list(product((1.0, -1.0), repeat=n)))
 
 
 def improvement(ours: Sequence[float], theirs: Sequence[float]) -> float:

@@ -239,8 +239,12 @@ def test_a_server_gives_what_the_file_gives_and_takes_the_report(database, serve
         .decode()
     )
     assert "report.html" in reply and "tables" in reply
-    from analysis import mlflow_log
+    from analysis import mlflow_log, mlflow_view
 
+    reply = urllib.request.urlopen(
+        f"{server}/api/2.0/mlflow/experiments/get?experiment_id={there[0]['s']}"
+    ).read()
+    assert mlflow_view.VIEW in reply.decode() and "viewStateShareKey=gapo" in reply.decode()
     again = mlflow_log.log(server, {"s": there[0]["s"]}, tmp_path / "reports/s", [])
     assert again.startswith("logged")  # other files: a new report, the older one stays
     assert mlflow_log.log(server, {"s": there[0]["s"]}, tmp_path / "reports/s", []).startswith("MLflow holds")
