@@ -27,7 +27,7 @@ from gapo_lab.training.recorder import Recorder
 from gapo_lab.training.train import environment, train_in_cluster
 
 FEW = (*TINY, "data.id_size=4", "data.ood_size=4", "trainer.total_training_steps=2", "trainer.save_freq=-1",
-       "trainer.test_freq=-1", "trainer.val_before_train=false")  # fmt: skip
+       "trainer.test_freq=-1", "trainer.val_before_train=false", "trainer.n_gpus_per_node=1")  # fmt: skip
 
 
 def main(where: Path, methods: list[str]) -> None:
