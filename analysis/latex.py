@@ -33,8 +33,16 @@ _SPECIAL = {
 
 def escape(text: str) -> str:
     """``text`` as LaTeX prints it; a letter that LaTeX's fonts lack is shown by its code."""
-    escaped = "".join(_SPECIAL.get(char) or _plain(char) for char in str(text).replace("--", "\0"))
-    return escaped.replace("U+0000", "-{}-")  # two hyphens stay two
+    follows = [*text[1:], ""]
+    # Two hyphens stay two: LaTeX would make a dash of them.
+    return (
+        "".join(
+            "-{}" if char == after == "-" else _SPECIAL.get(char) or _plain(char)
+            for char, after in zip(text, follows, strict=True)
+        )
+        if text
+        else ""
+    )
 
 
 def _plain(char: str) -> str:

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -162,12 +162,16 @@ def test_best_and_second_by_unrounded_value():
 
 
 @given(st.text(max_size=30))
+@example("-\0")
+@example("a---b")
+@example("")
 def test_any_name_is_escaped_for_latex(text):
     out = latex.escape(text)
     rest = out
-    for known in [*latex._SPECIAL.values(), "-{}-"]:
+    for known in [*latex._SPECIAL.values(), "-{}"]:
         rest = rest.replace(known, "")
     assert not set(rest) & set("&%$#_{}~^\\")
+    assert "--" not in out or "–" in text
 
 
 def test_numbers_that_round_to_nothing_have_no_sign():
