@@ -1,7 +1,7 @@
 """What the numbers allow to say: intervals, paired comparisons over seeds, and the test set's own error.
 
 - **Interval of a mean**: bootstrap over seeds, percentiles. With few seeds plain percentiles are too narrow
-  (n = 5 covers about 83 %), so they are widened as Hesterberg (2015, "What teachers should know about the
+  (five normal trials: 83 % of them hold the true mean; widened, 92 %), so they are widened as Hesterberg (2015, "What teachers should know about the
   bootstrap", section 5.3) has it: the quantile is taken at Phi(-sqrt(n/(n-1)) t_{n-1}).
 - **Comparison**: the same seed with both methods is one pair. Bootstrap interval of the mean difference;
   permutation test (the signs of the differences, all 2^n of them while that is feasible, two-sided), corrected

@@ -14,7 +14,10 @@ from conftest import Lab
 
 from gapo_lab.compose import CONF
 
-WORDS = {"group_aware": "group_aware:data=lists:data.samples=4:trainer.test_freq=2", "gapo_grpo": "gapo_grpo:recipe=verl"}
+WORDS = {
+    "group_aware": "group_aware:data=lists:data.samples=4:trainer.test_freq=2",
+    "gapo_grpo": "gapo_grpo:recipe=verl",
+}
 METHODS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 SECONDS = 900  # a bound for a machine that is busy; on two free cores it takes two to three minutes
 
