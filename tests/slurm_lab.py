@@ -24,7 +24,7 @@ def dev_cluster(*words: str, timeout: float = 180) -> subprocess.CompletedProces
     FOLDER.parent.mkdir(exist_ok=True)
     out = Path(f"{FOLDER}.out")
     with open(out, "wb") as sink:
-        done = subprocess.run([REPO / "slurm" / "dev-cluster", *words], env={**os.environ, **ENV}, stdin=subprocess.DEVNULL,
+        done = subprocess.run([REPO / "slurm" / "dev-cluster", *words], env={**os.environ, **ENV}, stdin=subprocess.DEVNULL, check=False,
                               stdout=sink, stderr=subprocess.STDOUT, timeout=timeout)  # fmt: skip
     return subprocess.CompletedProcess(done.args, done.returncode, out.read_text(), "")
 
@@ -49,11 +49,11 @@ class SlurmLab(Lab):
         import sys
 
         return subprocess.run([sys.executable, "-m", "gapo_lab", *words], cwd=self.cwd, env=self.env(**self.conf),
-                              capture_output=True, text=True, timeout=400)  # fmt: skip
+                              check=False, capture_output=True, text=True, timeout=400)  # fmt: skip
 
     def slurm(self, *words: str) -> str:
         return subprocess.run(
-            words, env={**os.environ, **self.conf}, capture_output=True, text=True, timeout=60
+            words, env={**os.environ, **self.conf}, check=False, capture_output=True, text=True, timeout=60
         ).stdout
 
     def keys(self, study: str) -> list[str]:
