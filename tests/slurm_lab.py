@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,10 @@ from gapo_lab.launch import states
 from gapo_lab.rehearsal import made_up
 from gapo_lab.run_folder import RunFolder
 
-FOLDER = Path("/tmp/gapo-test-cluster")
-ENV = {"GAPO_LAB_DEV_CLUSTER": str(FOLDER), "GAPO_LAB_DEV_PORT": "17100"}
+# Each checkout has its own cluster: two of them may be tested on one machine.
+NUMBER = zlib.crc32(str(REPO).encode()) % 500
+FOLDER = Path(f"/tmp/gapo-test-cluster-{NUMBER}")
+ENV = {"GAPO_LAB_DEV_CLUSTER": str(FOLDER), "GAPO_LAB_DEV_PORT": str(17100 + 20 * NUMBER)}
 
 
 def dev_cluster(*words: str, timeout: float = 180) -> subprocess.CompletedProcess:
