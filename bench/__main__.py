@@ -12,6 +12,7 @@ from pathlib import Path
 from bench.analysis import tables_against_mlflow_client, tables_through_server
 from bench.data import describing_and_validating, mining
 from bench.estimators import gapo_against_plain_python, gapo_against_verl, gapo_is_linear
+from bench.launch import plan_against_hydra, status_of_a_thousand
 from bench.platform_share import platform_share_of_a_run
 from bench.reward import reward_against_dynamic_programme
 from bench.rollouts import rollout_server_against_generate
@@ -28,6 +29,8 @@ ROWS: list[Callable[[], list[Row]]] = [
     tables_through_server,
     mining,
     describing_and_validating,
+    plan_against_hydra,
+    status_of_a_thousand,
 ]
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 

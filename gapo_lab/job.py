@@ -28,6 +28,8 @@ def main(path: str, number: str, scratch: str) -> int:
     die_with_parent()
     # Ctrl-C reaches the whole terminal group; the supervisor decides what it means
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # SLURM may send its warning to every process of a job; only the supervisor acts on it
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = RunFolder(Path(path))
     attempt = Attempt(int(number), folder.path / "attempts" / number)

@@ -36,6 +36,8 @@ PATIENCE_SECONDS = 5.0
 
 # Exit code of a job that was asked to stop and has saved (EX_TEMPFAIL).
 STOPPED_ITSELF = 75
+# Exit codes of a job that got a SIGTERM.
+TERMINATED = (143, -signal.SIGTERM)
 # The attempt and the process that run now, for `save_and_stop`, which a signal calls.
 _current: tuple[Attempt, subprocess.Popen] | None = None
 
@@ -122,7 +124,9 @@ def _attempt(folder: RunFolder, attempt: Attempt, console: Console) -> None:
                 progress.poll()
             over = True
         except (KeyboardInterrupt, Interrupted) as stop:
-            folder.write_status(state="interrupted", message=str(stop) or "stopped by the user",
+            cancelled = folder.raw_status.get("cause") == "cancelled"
+            folder.write_status(state="interrupted",
+                                message="cancelled" if cancelled else str(stop) or "stopped by the user",
                                 remedy="the same command goes on from the last checkpoint",
                                 wall_seconds=before + time.monotonic() - started)  # fmt: skip
             raise Interrupted("stopped; the same command goes on from the last checkpoint") from stop
@@ -178,13 +182,21 @@ def _write_failure(folder: RunFolder, attempt: Attempt, code: int, wall: float) 
     said = folder.status()
     if said.get("state") == "failed":
         remedy = said.get("remedy") or REMEDIES[cause]
-        folder.write_status(cause=cause, remedy=remedy, wall_seconds=wall)
+        folder.write_status(
+            cause=cause, remedy=remedy, wall_seconds=wall, message=_named(cause, said["message"])
+        )
         return
     reason = "\n".join(failure_lines(log))
     if code < 0:
         reason = f"the job was killed by signal {-code} ({signal.Signals(-code).name})\n{reason}".rstrip()
-    folder.write_status(state="failed", message=reason or f"the job ended with code {code}", cause=cause,
+    reason = reason or f"the job ended with code {code}"
+    folder.write_status(state="failed", message=_named(cause, reason), cause=cause,
                         remedy=REMEDIES[cause], wall_seconds=wall)  # fmt: skip
+
+
+def _named(cause: str, reason: str) -> str:
+    """The reason, with the cause before it where its lines do not name it."""
+    return reason if cause in reason.lower() else f"{cause}\n{reason}"
 
 
 def _environment() -> dict[str, str]:

@@ -18,6 +18,7 @@ from gapo_lab.launch import states
 from gapo_lab.run_folder import RunFolder, find
 from gapo_lab.tracking.describe import run_name
 
+GO_ON = "the same command, or python -m gapo_lab retry, goes on from the last checkpoint"
 Adder = Callable[..., argparse.ArgumentParser]
 
 
@@ -86,20 +87,18 @@ def cancel(asked: argparse.Namespace) -> int:
     """One scancel for all SLURM jobs; local processes are told to stop."""
     found = states.read(asked.root, chosen(asked.root, asked.study))
     active = {key: status for key, status in found.items() if status.get("state") in states.ACTIVE}
-    jobs = sorted({str(status["job"]) for status in active.values() if status.get("job")})
-    if jobs:
-        done = subprocess.run(
-            ["scancel", "--full", *jobs], capture_output=True, text=True, timeout=60, check=False
-        )
-        if done.returncode:
-            raise RunFailed(f"scancel refused: {done.stderr.strip()[:300]}")
     for key, status in active.items():
-        folder = RunFolder(asked.root / key)
         if not status.get("submission") and status.get("state") == "running":
             _terminate(status)
-            continue
-        folder.write_status(state="interrupted", cause="cancelled", message="cancelled",
-                            remedy="the same command, or python -m gapo_lab retry, goes on from there")  # fmt: skip
+        else:
+            # before scancel: what a job says in its last moment must not win over this
+            RunFolder(asked.root / key).write_status(
+                state="interrupted", cause="cancelled", message="cancelled", remedy=GO_ON
+            )
+    if jobs := sorted({str(status["job"]) for status in active.values() if status.get("job")}):
+        done = subprocess.run(["scancel", *jobs], capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise RunFailed(f"scancel refused: {done.stderr.strip()[:300]}")
     print(f"{len(active)} runs cancelled" if active else "nothing is queued or running")
     return 0
 

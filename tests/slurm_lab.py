@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import time
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,10 @@ from gapo_lab.launch import states
 from gapo_lab.rehearsal import made_up
 from gapo_lab.run_folder import RunFolder
 
-FOLDER = Path("/tmp/gapo-test-cluster")
-ENV = {"GAPO_LAB_DEV_CLUSTER": str(FOLDER), "GAPO_LAB_DEV_PORT": "17100"}
+# Each checkout has its own cluster: two of them may be tested on one machine.
+NUMBER = zlib.crc32(str(REPO).encode()) % 500
+FOLDER = Path(f"/tmp/gapo-test-cluster-{NUMBER}")
+ENV = {"GAPO_LAB_DEV_CLUSTER": str(FOLDER), "GAPO_LAB_DEV_PORT": str(17100 + 20 * NUMBER)}
 
 
 def dev_cluster(*words: str, timeout: float = 180) -> subprocess.CompletedProcess:
@@ -24,7 +27,7 @@ def dev_cluster(*words: str, timeout: float = 180) -> subprocess.CompletedProces
     FOLDER.parent.mkdir(exist_ok=True)
     out = Path(f"{FOLDER}.out")
     with open(out, "wb") as sink:
-        done = subprocess.run([REPO / "slurm" / "dev-cluster", *words], env={**os.environ, **ENV}, stdin=subprocess.DEVNULL,
+        done = subprocess.run([REPO / "slurm" / "dev-cluster", *words], env={**os.environ, **ENV}, stdin=subprocess.DEVNULL, check=False,
                               stdout=sink, stderr=subprocess.STDOUT, timeout=timeout)  # fmt: skip
     return subprocess.CompletedProcess(done.args, done.returncode, out.read_text(), "")
 
@@ -49,11 +52,11 @@ class SlurmLab(Lab):
         import sys
 
         return subprocess.run([sys.executable, "-m", "gapo_lab", *words], cwd=self.cwd, env=self.env(**self.conf),
-                              capture_output=True, text=True, timeout=400)  # fmt: skip
+                              check=False, capture_output=True, text=True, timeout=400)  # fmt: skip
 
     def slurm(self, *words: str) -> str:
         return subprocess.run(
-            words, env={**os.environ, **self.conf}, capture_output=True, text=True, timeout=60
+            words, env={**os.environ, **self.conf}, check=False, capture_output=True, text=True, timeout=60
         ).stdout
 
     def keys(self, study: str) -> list[str]:

@@ -48,14 +48,20 @@ def disturbed(lab):
         assert submitted(lab.sweep(f"study={study}", f"+rehearsal.of={study}", *LONG, *words, *pin)) == 1
 
     start("crash", node="n3")
-    pid = lab.at_step("crash", 3)["pid"]
+    job = lab.at_step("crash", 3)["job"]
     dev_cluster("kill", "slurmd-n3")
-    for process in [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]:
+    steps = [
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if f"slurmstepd: [{job}." in " ".join(p.info["cmdline"] or [])
+    ]
+    below = [child for step in steps for child in step.children(recursive=True)]
+    for process in [*steps, *below]:
         process.kill()
     start("requeue", node="n1")
     lab.slurm("scontrol", "requeue", lab.at_step("requeue", 3)["job"])
     start("warning", node="n1")
-    lab.slurm("scancel", "--batch", "--signal=USR2", lab.at_step("warning", 3)["job"])
+    lab.slurm("scancel", "--signal=USR2", lab.at_step("warning", 3)["job"])
     start("job_killed", node="n1")
     supervisor = psutil.Process(lab.at_step("job_killed", 3)["pid"])
     next(p for p in supervisor.children() if "gapo_lab.job" in p.cmdline()).kill()
@@ -80,7 +86,8 @@ def test_a_run_goes_on_by_itself_from_its_last_checkpoint(disturbed, fault):
     assert undisturbed(folder, 0, STEPS)
     first, *later = folder.attempts()
     assert later, "it was never interrupted"
-    assert later[0].rows()[0].step == first.rows()[-1].step + 1  # nothing done twice
+    # at most the step that was cut short is done again
+    assert later[0].rows()[0].step in (first.rows()[-1].step, first.rows()[-1].step + 1)
     assert folder.status()["submission"] and folder.provenance()["slurm"]["SLURM_JOB_ID"]
 
 
@@ -239,7 +246,9 @@ def test_ray_that_never_comes_up(lab):
         )
         == 1
     )
-    found = lab.until("noray", lambda s: all(v["state"] == "failed" for v in s.values()), 400)
+    found = lab.until(
+        "noray", lambda s: all(v["state"] == "failed" and "cause" in v for v in s.values()), 400
+    )
     (status,) = found.values()
     assert (
         "Ray did not come up" in status["message"]

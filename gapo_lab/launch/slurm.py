@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import shlex
 import shutil
 import sys
@@ -35,10 +37,11 @@ def submit(submission: Submission) -> str:
     executor.update_parameters(**parameters(submission))
     tasks = [Task(str(submission.path), number) for number in range(len(submission.keys))]
     try:
-        if len(tasks) == 1:
-            return executor.submit(tasks[0]).job_id
-        with executor.batch():
-            jobs = [executor.submit(task) for task in tasks]
+        with contextlib.redirect_stderr(io.StringIO()):  # sbatch's words are in the error, too
+            if len(tasks) == 1:
+                return executor.submit(tasks[0]).job_id
+            with executor.batch():
+                jobs = [executor.submit(task) for task in tasks]
         return jobs[0].job_id.partition("_")[0]
     except (FailedJobError, FailedSubmissionError, OSError) as error:
         said = [line for line in str(error).splitlines() if line.strip()]
@@ -80,8 +83,6 @@ def parameters(submission: Submission) -> dict[str, Any]:
         "array_parallelism": cluster["max_parallel"],
         "setup": [*cluster["setup"], *exports],
         "stderr_to_stdout": True,
-        # a run on one node needs no step of its own
-        "use_srun": nodes > 1,
         "srun_args": ["--kill-on-bad-exit=1"] if nodes > 1 else None,
         "additional_parameters": {"requeue": True, **cluster["sbatch"]},
     }

@@ -71,7 +71,7 @@ def _memory(root: Path, status: dict[str, Any]) -> dict[str, Any]:
     lines = [line for line in tail.splitlines() if _TOO_LITTLE.search(line)]
     if not lines:
         return status
-    return status | {"state": "failed", "cause": "out of memory", "message": f"SLURM ended it: {lines[-1][:200]}",
+    return status | {"state": "failed", "cause": "out of memory", "message": f"out of memory: {lines[-1][:200]}",
                      "remedy": ENDED["OUT_OF_MEMORY"][1]}  # fmt: skip
 
 

@@ -33,6 +33,8 @@ def plan_of(cells: Sequence[Sequence[str]]) -> Plan:
             f"run_root: a sweep has one folder for its runs, not {len(roots)} ({', '.join(sorted(roots))})"
         )
     root = Path(roots.pop()) if roots else Path("runs")
+    if root.exists() and not root.is_dir():
+        raise UserError(f"run_root={root}: is taken by a file; choose a folder")
     return plan.make(runs, partial(states.read, root), measured(root))
 
 

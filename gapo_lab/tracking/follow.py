@@ -114,6 +114,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--every", type=float, default=EVERY, metavar="SECONDS")
     asked = parser.parse_args(words)
     os.nice(19)
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # SLURM's warning is for the supervisor
     if (
         not sys.stdin.isatty()
     ):  # started by a supervisor: a Ctrl-C is for it, and the last copy comes after it

@@ -1,0 +1,90 @@
+"""200 short jobs on the one-machine cluster while jobs, node daemons, the controller and the submitter are killed."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+
+import psutil
+import pytest
+from slurm_lab import FOLDER, SlurmLab, dev_cluster, undisturbed
+
+from gapo_lab.run_folder import RunFolder
+
+missing = dev_cluster("check").stdout.strip()
+pytestmark = pytest.mark.skipif(bool(missing), reason=f"no SLURM here: {missing}")
+RUNS = 200
+WORDS = ("study=soak", "rehearsal.steps=3", "rehearsal.seconds=0.1", "algo=grpo,gapo_grpo", f"seed=range({RUNS // 2})",
+         "cluster.cpus=4", "cluster.max_parallel=12")  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def cluster():
+    up = dev_cluster("up")
+    assert up.returncode == 0, up.stdout
+    yield
+    dev_cluster("down")
+    assert not FOLDER.exists()
+
+
+def test_every_run_is_finished_once_and_nothing_is_lost(tmp_path):
+    lab, pick = SlurmLab(tmp_path), random.Random(0)
+    submitter = lab.start_sweep(*WORDS)
+    time.sleep(pick.uniform(1, 4))
+    submitter.kill()
+    submitter.communicate()
+    end = time.monotonic() + 1500
+    while True:
+        assert time.monotonic() < end, Counter(s["state"] for s in lab.states("soak").values())
+        done = lab.sweep(*WORDS)
+        assert done.returncode == 0, done.stdout + done.stderr
+        for _ in range(6):
+            disturb(lab, pick)
+            time.sleep(2)
+        for daemon in ("slurmctld", "slurmd-n1", "slurmd-n2", "slurmd-n3"):
+            revive(daemon)
+        found = lab.until(
+            "soak", lambda s: not any(v["state"] in ("queued", "running") for v in s.values()), 900
+        )
+        if len(found) == RUNS and all(status["state"] == "finished" for status in found.values()):
+            break
+    folders = [RunFolder(lab.root / key) for key in lab.keys("soak")]
+    assert all(undisturbed(folder, folder.spec["seed"], 3) for folder in folders)
+    # finished once: no attempt came after the one that finished the run
+    for folder in folders:
+        assert folder.attempts()[-1].number == folder.status()["attempt"]
+    assert lab.slurm("squeue", "-h").strip() == ""
+
+
+def disturb(lab: SlurmLab, pick: random.Random) -> None:
+    """Kill something at random."""
+    what = pick.choice(["job", "job", "supervisor", "requeue", "slurmd", "slurmctld"])
+    if what == "slurmctld":
+        dev_cluster("kill", "slurmctld")
+        revive("slurmctld")
+    elif what == "slurmd":
+        node = pick.choice(["slurmd-n1", "slurmd-n2", "slurmd-n3"])
+        dev_cluster("kill", node)
+        revive(node)
+    elif what == "requeue":
+        running = lab.slurm("squeue", "-h", "-t", "R", "-o", "%A_%a").split()
+        if running:
+            lab.slurm("scontrol", "requeue", pick.choice(running))
+    else:
+        word = "gapo_lab.job" if what == "job" else "submitit.core._submit"
+        found = [p for p in psutil.process_iter(["cmdline", "cwd"]) if word in (p.info["cmdline"] or [])]
+        found = [p for p in found if p.info["cwd"] == str(lab.cwd)]
+        if found:
+            pick.choice(found).kill()
+
+
+def revive(daemon: str) -> None:
+    """Start a daemon that does not live."""
+    pid = FOLDER / f"{daemon}.pid"
+    try:
+        if pid.read_text().strip() and psutil.pid_exists(int(pid.read_text())):
+            return
+    except (FileNotFoundError, ValueError):
+        pass
+    dev_cluster("start", daemon)
