@@ -32,7 +32,7 @@ _NOBODY = re.compile(
     r"^(git|this|super)@|^no-?reply@|@(.*\.)?(example(\.\w+)?|test|invalid|localhost|local|users\.noreply\.github\.com)$",
     re.IGNORECASE,
 )
-_MEMORY = 400_000  # lines remembered as looked at
+_MEMORY = 200_000  # lines remembered as looked at
 
 
 class Detector:
