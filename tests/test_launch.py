@@ -156,7 +156,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_afterwards(lab):
         (folder,) = find(disk)
         assert process.returncode == 1, out + err
         status = folder.status()
-        assert (status["state"], status["cause"]) == ("failed", "disk full") and "disk is full" in status[
+        assert (status["state"], status["cause"]) == ("failed", "disk full") and "disk full" in status[
             "message"
         ]
         assert "free some space" in out + status["remedy"]
