@@ -60,7 +60,7 @@ def main() -> None:
 
 def line(row: Row) -> str:
     target = "" if row.target is None else f"at most {row.target:.3g}"
-    ours, theirs = duration(row.ours), duration(row.theirs)
+    ours, theirs = (duration(x) if row.unit == "s" else f"{x:.3g} {row.unit}" for x in (row.ours, row.theirs))
     return f"| {row.name} | {ours} | {theirs} | {row.ratio:.3g} | {target} | {row.verdict} |"
 
 
