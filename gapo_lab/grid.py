@@ -86,11 +86,12 @@ def _axis(word: str) -> tuple[str, ...]:
     if not override.is_discrete_sweep():
         raise UserError(f"{word}: a grid needs values, as in {_key(word)}=1,2,3 or {_key(word)}=range(3)")
     values = override.value()
-    if (
-        isinstance(values, RangeSweep)
-        and values.step
-        and abs(values.stop - values.start) / abs(values.step) > LARGEST
-    ):
+    size = (
+        abs(values.stop - values.start) / abs(values.step)
+        if isinstance(values, RangeSweep) and values.step
+        else 0
+    )
+    if size > LARGEST:
         raise UserError(f"{word}: more than {LARGEST:,} values: sweep over less at a time")
     key = override.get_key_element()
     found = tuple(f"{key}={value}" for value in islice(override.sweep_string_iterator(), LARGEST + 1))

@@ -73,5 +73,5 @@ def test_lists_are_measured_together(trained):
     metrics = json.loads((trained / "out" / "group_aware.json").read_text())["metrics"]["2"]
     for where in ("id", "ood"):
         assert 0 <= metrics[f"val/{where}/jsd"] <= 1 and 0 <= metrics[f"val/{where}/invalid"] <= 1
-        assert 1 <= metrics[f"val/{where}/unique"] <= 4
+        assert 0 < metrics[f"val/{where}/unique"] <= 4  # below 1 where all answers to a list are invalid
     assert -1 <= metrics["train/reward"] <= 1

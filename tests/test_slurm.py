@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 
 import psutil
 import pytest
+from conftest import TINY, science
 from slurm_lab import FOLDER, SlurmLab, dev_cluster, undisturbed
 
 from gapo_lab.run_folder import RunFolder
@@ -209,7 +211,11 @@ def test_cancel_and_on_finish(lab):
     assert "2 runs cancelled" in lab.command("cancel", "stop").stdout
     found = lab.until("stop", lambda s: all(v["state"] == "interrupted" for v in s.values()))
     assert {status["message"] for status in found.values()} == {"cancelled"}
-    assert lab.slurm("squeue", "-h").strip() == ""
+    jobs = ",".join(status["job"] for status in found.values())
+    end = time.monotonic() + 60
+    while lab.slurm("squeue", "-h", "-j", jobs).strip():
+        assert time.monotonic() < end
+        time.sleep(0.5)
     lab.sweep(
         "study=mail",
         "+rehearsal.of=mail",
@@ -222,6 +228,25 @@ def test_cancel_and_on_finish(lab):
         assert time.monotonic() < end
         time.sleep(0.2)
     assert told.read_text().count("mail") == 1
+
+
+def test_real_training_through_a_warning_and_a_requeue_ends_with_the_same_numbers(lab, finished):
+    """The nano model, verl: exactly the metrics of the undisturbed run, and every step once in MLflow."""
+    done = lab.run("-m", *TINY, "cluster=dev", "study=real", "seed=0", tiny=False, **lab.conf)
+    assert submitted(done) == 1
+    folder = lab.one("real")
+    assert folder.key == finished.folder().key
+    lab.slurm("scancel", "--signal=USR2", lab.at_step("real", 1)["job"])
+    lab.until("real", lambda s: len(folder.attempts()) == 2 and lab.at_step("real", 2), 400)
+    lab.slurm("scontrol", "requeue", folder.status()["job"])
+    lab.finished("real", 400)
+    assert science(folder.merged_metrics()) == science(finished.folder().merged_metrics())
+    assert len(folder.attempts()) == 3
+    with sqlite3.connect(lab.cwd / "mlflow.db") as db:
+        rows = db.execute(
+            "select step, count(*) from metrics where key = 'train/reward' group by step"
+        ).fetchall()
+    assert rows == [(1, 1), (2, 1), (3, 1)]
 
 
 def test_ray_over_two_nodes(lab):
