@@ -25,7 +25,7 @@ _LONG_VALUES = {
     "Mailchimp Access Key",
 }  # fmt: skip
 _LONG = re.compile(r"[\w-]{24}")
-_KEYWORD = re.compile("key|pass|secret|pwd|contrase")  # a part of each of the KeywordDetector's, in lower case
+_KEYWORD = re.compile("key|pass|secret|pwd|contrase")  # a part of each of the KeywordDetector's words
 _ADDRESS = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]*@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}(?![\w@-])")
 # Names that belong to nobody (RFC 2606 and 6761), and what is no address: git@host:owner/name, Kotlin's this@Outer.
 _NOBODY = re.compile(
