@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -20,6 +21,12 @@ def processes_of(lab: Lab) -> list[str]:
         if (process.info["cwd"] or "").startswith(str(lab.cwd)):
             found.append(" ".join(process.info["cmdline"] or []))
     return found
+
+
+def scratch_of(supervisor) -> Path:
+    """The scratch folder of the attempt that a supervisor runs."""
+    (watch,) = [p for p in psutil.Process(supervisor.pid).children() if "gapo_lab.sentinel" in p.cmdline()]
+    return Path(watch.cmdline()[-1])
 
 
 def wait_for_step(folder_of, step: int, process, seconds: float = 150) -> None:
@@ -114,12 +121,13 @@ def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, lab):
     """kill -9 of job and supervisor after step 1: no process stays, the same command finishes the run."""
     process = lab.start()
     wait_for_step(lab.folder, 1, process)
+    scratch = scratch_of(process)
     process.kill()
     process.wait()
-    # nobody is left to end the others: the copier ends when it has copied what there is, and two of Ray's agents when
-    # they have tried for a minute to tell Ray
-    wait_until(lambda: not processes_of(lab), seconds=120)
+    # the sentinel ends the others; the copier ends when it has copied what there is
+    wait_until(lambda: not processes_of(lab), seconds=30)
     assert processes_of(lab) == []
+    assert not scratch.exists()
     assert lab.folder().status()["state"] == "interrupted"
     done = lab.run()
     assert done.returncode == 0, done.stderr
