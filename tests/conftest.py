@@ -143,3 +143,17 @@ def empty_mlflow(tmp_path_factory) -> Path:
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode=DELETE")  # one file, to be copied
     return path
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """The one-machine SLURM cluster is up. Skips, and says why, without root or packages."""
+    import slurm_lab
+
+    if missing := slurm_lab.dev_cluster("check").stdout.strip():
+        pytest.skip(f"no SLURM here: {missing}")
+    up = slurm_lab.dev_cluster("up")
+    assert up.returncode == 0, up.stdout
+    yield
+    slurm_lab.dev_cluster("down")
+    assert not slurm_lab.FOLDER.exists()
