@@ -12,15 +12,17 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import jinja2
 
-from analysis.table import Entry, Line, Table
+from analysis.table import Entry, Line, Table, numbers
 
 TEMPLATES = Path(__file__).parent / "templates"
 INSTALL = (
-    "no LaTeX on this machine: the .tex files are written; for the PDF install texlive-latex-recommended"
+    "no LaTeX on this machine: the .tex files are written; for report.pdf, and the tables as .pdf and .png, "
+    "install texlive-latex-recommended"
 )
 LINES = 44  # of one page; a longer table is cut into parts
 _SPECIAL = {
@@ -29,10 +31,14 @@ _SPECIAL = {
     "|": r"\textbar{}", '"': "''", "–": "--", "−": "$-$", "Δ": r"$\Delta$", "τ": r"$\tau$", "±": r"$\pm$",
     "°": r"$^{\circ}$", "≥": r"$\ge$", "≤": r"$\le$", "·": r"$\cdot$", "×": r"$\times$", "…": r"\dots{}",
 }  # fmt: skip
+_SIGN = re.compile(r"(?<![\w.])[+-](?=\d)")
+_PLAIN = re.compile(r"(?:[A-Za-z0-9 .,:;/()\[\]*+=?!'@]|-(?!-))*")
 
 
 def escape(text: str) -> str:
     """``text`` as LaTeX prints it; a letter that LaTeX's fonts lack is shown by its code."""
+    if _PLAIN.fullmatch(text):
+        return text
     follows = [*text[1:], ""]
     # Two hyphens stay two: LaTeX would make a dash of them.
     return (
@@ -55,8 +61,7 @@ def _plain(char: str) -> str:
 
 def _signed(text: str) -> str:
     """A number with a minus that is as wide as its plus."""
-    signs = {"-": "$-$", "+": "$+$"}
-    return re.sub(r"(?<![\w.])[+-](?=\d)", lambda sign: signs[sign[0]], escape(text))
+    return _SIGN.sub(lambda sign: f"${sign[0]}$", escape(text))
 
 
 def entry(one: Entry) -> str:
@@ -109,14 +114,21 @@ def _cmidrules(one: Table) -> list[str]:
     return out
 
 
-def document(title: str, tables: Sequence[str], figures: Sequence[tuple[str, str]], facts: Sequence[tuple[str, str]],
-             missing: Sequence[str]) -> str:  # fmt: skip
-    """The report: names of .tex fragments, (file, caption) of figures, facts about the runs, what is missing."""
+def document(title: str, tables: Sequence[str], figures: Sequence[tuple[str, str, str]], facts: Sequence[tuple[str, str]],
+             missing: Sequence[str], verdicts: Sequence[str] = ()) -> str:  # fmt: skip
+    """The report: names of .tex fragments, (file, number, caption) of figures, facts about the runs, what is missing."""
     return _environment().get_template("report.tex.jinja").render(
-        title=title, tables=tables, figures=figures, facts=facts, missing=missing
+        title=title, tables=tables, numbers=numbers(tables), figures=figures, facts=facts, missing=missing,
+        verdicts=verdicts,
     )  # fmt: skip
 
 
+def pages(tables: Sequence[str]) -> str:
+    """A document with each of these .tex fragments on a page of its own."""
+    return _environment().get_template("pages.tex.jinja").render(tables=tables)
+
+
+@cache
 def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
@@ -128,44 +140,32 @@ def _environment() -> jinja2.Environment:
     return made
 
 
-def compile(folder: Path, name: str) -> tuple[bytes | None, str]:
-    """The PDF of ``folder/name.tex``, or None and one line that says why there is none.
+def compile(folder: Path, name: str, text: str) -> tuple[bytes | None, str]:
+    """The PDF of the document ``text``, which may \\input what lies in ``folder``; or None and one line that says why.
 
-    The same files give the same PDF, byte for byte.
+    The same files give the same PDF, byte for byte. One pass: nothing in these documents refers to another page.
     """
     program = shutil.which("pdflatex")
     if program is None:
         return None, INSTALL
+    # No shell commands; and no date, so that the same input gives the same bytes.
+    env = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "shell_escape": "f"}
     with tempfile.TemporaryDirectory() as made:
+        source = Path(made) / f"{name}.tex"
+        source.write_text(text, encoding="utf-8")
         command = [
             program,
             "-interaction=nonstopmode",
             "-halt-on-error",
             f"-output-directory={made}",
-            f"{name}.tex",
+            str(source),
         ]
-        # No personal TeX files, no shell commands; and no date, so that the same input gives the same bytes.
-        env = {
-            **os.environ,
-            "SOURCE_DATE_EPOCH": "0",
-            "FORCE_SOURCE_DATE": "1",
-            "openout_any": "p",
-            "shell_escape": "f",
-        }
-        for _ in range(2):  # the second time with the page numbers of the first
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                env=env,
-                capture_output=True,
-                check=False,
-                text=True,
-                errors="replace",
-                timeout=300,
-            )
-            if done.returncode:
-                return None, f"{name}.tex does not compile: {_first_error(done.stdout)}"
-        return (Path(made) / f"{name}.pdf").read_bytes(), ""
+        done = subprocess.run(
+            command, cwd=folder, env=env, capture_output=True, check=False, text=True, errors="replace", timeout=300
+        )  # fmt: skip
+        if done.returncode:
+            return None, f"{name}.tex does not compile: {_first_error(done.stdout)}"
+        return source.with_suffix(".pdf").read_bytes(), ""
 
 
 def _first_error(log: str) -> str:

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 OUT_OF_MEMORY = re.compile(r"out of memory|outofmemory|\boom\b|memory pressure|oom-kill", re.IGNORECASE)
 # What two runs of one cell may differ in: which run it is and where it ran, not what it computes.
@@ -25,12 +26,12 @@ class Run:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def seed(self) -> int | None:
         text = self.params.get("seed", "")
         return int(text) if re.fullmatch(r"-?\d+", text) else None
 
-    @property
+    @cached_property
     def cell(self) -> str:
         """The cell's id: the tag that the tracker set, else the parameters without the seed."""
         return self.tags.get("gapo.cell") or repr(
@@ -70,7 +71,7 @@ class Cell:
     runs: tuple[Run, ...]
     unfinished: tuple[Run, ...] = ()
 
-    @property
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
         return tuple(run.seed for run in self.runs)
 
@@ -115,7 +116,7 @@ class Selection:
     def runs(self) -> tuple[Run, ...]:
         return tuple(run for cell in self.cells for run in cell.runs)
 
-    @property
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Every seed that a cell was started with."""
         return tuple(

@@ -83,7 +83,7 @@ def verdicts(results: Results) -> list[str]:
 
 
 def facts(
-    uri: str, studies: Sequence[str], selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]
+    uri: str, selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]
 ) -> Iterator[tuple[str, str]]:
     """(name, value) of what the report's head says."""
     finished = selection.runs
@@ -93,7 +93,6 @@ def facts(
     dirty = sum(r.tags.get("gapo.git.dirty") == "True" for r in finished)
     newest = datetime.fromtimestamp(max(r.start for r in finished) / 1000, UTC)
     words = {n: sorted({c.params[n] for c in selection.cells if n in c.params}) for n in ("data", "scale")}
-    yield "Studies", ", ".join(studies)
     yield "MLflow", uri
     yield (
         "Runs",
