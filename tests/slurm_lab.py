@@ -70,7 +70,7 @@ class SlurmLab(Lab):
             os.environ.pop("SLURM_CONF")
 
     def until(
-        self, study: str, good: Callable[[dict[str, dict]], bool], seconds: float = 120
+        self, study: str, good: Callable[[dict[str, dict]], bool], seconds: float = 300
     ) -> dict[str, dict]:
         """Wait until the states of a study's runs are as wanted."""
         end = time.monotonic() + seconds
@@ -93,7 +93,7 @@ class SlurmLab(Lab):
         )
         return next(iter(found.values()))
 
-    def finished(self, study: str, seconds: float = 300) -> dict[str, dict]:
+    def finished(self, study: str, seconds: float = 400) -> dict[str, dict]:
         return self.until(study, lambda s: s and all(v["state"] == "finished" for v in s.values()), seconds)
 
 

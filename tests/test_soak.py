@@ -12,20 +12,10 @@ from slurm_lab import FOLDER, SlurmLab, dev_cluster, undisturbed
 
 from gapo_lab.run_folder import RunFolder
 
-missing = dev_cluster("check").stdout.strip()
-pytestmark = pytest.mark.skipif(bool(missing), reason=f"no SLURM here: {missing}")
+pytestmark = pytest.mark.usefixtures("cluster")
 RUNS = 200
 WORDS = ("study=soak", "rehearsal.steps=3", "rehearsal.seconds=0.1", "algo=grpo,gapo_grpo", f"seed=range({RUNS // 2})",
          "cluster.cpus=4", "cluster.max_parallel=12")  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def cluster():
-    up = dev_cluster("up")
-    assert up.returncode == 0, up.stdout
-    yield
-    dev_cluster("down")
-    assert not FOLDER.exists()
 
 
 def test_every_run_is_finished_once_and_nothing_is_lost(tmp_path):
