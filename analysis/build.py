@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -163,7 +164,8 @@ def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
     if asked.spread:
         trials += " ± standard deviation"
     if asked.is_slice:
-        name = "slice_" + "_".join([*asked.rows, "by", *asked.columns, *one.metric.split("/")])
+        words = [*asked.rows, "by", *asked.columns, one.metric]
+        name = "slice_" + re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(words))
         out.append(paper_tables.slice_table(results, name, f"{title}, {trials}", asked.spread))
         suffix = name.removeprefix("slice")
     else:

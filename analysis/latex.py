@@ -11,7 +11,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -24,7 +25,8 @@ INSTALL = (
     "no LaTeX on this machine: the .tex files are written; for report.pdf, and the tables as .pdf and .png, "
     "install texlive-latex-recommended"
 )
-LINES = 44  # of one page; a longer table is cut into parts
+LINES, COLUMNS = 44, 16  # of one page; a larger table is cut into parts
+Header, Blocks = tuple[tuple[tuple[str, int], ...], ...], tuple[tuple[Line, ...], ...]
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -81,16 +83,64 @@ def entry(one: Entry) -> str:
 
 def table(one: Table) -> str:
     """The .tex fragment of a table; what it was drawn from stands in a comment at its head."""
-    parts = _parts(one)
-    return _environment().get_template("table.tex.jinja").render(
-        table=one, parts=parts, columns=one.width, cmidrules=_cmidrules(one), align="l" if one.ragged else "r"
-    )  # fmt: skip
+    parts = [Part(header, down) for header, blocks in _across(one) for down in _down(blocks)]
+    template = _environment().get_template("table.tex.jinja")
+    return template.render(table=one, parts=parts, align="l" if one.ragged else "r")
 
 
-def _parts(one: Table) -> list[tuple[tuple[Line, ...], ...]]:
+@dataclass(frozen=True)
+class Part:
+    """What of a table fits on a page."""
+
+    header: Header
+    blocks: Blocks
+
+    @property
+    def columns(self) -> int:
+        return max((len(line.entries) for block in self.blocks for line in block), default=0)
+
+    @property
+    def cmidrules(self) -> list[str]:
+        """Under each level of the head: a rule below every head that spans columns."""
+        out = []
+        for level in self.header:
+            at, rules = 2, ""
+            for text, span in level:
+                if span > 1 and text:
+                    rules += rf"\cmidrule(lr){{{at}-{at + span - 1}}}"
+                at += span
+            out.append(rules)
+        return out
+
+
+def _across(one: Table) -> Iterator[tuple[Header, Blocks]]:
+    """Head and blocks of as many columns as fit beside each other."""
+    for start in range(0, max(1, one.width), COLUMNS):
+        end = start + COLUMNS
+        header = tuple(tuple(_cut(level, start, end)) for level in one.header)
+        yield (
+            header,
+            tuple(
+                tuple(replace(line, entries=line.entries[start:end]) for line in block)
+                for block in one.blocks
+            ),
+        )
+
+
+def _cut(level: Sequence[tuple[str, int]], start: int, end: int) -> Iterator[tuple[str, int]]:
+    """The heads of the columns from ``start`` to ``end``."""
+    at = 0
+    for text, span in level:
+        if (inside := min(at + span, end) - max(at, start)) > 0:
+            yield text, inside
+        at += span
+
+
+def _down(blocks: Blocks) -> list[Blocks]:
+    """The lines of one page after the other."""
     parts: list[list[tuple[Line, ...]]] = [[]]
     room = LINES
-    for block in one.blocks:
+    for block in blocks:
         block = list(block)
         while block:
             if room <= 0:
@@ -99,19 +149,6 @@ def _parts(one: Table) -> list[tuple[tuple[Line, ...], ...]]:
             parts[-1].append(tuple(block[:room]))
             block, room = block[room:], room - len(block[:room])
     return [tuple(part) for part in parts]
-
-
-def _cmidrules(one: Table) -> list[str]:
-    """Under each level of the head: a rule below every head that spans columns."""
-    out = []
-    for level in one.header:
-        at, rules = 2, ""
-        for text, span in level:
-            if span > 1 and text:
-                rules += rf"\cmidrule(lr){{{at}-{at + span - 1}}}"
-            at += span
-        out.append(rules)
-    return out
 
 
 def document(title: str, tables: Sequence[str], figures: Sequence[tuple[str, str, str]], facts: Sequence[tuple[str, str]],

@@ -166,7 +166,7 @@ def select(runs: Iterable[Run], where: Mapping[str, str] | None = None) -> Selec
     found = [_cell(id, by_seed, unfinished[id]) for id, by_seed in cells.items()]
     return Selection(
         tuple(sorted(found, key=lambda cell: (cell.name, cell.id))),
-        tuple(f"{_several(names)}: {reason}" for reason, names in sorted(notes.items())),
+        tuple(f"{several(names)}: {reason}" for reason, names in sorted(notes.items())),
     )
 
 
@@ -180,7 +180,8 @@ def _cell(id: str, by_seed: Mapping[int, Run], unfinished: Sequence[Run]) -> Cel
     return Cell(id, params, runs, tuple(r for r in unfinished if r.seed not in by_seed))
 
 
-def _several(names: Sequence[str]) -> str:
+def several(names: Sequence[str]) -> str:
+    """Three of the names, and how many more there are."""
     names = sorted(names)
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

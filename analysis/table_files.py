@@ -36,7 +36,7 @@ def draw(folder: Path, names: Sequence[str]) -> tuple[dict[str, bytes], str]:
         drawn = page.render(scale=DPI / 72).to_pil().convert("L")
         left, top, right, bottom = ImageOps.invert(drawn).getbbox()
         left, top, right, bottom = left - EDGE, top - EDGE, right + EDGE, bottom + EDGE
-        drawn.crop((left, top, right, bottom)).save(png, "PNG", optimize=True)
+        drawn.crop((left, top, right, bottom)).save(png, "PNG")
         point = page.get_width() / drawn.width
         high = page.get_height()
         page.set_mediabox(left * point, high - bottom * point, right * point, high - top * point)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -172,6 +173,28 @@ def test_any_name_is_escaped_for_latex(text):
         rest = rest.replace(known, "")
     assert not set(rest) & set("&%$#_{}~^\\")
     assert "--" not in out or "–" in text
+
+
+@settings(max_examples=15)
+@given(st.integers(1, 3 * latex.COLUMNS), st.lists(st.integers(1, 60), min_size=1, max_size=3), st.data())
+def test_a_large_table_is_cut_and_nothing_is_lost(width, blocks, data):
+    spans, left = [], width
+    while left:
+        spans.append(data.draw(st.integers(1, left)))
+        left -= spans[-1]
+    lines = [
+        tuple(Line(f"r{b}.{r}", tuple(Entry(f"{b}/{r}/{c}") for c in range(width))) for r in range(rows))
+        for b, rows in enumerate(blocks)
+    ]
+    table = Table("t", "T", ("",), (tuple((f"h{i}", n) for i, n in enumerate(spans)),), tuple(lines))
+    text = latex.table(table)
+    for line in table.lines:
+        for entry in line.entries:
+            assert text.count(f"& {entry.text} ") == 1
+    for part in text.split(r"\begin{tabular}")[1:]:
+        columns = int(part.partition("*{")[2].partition("}")[0])
+        heads = re.findall(r"\\multicolumn\{(\d+)\}", part)
+        assert sum(map(int, heads)) == columns <= latex.COLUMNS and part.count(r" \\") <= latex.LINES + 1
 
 
 def test_numbers_that_round_to_nothing_have_no_sign():
