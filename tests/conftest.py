@@ -48,6 +48,7 @@ GROUPS = {"test_slurm": "slurm", "test_soak": "slurm", "test_training": "trainin
           "test_methods_train": "methods"}  # fmt: skip
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = ["slurm", "training", "methods", "launch"]
     group = {item: GROUPS.get(item.path.stem, item.path.stem) for item in items}

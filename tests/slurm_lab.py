@@ -22,7 +22,7 @@ FOLDER = Path(f"/tmp/gapo-test-cluster-{NUMBER}")
 ENV = {"GAPO_LAB_DEV_CLUSTER": str(FOLDER), "GAPO_LAB_DEV_PORT": str(17100 + 20 * NUMBER)}
 
 
-def dev_cluster(*words: str, timeout: float = 180) -> subprocess.CompletedProcess:
+def dev_cluster(*words: str, timeout: float = 600) -> subprocess.CompletedProcess:
     # to files: a daemon that it starts would keep a pipe open
     FOLDER.parent.mkdir(exist_ok=True)
     out = Path(f"{FOLDER}.out")
