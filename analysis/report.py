@@ -6,6 +6,7 @@ Reads MLflow, and writes .tex, .pdf, .png, .csv, .html and .parquet to reports/S
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import sys
@@ -179,6 +180,9 @@ def main(words: list[str] | None = None) -> int:
     except UserError as error:
         print(f"analysis: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read this went away (| head)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
 
 

@@ -220,6 +220,20 @@ def test_a_table_as_csv_and_as_text():
     assert "1.00*" in plain.to_text(table) and "a gone" in plain.to_text(table)
 
 
+def test_in_a_terminal_points_stand_below_points():
+    entries = [
+        Entry("9.50", 9.5, "0.1"),
+        Entry("10.00", 10, "0.2", rank=1),
+        Entry("–"),
+        Entry("+0.50", 0.5, marks=("°",)),
+    ]
+    lines = tuple(Line(f"row {i}", (entry,)) for i, entry in enumerate(entries))
+    text = plain.to_text(Table("t", "T", ("Name",), ((("a long head", 1),),), (lines,)))
+    rows = [line for line in text.splitlines() if line.startswith("row")]
+    assert len({row.index(".") for row in rows if "." in row}) == 1
+    assert max(map(len, text.splitlines())) <= 30 and "* best of its column" in text
+
+
 def test_the_permutation_test_is_scipys():
     found = stats.permutation_test(
         ([1.0, 2, 3, 4, 5],), np.mean, permutation_type="samples", n_resamples=np.inf
