@@ -23,7 +23,7 @@ demo: setup
 	.venv/bin/python -m gapo_lab.run $(ARGS)
 
 test: setup
-	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: setup
 	.venv/bin/python -m bench $(ARGS)

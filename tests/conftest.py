@@ -42,19 +42,12 @@ TINY = (
 )
 
 
-# Files that share what costs long to make, or that mostly wait: each group is one worker's (pytest-xdist), the longest
-# first. All other tests go where there is room.
-GROUPS = {"test_slurm": "slurm", "test_soak": "slurm", "test_training": "training", "test_launch": "launch",
-          "test_methods_train": "methods"}  # fmt: skip
+# The files that take longest, which pytest-xdist must give out first (--dist loadfile: a file is one worker's).
+LONGEST = ["test_training", "test_slurm", "test_methods_train", "test_soak", "test_launch"]
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    order = ["slurm", "training", "methods", "launch"]
-    group = {item: GROUPS.get(item.path.stem, item.path.stem) for item in items}
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group[item]))
-    items.sort(key=lambda item: order.index(group[item]) if group[item] in order else len(order))
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
 
 
 @dataclass

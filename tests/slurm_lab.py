@@ -16,8 +16,8 @@ from gapo_lab.launch import states
 from gapo_lab.rehearsal import made_up
 from gapo_lab.run_folder import RunFolder
 
-# Each checkout has its own cluster: two of them may be tested on one machine.
-NUMBER = zlib.crc32(str(REPO).encode()) % 500
+# Each checkout, and each worker of pytest-xdist, has its own cluster on the machine.
+NUMBER = zlib.crc32(f"{REPO}{os.environ.get('PYTEST_XDIST_WORKER')}".encode()) % 500
 FOLDER = Path(f"/tmp/gapo-test-cluster-{NUMBER}")
 ENV = {"GAPO_LAB_DEV_CLUSTER": str(FOLDER), "GAPO_LAB_DEV_PORT": str(17100 + 20 * NUMBER)}
 
