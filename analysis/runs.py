@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 OUT_OF_MEMORY = re.compile(r"out of memory|outofmemory|\boom\b|memory pressure|oom-kill", re.IGNORECASE)
+PRUNED = re.compile(r"pruned\b", re.IGNORECASE)
 # What two runs of one cell may differ in: which run it is and where it ran, not what it computes.
 NOT_CELL = frozenset({"seed", "key", "backend", "study"})
 
@@ -53,6 +54,8 @@ class Run:
         message = self.tags.get("gapo.message", "")
         if self.status in ("FAILED", "KILLED") and OUT_OF_MEMORY.search(message):
             return "out of memory"
+        if self.status in ("FAILED", "KILLED") and PRUNED.match(message):
+            return "pruned by its search"
         words = {
             "RUNNING": "still running",
             "SCHEDULED": "not started",
