@@ -95,6 +95,7 @@ def _replay(path: Path, words: list[str], asked: argparse.Namespace, console: Co
     )
     columns = ("algo", "kind", "positive", "negative", "gap", "magnitude", "low_outlier", "high_outlier")
     _show(shown, measured, columns, console)
+    console.print(NOTE, highlight=False)
     console.print(f"{', '.join(path.name for path in written)} in {asked.out}", highlight=False)
 
 
@@ -119,13 +120,38 @@ def _simulate(words: list[str], asked: argparse.Namespace, console: Console) -> 
     console.print(f"{', '.join(path.name for path in written)} in {asked.out}", highlight=False)
 
 
+NOTE = (
+    "gap: mean - median of a group's rewards; |A|: mean size; low, high: how far one more rollout with the "
+    "lowest (highest) reward moves the others' advantages, in units of their root mean square"
+)
+SHARES = {"positive", "negative", "sign"}  # shown in percent
+HEADS = {"positive": "A > 0", "negative": "A < 0", "magnitude": "|A|", "low_outlier": "low",
+         "high_outlier": "high", "sign": "sign kept", "order": "order kept",
+         "pooled": "order kept, all groups"}  # fmt: skip
+
+
 def _show(shown: Table, rows, columns: tuple[str, ...], console: Console) -> None:
+    """The table, 80 columns wide; a method's or a skew's name is said once."""
     for column in columns:
         words = column in ("algo", "kind", "skew")
-        shown.add_column(column.replace("_", " "), justify="left" if words else "right", no_wrap=words)
-    for row in rows[list(columns)].itertuples(index=False):
-        shown.add_row(*(f"{cell:.3g}" if isinstance(cell, float) else str(cell) for cell in row))
+        shown.add_column(HEADS.get(column, column), justify="left" if words else "right", no_wrap=words)
+    shown.padding, shown.pad_edge = (0, 1, 0, 0), False
+    last = None
+    for row in rows[list(columns)].to_dict("records"):
+        new = row[columns[0]] != last
+        if new and last is not None:
+            shown.add_section()
+        last = row[columns[0]]
+        shown.add_row(
+            *(_cell(name, value) if new or name != columns[0] else "" for name, value in row.items())
+        )
     console.print(shown)
+
+
+def _cell(name: str, value: object) -> str:
+    if name in SHARES:
+        return f"{value:.0%}"
+    return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _write(out: Path, drawn: dict, tables: dict) -> list[Path]:

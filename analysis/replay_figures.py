@@ -102,7 +102,7 @@ def gaps(groups: pd.DataFrame) -> Figure:
     """Mean - median of a group against its share of negative minus positive advantages, binned (Appendix A.2)."""
     names = list(dict.fromkeys(groups["algo"]))
     hue = colours(names)
-    figure = Figure(figsize=(4.6, 3.2))
+    figure = Figure(figsize=(5.2, 3.6))
     axes = figure.add_subplot()
     moving = groups[groups["kind"] != "flat"]
     if not moving.empty:
@@ -118,8 +118,9 @@ def gaps(groups: pd.DataFrame) -> Figure:
     axes.axvline(0, color=BLACK, linewidth=0.8)
     axes.set_xlabel("mean - median of the group's rewards")
     axes.set_ylabel("negative - positive, share of the group")
-    axes.set_title("left-skewed  <-   skew   ->  right-skewed")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper")
+    axes.set_title("left-skewed", loc="left")
+    axes.set_title("right-skewed", loc="right")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 
@@ -127,7 +128,7 @@ def outliers(table: pd.DataFrame) -> Figure:
     """How far one more rollout with the lowest or the highest reward moves the others' advantages."""
     names = list(dict.fromkeys(table["algo"]))
     every = table[table["kind"] == "all"].set_index("algo").loc[names]
-    figure = Figure(figsize=(5.2, 2.6))
+    figure = Figure(figsize=(5.6, 3.0))
     axes = figure.add_subplot()
     for offset, column, label, alpha in (
         (-0.2, "low_outlier", "lowest", 1.0),
@@ -161,6 +162,7 @@ def simulated(table: pd.DataFrame) -> Figure:
                           linewidth=_width(name, names), label=name if row == column == 0 else None)  # fmt: skip
             if axis == "size":
                 axes.set_xscale("log", base=2)
+                axes.xaxis.set_major_formatter("{x:g}")
             if row == 0:
                 fixed = f"G = {size}" if axis == "noise" else f"noise {noise:g}"
                 axes.set_title(f"skewed {skew}, {fixed}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,12 +94,13 @@ def _table(path: Path) -> pd.DataFrame:
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
         try:
             row = json.loads(line)
         except json.JSONDecodeError:
             break  # cut short by a crash
-        # verl's key of a rollout is uid_number_output: the prompt's uid comes first
-        prompt = str(row.get("uid", row.get("input"))).rsplit("_", 2)[0]
+        # A prompt's rollouts share the uid up to their own two numbers; a prompt may come twice in a batch.
+        own = re.fullmatch(r"(.+)_\d+_\d+", str(row.get("uid", "")))
+        prompt = own[1] if own else str(row.get("input"))
         rows.append({**{k: v for k, v in row.items() if not isinstance(v, (list, dict))}, "uid": prompt})
     return pd.DataFrame(rows)

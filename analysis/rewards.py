@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,34 +10,14 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from analysis.figures import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, picture
+from analysis.replay_rewards import EVEN, KINDS, kind, load
 
-KINDS = ("left-skewed", "right-skewed", "symmetric", "constant")
-HUES = {"left-skewed": BLUE, "right-skewed": ORANGE, "symmetric": GREEN, "constant": GREY}
-EVEN = 0.02  # mean and median closer than this: symmetric
+HUES = {"left-skewed": BLUE, "right-skewed": ORANGE, "symmetric": GREEN, "flat": GREY}
 
 
 def groups(path: Path) -> list[np.ndarray]:
     """The rewards of each prompt in a file of training generations, (G,) each; groups of one are left out."""
-    found: dict[str, list[float]] = defaultdict(list)
-    with open(path, encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if not line.endswith("\n"):
-                break  # cut short by a crash
-            row = json.loads(line)
-            # A prompt's rollouts share the uid up to their own two numbers; a prompt may come twice in a batch.
-            own = re.fullmatch(r"(.+)_\d+_\d+", str(row.get("uid", "")))
-            found[own[1] if own else str(row["input"])].append(float(row["score"]))
-    return [np.array(scores) for scores in found.values() if len(scores) > 1]
-
-
-def kind(rewards: np.ndarray) -> str:
-    """By the sign of mean - median: a mean pulled below the median by low outliers is left-skewed."""
-    if np.ptp(rewards) == 0:
-        return "constant"
-    gap = float(rewards.mean() - np.median(rewards))
-    if abs(gap) < EVEN:
-        return "symmetric"
-    return "left-skewed" if gap < 0 else "right-skewed"
+    return [scores for scores in load(path, "score").members() if len(scores) > 1]
 
 
 def first_generations(runs_root: Path, keys: Sequence[str]) -> Path | None:

@@ -12,7 +12,7 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +20,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gapo_lab import metrics, run_folder, sweep_commands
+from gapo_lab import command_line, metrics, run_folder, sweep_commands
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.launch import states
 from gapo_lab.progress import duration, percent
 from gapo_lab.run_folder import RunFolder
 from gapo_lab.tracking import describe, uri
 
-COLOURS = {
-    "queued": "dim",
-    "running": "cyan",
-    "finished": "green",
-    "failed": "red",
-    "interrupted": "yellow",
-    "broken": "red",
-}
-
 
 def main(words: list[str] | None = None) -> int:
-    """Run one command: exit code 0, 1 when something failed, 2 for a user's mistake, 130 for Ctrl-C."""
-    asked = parser().parse_args(words)
-    try:
-        return asked.command(asked)
-    except UserError as error:
-        print(f"gapo_lab: {error}", file=sys.stderr)
-        return 2
-    except RunFailed as error:
-        print(f"gapo_lab: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    """Run one command; its exit code (`command_line.run`)."""
+    return command_line.run(parser(), words)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,12 +41,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--root", type=Path, default=Path("runs"), help="where the run folders are (default: runs)"
     )
-    commands = out.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text)
-        added.set_defaults(command=command)
-        return added
+    add = command_line.adder(out)
 
     one = add("status", status, "a table of the runs")
     one.add_argument("study", nargs="?", help="only this study's runs")
@@ -146,7 +119,7 @@ def row(folder: RunFolder, now: float, state: Mapping[str, Any] | None = None) -
 
 
 def _coloured(state: str) -> str:
-    return f"[{COLOURS[state]}]{state}[/]" if state in COLOURS else state
+    return f"[{states.COLOURS[state]}]{state}[/]" if state in states.COLOURS else state
 
 
 def _share(numbers: Mapping[str, Any], name: str) -> str:

@@ -19,6 +19,8 @@ _UNWRITABLE = {
     errno.EDQUOT: "the disk quota is used up: free some space",
     errno.EROFS: "the file system is read-only: choose another place",
     errno.EACCES: "this user may not write there: choose another place or change its permissions",
+    errno.ENOTDIR: "a part of that path is a file: choose another place",
+    errno.EEXIST: "a file of that name stands there: choose another place",
 }
 
 

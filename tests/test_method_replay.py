@@ -154,4 +154,5 @@ def test_the_command_writes_pictures_and_tables(tmp_path, capsys, recorded):
     for picture in ("groups", "signs", "gap", "outlier", "simulate"):
         assert (out / f"{picture}.png").read_bytes()[:4] == b"\x89PNG"
         assert (out / f"{picture}.pdf").read_bytes()[:4] == b"%PDF"
-    assert "gapo_grpo" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "gapo_grpo" in said and "…" not in said, "at 80 columns nothing is cut"

@@ -196,7 +196,10 @@ def test_disk_full_names_the_path(folder):
         attempt.append_metrics(1, {"a": 1.0})
 
 
-@pytest.mark.parametrize(("number", "said"), [(errno.EROFS, "read-only"), (errno.EACCES, "may not write")])
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [(errno.EROFS, "read-only"), (errno.EACCES, "may not write"), (errno.ENOTDIR, "is a file")],
+)
 def test_other_refusals_to_write(tmp_path, number, said):
     with pytest.raises(UserError, match=said), files.writing(tmp_path):
         raise OSError(number, "no")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,38 +10,20 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gapo_lab.errors import RunFailed, UserError
+from gapo_lab import command_line
+from gapo_lab.errors import UserError
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run one command: exit code 0, 1 when something failed, 2 for a user's mistake, 130 for Ctrl-C."""
-    asked = parser().parse_args(words)
-    try:
-        return asked.command(asked)
-    except UserError as error:
-        print(f"gapo_lab.data: {error}", file=sys.stderr)
-        return 2
-    except RunFailed as error:
-        print(f"gapo_lab.data: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on from what is finished", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    """Run one command; its exit code (`command_line.run`)."""
+    return command_line.run(parser(), words, "stopped; the same command goes on from what is finished")
 
 
 def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
         prog="python -m gapo_lab.data", description="Tasks mined from git histories."
     )
-    commands = out.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=text)
-        added.set_defaults(command=command)
-        return added
+    add = command_line.adder(out)
 
     one = add("mine", mine, "make training and ID test tasks from the histories of git repositories")
     one.add_argument("repos", nargs="+", metavar="REPO", help="a repository on this machine, bare or not")

@@ -25,14 +25,14 @@ _LONG_VALUES = {
     "Mailchimp Access Key",
 }  # fmt: skip
 _LONG = re.compile(r"[\w-]{24}")
-_KEYWORDS = ("key", "pass", "secret", "pwd", "contrase")  # a part of each of the KeywordDetector's
+_KEYWORD = re.compile("key|pass|secret|pwd|contrase")  # a part of each of the KeywordDetector's words
 _ADDRESS = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]*@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}(?![\w@-])")
 # Names that belong to nobody (RFC 2606 and 6761), and what is no address: git@host:owner/name, Kotlin's this@Outer.
 _NOBODY = re.compile(
     r"^(git|this|super)@|^no-?reply@|@(.*\.)?(example(\.\w+)?|test|invalid|localhost|local|users\.noreply\.github\.com)$",
     re.IGNORECASE,
 )
-_MEMORY = 400_000  # lines remembered as looked at
+_MEMORY = 200_000  # lines remembered as looked at
 
 
 class Detector:
@@ -80,13 +80,14 @@ class Detector:
                             match for pattern in plugin.denylist for match in pattern.finditer(line)
                         ):
                             self._add(line, match[0].strip(), plugin.secret_type)
-        # line breaks stay where they are in lower case
-        for line, low in zip(lines, "\n".join(lines).lower().split("\n"), strict=True):
+        for line in lines:
             if "@" in line:
                 for value in _ADDRESS.findall(line):
                     if not _NOBODY.search(value):
                         self._add(line, value, EMAIL)
-            if any(word in low for word in _KEYWORDS):
+        # line breaks stay where they are in lower case
+        for line, low in zip(lines, "\n".join(lines).lower().split("\n"), strict=True):
+            if _KEYWORD.search(low):
                 for value in self._keyword.analyze_string(line):
                     if _like_a_key(value, line):
                         self._add(line, value, self._keyword.secret_type)

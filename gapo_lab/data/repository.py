@@ -50,9 +50,10 @@ class Origin:
 
 def open_repository(path: str | Path) -> pygit2.Repository:
     """Raises UserError for a folder that is no repository, that cannot be read, or that has no commit."""
-    # What is read once is not worth keeping: half a gigabyte of libgit2's caches is.
-    pygit2.option(pygit2.enums.Option.SET_MWINDOW_MAPPED_LIMIT, 64 << 20)
-    pygit2.option(pygit2.enums.Option.SET_CACHE_MAX_SIZE, 48 << 20)
+    # What is read once is not worth keeping. libgit2 would map a pack as a whole, however large, and keep its objects.
+    pygit2.option(pygit2.enums.Option.SET_MWINDOW_SIZE, 4 << 20)
+    pygit2.option(pygit2.enums.Option.SET_MWINDOW_MAPPED_LIMIT, 32 << 20)
+    pygit2.option(pygit2.enums.Option.SET_CACHE_MAX_SIZE, 24 << 20)
     try:
         repository = pygit2.Repository(str(path))
         if repository.head_is_unborn:

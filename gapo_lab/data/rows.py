@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 
 from gapo_lab import files
 from gapo_lab.data.prompt import Budget, Template, messages
-from gapo_lab.data.task import SAMPLED_AGENT, Hunk, Task
+from gapo_lab.data.task import SAMPLED_AGENT, Hunk, Task, verl_row
 
 PROVENANCE = ("repository", "licence", "commit", "path", "time", "blob", "masked")
 
@@ -52,19 +52,10 @@ SCHEMA = pa.schema(
 
 def row(task: Task, index: int, source: str, template: Template, budget: Budget) -> dict[str, Any]:
     """One task as a row; `source` is the name of its set."""
+    about = {name: task.provenance.get(name, "") for name in PROVENANCE}
+    prompt = messages(task, template, budget)
     return {
-        "data_source": source,
-        "agent_name": SAMPLED_AGENT,
-        "prompt": messages(task, template, budget),
-        "ability": "code_edit",
-        "reward_model": {"style": "rule", "ground_truth": task.truth},
-        "extra_info": {
-            **{name: task.provenance.get(name, "") for name in PROVENANCE},
-            "index": index,
-            "id": task.id,
-            "language": task.language,
-            "kind": task.kind,
-        },
+        **verl_row(task, index, source, SAMPLED_AGENT, prompt, **about),
         "task": {
             "history": [
                 {"path": hunk.path, "before": hunk.before, "after": hunk.after} for hunk in task.history

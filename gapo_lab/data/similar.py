@@ -26,9 +26,9 @@ def _empty() -> MinHash:
 def signature(task: Task) -> bytes:
     """What `Near` compares: 64 numbers of 4 bytes over the triples of words in region and truth."""
     words = _WORD.findall(f"{task.region} {task.truth}")
-    triples = {" ".join(words[start : start + 3]).encode() for start in range(max(1, len(words) - 2))}
+    triples = set(map(" ".join, zip(words, words[1:], words[2:]))) or {" ".join(words)}
     sketch = _empty().copy()
-    sketch.update_batch(sorted(triples))
+    sketch.update_batch([triple.encode() for triple in sorted(triples)])
     return np.asarray(sketch.hashvalues, np.uint32).tobytes()
 
 

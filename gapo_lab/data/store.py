@@ -16,7 +16,7 @@ from typing import Any
 from gapo_lab import files
 from gapo_lab.data import identity, ood, zeta
 from gapo_lab.data.prompt import Budget, Template, load_template, messages
-from gapo_lab.data.task import GREEDY_AGENT, SAMPLED_AGENT, Task
+from gapo_lab.data.task import GREEDY_AGENT, SAMPLED_AGENT, Task, verl_row
 from gapo_lab.errors import UserError
 
 HALVINGS = 3  # how often the window of a prompt that is too long is halved
@@ -192,22 +192,9 @@ def rows_of(
                 break
         return found
 
+    name, agent = (f"{source}_greedy", GREEDY_AGENT) if greedy else (source, SAMPLED_AGENT)
     return [
-        {
-            "data_source": f"{source}_greedy" if greedy else source,
-            "agent_name": GREEDY_AGENT if greedy else SAMPLED_AGENT,
-            "prompt": prompt(task),
-            "ability": "code_edit",
-            "reward_model": {"style": "rule", "ground_truth": task.truth},
-            "extra_info": {
-                "index": index,
-                "id": task.id,
-                "language": task.language,
-                "kind": task.kind,
-                "answer": "text",
-                "raw": False,
-            },
-        }
+        verl_row(task, index, name, agent, prompt(task), answer="text", raw=False)
         for index, task in enumerate(tasks)
     ]
 

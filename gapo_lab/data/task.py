@@ -7,6 +7,7 @@ asked for; it answers with the text that the region becomes.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 # How verl answers a row: greedily, or sampled.
 GREEDY_AGENT = "single_turn_greedy"
@@ -59,3 +60,18 @@ class Task:
     def edited(self) -> str:
         """The file after the true edit."""
         return self.prefix + self.truth + self.suffix
+
+
+def verl_row(
+    task: Task, index: int, source: str, agent: str, prompt: list[dict[str, str]], **more: Any
+) -> dict[str, Any]:
+    """What verl reads of a task: a row of a set named `source`. `more` goes to `extra_info`."""
+    about = {"index": index, "id": task.id, "language": task.language, "kind": task.kind}
+    return {
+        "data_source": source,
+        "agent_name": agent,
+        "prompt": prompt,
+        "ability": "code_edit",
+        "reward_model": {"style": "rule", "ground_truth": task.truth},
+        "extra_info": {**about, **more},
+    }

@@ -17,6 +17,15 @@ from gapo_lab.launch.submission import FOLDER
 from gapo_lab.run_folder import RunFolder
 
 ACTIVE = ("queued", "running")
+# How a state is shown on a terminal.
+COLOURS = {
+    "queued": "dim",
+    "running": "cyan",
+    "finished": "green",
+    "failed": "red",
+    "interrupted": "yellow",
+    "broken": "red",
+}
 # States in which the scheduler may know more than the folder: a job that died is requeued, or is not.
 ASKED = (*ACTIVE, "interrupted")
 _TOO_LITTLE = re.compile(r"exceeded (?:job )?memory limit|oom[-_ ]kill|out[- ]of[- ]memory", re.IGNORECASE)

@@ -22,14 +22,6 @@ from gapo_lab.tracking.describe import run_name
 EVERY = 1.0  # seconds between two looks at the folders
 EVERY_SCHEDULER = 10.0  # seconds between two questions to the scheduler
 ROWS = 12  # runs shown live
-STYLES = {
-    "queued": "dim",
-    "running": "cyan",
-    "finished": "green",
-    "failed": "red",
-    "interrupted": "yellow",
-    "broken": "red",
-}
 
 
 def follow(
@@ -91,7 +83,7 @@ def _event(key: str, name: str, found: Mapping[str, Mapping[str, Any]]) -> str:
     state = status["state"]
     done = Counter(s.get("state") for s in found.values())
     where = f" as job {status['job']}" if status.get("job") and state == "running" else ""
-    text = f"{time.strftime('%H:%M:%S')} [{STYLES.get(state, '')}]{state}[/]{where}  {escape(name)} ({key})"
+    text = f"{time.strftime('%H:%M:%S')} [{states.COLOURS.get(state, '')}]{state}[/]{where}  {escape(name)} ({key})"
     text += f"  [{done['finished']}/{len(found)} finished]" if state == "finished" else ""
     if state in ("failed", "interrupted", "broken"):
         text += "".join(f"\n    {escape(part)}" for part in said(status))

@@ -9,11 +9,9 @@ GAPO is to undo. With one thread the same arguments give the same weights on the
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 
 from gapo_lab.data.lists import SEPARATOR, generate, score_choice
@@ -22,23 +20,31 @@ from gapo_lab.data.store import TEMPLATES
 from gapo_lab.data.task import Task
 from gapo_lab.diversity import diversity
 from gapo_lab.nano import tokenizer as vocabulary
-from gapo_lab.nano.warm_start import Example, _loss, _renamed, replaceable, save
+from gapo_lab.nano.warm_start import asked, replaceable, save, update
 
 
 @dataclass(frozen=True)
 class ListStart:
     """How long, how hard and how unevenly to teach.
 
-    `renamed` is the share of examples in which three words are replaced by random pieces of the vocabulary, so that
-    the model copies words instead of knowing them.
+    `renamed` is the share of lists whose items are replaced by random pieces of the vocabulary, so that the model
+    copies words instead of knowing them.
     """
 
-    steps: int = 400
+    steps: int = 1000
     batch: int = 32
-    rate: float = 1e-3
-    decay: float = 0.5
-    renamed: float = 0.5
+    rate: float = 2e-3
+    decay: float = 0.6
+    renamed: float = 0.6
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class Example:
+    """The token ids of a list's prompt, and of its items, one token each, as they stand in it."""
+
+    prompt: tuple[int, ...]
+    items: tuple[int, ...]
 
 
 def prompt_ids(tokenizer, tasks: list[Task]) -> list[list[int]]:
@@ -60,36 +66,66 @@ def train(settings: ListStart, tokenizer, report=None):
     model = AutoModelForCausalLM.from_pretrained(vocabulary.FOLDER, dtype=torch.float32).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.rate, betas=(0.9, 0.98), weight_decay=0.1)
     for step, rows in zip(range(1, settings.steps + 1), _batches(settings, tokenizer)):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.rate * min(1.0, step / 20) * (1 - 0.9 * step / settings.steps)
-        loss = _loss(model, rows, tokenizer.pad_token_id, smoothing=0.0)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        loss = _loss(model, rows, settings.decay, tokenizer)
+        update(
+            model, optimizer, loss, settings.rate * min(1.0, step / 20) * (1 - 0.9 * step / settings.steps)
+        )
         if report:
             report(step, loss.item())
     return model.eval()
 
 
 def _batches(settings: ListStart, tokenizer) -> Iterator[list[Example]]:
-    """Batches of ever new lists, each with one of its items as the answer."""
+    """Batches of ever new lists."""
     rng = Random(settings.seed)
     words = replaceable(tokenizer)
     chunk = 0
     while True:
         tasks = generate("train", 32 * settings.batch, seed=1_000_000 + chunk)
-        rows = []
-        for task, prompt in zip(tasks, prompt_ids(tokenizer, tasks), strict=True):
-            items = task.truth.split(SEPARATOR)
-            weights = [settings.decay**place for place in range(len(items))]
-            chosen = rng.choices(items, weights)[0]
-            answer = [*tokenizer.encode(chosen, add_special_tokens=False), tokenizer.eos_token_id]
-            row = Example((*prompt, *answer), (*[0.0] * len(prompt), *[1.0] * len(answer)))
-            rows.append(_renamed(row, rng, words) if rng.random() < settings.renamed else row)
+        rows = [
+            Example(tuple(prompt), tuple(_one_token(item, tokenizer) for item in task.truth.split(SEPARATOR)))
+            for task, prompt in zip(tasks, prompt_ids(tokenizer, tasks), strict=True)
+        ]
+        rows = [_renamed(row, rng, words) if rng.random() < settings.renamed else row for row in rows]
         for start in range(0, len(rows), settings.batch):
             yield rows[start : start + settings.batch]
         chunk += 1
+
+
+def _one_token(item: str, tokenizer) -> int:
+    (token,) = tokenizer.encode(
+        item, add_special_tokens=False
+    )  # nano's vocabulary has every word of the lists
+    return token
+
+
+def _renamed(row: Example, rng: Random, words: list[int]) -> Example:
+    """The list with random pieces of the vocabulary as its items: copying must not depend on words."""
+    new = dict(zip(row.items, rng.sample(words, len(row.items)), strict=True))
+    return Example(tuple(new.get(token, token) for token in row.prompt), tuple(map(new.get, row.items)))
+
+
+def _loss(model, rows: list[Example], decay: float, tokenizer):
+    """How far the answer's distribution is from the one that is taught, and the end after it from certain.
+
+    All items of a list are taught at once, each with its share: a sampled one at a time takes several times the steps.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    every = torch.arange(len(rows))
+    asked = torch.tensor([len(row.prompt) - 1 for row in rows])
+    ids = torch.full((len(rows), int(asked.max()) + 2), tokenizer.pad_token_id)
+    taught = torch.zeros(len(rows), len(tokenizer))
+    for number, row in enumerate(rows):
+        shares = torch.tensor([decay**place for place in range(len(row.items))])
+        taught[number, list(row.items)] = shares / shares.sum()
+        ids[number, : len(row.prompt)] = torch.tensor(row.prompt)
+    ids[every, asked + 1] = taught.multinomial(1).squeeze(1)
+    states = model.model(input_ids=ids, use_cache=False).last_hidden_state
+    ends = torch.full((len(rows),), tokenizer.eos_token_id)
+    return (cross_entropy(model.lm_head(states[every, asked]), taught)
+            + cross_entropy(model.lm_head(states[every, asked + 1]), ends))  # fmt: skip
 
 
 def measure(
@@ -111,14 +147,7 @@ def measure(
 
 def main(arguments: list[str] | None = None) -> None:
     """Teach, measure, save."""
-    parser = argparse.ArgumentParser(
-        prog="python -m gapo_lab.nano.list_start", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--out", type=Path, required=True, help="the checkpoint folder to write")
-    for name, value in vars(ListStart()).items():
-        parser.add_argument(f"--{name}", type=type(value), default=value)
-    asked = vars(parser.parse_args(arguments))
-    out = asked.pop("out")
+    settings, out = asked("list_start", __doc__, ListStart, arguments)
     tokenizer = vocabulary.load()
     began = time.monotonic()
 
@@ -126,7 +155,7 @@ def main(arguments: list[str] | None = None) -> None:
         if step % 50 == 0:
             print(f"step {step}  loss {loss:.3f}  {time.monotonic() - began:.0f} s", flush=True)
 
-    model = train(ListStart(**asked), tokenizer, report)
+    model = train(settings, tokenizer, report)
     save(model, tokenizer, out)
     for split in ("id", "ood"):
         print(split, {name: round(value, 3) for name, value in measure(model, tokenizer, split).items()})

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from gapo_lab.data.micro import generate
 from gapo_lab.data.task import Task
@@ -66,16 +67,23 @@ def train(settings: WarmStart, tokenizer, report=None):
     )
     model.train()
     for step, rows in zip(range(1, settings.steps + 1), _batches(settings, tokenizer)):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.rate * _schedule(step, settings)
         loss = _loss(model, rows, tokenizer.pad_token_id, settings.smoothing)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        update(model, optimizer, loss, settings.rate * _schedule(step, settings))
         if report:
             report(step, loss.item(), model)
     return model.eval()
+
+
+def update(model, optimizer, loss, rate: float) -> None:
+    """One step along the gradient of `loss`, clipped to norm 1."""
+    import torch
+
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    optimizer.zero_grad()
 
 
 def examples(tasks: list[Task], tokenizer, history_weight: float) -> list[Example]:
@@ -162,16 +170,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Teach, measure on 512 ID and 256 OOD tasks, save."""
     import torch
 
-    parser = argparse.ArgumentParser(
-        prog="python -m gapo_lab.nano.warm_start", description=__doc__.splitlines()[0]
-    )
-    parser.add_argument("--out", type=Path, required=True, help="the checkpoint folder to write")
-    for name, value in vars(WarmStart()).items():
-        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    asked = vars(parser.parse_args(arguments))
-    out = asked.pop("out")
-    if asked["steps"] < 1:
-        raise UserError(f"--steps {asked['steps']}: at least one step is needed")
+    settings, out = asked("warm_start", __doc__, WarmStart, arguments)
     tokenizer = vocabulary.train()
     began = time.monotonic()
 
@@ -179,13 +178,28 @@ def main(arguments: list[str] | None = None) -> None:
         if step % 50 == 0:
             print(f"step {step}  loss {loss:.3f}  {time.monotonic() - began:.0f} s", flush=True)
 
-    model = train(WarmStart(**asked), tokenizer, report)
+    model = train(settings, tokenizer, report)
     save(model, tokenizer, out)
     for split, size in (("id", 512), ("ood", 256)):
         tasks = generate(split, size)
         torch.manual_seed(0)
         greedy, sampled = (exact_match(model, tokenizer, tasks, t) for t in (0.0, 1.0))
         print(f"{split}: exact match {greedy:.1%} greedy, {sampled:.1%} sampled at T=1")
+
+
+def asked(program: str, about: str, kind: type, arguments: list[str] | None) -> tuple[Any, Path]:
+    """The settings, of dataclass `kind`, that the words of a command say, and the folder to write."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m gapo_lab.nano.{program}", description=about.splitlines()[0]
+    )
+    parser.add_argument("--out", type=Path, required=True, help="the checkpoint folder to write")
+    for name, value in vars(kind()).items():
+        parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    words = vars(parser.parse_args(arguments))
+    out = words.pop("out")
+    if words["steps"] < 1:
+        raise UserError(f"--steps {words['steps']}: at least one step is needed")
+    return kind(**words), out
 
 
 if __name__ == "__main__":

@@ -1,0 +1,48 @@
+"""What the commands of `python -m gapo_lab` and `python -m gapo_lab.data` share: how a word is added, how one ends."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from gapo_lab.errors import RunFailed, UserError
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def adder(parser: argparse.ArgumentParser) -> Callable[[str, Command, str], argparse.ArgumentParser]:
+    """What adds a command to `parser`: its word, its function, its help -> its own parser."""
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=command)
+        return added
+
+    return add
+
+
+def run(parser: argparse.ArgumentParser, words: list[str] | None, stopped: str = "") -> int:
+    """Run one command: exit code 0, 1 when something failed, 2 for a user's mistake, 130 for Ctrl-C.
+
+    `stopped` is said after a Ctrl-C.
+    """
+    asked = parser.parse_args(words)
+    name = parser.prog.removeprefix("python -m ")
+    try:
+        return asked.command(asked)
+    except UserError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    except RunFailed as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        if stopped:
+            print(stopped, file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
