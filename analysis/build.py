@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import difflib
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from analysis import (
     against,
     data_table,
-    figures,
     html,
-    layout,
     load,
     paper_tables,
     published,
-    rewards,
     runs,
     said,
     statistics_tables,
 )  # fmt: skip
-from analysis.figures import Picture
 from analysis.load import Source
 from analysis.paper_tables import Results
 from analysis.runs import Selection
@@ -29,7 +28,10 @@ from analysis.table import Table
 from analysis.trials import Measured, measure
 from gapo_lab.errors import UserError
 
-ID, OOD, CLIPPED, THROUGHPUT = "val/id/em", "val/ood/em", "actor/pg_clipfrac", "perf/throughput"
+if TYPE_CHECKING:
+    from analysis.figures import Picture
+
+ID, OOD = "val/id/em", "val/ood/em"
 
 
 @dataclass(frozen=True)
@@ -98,18 +100,28 @@ def build(source: Source, asked: Asked) -> Report:
         drawn[one.metric] = results = paper_tables.results(cells, one, seeds, asked.rows, asked.columns)
         left_out |= set(results.grid.left_out)
         tables += _tables(asked, one, results)
+    if asked.against_paper and not any(table.name.startswith("against") for table in tables):
+        remarks.append(
+            "nothing to hold against the paper: these runs share no model and metric with its tables"
+        )
     first = drawn[measured[0].metric]
     if not asked.is_slice:
         tables = _with_data_table(asked, selection, tables, remarks)
     extra, pictures = [], []
     if asked.figures and not asked.is_slice:
-        pictures, extra = _pictures(source, asked, selection, drawn.get(ID), remarks)
+        from analysis import pictures as drawing  # matplotlib takes as long to import as all tables to make
+
+        pictures, extra = drawing.draw(source, selection, drawn.get(ID), asked.runs_root, remarks)
     return Report(
-        title=", ".join(asked.studies),
+        title=f"Stud{'ies' if len(asked.studies) > 1 else 'y'} {', '.join(asked.studies)}",
         tables=tuple(sorted(tables, key=_place)),
         pictures=tuple(pictures),
-        facts=tuple(said.facts(source.uri, asked.studies, selection, measured, seeds)),
-        missing=(*incomplete, *said.absent(first), *sorted(left_out)),
+        facts=tuple(said.facts(source.uri, selection, measured, seeds)),
+        missing=(
+            *incomplete,
+            *(said.absent(first) if first.grid.row_axes == ("algo",) else ()),
+            *sorted(left_out),
+        ),
         verdicts=tuple(line for one in drawn.values() for line in said.verdicts(one)),
         links=tuple(html.run_links(selection, source.uri)),
         measured=(*measured, *extra),
@@ -122,7 +134,7 @@ def _check_there(source: Source, asked: Asked, everything: Sequence, selection: 
     names = ", ".join(asked.studies)
     if not everything:
         raise UserError(
-            f"study {names} in {source.uri} has no runs yet: start one with study={asked.studies[0]}"
+            f"study {names} in {source.uri} has no runs yet: start one with study={shlex.quote(asked.studies[0])}"
         )
     if not selection.cells and asked.where:
         words = " ".join(f"{name}={value}" for name, value in asked.where.items())
@@ -152,7 +164,8 @@ def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
     if asked.spread:
         trials += " ± standard deviation"
     if asked.is_slice:
-        name = "slice_" + "_".join([*asked.rows, "by", *asked.columns, *one.metric.split("/")])
+        words = [*asked.rows, "by", *asked.columns, one.metric]
+        name = "slice_" + re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(words))
         out.append(paper_tables.slice_table(results, name, f"{title}, {trials}", asked.spread))
         suffix = name.removeprefix("slice")
     else:
@@ -189,52 +202,3 @@ def _with_data_table(
         remarks.append("no Table 1: the training data are not on this machine (name them: --data FOLDER)")
         return tables
     return [data_table.table(path / "train.parquet" if path.is_dir() else path), *tables]
-
-
-def _pictures(
-    source: Source, asked: Asked, selection: Selection, results: Results | None, remarks: list[str]
-):
-    """The figures for which these runs have the data, and the metrics they were drawn from."""
-    found: list[Picture | None] = []
-    if (path := rewards.first_generations(asked.runs_root, [run.identity for run in selection.runs])) is None:
-        remarks.append("no Figures 1 and 8: no run folder with rollouts here (name the place: --runs FOLDER)")
-    else:
-        key = path.parents[4].name
-        model = next(run.params["model"] for run in selection.runs if run.identity == key)
-        if groups := rewards.groups(path):
-            found += rewards.draw(groups, layout.model_title(model))
-    if results is None:
-        return [one for one in found if one], []
-    accuracy = results.measured
-    clipped, speed = (measure(source, selection, name) for name in (CLIPPED, THROUGHPUT))
-    rows = [key[0] for key in results.grid.rows]
-    sets = [(pair, "" if pair[0] == "dapo" else "_grpo") for pair in layout.PAIRS if set(pair) <= set(rows)]
-    for methods, suffix in sets or [(tuple(rows[:6]), "")]:
-        on = " and ".join(layout.method(m) for m in methods) if len(methods) < 3 else "the methods"
-        band = "Mean over seeds; band: one standard deviation over seeds"
-        for name, what, one, smooth, note, ylabel in (
-            ("figure3", "Accuracy on the test set", accuracy, False, None, "exact match, %"),
-            ("figure4", "Clip fraction in training", clipped, True, None, "clip fraction, %"),
-            ("figure5", "Throughput in training", speed, True, figures.mean_gain, "tokens / s / GPU"),
-        ):
-            scale = 1.0 if one is speed else 100.0
-            panels = figures.by_method(results, one, methods)
-            caption = f"{what}, {on} (the paper's {name.replace('figure', 'Figure ')}). {band}"
-            caption += f"{', running mean over 2% of the steps' if smooth else ''}."
-            caption += " Above each panel: the gain of the mean over all steps." if note else ""
-            found.append(figures.draw(f"{name}{suffix}", caption, panels, ylabel, scale, smooth, note))
-    for algo, suffix in (("gapo_dapo", ""), ("gapo_grpo", "_grpo")):
-        for name, what, one, smooth, ylabel in (
-            ("figure6", "Accuracy on the test set", accuracy, False, "exact match, %"),
-            ("figure7", "Clip fraction in training", clipped, True, "clip fraction, %"),
-        ):
-            caption = (
-                f"{what} by τ, {layout.method(algo)} (the paper's {name.replace('figure', 'Figure ')}); "
-            )
-            caption += "k rewards of a group lie in its densest interval."
-            found.append(
-                figures.draw(
-                    f"{name}{suffix}", caption, figures.by_tau(one.by_cell, algo), ylabel, 100.0, smooth
-                )
-            )
-    return [one for one in found if one], [clipped, speed]

@@ -56,7 +56,7 @@ def _line(label: str, pairs: list[tuple[int, int]], whole: int) -> Line:
 
 def find(selection: Selection, runs_root: Path) -> Path | None:
     """The training data that a run of the selection names in its run folder, where both are on this machine."""
-    for run in selection.runs:
+    for run in selection.runs if runs_root.is_dir() else ():
         about = files.read_json(runs_root / run.identity / "data.json") or {}
         folder = about.get("folder")
         for place in (Path(folder), runs_root.parent / folder) if folder else ():

@@ -14,6 +14,7 @@ matplotlib.use("Agg")
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis import curves, layout
 from analysis.paper_tables import Results
@@ -22,6 +23,7 @@ from analysis.trials import Measured, Trials
 # Okabe and Ito's colours, told apart with every kind of colour blindness; each method keeps its own.
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
 GREY = "#6E6E6E"
+DOTTED, DASHED, DOT_DASH = (0, (1.2, 1.0)), (0, (4, 1.2)), (0, (5, 1, 1, 1))
 COLOURS = {
     "grpo": GREY,
     "dapo": GREY,
@@ -31,8 +33,9 @@ COLOURS = {
     "krpo": PURPLE,
     "qae": ORANGE,
 }
+BASELINES = frozenset(baseline for baseline, _ in layout.PAIRS)
 SPARE = (RED, SKY, GREEN, PURPLE, ORANGE)
-TAU_COLOURS = (SKY, BLUE, RED, ORANGE, GREEN)
+TAUS = ((SKY, DASHED), (RED, DOT_DASH), (GREEN, DOTTED), (ORANGE, DASHED), (PURPLE, DOT_DASH))
 STYLE = {
     "font.size": 8,
     "axes.titlesize": 8.5,
@@ -47,24 +50,29 @@ STYLE = {
     "axes.axisbelow": True,
     "grid.color": "#E6E6E6",
     "grid.linewidth": 0.5,
-    "lines.linewidth": 1.4,
+    "lines.linewidth": 1.3,
     "legend.frameon": False,
     "figure.constrained_layout.use": True,
     "pdf.fonttype": 42,  # letters stay letters
     "svg.hashsalt": "gapo",
 }
 SMOOTH = 0.02  # of the curve's length: the window of the running mean over training metrics
-PANELS = 9  # of one figure
+PANELS = 15  # of one figure
+NICE = [1, 2, 2.5, 5, 10]  # steps between ticks, times powers of ten
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A drawn figure in both formats."""
+    """A drawn figure in both formats. ``number`` is the paper's: ``3``, and ``3 (G)`` for GAPO (G)."""
 
     name: str
     caption: str
     pdf: bytes
     png: bytes
+
+    @property
+    def number(self) -> str:
+        return self.name.removeprefix("figure").replace("_grpo", " (G)")
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,7 @@ class Series:
     label: str
     trials: Trials
     colour: str
-    dashed: bool = False
+    stroke: str | tuple = "-"
 
 
 def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]], ylabel: str, scale: float = 1.0,
@@ -83,13 +91,16 @@ def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]]
     panels = [
         (title, [s for s in series if any(map(len, s.trials.curves.values()))]) for title, series in panels
     ]
-    panels = [(title, series) for title, series in panels if series][:PANELS]
+    panels = [(title, series) for title, series in panels if series]
     if not panels:
         return None
+    if len(panels) > PANELS:
+        caption += f" The first {PANELS} of {len(panels)} models."
+        panels = panels[:PANELS]
     across = min(3, len(panels))
     down = math.ceil(len(panels) / across)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(2.2 * across + (1.4 if across == 1 else 0.2), 1.65 * down + 0.4))
+        figure = Figure(figsize=(2.1 * across + (1.5 if across == 1 else 0.3), 1.45 * down + 0.6))
         axes = figure.subplots(down, across, squeeze=False)
         handles: dict[str, object] = {}
         for index, ax in enumerate(axes.flat):
@@ -102,15 +113,17 @@ def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]]
                     handles.setdefault(one.label, line)
             ax.set_title(title, loc="left", fontsize=7.5 if note else 8.5)
             ax.margins(x=0.02)
+            ax.yaxis.set_major_locator(MaxNLocator(5, steps=NICE))
+            ax.xaxis.set_major_locator(MaxNLocator(5, steps=NICE, integer=True))
             if note and (said := note(series)):
                 ax.set_title(said, loc="right", fontsize=7, color=series[-1].colour)
-            if index % across == 0:
-                ax.set_ylabel(ylabel)
-            if index + across >= len(panels):
-                ax.set_xlabel("training step")
+        # One label for all panels: a label of each would push apart rows of which the last is not full.
+        figure.supylabel(ylabel, fontsize=8)
+        figure.supxlabel("training step", fontsize=8)
         figure.legend(
-            handles.values(), handles.keys(), loc="outside upper center", ncols=min(6, len(handles))
-        )
+            handles.values(), handles.keys(), loc="outside upper center", ncols=min(6, len(handles)),
+            handlelength=2.6,
+        )  # fmt: skip
         return picture(name, caption, figure)
 
 
@@ -125,8 +138,7 @@ def band(ax: Axes, one: Series, scale: float, smooth: bool):
     mean = values.mean(axis=0)
     marker = "o" if len(steps) <= 25 else None
     (line,) = ax.plot(
-        steps, mean, color=one.colour, linestyle=(0, (1.2, 1.0)) if one.dashed else "-", marker=marker, markersize=2.6,
-        zorder=3,
+        steps, mean, color=one.colour, linestyle=one.stroke, marker=marker, markersize=2.6, zorder=3,
     )  # fmt: skip
     if len(values) > 1:
         sd = values.std(axis=0, ddof=1)
@@ -166,7 +178,7 @@ def colour(algo: str, used: Sequence[str]) -> str:
 
 
 def by_method(results: Results, measured: Measured, methods: Sequence[str]) -> list[tuple[str, list[Series]]]:
-    """A panel a model, a line a method; the first method is the baseline and dotted."""
+    """A panel a model, a line a method; baselines are dotted."""
     panels = []
     for column in results.grid.columns:
         series = []
@@ -174,14 +186,15 @@ def by_method(results: Results, measured: Measured, methods: Sequence[str]) -> l
             cell = results.grid.at.get(((algo,), column))
             if cell is not None and cell.id in measured.by_cell:
                 trials = measured.by_cell[cell.id]
-                series.append(Series(layout.method(algo), trials, colour(algo, methods), algo == methods[0]))
+                stroke = DOTTED if algo in BASELINES else "-"
+                series.append(Series(layout.method(algo), trials, colour(algo, methods), stroke))
         if len(series) > 1 or len(results.grid.rows) == 1:
             panels.append((layout.model_title(" ".join(column)), series))
     return panels
 
 
 def by_tau(by_cell: Mapping[str, Trials], algo: str) -> list[tuple[str, list[Series]]]:
-    """A panel a model, a line a tau, for the models where ``algo`` ran with several."""
+    """A panel a model, a line a tau, for the models where ``algo`` ran with several; the paper's is solid blue."""
     models: dict[str, list[Trials]] = {}
     for trials in by_cell.values():
         if trials.cell.algo == algo and trials.cell.tau is not None:
@@ -190,14 +203,13 @@ def by_tau(by_cell: Mapping[str, Trials], algo: str) -> list[tuple[str, list[Ser
     for model in sorted(models, key=layout.model_order):
         here = sorted(models[model], key=lambda t: t.cell.tau)
         if len({t.cell.tau for t in here}) > 1:
-            series = [
-                Series(
-                    layout.tau_label(t.cell.tau, layout.rollouts(t.cell.params)),
-                    t,
-                    TAU_COLOURS[i % len(TAU_COLOURS)],
+            others = iter(TAUS * len(here))
+            series = []
+            for one in here:
+                label = layout.tau_label(one.cell.tau, layout.rollouts(one.cell.params))
+                series.append(
+                    Series(label, one, *((BLUE, "-") if one.cell.tau == layout.TAU else next(others)))
                 )
-                for i, t in enumerate(here)
-            ]
             panels.append((layout.model_title(model), series))
     return panels
 

@@ -38,23 +38,33 @@ def lay_out(
     for cell in cells:
         place = _key(cell, rows), _key(cell, columns)
         places.setdefault(place, []).append(cell)
-    at, left_out = {}, []
+    at, unusual = {}, []
     for place, here in places.items():
         if len(here) > 1 and "tau" not in (*rows, *columns):
             usual = [cell for cell in here if cell.tau == layout.TAU]
             if usual and len({cell.tau for cell in here}) > 1:
-                left_out += [
-                    f"{cell.name}: not the usual tau={layout.TAU:g}" for cell in here if cell not in usual
-                ]
+                unusual += [cell for cell in here if cell not in usual]
                 here = usual
         if len(here) > 1:
             raise UserError(_ambiguous(here, (*rows, *columns)))
         at[place] = here[0]
     found_rows = sorted({row for row, _ in at}, key=lambda key: _order(key, rows))
     found_columns = sorted({column for _, column in at}, key=lambda key: _order(key, columns))
-    return Grid(
-        tuple(rows), tuple(columns), tuple(found_rows), tuple(found_columns), at, tuple(sorted(left_out))
-    )
+    return Grid(tuple(rows), tuple(columns), tuple(found_rows), tuple(found_columns), at, _unusual(unusual))
+
+
+def _unusual(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """A line a method for the cells whose tau is not the paper's."""
+    out = []
+    for algo in sorted({cell.algo for cell in cells}):
+        mine = [cell for cell in cells if cell.algo == algo]
+        taus = ", ".join(f"{tau:g}" for tau in sorted({cell.tau for cell in mine}))
+        models = sorted({cell.model for cell in mine}, key=layout.model_order)
+        where = models[0] if len(models) == 1 else f"{len(models)} models"
+        out.append(
+            f"{algo} tau={taus}, {where}: not the usual tau={layout.TAU:g} (--rows algo,tau shows all)"
+        )
+    return tuple(out)
 
 
 def _check_axes(cells: Sequence[Cell], axes: Sequence[str]) -> None:
@@ -111,4 +121,4 @@ def label(key: Key, axes: Sequence[str], rollouts: int | None = None) -> str:
             out.append(layout.tau_label(float(text), rollouts) if text else "")
         else:
             out.append(f"{axis}={text}" if text else f"no {axis}")
-    return " ".join(word for word in out if word)
+    return " ".join(word for word in out if word) or "no tau"

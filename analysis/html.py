@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import jinja2
 
-from analysis.figures import Picture
 from analysis.latex import TEMPLATES
 from analysis.runs import Selection
-from analysis.table import Table
+from analysis.table import Table, numbers
 from gapo_lab.tracking import uri as addresses
+
+if TYPE_CHECKING:
+    from analysis.figures import Picture
 
 LOCAL = "http://127.0.0.1:5000"  # where `python -m gapo_lab ui` shows an SQLite database
 
@@ -49,13 +52,18 @@ def page(title: str, facts: Sequence[tuple[str, str]], missing: Sequence[str], v
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    shown = [(one, base64.b64encode(one.png).decode()) for one in pictures]
+    # A PNG says its width in bytes 16 to 19; it is drawn for screens and print of twice the usual density.
+    shown = [
+        (one, int.from_bytes(one.png[16:20], "big") // 2, base64.b64encode(one.png).decode())
+        for one in pictures
+    ]
     return environment.get_template("report.html.jinja").render(
         title=title,
         facts=facts,
         missing=missing,
         verdicts=verdicts,
         tables=tables,
+        numbers=numbers([one.name for one in tables]),
         pictures=shown,
         links=links,
     )

@@ -11,28 +11,36 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import jinja2
 
-from analysis.table import Entry, Line, Table
+from analysis.table import Entry, Line, Table, numbers
 
 TEMPLATES = Path(__file__).parent / "templates"
 INSTALL = (
-    "no LaTeX on this machine: the .tex files are written; for the PDF install texlive-latex-recommended"
+    "no LaTeX on this machine: the .tex files are written; for report.pdf, and the tables as .pdf and .png, "
+    "install texlive-latex-recommended"
 )
-LINES = 44  # of one page; a longer table is cut into parts
+LINES, COLUMNS = 44, 16  # of one page; a larger table is cut into parts
+Header, Blocks = tuple[tuple[tuple[str, int], ...], ...], tuple[tuple[Line, ...], ...]
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': "''", "–": "--", "−": "$-$", "Δ": r"$\Delta$", "τ": r"$\tau$", "±": r"$\pm$",
     "°": r"$^{\circ}$", "≥": r"$\ge$", "≤": r"$\le$", "·": r"$\cdot$", "×": r"$\times$", "…": r"\dots{}",
 }  # fmt: skip
+_SIGN = re.compile(r"(?<![\w.])[+-](?=\d)")
+_PLAIN = re.compile(r"(?:[A-Za-z0-9 .,:;/()\[\]*+=?!'@]|-(?!-))*")
 
 
 def escape(text: str) -> str:
     """``text`` as LaTeX prints it; a letter that LaTeX's fonts lack is shown by its code."""
+    if _PLAIN.fullmatch(text):
+        return text
     follows = [*text[1:], ""]
     # Two hyphens stay two: LaTeX would make a dash of them.
     return (
@@ -55,8 +63,7 @@ def _plain(char: str) -> str:
 
 def _signed(text: str) -> str:
     """A number with a minus that is as wide as its plus."""
-    signs = {"-": "$-$", "+": "$+$"}
-    return re.sub(r"(?<![\w.])[+-](?=\d)", lambda sign: signs[sign[0]], escape(text))
+    return _SIGN.sub(lambda sign: f"${sign[0]}$", escape(text))
 
 
 def entry(one: Entry) -> str:
@@ -76,16 +83,64 @@ def entry(one: Entry) -> str:
 
 def table(one: Table) -> str:
     """The .tex fragment of a table; what it was drawn from stands in a comment at its head."""
-    parts = _parts(one)
-    return _environment().get_template("table.tex.jinja").render(
-        table=one, parts=parts, columns=one.width, cmidrules=_cmidrules(one), align="l" if one.ragged else "r"
-    )  # fmt: skip
+    parts = [Part(header, down) for header, blocks in _across(one) for down in _down(blocks)]
+    template = _environment().get_template("table.tex.jinja")
+    return template.render(table=one, parts=parts, align="l" if one.ragged else "r")
 
 
-def _parts(one: Table) -> list[tuple[tuple[Line, ...], ...]]:
+@dataclass(frozen=True)
+class Part:
+    """What of a table fits on a page."""
+
+    header: Header
+    blocks: Blocks
+
+    @property
+    def columns(self) -> int:
+        return max((len(line.entries) for block in self.blocks for line in block), default=0)
+
+    @property
+    def cmidrules(self) -> list[str]:
+        """Under each level of the head: a rule below every head that spans columns."""
+        out = []
+        for level in self.header:
+            at, rules = 2, ""
+            for text, span in level:
+                if span > 1 and text:
+                    rules += rf"\cmidrule(lr){{{at}-{at + span - 1}}}"
+                at += span
+            out.append(rules)
+        return out
+
+
+def _across(one: Table) -> Iterator[tuple[Header, Blocks]]:
+    """Head and blocks of as many columns as fit beside each other."""
+    for start in range(0, max(1, one.width), COLUMNS):
+        end = start + COLUMNS
+        header = tuple(tuple(_cut(level, start, end)) for level in one.header)
+        yield (
+            header,
+            tuple(
+                tuple(replace(line, entries=line.entries[start:end]) for line in block)
+                for block in one.blocks
+            ),
+        )
+
+
+def _cut(level: Sequence[tuple[str, int]], start: int, end: int) -> Iterator[tuple[str, int]]:
+    """The heads of the columns from ``start`` to ``end``."""
+    at = 0
+    for text, span in level:
+        if (inside := min(at + span, end) - max(at, start)) > 0:
+            yield text, inside
+        at += span
+
+
+def _down(blocks: Blocks) -> list[Blocks]:
+    """The lines of one page after the other."""
     parts: list[list[tuple[Line, ...]]] = [[]]
     room = LINES
-    for block in one.blocks:
+    for block in blocks:
         block = list(block)
         while block:
             if room <= 0:
@@ -96,27 +151,21 @@ def _parts(one: Table) -> list[tuple[tuple[Line, ...], ...]]:
     return [tuple(part) for part in parts]
 
 
-def _cmidrules(one: Table) -> list[str]:
-    """Under each level of the head: a rule below every head that spans columns."""
-    out = []
-    for level in one.header:
-        at, rules = 2, ""
-        for text, span in level:
-            if span > 1 and text:
-                rules += rf"\cmidrule(lr){{{at}-{at + span - 1}}}"
-            at += span
-        out.append(rules)
-    return out
-
-
-def document(title: str, tables: Sequence[str], figures: Sequence[tuple[str, str]], facts: Sequence[tuple[str, str]],
-             missing: Sequence[str]) -> str:  # fmt: skip
-    """The report: names of .tex fragments, (file, caption) of figures, facts about the runs, what is missing."""
+def document(title: str, tables: Sequence[str], figures: Sequence[tuple[str, str, str]], facts: Sequence[tuple[str, str]],
+             missing: Sequence[str], verdicts: Sequence[str] = ()) -> str:  # fmt: skip
+    """The report: names of .tex fragments, (file, number, caption) of figures, facts about the runs, what is missing."""
     return _environment().get_template("report.tex.jinja").render(
-        title=title, tables=tables, figures=figures, facts=facts, missing=missing
+        title=title, tables=tables, numbers=numbers(tables), figures=figures, facts=facts, missing=missing,
+        verdicts=verdicts,
     )  # fmt: skip
 
 
+def pages(tables: Sequence[str]) -> str:
+    """A document with each of these .tex fragments on a page of its own."""
+    return _environment().get_template("pages.tex.jinja").render(tables=tables)
+
+
+@cache
 def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
@@ -128,44 +177,32 @@ def _environment() -> jinja2.Environment:
     return made
 
 
-def compile(folder: Path, name: str) -> tuple[bytes | None, str]:
-    """The PDF of ``folder/name.tex``, or None and one line that says why there is none.
+def compile(folder: Path, name: str, text: str) -> tuple[bytes | None, str]:
+    """The PDF of the document ``text``, which may \\input what lies in ``folder``; or None and one line that says why.
 
-    The same files give the same PDF, byte for byte.
+    The same files give the same PDF, byte for byte. One pass: nothing in these documents refers to another page.
     """
     program = shutil.which("pdflatex")
     if program is None:
         return None, INSTALL
+    # No shell commands; and no date, so that the same input gives the same bytes.
+    env = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "shell_escape": "f"}
     with tempfile.TemporaryDirectory() as made:
+        source = Path(made) / f"{name}.tex"
+        source.write_text(text, encoding="utf-8")
         command = [
             program,
             "-interaction=nonstopmode",
             "-halt-on-error",
             f"-output-directory={made}",
-            f"{name}.tex",
+            str(source),
         ]
-        # No personal TeX files, no shell commands; and no date, so that the same input gives the same bytes.
-        env = {
-            **os.environ,
-            "SOURCE_DATE_EPOCH": "0",
-            "FORCE_SOURCE_DATE": "1",
-            "openout_any": "p",
-            "shell_escape": "f",
-        }
-        for _ in range(2):  # the second time with the page numbers of the first
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                env=env,
-                capture_output=True,
-                check=False,
-                text=True,
-                errors="replace",
-                timeout=300,
-            )
-            if done.returncode:
-                return None, f"{name}.tex does not compile: {_first_error(done.stdout)}"
-        return (Path(made) / f"{name}.pdf").read_bytes(), ""
+        done = subprocess.run(
+            command, cwd=folder, env=env, capture_output=True, check=False, text=True, errors="replace", timeout=300
+        )  # fmt: skip
+        if done.returncode:
+            return None, f"{name}.tex does not compile: {_first_error(done.stdout)}"
+        return source.with_suffix(".pdf").read_bytes(), ""
 
 
 def _first_error(log: str) -> str:

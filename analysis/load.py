@@ -58,7 +58,7 @@ def find_studies(source: Source, names: Sequence[str]) -> dict[str, str]:
         if name in there:
             found[name] = there[name]
             continue
-        near = difflib.get_close_matches(name, there, n=1, cutoff=0.4)
+        near = difflib.get_close_matches(name, there, n=1, cutoff=0.6)
         said = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(there)) or 'none'}"
         raise UserError(f"no study {name} in {source.uri}: {said}")
     return found

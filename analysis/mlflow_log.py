@@ -28,7 +28,6 @@ def log(uri: str, experiments: Mapping[str, str], folder: Path, names: Sequence[
     client = store.connect(uri)
     mark, new = _digest(folder, names), 0
     for experiment in experiments.values():
-        mlflow_view.set_up(client, experiment)
         found = client.search_runs(
             [experiment],
             f"tags.`{IS_REPORT}` = 'yes'",
@@ -36,16 +35,18 @@ def log(uri: str, experiments: Mapping[str, str], folder: Path, names: Sequence[
             max_results=1,
         )
         if found and found[0].data.tags.get(DIGEST) == mark:
+            mlflow_view.set_up(client, experiment, found[0].info.run_id)
             continue
-        note = "Open **report.html** or **report.pdf** under Artifacts; tables and figures lie beside them."
-        tags = {IS_REPORT: "yes", "mlflow.note.content": note, "mlflow.source.name": "analysis.report"}
+        tags = {IS_REPORT: "yes", "mlflow.source.name": "analysis.report"}
         run = client.create_run(experiment, run_name="report", tags=tags).info.run_id
+        client.set_tag(run, mlflow_view.NOTE, _note(experiment, run))
         for name in names:
             client.log_artifact(run, str(folder / name), _place(name))
         client.set_tag(run, DIGEST, mark)  # last: a report that was cut off is logged again
         client.set_terminated(run)
         if found:
             client.update_run(found[0].info.run_id, name="report (earlier)")
+        mlflow_view.set_up(client, experiment, run)
         new += 1
     where = ", ".join(experiments)
     return (
@@ -53,6 +54,11 @@ def log(uri: str, experiments: Mapping[str, str], folder: Path, names: Sequence[
         if new
         else f"MLflow holds this report already: run 'report' of {where}"
     )
+
+
+def _note(experiment: str, run: str) -> str:
+    page, pdf = (mlflow_view.artifact_of(experiment, run, name) for name in ("report.html", "report.pdf"))
+    return f"[report.html]({page}), [report.pdf]({pdf}); tables and figures lie beside them under Artifacts."
 
 
 def _digest(folder: Path, names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 
 from analysis.table import Entry, Table, rows_of
 
@@ -28,28 +29,40 @@ def to_csv(table: Table) -> str:
 
 def to_text(table: Table, width: int = 120) -> str:
     """For a terminal: columns in line, ``*`` after the best; wider tables go on below in parts."""
-    rows = rows_of(table, _starred)
+    rows = rows_of(table, lambda entry: entry.text)
+    head = len(rows) - len(table.lines)
+    after = [[""] * table.width] * head + [[_after(e) for e in line.entries] for line in table.lines]
     stub = max(len(row[0]) for row in rows)
-    sizes = [max(len(row[i]) for row in rows) for i in range(1, table.width + 1)]
-    parts, start = [], 0
+    columns = [_column(table, [row[i + 1] for row in rows], [marks[i] for marks in after], head)
+               for i in range(table.width)]  # fmt: skip
+    out, start = [table.title], 0
     while start < table.width:
         end, used = start, stub
-        while end < table.width and (end == start or used + sizes[end] + 2 <= width):
-            used += sizes[end] + 2
+        while end < table.width and (end == start or used + len(columns[end][0]) + 2 <= width):
+            used += len(columns[end][0]) + 2
             end += 1
-        parts.append((start, end))
-        start = end
-    out = [table.title]
-    for start, end in parts:
         out.append("")
-        for row in rows:
-            cells = (
-                row[1 + i].ljust(sizes[i]) if table.ragged else row[1 + i].rjust(sizes[i])
-                for i in range(start, end)
-            )
+        for number, row in enumerate(rows):
+            cells = [column[number] for column in columns[start:end]]
             out.append("  ".join([row[0].ljust(stub), *cells]).rstrip())
-    out += [f"{mark} {text}" for mark, text in table.notes]
+        start = end
+    if any(entry.rank == 1 for line in table.lines for entry in line.entries):
+        out.append("* best of its column")
+    out += [f"{mark} {text}".strip() for mark, text in table.notes]
     return "\n".join(out)
+
+
+def _column(table: Table, texts: Sequence[str], after: Sequence[str], head: int) -> list[str]:
+    """The cells of a column, equally wide: digits stand below digits, and what follows them behind."""
+    if table.ragged:
+        words = [text + mark for text, mark in zip(texts, after, strict=True)]
+        return [text.ljust(max(map(len, words))) for text in words]
+    behind = max(map(len, after))
+    size = max(len(text) - behind * (row < head) for row, text in enumerate(texts))
+    return [
+        text.rjust(size + behind) if row < head else text.rjust(size) + mark.ljust(behind)
+        for row, (text, mark) in enumerate(zip(texts, after, strict=True))
+    ]
 
 
 def _words(entry: Entry) -> str:
@@ -57,7 +70,6 @@ def _words(entry: Entry) -> str:
     return f"{entry.text}{spread}{''.join(f'[{mark}]' for mark in entry.marks)}"
 
 
-def _starred(entry: Entry) -> str:
-    star = {1: "*", 2: ""}.get(entry.rank, "")
+def _after(entry: Entry) -> str:
     spread = f" ± {entry.spread}" if entry.spread else ""
-    return f"{entry.text}{spread}{star}{'' if not entry.marks else ' ' + ''.join(entry.marks)}"
+    return f"{spread}{'*' if entry.rank == 1 else ''}{'' if not entry.marks else ' ' + ''.join(entry.marks)}"

@@ -6,6 +6,7 @@ Reads MLflow, and writes .tex, .pdf, .png, .csv, .html and .parquet to reports/S
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shutil
 import sys
@@ -15,19 +16,34 @@ from pathlib import Path
 from gapo_lab.errors import UserError
 from gapo_lab.tracking import uri as addresses
 
+ABOUT = """The paper's tables and figures for the runs of a study, with statistics: .tex .pdf .png .csv, and one HTML page."""
+EXAMPLES = """examples:
+  python -m analysis.report default
+  python -m analysis.report table2 --against paper --spread
+  python -m analysis.report table2 --rows algo,tau --metric val/ood/em --pick final"""
+
 
 def parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(prog="python -m analysis.report", description=__doc__.split("\n\n")[0])
+    out = argparse.ArgumentParser(
+        prog="python -m analysis.report", description=ABOUT, epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     out.add_argument("studies", nargs="+", metavar="STUDY", help="the study's name, an MLflow experiment")
     out.add_argument(
-        "--uri", help=f"MLflow's address (default: ${addresses.VARIABLE}, else {addresses.DEFAULT})"
+        "--uri",
+        metavar="ADDRESS",
+        help=f"MLflow's address (default: ${addresses.VARIABLE}, else {addresses.DEFAULT})",
     )
-    out.add_argument("--out", type=Path, help="the folder to write to (default: reports/STUDY)")
+    out.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="the folder to write to (default: reports/STUDY)"
+    )
     what = out.add_argument_group("what is shown")
     what.add_argument("--metric", help="this metric instead of val/id/em and val/ood/em")
-    what.add_argument("--rows", default="algo", help="parameters whose values are the rows (default: algo)")
     what.add_argument(
-        "--cols", default="model", help="parameters whose values are the columns (default: model)"
+        "--rows", default="algo", metavar="NAME,...", help="parameters that are the rows (default: algo)"
+    )
+    what.add_argument(
+        "--cols", default="model", metavar="NAME,...", help="parameters that are the columns (default: model)"
     )
     what.add_argument(
         "--where", nargs="+", default=[], metavar="NAME=VALUE", help="only runs with these parameters"
@@ -46,10 +62,17 @@ def parser() -> argparse.ArgumentParser:
     )
     more = out.add_argument_group("where things are")
     more.add_argument(
-        "--runs", type=Path, default=Path("runs"), help="run folders, for Figures 1 and 8 (default: runs)"
+        "--runs",
+        type=Path,
+        default=Path("runs"),
+        metavar="FOLDER",
+        help="run folders, for Figures 1 and 8 (default: runs)",
     )
     more.add_argument(
-        "--data", type=Path, help="training data for Table 1 (default: what the run folders name)"
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="training data for Table 1 (default: what the run folders name)",
     )
     more.add_argument("--no-figures", action="store_true", help="tables only")
     more.add_argument("--no-log", action="store_true", help="do not log the report to MLflow")
@@ -96,7 +119,7 @@ def default_folder(studies: Sequence[str]) -> Path:
 
 def write(report, path: Path, say=print) -> list[str]:
     """Write every file of ``report`` under ``path``; the names written. Says what could not be made."""
-    from analysis import html, latex, plain, tidy
+    from analysis import html, latex, plain, table_files, tidy
     from analysis.write import Folder
 
     folder = Folder(path)
@@ -108,16 +131,23 @@ def write(report, path: Path, say=print) -> list[str]:
         folder.write(f"{one.name}.png", one.png)
     folder.write("tidy.csv", tidy.to_csv(report.measured))
     folder.write("tidy.parquet", tidy.to_parquet(report.measured))
+    missing = (*report.missing, *report.remarks)
     folder.write("report.html", html.page(
-        report.title, report.facts, report.missing, report.verdicts, report.tables, report.pictures, report.links))  # fmt: skip
-    figures = [(f"{one.name}.pdf", one.caption) for one in report.pictures]
+        report.title, report.facts, missing, report.verdicts, report.tables, report.pictures, report.links))  # fmt: skip
+    figures = [(f"{one.name}.pdf", one.number, one.caption) for one in report.pictures]
     names = [one.name for one in report.tables]
-    folder.write("report.tex", latex.document(report.title, names, figures, report.facts, report.missing))
-    pdf, why = latex.compile(folder.path, "report")
+    text = latex.document(report.title, names, figures, report.facts, missing, report.verdicts)
+    folder.write("report.tex", text)
+    pdf, why = latex.compile(folder.path, "report", text)
     if pdf is None:
         say(why)
     else:
         folder.write("report.pdf", pdf)
+        drawn, why = table_files.draw(folder.path, names)
+        for name, content in drawn.items():
+            folder.write(name, content)
+        if why:
+            say(why)
     if folder.kept:
         say(f"{len(folder.kept)} files that changed are kept in {folder.path}/previous/")
     return folder.written
@@ -150,6 +180,9 @@ def main(words: list[str] | None = None) -> int:
     except UserError as error:
         print(f"analysis: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # whoever read this went away (| head)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
 
 

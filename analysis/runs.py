@@ -6,8 +6,10 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 OUT_OF_MEMORY = re.compile(r"out of memory|outofmemory|\boom\b|memory pressure|oom-kill", re.IGNORECASE)
+PRUNED = re.compile(r"pruned\b", re.IGNORECASE)
 # What two runs of one cell may differ in: which run it is and where it ran, not what it computes.
 NOT_CELL = frozenset({"seed", "key", "backend", "study"})
 
@@ -25,12 +27,12 @@ class Run:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def seed(self) -> int | None:
         text = self.params.get("seed", "")
         return int(text) if re.fullmatch(r"-?\d+", text) else None
 
-    @property
+    @cached_property
     def cell(self) -> str:
         """The cell's id: the tag that the tracker set, else the parameters without the seed."""
         return self.tags.get("gapo.cell") or repr(
@@ -52,6 +54,8 @@ class Run:
         message = self.tags.get("gapo.message", "")
         if self.status in ("FAILED", "KILLED") and OUT_OF_MEMORY.search(message):
             return "out of memory"
+        if self.status in ("FAILED", "KILLED") and PRUNED.match(message):
+            return "pruned by its search"
         words = {
             "RUNNING": "still running",
             "SCHEDULED": "not started",
@@ -70,7 +74,7 @@ class Cell:
     runs: tuple[Run, ...]
     unfinished: tuple[Run, ...] = ()
 
-    @property
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
         return tuple(run.seed for run in self.runs)
 
@@ -115,7 +119,7 @@ class Selection:
     def runs(self) -> tuple[Run, ...]:
         return tuple(run for cell in self.cells for run in cell.runs)
 
-    @property
+    @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Every seed that a cell was started with."""
         return tuple(
@@ -165,7 +169,7 @@ def select(runs: Iterable[Run], where: Mapping[str, str] | None = None) -> Selec
     found = [_cell(id, by_seed, unfinished[id]) for id, by_seed in cells.items()]
     return Selection(
         tuple(sorted(found, key=lambda cell: (cell.name, cell.id))),
-        tuple(f"{_several(names)}: {reason}" for reason, names in sorted(notes.items())),
+        tuple(f"{several(names)}: {reason}" for reason, names in sorted(notes.items())),
     )
 
 
@@ -179,7 +183,8 @@ def _cell(id: str, by_seed: Mapping[int, Run], unfinished: Sequence[Run]) -> Cel
     return Cell(id, params, runs, tuple(r for r in unfinished if r.seed not in by_seed))
 
 
-def _several(names: Sequence[str]) -> str:
+def several(names: Sequence[str]) -> str:
+    """Three of the names, and how many more there are."""
     names = sorted(names)
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from analysis import layout, statistics_tables
 from analysis.curves import PICKS
 from analysis.paper_tables import Results
-from analysis.runs import Selection
+from analysis.runs import Selection, several
 from analysis.trials import Measured
 
 SET = {"id": "the test set", "ood": "the OOD set"}
@@ -54,14 +54,15 @@ def absent(results: Results) -> list[str]:
 
 
 def unknown(selection: Selection) -> list[str]:
-    algos = sorted({c.algo for c in selection.cells} - set(layout.METHODS))
-    models = sorted({c.model for c in selection.cells} - set(layout.MODELS))
-    said = [
-        f"method {a} is not in the paper's layout: it comes after the others, under its own name"
-        for a in algos
-    ]
-    return said + [
-        f"model {m} is not in the paper's layout: it comes last, under its own name" for m in models
+    """A line for the methods and one for the models that the paper's layout does not know."""
+    found = (
+        ("method", sorted({c.algo for c in selection.cells} - set(layout.METHODS))),
+        ("model", sorted({c.model for c in selection.cells} - set(layout.MODELS))),
+    )
+    return [
+        f"{kind} {several(names)}: not in the paper's layout, so last and under {'its' if len(names) == 1 else 'their'} own name"
+        for kind, names in found
+        if names
     ]
 
 
@@ -83,7 +84,7 @@ def verdicts(results: Results) -> list[str]:
 
 
 def facts(
-    uri: str, studies: Sequence[str], selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]
+    uri: str, selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]
 ) -> Iterator[tuple[str, str]]:
     """(name, value) of what the report's head says."""
     finished = selection.runs
@@ -93,7 +94,6 @@ def facts(
     dirty = sum(r.tags.get("gapo.git.dirty") == "True" for r in finished)
     newest = datetime.fromtimestamp(max(r.start for r in finished) / 1000, UTC)
     words = {n: sorted({c.params[n] for c in selection.cells if n in c.params}) for n in ("data", "scale")}
-    yield "Studies", ", ".join(studies)
     yield "MLflow", uri
     yield (
         "Runs",

@@ -21,7 +21,7 @@ from functools import cache
 from itertools import combinations_with_replacement, product
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from analysis.trials import Measured, Trials
 
@@ -83,7 +83,7 @@ class Comparison:
 
 def tail(n: int) -> float:
     """The share of resamples beyond each end of the interval of the mean of ``n`` values."""
-    return float(stats.norm.cdf(math.sqrt(n / (n - 1)) * stats.t.ppf((1 - LEVEL) / 2, n - 1)))
+    return float(special.ndtr(math.sqrt(n / (n - 1)) * special.stdtrit(n - 1, (1 - LEVEL) / 2)))
 
 
 def intervals(rows: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
@@ -121,8 +121,15 @@ def resamples(n: int) -> tuple[list[np.ndarray], np.ndarray]:
         return [counts.astype(float)], weights / n**n
     rng = np.random.default_rng(SEED)
     sizes = [min(500, RESAMPLES - done) for done in range(0, RESAMPLES, 500)]
-    blocks = [rng.multinomial(n, np.full(n, 1 / n), size=size).astype(np.float32) for size in sizes]
+    blocks = [_counts(rng.integers(0, n, size=(size, n), dtype=np.int32)) for size in sizes]
     return blocks, np.full(RESAMPLES, 1 / RESAMPLES)
+
+
+def _counts(drawn: np.ndarray) -> np.ndarray:
+    """(m, n) indices -> (m, n): how often each index is in its row."""
+    m, n = drawn.shape
+    drawn += np.arange(0, m * n, n, dtype=np.int32)[:, None]
+    return np.bincount(drawn.ravel(), minlength=m * n).reshape(m, n).astype(np.float32)
 
 
 def sampling_error(share: float, cases: int | None) -> float | None:

@@ -133,5 +133,7 @@ def verdicts(comparisons: Sequence[Comparison]) -> list[str]:
     ]
     open = len(comparisons) - len(told)
     if open:
-        out.append(f"these runs do not decide {open} of {_count(len(comparisons))}")
+        near = sum(c.verdict == "interval only" for c in comparisons)
+        more = f"; in {near} of them the interval leaves zero out, and more seeds may decide" if near else ""
+        out.append(f"these runs do not decide {open} of {_count(len(comparisons))}{more}")
     return out

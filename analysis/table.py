@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 DASH = "–"
 ZERO = "°"  # marks a difference whose interval holds zero
@@ -43,13 +44,21 @@ class Table:
     source: tuple[str, ...] = ()  # what stands in the comment at the head of the .tex file
     ragged: bool = field(default=False)  # columns hold words, set flush left
 
-    @property
+    @cached_property
     def lines(self) -> tuple[Line, ...]:
         return tuple(line for block in self.blocks for line in block)
 
-    @property
+    @cached_property
     def width(self) -> int:
         return max((len(line.entries) for line in self.lines), default=0)
+
+
+def numbers(names: Sequence[str]) -> dict[str, str]:
+    """{table's name: number}: the paper's for its tables, S1, S2, ... for what comes with them."""
+    others = [name for name in names if not name.startswith("table")]
+    return {name: name.removeprefix("table") for name in names if name.startswith("table")} | {
+        name: f"S{number}" for number, name in enumerate(others, 1)
+    }
 
 
 class Notes:

@@ -111,10 +111,11 @@ def guess_cases(values: Iterable[float]) -> int | None:
 
     The true test set has n cases or a multiple of it, so a sampling error from n is never too small.
     """
-    n = 1
-    for value in set(values):
-        if not math.isfinite(value):
+    n, seen = 1, set()
+    for value in values:
+        if value in seen or not math.isfinite(value):
             continue
+        seen.add(value)
         share = Fraction(value).limit_denominator(MOST_CASES)
         if abs(share - Fraction(value)) > Fraction(1, 10**7):
             return None

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from gapo_lab import files
+from gapo_lab.errors import UserError
 
 PREVIOUS = "previous"
 
@@ -19,7 +20,10 @@ class Folder:
         self.path = Path(path)
         self.written: list[str] = []
         self.kept: list[str] = []
-        files.make_folder(self.path)
+        try:
+            files.make_folder(self.path)
+        except OSError as error:
+            raise UserError(f"cannot write to {path} ({error.strerror}): name a folder with --out") from error
 
     def write(self, name: str, content: str | bytes) -> Path:
         """Write ``name`` (it may hold folders) at once: aside, then renamed."""
@@ -52,10 +56,3 @@ class Folder:
         with files.writing(to):
             os.replace(path, to)
         self.kept.append(name)
-
-    def retire(self, pattern: str) -> None:
-        """Move away files that an earlier report left and this one has no use for."""
-        for path in sorted(self.path.glob(pattern)):
-            name = path.relative_to(self.path).as_posix()
-            if path.is_file() and name not in self.written:
-                self._keep(name, path)

@@ -61,13 +61,9 @@ def plan(asked: argparse.Namespace) -> int:
 
 def chosen(root: Path, study: str | None) -> list[str]:
     """The keys of the runs that a word on the command line means. UserError where it means none."""
-    every = find(root)
-    if study in (None, "all"):
-        keys = [folder.key for folder in every]
-    else:
-        from gapo_lab.commands import find_one, of_study
+    from gapo_lab.commands import named
 
-        keys = [folder.key for folder in of_study(every, study)] or [find_one(root, study).key]
+    keys = [folder.key for folder in named(root, study)]
     if not keys:
         raise UserError(f"no runs in {root} (start one: python -m gapo_lab.run)")
     return keys

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -174,6 +175,28 @@ def test_any_name_is_escaped_for_latex(text):
     assert "--" not in out or "–" in text
 
 
+@settings(max_examples=15)
+@given(st.integers(1, 3 * latex.COLUMNS), st.lists(st.integers(1, 60), min_size=1, max_size=3), st.data())
+def test_a_large_table_is_cut_and_nothing_is_lost(width, blocks, data):
+    spans, left = [], width
+    while left:
+        spans.append(data.draw(st.integers(1, left)))
+        left -= spans[-1]
+    lines = [
+        tuple(Line(f"r{b}.{r}", tuple(Entry(f"{b}/{r}/{c}") for c in range(width))) for r in range(rows))
+        for b, rows in enumerate(blocks)
+    ]
+    table = Table("t", "T", ("",), (tuple((f"h{i}", n) for i, n in enumerate(spans)),), tuple(lines))
+    text = latex.table(table)
+    for line in table.lines:
+        for entry in line.entries:
+            assert text.count(f"& {entry.text} ") == 1
+    for part in text.split(r"\begin{tabular}")[1:]:
+        columns = int(part.partition("*{")[2].partition("}")[0])
+        heads = re.findall(r"\\multicolumn\{(\d+)\}", part)
+        assert sum(map(int, heads)) == columns <= latex.COLUMNS and part.count(r" \\") <= latex.LINES + 1
+
+
 def test_numbers_that_round_to_nothing_have_no_sign():
     assert [number(v, 2, True) for v in (-0.001, 0.001, 0.01, -1.0)] == ["0.00", "0.00", "+0.01", "-1.00"]
     assert Measured("perf/throughput", "mean", {}).text(1234.567) == "1235"
@@ -195,6 +218,20 @@ def test_a_table_as_csv_and_as_text():
         "# a: gone",
     ]
     assert "1.00*" in plain.to_text(table) and "a gone" in plain.to_text(table)
+
+
+def test_in_a_terminal_points_stand_below_points():
+    entries = [
+        Entry("9.50", 9.5, "0.1"),
+        Entry("10.00", 10, "0.2", rank=1),
+        Entry("–"),
+        Entry("+0.50", 0.5, marks=("°",)),
+    ]
+    lines = tuple(Line(f"row {i}", (entry,)) for i, entry in enumerate(entries))
+    text = plain.to_text(Table("t", "T", ("Name",), ((("a long head", 1),),), (lines,)))
+    rows = [line for line in text.splitlines() if line.startswith("row")]
+    assert len({row.index(".") for row in rows if "." in row}) == 1
+    assert max(map(len, text.splitlines())) <= 30 and "* best of its column" in text
 
 
 def test_the_permutation_test_is_scipys():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import shutil
 import signal
@@ -15,11 +16,13 @@ import urllib.error
 import urllib.request
 
 import pyarrow.parquet as pq
+import pypdfium2
 import pytest
 from analysis_database import Database
 from conftest import REPO
+from PIL import Image, ImageOps
 
-from analysis import load, report
+from analysis import load, report, table_files
 from analysis.runs import select
 from gapo_lab.tracking import uri as addresses
 
@@ -59,7 +62,16 @@ def test_everything_is_written_and_twice_the_same(database, tmp_path, capsys):
         assert f"{name}.tex" in files and f"{name}.csv" in files
     for name in ("figure3_grpo", "figure4_grpo", "figure5_grpo", "figure6_grpo", "figure7_grpo"):
         assert files[f"{name}.pdf"].startswith(b"%PDF") and files[f"{name}.png"].startswith(b"\x89PNG")
-    assert ("report.pdf" in files) == bool(shutil.which("pdflatex"))
+    assert ("report.pdf" in files) == ("table2.pdf" in files) == bool(shutil.which("pdflatex"))
+    if "table2.pdf" in files:
+        image = Image.open(folder / "table2.png")
+        page = pypdfium2.PdfDocument(files["table2.pdf"])
+        assert len(page) == 1 and "GAPO (G)" in page[0].get_textpage().get_text_bounded()
+        # Both are as large as the table, and hold it all: nothing but white at the edge.
+        assert page[0].get_width() == pytest.approx(image.width * 72 / table_files.DPI, abs=1)
+        assert set(ImageOps.crop(image, 4).getextrema()) == {0, 255} and image.width < 1200
+        edges = [image.crop((0, 0, image.width, 8)), image.crop((0, image.height - 8, *image.size))]
+        assert all(edge.getextrema() == (255, 255) for edge in edges)
     assert "GAPO (G)" in out and "not the usual tau=0.5" in out
     assert report.main(["s", "--no-log", "--spread"]) == 0
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == files
@@ -77,9 +89,11 @@ def test_what_changes_keeps_its_predecessor(database, tmp_path, capsys):
     assert "kept in" in capsys.readouterr().out
 
 
-def test_the_page_needs_nothing_else_and_escapes_names(database, tmp_path):
+def test_the_page_needs_nothing_else_and_escapes_names(database, tmp_path, capsys):
     database.add(trials(model=NASTY, algos=("grpo", "a_new_<method>")))
-    assert report.main(["s", "--no-log"]) == 0
+    assert report.main(["s", "--no-log", "--against", "paper"]) == 0
+    said = capsys.readouterr().out
+    assert "method a_new_<method>: not in the paper's layout" in said and "share no model" in said
     page = (tmp_path / "reports/s/report.html").read_text()
     assert "<b>&" not in page and "&lt;b&gt;&amp;" in page and "a_new_&lt;method&gt;" in page
     assert 'src="http' not in page and "<link" not in page and "<script" not in page
@@ -134,6 +148,7 @@ def test_the_nearest_study_metric_and_axis_are_named(database, capsys):
     assert "model is one of nano" in failed(capsys, "table two", "--where", "model=mano")
     assert "best, final, peak, mean" in failed(capsys, "table two", "--pick", "first")
     assert "--test-cases" in failed(capsys, "table two", "--test-cases", "id=x")
+    assert "cannot write to" in failed(capsys, "table two", "--no-figures", "--out", str(database.path))
     assert "seed 3 not run" in failed(capsys, "table two", "--seeds", "5", "--where", "algo=grpo")
 
 
@@ -244,7 +259,9 @@ def test_a_server_gives_what_the_file_gives_and_takes_the_report(database, serve
     reply = urllib.request.urlopen(
         f"{server}/api/2.0/mlflow/experiments/get?experiment_id={there[0]['s']}"
     ).read()
-    assert mlflow_view.VIEW in reply.decode() and "viewStateShareKey=gapo" in reply.decode()
+    tags = {tag["key"]: tag["value"] for tag in json.loads(reply)["experiment"]["tags"]}
+    assert {mlflow_view.SHARED + mlflow_view.LIST, mlflow_view.SHARED + mlflow_view.CURVES} <= set(tags)
+    assert f"runs/{logged[0].id}/artifacts/report.html" in tags[mlflow_view.NOTE]
     again = mlflow_log.log(server, {"s": there[0]["s"]}, tmp_path / "reports/s", [])
     assert again.startswith("logged")  # other files: a new report, the older one stays
     assert mlflow_log.log(server, {"s": there[0]["s"]}, tmp_path / "reports/s", []).startswith("MLflow holds")

@@ -70,18 +70,20 @@ def test_the_newer_of_two_finished_runs_counts():
     assert "repeated" in found.left_out[0] and "run 1" in found.left_out[0]
 
 
-def test_out_of_memory_is_the_reason_of_an_empty_cell():
-    failed = Run(
-        "x",
-        "s",
-        "1",
-        "x",
-        "FAILED",
-        1,
-        {"model": "m", "algo": "dapo", "seed": "0"},
-        {"gapo.message": "CUDA out of memory"},
-    )
-    assert runs.select([failed]).cells[0].reason == "out of memory"
+@pytest.mark.parametrize(
+    ("status", "message", "reason"),
+    [
+        ("FAILED", "CUDA out of memory", "out of memory"),
+        ("KILLED", "pruned at step 20", "pruned by its search"),
+        ("KILLED", "stopped by the user", "interrupted"),
+        ("FAILED", "the reward raised", "failed"),
+        ("RUNNING", "", "still running"),
+    ],
+)
+def test_an_empty_cell_says_why(status, message, reason):
+    words = {"model": "m", "algo": "dapo", "seed": "0"}
+    found = runs.select([Run("x", "s", "1", "x", status, 1, words, {"gapo.message": message})])
+    assert found.cells[0].reason == reason and found.left_out == (f"x: {reason}",)
 
 
 @given(st.dictionaries(st.integers(0, 30), st.floats(0, 1), min_size=1), st.integers(0, 30), st.randoms())

@@ -12,23 +12,13 @@ import time
 import psutil
 import pytest
 from conftest import TINY, science
-from slurm_lab import FOLDER, SlurmLab, dev_cluster, undisturbed
+from slurm_lab import SlurmLab, dev_cluster, undisturbed
 
 from gapo_lab.run_folder import RunFolder
 
-missing = dev_cluster("check").stdout.strip()
-pytestmark = pytest.mark.skipif(bool(missing), reason=f"no SLURM here: {missing}")
+pytestmark = pytest.mark.usefixtures("cluster")
 STEPS = 40
 LONG = (f"rehearsal.steps={STEPS}", "rehearsal.seconds=0.3", "seed=0")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster():
-    up = dev_cluster("up")
-    assert up.returncode == 0, up.stdout
-    yield
-    dev_cluster("down")
-    assert not FOLDER.exists()
 
 
 @pytest.fixture(scope="module")

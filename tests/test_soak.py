@@ -12,20 +12,10 @@ from slurm_lab import FOLDER, SlurmLab, dev_cluster, undisturbed
 
 from gapo_lab.run_folder import RunFolder
 
-missing = dev_cluster("check").stdout.strip()
-pytestmark = pytest.mark.skipif(bool(missing), reason=f"no SLURM here: {missing}")
+pytestmark = pytest.mark.usefixtures("cluster")
 RUNS = 200
 WORDS = ("study=soak", "rehearsal.steps=3", "rehearsal.seconds=0.1", "algo=grpo,gapo_grpo", f"seed=range({RUNS // 2})",
          "cluster.cpus=4", "cluster.max_parallel=12")  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def cluster():
-    up = dev_cluster("up")
-    assert up.returncode == 0, up.stdout
-    yield
-    dev_cluster("down")
-    assert not FOLDER.exists()
 
 
 def test_every_run_is_finished_once_and_nothing_is_lost(tmp_path):
@@ -42,10 +32,10 @@ def test_every_run_is_finished_once_and_nothing_is_lost(tmp_path):
         for _ in range(6):
             disturb(lab, pick)
             time.sleep(2)
-        for daemon in ("slurmctld", "slurmd-n1", "slurmd-n2", "slurmd-n3"):
-            revive(daemon)
         found = lab.until(
-            "soak", lambda s: not any(v["state"] in ("queued", "running") for v in s.values()), 900
+            "soak",
+            lambda s: operate(lab) or not any(v["state"] in ("queued", "running") for v in s.values()),
+            900,
         )
         if len(found) == RUNS and all(status["state"] == "finished" for status in found.values()):
             break
@@ -54,10 +44,10 @@ def test_every_run_is_finished_once_and_nothing_is_lost(tmp_path):
     # finished once: no attempt came after the one that finished the run
     for folder in folders:
         assert folder.attempts()[-1].number == folder.status()["attempt"]
-    release(lab)  # a finished run that was requeued ends at once
-    end = time.monotonic() + 120
-    while lab.slurm("squeue", "-h").strip():
-        assert time.monotonic() < end
+    end = time.monotonic() + 300
+    while left := lab.slurm("squeue", "-h").strip():  # a finished run that was requeued ends at once
+        assert time.monotonic() < end, left
+        operate(lab)
         time.sleep(1)
     assert all(undisturbed(folder, folder.spec["seed"], 3) for folder in folders)
 
@@ -84,11 +74,18 @@ def disturb(lab: SlurmLab, pick: random.Random) -> None:
             pick.choice(found).kill()
 
 
-def release(lab: SlurmLab) -> None:
-    """What an operator does: SLURM holds a job whose node daemon died while it was being started."""
+def operate(lab: SlurmLab) -> None:
+    """What an operator does: daemons that died are started; a job is released that SLURM holds because its node's daemon
+    died while it was being started; nodes are taken back that SLURM drained because a controller that was killed before
+    it saved its state has given a job number twice."""
+    for daemon in ("slurmctld", "slurmd-n1", "slurmd-n2", "slurmd-n3"):
+        revive(daemon)
     lines = lab.slurm("squeue", "-h", "-t", "PD", "-o", "%A %r").splitlines()
     if held := sorted({line.split()[0] for line in lines if "held" in line.lower()}):
         lab.slurm("scontrol", "release", *held)
+    if drained := [n for n, state in map(str.split, lab.slurm("sinfo", "-hN", "-p", "main", "-o", "%N %T").splitlines())
+                   if state.startswith("drain")]:  # fmt: skip
+        lab.slurm("scontrol", "update", f"nodename={','.join(drained)}", "state=resume")
 
 
 def revive(daemon: str) -> None:

@@ -67,7 +67,7 @@ def load(path: Path) -> Published:
         raise UserError(
             f"{path} is not there: name a table's YAML file (the format: {FOLDER.name}/table2.yaml), or 'paper'"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise UserError(
             f"{path} is not valid YAML: see analysis/published/table2.yaml for the format"
         ) from error

@@ -1,0 +1,11 @@
+"""`python -m analysis`: says which commands there are."""
+
+import sys
+
+COMMANDS = """python -m analysis.report STUDY   tables, figures and statistics of a study's runs
+python -m analysis.check paper    misprints in the paper's tables, or in a table of one's own
+python -m analysis.replay REWARDS what methods make of recorded rewards, without training"""
+
+if __name__ == "__main__":
+    print(COMMANDS)
+    sys.exit(0 if {"-h", "--help"} & set(sys.argv) else 2)

@@ -1,0 +1,64 @@
+"""Which figures a report has: the paper's Figures 1 and 3 to 8 where these runs have the data. Imports matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from analysis import figures, layout, rewards
+from analysis.figures import Picture
+from analysis.load import Source
+from analysis.paper_tables import Results
+from analysis.runs import Selection
+from analysis.trials import Measured, measure
+
+CLIPPED, THROUGHPUT = "actor/pg_clipfrac", "perf/throughput"
+LINES = 8  # of one panel
+
+
+def draw(
+    source: Source, selection: Selection, results: Results | None, runs_root: Path, remarks: list[str]
+) -> tuple[list[Picture], list[Measured]]:
+    """The figures for which these runs have the data, and the metrics they were drawn from."""
+    found: list[Picture | None] = []
+    if (path := rewards.first_generations(runs_root, [run.identity for run in selection.runs])) is None:
+        remarks.append("no Figures 1 and 8: no run folder with rollouts here (name the place: --runs FOLDER)")
+    else:
+        key = path.parents[4].name
+        model = next(run.params["model"] for run in selection.runs if run.identity == key)
+        if groups := rewards.groups(path):
+            found += rewards.draw(groups, layout.model_title(model))
+    if results is None:
+        return [one for one in found if one], []
+    accuracy = results.measured
+    clipped, speed = (measure(source, selection, name) for name in (CLIPPED, THROUGHPUT))
+    rows = [key[0] for key in results.grid.rows]
+    sets = [(pair, "" if pair[0] == "dapo" else "_grpo") for pair in layout.PAIRS if set(pair) <= set(rows)]
+    band = "Mean over seeds; band: one standard deviation over seeds"
+    for methods, suffix in sets or [(tuple(rows[:LINES]), "")]:
+        on = ", ".join(layout.method(m) for m in methods)
+        if not sets and len(rows) > LINES:
+            on += f" (the first {LINES} of {len(rows)} methods)"
+        gain = figures.mean_gain if sets else None
+        for name, what, one, smooth, note, ylabel in (
+            ("figure3", "Accuracy on the test set", accuracy, False, None, "exact match, %"),
+            ("figure4", "Clip fraction in training", clipped, True, None, "clip fraction, %"),
+            ("figure5", "Throughput in training", speed, True, gain, "tokens / s / GPU"),
+        ):
+            scale = 1.0 if one is speed else 100.0
+            panels = figures.by_method(results, one, methods)
+            caption = f"{what}, {on}. {band}"
+            caption += f"{', running mean over 2% of the steps' if smooth else ''}."
+            caption += " Above each panel: the gain of the mean over all steps." if note else ""
+            found.append(figures.draw(f"{name}{suffix}", caption, panels, ylabel, scale, smooth, note))
+    for algo, suffix in (("gapo_dapo", ""), ("gapo_grpo", "_grpo")):
+        for name, what, one, smooth, ylabel in (
+            ("figure6", "Accuracy on the test set", accuracy, False, "exact match, %"),
+            ("figure7", "Clip fraction in training", clipped, True, "clip fraction, %"),
+        ):
+            caption = f"{what} by τ, {layout.method(algo)}; k rewards of a group lie in its densest interval. {band}."
+            found.append(
+                figures.draw(
+                    f"{name}{suffix}", caption, figures.by_tau(one.by_cell, algo), ylabel, 100.0, smooth
+                )
+            )
+    return sorted((one for one in found if one), key=lambda one: one.name), [clipped, speed]
