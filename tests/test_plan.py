@@ -130,6 +130,13 @@ def test_a_folder_written_by_hand_is_invalid_and_left_alone(tmp_path):
         RunFolder.open(tmp_path, run.spec.key, run.spec.as_dict())
 
 
+def test_a_submitter_killed_while_it_made_a_folder_has_left_nothing_to_mend(tmp_path):
+    (run,) = planned("seed=0").runs
+    (tmp_path / run.spec.key).mkdir()
+    (tmp_path / run.spec.key / ".spec.yaml.chd3m2en").write_text("cut sho")
+    assert decide(states.read(tmp_path, [run.spec.key])[run.spec.key])[0] == Action.RUN
+
+
 # What the scheduler says
 
 
