@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -9,7 +11,9 @@ from rich.console import Console
 from gapo_lab.rehearsal import curve
 from gapo_lab.run_folder import RunFolder
 from gapo_lab.search.carry_out import carry_out_search
-from gapo_lab.search.settings import make_search
+from gapo_lab.search.conditions import Conditions
+from gapo_lab.search.settings import Search, make_search
+from gapo_lab.search.space import Space
 
 STEPS = 9
 BEST = 0.4
@@ -24,7 +28,7 @@ class SimulatedRuns:
         self.started: list[str] = []
         self.ended: dict[str, str] = {}
         self.most_active = 0
-        self.ending = 0
+        self.ending = self.ticks = 0
 
     def start(self, runs) -> None:
         for run in runs:
@@ -36,6 +40,7 @@ class SimulatedRuns:
         self.most_active = max(self.most_active, len(self.active))
 
     def tick(self) -> None:
+        self.ticks += 1
         for _ in range(self.speed):
             for key, (folder, attempt, spec) in list(self.active.items()):
                 step = max(folder.merged_points(), default=0) + 1
@@ -43,9 +48,10 @@ class SimulatedRuns:
                     folder.write_status(state="failed", message="out of memory")
                     del self.active[key]
                     continue
-                attempt.append_metrics(step, curve(spec.seed, step, spec.tau, BEST))
-                folder.write_status(step=step)
-                if step == STEPS:
+                if step <= STEPS:
+                    attempt.append_metrics(step, curve(spec.seed, step, spec.tau, BEST))
+                    folder.write_status(step=step)
+                if step >= STEPS:
                     folder.write_summary({"final/step": STEPS})
                     del self.active[key]
 
@@ -67,8 +73,20 @@ class SimulatedRuns:
             self.tick()
 
 
+@cache
+def search_of(*words: str) -> Search:
+    return make_search(["+sweep=tau_search", "scale=rehearsal", "search.every=0.0001", *words])
+
+
+@cache
+def conditions_of(space: Space) -> Conditions:
+    conditions = Conditions(space)
+    conditions.check()
+    return conditions
+
+
 def searched(root: Path, *words: str, runs: SimulatedRuns | None = None, console: Console | None = None):
     """The result of a search over simulated runs."""
-    base = ("+sweep=tau_search", "scale=rehearsal", f"run_root={root}", "search.every=0.0001")
-    search = make_search([*base, *words])
-    return carry_out_search(search, runs or SimulatedRuns(search.root), console or Console(quiet=True))
+    search = replace(search_of(*words), root=root)
+    console = console or Console(quiet=True)
+    return carry_out_search(search, conditions_of(search.space), runs or SimulatedRuns(root), console)

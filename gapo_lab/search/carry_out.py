@@ -22,12 +22,12 @@ def carry_out(words: Sequence[str], console: Console | None = None) -> Result | 
     """Search, measure the best again, show and keep the result. UserError, RunFailed, Interrupted as a sweep."""
     console = console or Console(width=None if Console().is_terminal else 120)
     search = make_search(words)
-    return carry_out_search(search, ClusterRuns(search.root), console)
-
-
-def carry_out_search(search: Search, runs: Runs, console: Console) -> Result | None:
     conditions = Conditions(search.space, search.first_seed)
     conditions.check()
+    return carry_out_search(search, conditions, ClusterRuns(search.root), console)
+
+
+def carry_out_search(search: Search, conditions: Conditions, runs: Runs, console: Console) -> Result | None:
     warnings.simplefilter("ignore", ExperimentalWarning)
     (
         samplers.sampler(search.sampler, search.space, 0),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice, product
+from typing import Any
 
 from gapo_lab import plan
 from gapo_lab.compose_many import Composer
@@ -32,45 +33,41 @@ class Conditions:
 
     def active(self, axis: Axis, chosen: Sequence[str]) -> bool:
         """Whether the axis makes a difference beside these words; ``chosen``: those of the choices before it."""
-        return self._problem(axis, chosen) is None and len(self._keys(axis, chosen)) > 1
+        found = self._at_ends(axis, chosen)
+        keys = {run.spec.key for run in found if run.spec}
+        # where one value cannot be run and another can, it clearly is read
+        return len(keys) > 1 or bool(keys) and any(run.spec is None for run in found)
 
-    def _keys(self, axis: Axis, chosen: Sequence[str]) -> set[str]:
-        found = (self.draft((*self.space.fixed, *chosen, axis.word(end))) for end in axis.ends)
-        return {run.spec.key for run in found if run.spec}
-
-    def _problem(self, axis: Axis, chosen: Sequence[str]) -> str | None:
-        """Why none of its values can be run here; None where one can."""
-        found = [self.draft((*self.space.fixed, *chosen, axis.word(end))) for end in axis.ends]
-        return found[0].why if all(run.spec is None for run in found) else None
+    def _at_ends(self, axis: Axis, chosen: Sequence[str]) -> list[Planned]:
+        return [self.draft((*self.space.fixed, *chosen, axis.word(end))) for end in axis.ends]
 
     def check(self) -> None:
-        """UserError for an axis that changes nothing anywhere, and for a value that cannot be run anywhere."""
+        """UserError for a value that can be run nowhere, and for an axis that changes nothing anywhere."""
         used: set[str] = set()
-        why: dict[str, str] = {}
+        whys: dict[str, dict[str, str]] = {axis.key: {} for axis in self.space.axes}
+        works: set[str] = set()
         for chosen in islice(self._combinations(), MOST):
             words: tuple[str, ...] = ()
             for axis in self.space.axes:
-                if problem := self._problem(axis, words):
-                    why.setdefault(axis.key, problem)
-                    continue
-                if len(self._keys(axis, words)) > 1 or len(axis.ends) == 1:
+                if self.active(axis, words):
                     used.add(axis.key)
-                    for end in axis.ends:
-                        if wrong := self._wrong(axis, words, end):
-                            raise UserError(wrong)
+                for end, run in zip(axis.ends, self._at_ends(axis, words), strict=True):
+                    if run.spec is None:
+                        whys[axis.key].setdefault(axis.word(end), run.why)
+                    else:
+                        works.add(axis.word(end))
                 if axis.key in chosen:
                     words = (*words, axis.word(chosen[axis.key]))
         for axis in self.space.axes:
+            for word, why in whys[axis.key].items():
+                if word not in works:
+                    raise UserError(why)
             if axis.key not in used:
-                reason = why.get(
-                    axis.key, f"{axis.key}: makes no difference to these runs, so there is nothing"
+                raise UserError(
+                    f"{axis.key}: makes no difference to these runs, so there is nothing to search"
                 )
-                raise UserError(reason + ("" if axis.key in why else " to search"))
 
-    def _wrong(self, axis: Axis, words: tuple[str, ...], end: object) -> str | None:
-        return self.draft((*self.space.fixed, *words, axis.word(end))).why or None
-
-    def _combinations(self):
+    def _combinations(self) -> Iterator[dict[str, Any]]:
         choices = [axis for axis in self.space.axes if axis.choices]
         for values in product(*(axis.choices for axis in choices)):
             yield {axis.key: value for axis, value in zip(choices, values, strict=True)}
