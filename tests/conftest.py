@@ -106,3 +106,15 @@ def empty_mlflow(tmp_path_factory) -> Path:
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode=DELETE")  # one file, to be copied
     return path
+
+
+@pytest.fixture(scope="session")
+def slurm_cluster():
+    """The one-machine SLURM cluster, up for as long as tests need it (tests/slurm_lab.py)."""
+    from slurm_lab import FOLDER, dev_cluster
+
+    up = dev_cluster("up")
+    assert up.returncode == 0, up.stdout
+    yield
+    dev_cluster("down")
+    assert not FOLDER.exists()

@@ -85,8 +85,15 @@ def conditions_of(space: Space) -> Conditions:
     return conditions
 
 
-def searched(root: Path, *words: str, runs: SimulatedRuns | None = None, console: Console | None = None):
-    """The result of a search over simulated runs."""
+def searched(
+    root: Path,
+    *words: str,
+    runs: SimulatedRuns | None = None,
+    console: Console | None = None,
+    report: bool = False,
+):
+    """The result of a search over simulated runs. ``report``: draw its pictures, too."""
     search = replace(search_of(*words), root=root)
-    console = console or Console(quiet=True)
-    return carry_out_search(search, conditions_of(search.space), runs or SimulatedRuns(root), console)
+    console, runs = console or Console(quiet=True), runs or SimulatedRuns(root)
+    write = {} if report else {"write": lambda *_: None}
+    return carry_out_search(search, conditions_of(search.space), runs, console, **write)

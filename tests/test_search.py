@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import io
+import json
 import os
 import random
 import signal
@@ -193,11 +195,13 @@ def test_every_sampler_searches_and_repeats_itself(tmp_path, name):
     assert len({t[3]["tau"] for t in first}) == len(first)
 
 
-def test_several_objectives_give_a_front(tmp_path):
+def test_several_objectives_give_a_front(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     words = ("search.minimize=[final/actor/pg_clipfrac]", "search.trials=14", "search.finalists=0")
     out = io.StringIO()
-    found = searched(tmp_path, *words, console=Console(file=out, width=120))
+    found = searched(tmp_path, *words, console=Console(file=out, width=120), report=True)
     assert "nothing is pruned" in out.getvalue() and "Pareto front" in out.getvalue()
+    assert (tmp_path / "reports/tau_search/search/pareto.png").exists()
     assert found.states == {"complete": 14} and found.objectives == ("best/id/em", "final/actor/pg_clipfrac")
     points = [tuple(t.values) for t in study_of(tmp_path, *words).get_trials()]
     beaten = [p for p in points if any(q[0] >= p[0] and q[1] <= p[1] and q != p for q in points)]
@@ -278,3 +282,24 @@ def test_every_config_of_a_search_composes():
         for path in (REPO / "conf" / "search" / group).glob("*.yaml"):
             search = search_of(f"search/{group}={path.stem}", "tau=0.1,0.5")
             assert samplers.sampler(search.sampler, search.space, 3) and samplers.pruner(search.pruner)
+
+
+def test_the_report_has_pictures_a_table_and_the_result(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = (
+        "algo=grpo,gapo_grpo",
+        "search.trials=12",
+        "search.sampler.n_startup_trials=5",
+        "search.finalists=1",
+    )
+    found = searched(tmp_path / "runs", *words, report=True)
+    place = tmp_path / "reports" / "tau_search" / "search"
+    names = {path.name for path in place.iterdir()}
+    pictures = ("history", "slice", "curves", "importance")
+    assert names == {*(f"{n}.{e}" for n in pictures for e in ("png", "pdf")), "trials.csv", "result.json"}
+    assert all((place / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in pictures)
+    with open(place / "trials.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 12 and {row["state"] for row in rows} <= {"complete", "pruned"}
+    assert all(bool(row["tau"]) == (row["algo"] == "gapo_grpo") for row in rows)
+    assert json.loads((place / "result.json").read_text())["line"] == found.line

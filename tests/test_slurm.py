@@ -12,7 +12,7 @@ import time
 import psutil
 import pytest
 from conftest import TINY, science
-from slurm_lab import FOLDER, SlurmLab, dev_cluster, undisturbed
+from slurm_lab import SlurmLab, dev_cluster, undisturbed
 
 from gapo_lab.run_folder import RunFolder
 
@@ -23,12 +23,8 @@ LONG = (f"rehearsal.steps={STEPS}", "rehearsal.seconds=0.3", "seed=0")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cluster():
-    up = dev_cluster("up")
-    assert up.returncode == 0, up.stdout
-    yield
-    dev_cluster("down")
-    assert not FOLDER.exists()
+def cluster(slurm_cluster):
+    """Shared with the other tests on SLURM: bringing it up takes a minute."""
 
 
 @pytest.fixture(scope="module")

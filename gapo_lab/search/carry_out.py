@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import optuna
 from optuna.exceptions import ExperimentalWarning
 from rich.console import Console
 
@@ -27,7 +28,14 @@ def carry_out(words: Sequence[str], console: Console | None = None) -> Result | 
     return carry_out_search(search, conditions, ClusterRuns(search.root), console)
 
 
-def carry_out_search(search: Search, conditions: Conditions, runs: Runs, console: Console) -> Result | None:
+def carry_out_search(
+    search: Search,
+    conditions: Conditions,
+    runs: Runs,
+    console: Console,
+    write: Callable[[Search, optuna.Study, Result, Console], None] = report.write,
+) -> Result | None:
+    """As `carry_out`, over any kind of runs. ``write``: what is made of the result at the end."""
     warnings.simplefilter("ignore", ExperimentalWarning)
     (
         samplers.sampler(search.sampler, search.space, 0),
@@ -50,7 +58,7 @@ def carry_out_search(search: Search, conditions: Conditions, runs: Runs, console
             return None
         files.write_json(search.folder / "result.json", found.as_dict())
         result.show(found, len(search.space.fixed), console)
-        report.write(search, study, found, console)
+        write(search, study, found, console)
         return found
 
 

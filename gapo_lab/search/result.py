@@ -60,14 +60,16 @@ def of(
     search: Search, study: optuna.Study, conditions: Conditions, runs: Runs, again: bool = True
 ) -> Result | None:
     """The result; None where no trial was finished. ``again``: measure the best with `search.final_seeds` first."""
-    best = finalists(search, study)
+    best = good(search, study)
     if not best:
         return None
-    seeds = search.seeds
+    seeds = dict.fromkeys((trial.number for trial in best), search.seeds)
     if again and search.finalists and search.final_seeds > search.seeds:
-        seeds = search.final_seeds
-        runs.finish([run for t in best for run in runs_of(search, _words(search, t), seeds, conditions)])
-    found = [_candidate(search, trial, seeds, conditions) for trial in best]
+        chosen = spaced(best, search.finalists)
+        seeds |= dict.fromkeys((trial.number for trial in chosen), search.final_seeds)
+        words = [_words(search, trial) for trial in chosen]
+        runs.finish([run for one in words for run in runs_of(search, one, search.final_seeds, conditions)])
+    found = [_candidate(search, trial, seeds[trial.number], conditions) for trial in best]
     if search.single:
         found.sort(key=lambda one: one.values[0], reverse=search.objectives[0].largest)
     states = Counter(trial.state.name.lower() for trial in study.get_trials(deepcopy=False))
@@ -76,16 +78,24 @@ def of(
     return Result(search.study, names, tuple(found), line, dict(states), saved(study))
 
 
-def finalists(search: Search, study: optuna.Study) -> list[FrozenTrial]:
-    """The best finished trials, each parameter set once; with several objectives, the Pareto front."""
+def good(search: Search, study: optuna.Study) -> list[FrozenTrial]:
+    """The best finished trials, as many as finalists, each parameter set once; with several objectives the Pareto
+    front, from the best in the first objective on."""
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    if search.single:
-        largest = search.objectives[0].largest
-        done = sorted(done, key=lambda t: (-t.value if largest else t.value, t.number))
-    elif done:
-        done = sorted(study.best_trials, key=lambda t: t.values)
-    once = list({_words(search, trial): trial for trial in reversed(done)}.values())[::-1]
-    return once[: max(1, search.finalists)] if search.single else once
+    front = done if search.single or not done else study.best_trials
+    sign = -1 if search.objectives[0].largest else 1
+    in_order = sorted(front, key=lambda t: (sign * t.values[0], t.number))
+    once: dict[tuple[str, ...], FrozenTrial] = {}
+    for trial in in_order:
+        once.setdefault(_words(search, trial), trial)
+    return list(once.values())[: max(1, search.finalists) if search.single else None]
+
+
+def spaced(front: Sequence[FrozenTrial], count: int) -> list[FrozenTrial]:
+    """So many of them, the first and the last among them, evenly spaced."""
+    if len(front) <= count or count == 1:
+        return list(front[:count])
+    return [front[round(n * (len(front) - 1) / (count - 1))] for n in range(count)]
 
 
 def _words(search: Search, trial: FrozenTrial) -> tuple[str, ...]:
@@ -133,7 +143,7 @@ def show(result: Result, space_size: int, console: Console) -> None:
         f"; {result.saved:.0%} of the steps saved" if result.saved and result.states.get("pruned") else ""
     )
     console.print(f"{sum(result.states.values())} trials: {counts}{stopped}", highlight=False)
-    console.print(f"{'one of the front' if front else 'best'}: {result.line}", highlight=False, soft_wrap=True, markup=False)  # fmt: skip
+    console.print(f"best{' in ' + result.objectives[0] if front else ''}: {result.line}", highlight=False, soft_wrap=True, markup=False)  # fmt: skip
 
 
 def spread(values: Sequence[float]) -> str:
