@@ -49,12 +49,19 @@ def plan(asked: argparse.Namespace) -> int:
         if "=" not in word:
             raise UserError(f"{word}: a plan's words look as after gapo_lab.run -m: KEY=VALUE")
     asked_for = [word for word in asked.overrides if word.lstrip("+").startswith(("sweep=", "hydra"))]
-    sweeper = OmegaConf.to_container(compose.compose_run(asked_for, hydra=True).hydra.sweeper)
+    config = compose.compose_run(asked_for, hydra=True)
+    console = Console()
+    console = console if console.is_terminal else Console(width=120)
+    if "search" in config:
+        from gapo_lab.search import outlook
+
+        outlook.show(asked.overrides, console)
+        return 0
+    sweeper = OmegaConf.to_container(config.hydra.sweeper)
     words = [word for word in asked.overrides if not word.lstrip("+").startswith("hydra")]
     grid = make_grid(words, sweeper.get("params"), sweeper.get("instead"))
     made = sweep.plan_of(grid.cells())
-    console = Console()
-    show_plan(made, console if console.is_terminal else Console(width=120), everything=asked.all)
+    show_plan(made, console, everything=asked.all)
     return 2 if made.doing(sweep.Action.INVALID) else 0
 
 

@@ -49,7 +49,9 @@ def draw(search: Search, study: optuna.Study, folder: Path) -> list[str]:
         "pareto": lambda: pareto(search, study, trials),
     }
     names = []
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells Hydra's log what it leaves out of a PDF
+    logging.getLogger("fontTools").setLevel(
+        logging.WARNING
+    )  # it tells Hydra's log what it leaves out of a PDF
     with rc_context(STYLE):
         for name, make in wanted.items():
             if figure := make():
