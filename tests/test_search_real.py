@@ -11,7 +11,7 @@ import time
 import optuna
 import psutil
 import pytest
-from conftest import Lab
+from conftest import TINY, Lab
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -116,3 +116,44 @@ def test_a_pruned_run_can_be_gone_on_with(lab):
     assert (
         json.loads((lab.cwd / "runs/.searches/tau_search/result.json").read_text())["states"]["pruned"] == 1
     )
+
+
+def test_a_real_run_is_pruned_and_another_search_goes_on_with_it(lab):
+    """The nano model: stopped after its first validations, then trained to its end by a search without pruning."""
+    words = (
+        "-m",
+        *TINY,
+        "+sweep=tau_search",
+        "scale=nano",
+        "search.trials=1",
+        "search.finalists=0",
+    )
+    strict = ("study=strict", "search/pruner=none", "search.pruner._target_=optuna.pruners.ThresholdPruner",
+              "+search.pruner.lower=2")  # fmt: skip
+    first = lab.run(*words, *strict, tiny=False)
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "pruned at step 1, val/id/em" in first.stdout and "no trial was finished" in first.stdout
+    folder = lab.folder(study_of(lab, "strict").trials[0].user_attrs["keys"][0])
+    assert folder.status()["message"] == "pruned at step 1" and "val/id/em" in folder.merged_metrics()[1]
+    assert not folder.is_finished and not left_over(lab)
+    second = lab.run(*words, "study=patient", "search/pruner=none", tiny=False)
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert folder.is_finished and len(folder.attempts()) == 2 and max(folder.merged_metrics()) == 3
+    (trial,) = study_of(lab, "patient").trials
+    assert (
+        trial.value == folder.summary()["best/id/em"]
+        and trial.params == study_of(lab, "strict").trials[0].params
+    )
+    assert search_run(lab, "patient").data.tags["gapo.best"] in second.stdout
+
+
+def search_run(lab: Lab, study: str):
+    """The study's search run in MLflow; its pictures are among its artifacts."""
+    from gapo_lab.tracking import store
+
+    client = store.connect(f"sqlite:///{lab.cwd}/mlflow.db")
+    experiment = client.get_experiment_by_name(study).experiment_id
+    (run,) = client.search_runs([experiment], "tags.`gapo.is_report` = 'search'")
+    files = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}
+    assert {"history.png", "slice.pdf", "trials.csv", "result.json"} <= files
+    return run

@@ -10,6 +10,7 @@ from optuna.exceptions import ExperimentalWarning
 from rich.console import Console
 
 from gapo_lab import files, supervise
+from gapo_lab.errors import RunFailed
 from gapo_lab.search import loop, report, result, samplers, storage
 from gapo_lab.search.conditions import Conditions
 from gapo_lab.search.loop import Loop
@@ -52,6 +53,9 @@ def carry_out_search(
         except (KeyboardInterrupt, supervise.Interrupted) as stop:
             runs.stop()
             raise supervise.Interrupted("stopped; the same command goes on with the same trials") from stop
+        except RunFailed:
+            runs.stop()
+            raise
         found = result.of(search, study, conditions, runs)
         if found is None:
             console.print("no trial was finished, so there is no best one", highlight=False)

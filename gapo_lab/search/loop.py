@@ -54,7 +54,7 @@ class Loop:
             for live in list(self.live):
                 self._look(live)
             self._fill()
-            if not self.live:
+            if not self.live and not self.runs.ending:
                 return
             self.sleep(self.search.every)
 
