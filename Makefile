@@ -1,15 +1,17 @@
 # make setup | demo | test | bench | smollm2 | lock | clean
 #   PYTHON=python3.11  the Python that .venv is made from
 #   GPU=1              set up for GPUs (verl's vLLM stack)
+#   WORKERS=3          tests at a time; the SLURM tests mostly wait
 #   ARGS="..."         more words for demo, test or bench:  make demo ARGS="algo=grpo seed=1"
 
 PYTHON ?= python3
+WORKERS ?= 3
 ready := .venv/.ready$(if $(GPU),-gpu)
 
 .PHONY: setup demo test bench smollm2 lock clean help
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -4
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
 
 setup: $(ready)
 
@@ -21,7 +23,7 @@ demo: setup
 	.venv/bin/python -m gapo_lab.run $(ARGS)
 
 test: setup
-	.venv/bin/python -m pytest -q $(ARGS)
+	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: setup
 	.venv/bin/python -m bench $(ARGS)

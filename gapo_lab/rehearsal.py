@@ -73,7 +73,7 @@ def _steps(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt) -> in
     asked, checkpoint = config["rehearsal"], folder.checkpoints / "step.json"
     first = ((files.read_json(checkpoint) or {}).get("step", 0)) + 1
     print(f"rehearsal from step {first} of {asked['steps']}, pid {os.getpid()}")
-    folder.write_status(total_steps=asked["steps"])
+    folder.report(total_steps=asked["steps"])
     files.make_folder(folder.checkpoints)
     for step in range(first, asked["steps"] + 1):
         time.sleep(asked["seconds"])
@@ -82,7 +82,7 @@ def _steps(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt) -> in
             held[::4096] = b"x" * len(held[::4096])
             time.sleep(60)  # until the scheduler has seen it
         attempt.append_metrics(step, _metrics(config, step))
-        folder.write_status(step=step, message="rehearsing")
+        folder.report("rehearsing", step=step)
         files.write_json(checkpoint, {"step": step})
         if attempt.stop_path.exists():
             return 75

@@ -247,6 +247,13 @@ class RunFolder:
             old = files.read_json(self._status_path) or {}
             files.write_json(self._status_path, old | {"updated": time.time()} | fields)
 
+    def report(self, message: str = "", **fields: Any) -> None:
+        """How far the job is, told by the job. Its ``message`` does not win over why it is being ended (cancelled)."""
+        with files.locked(self.path / "status.lock"):
+            old = files.read_json(self._status_path) or {}
+            said = {"message": message} if message and old.get("state", "running") == "running" else {}
+            files.write_json(self._status_path, old | {"updated": time.time()} | fields | said)
+
     @property
     def raw_status(self) -> dict[str, Any]:
         """What status.json says, word for word; {} where there is none."""

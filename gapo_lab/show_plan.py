@@ -14,6 +14,7 @@ from gapo_lab.progress import duration
 
 COLOURS = {Action.RUN: "green", Action.SKIP: "dim", Action.ATTACH: "cyan", Action.RETRY: "yellow",
            Action.INVALID: "red"}  # fmt: skip
+TOY = "data=micro, the default, is generated small edits; on edits of real repositories: data=git (docs/data.md)"
 LONGEST = 40  # cells shown unless all are asked for
 
 
@@ -43,6 +44,8 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
         console.print(f"[red]invalid[/] {escape(run.cell)}" + (f" and {count - 1} more" if count > 1 else ""))
         console.print(f"        {escape(run.why)}", highlight=False, soft_wrap=True)
     console.print(totals(plan), highlight=False, soft_wrap=True)
+    if any(run.gpus and run.spec.data == "micro" for run in plan.todo):
+        console.print(f"[yellow]note[/] {TOY}", highlight=False, soft_wrap=True)
 
 
 def totals(plan: Plan) -> str:

@@ -23,6 +23,7 @@ from gapo_lab.failure import REMEDIES, failure_cause, failure_lines
 from gapo_lab.progress import Progress, show_end
 from gapo_lab.run_folder import Attempt, RunFolder
 from gapo_lab.scratch import scratch_folder
+from gapo_lab.sentinel import MARK, sentinel
 from gapo_lab.spec import Spec
 from gapo_lab.tracking.describe import run_name
 from gapo_lab.tracking.uri import command
@@ -108,10 +109,10 @@ def _attempt(folder: RunFolder, attempt: Attempt, console: Console) -> None:
         signal.signal(signal.SIGHUP, _raise_interrupted)
     started, before, follower = time.monotonic(), folder.raw_status.get("wall_seconds", 0.0), None
     live = folder.config().get("tracking", "live") == "live"
-    with scratch_folder() as scratch, open(attempt.log_path, "ab") as log:
+    with scratch_folder() as scratch, sentinel(scratch) as guard, open(attempt.log_path, "ab") as log:
         words = [sys.executable, "-m", "gapo_lab.job", str(folder.path), str(attempt.number), str(scratch)]
         job = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                               start_new_session=True, env=_environment())  # fmt: skip
+                               start_new_session=True, env={**_environment(), MARK: str(scratch)})  # fmt: skip
         _current, over = (attempt, job), False
         try:
             with Progress(folder, console) as progress:
@@ -133,7 +134,7 @@ def _attempt(folder: RunFolder, attempt: Attempt, console: Console) -> None:
         finally:
             _current = None
             # whatever happens here, also a second Ctrl-C, the processes are ended
-            end_descendants(keep={follower.pid} if follower else set())
+            end_descendants(keep={guard, follower.pid} if follower else {guard})
             if follower and not over:
                 _end_following(follower, folder, console, PATIENCE_SECONDS)
     wall = before + time.monotonic() - started

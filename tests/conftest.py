@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 # A busy machine is no failure.
@@ -20,6 +23,9 @@ os.environ.setdefault("VERL_PLATFORM", "cpu")
 os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.plugin")
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
+
+# a shell starts what it puts into the background deaf to Ctrl-C, and the runs would inherit that
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPO = Path(__file__).parents[1]
 # Real verl, real nano model, few tasks: three steps of 32 rollouts.
@@ -36,11 +42,20 @@ TINY = (
 )
 
 
+# The files that take longest, which pytest-xdist must give out first (--dist loadfile: a file is one worker's).
+LONGEST = ["test_training", "test_slurm", "test_methods_train", "test_soak", "test_launch"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
 @dataclass
 class Lab:
     """`gapo_lab.run` in a working folder."""
 
     cwd: Path
+    started: list[subprocess.Popen] = field(default_factory=list, kw_only=True)
 
     def env(self, **extra: str) -> dict[str, str]:
         env = {
@@ -50,8 +65,16 @@ class Lab:
 
     def start(self, *words: str, tiny: bool = True, **env: str) -> subprocess.Popen:
         command = [sys.executable, "-m", "gapo_lab.run", *(TINY if tiny else ()), *words]
-        return subprocess.Popen(command, cwd=self.cwd, env=self.env(**env), text=True,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+        process = subprocess.Popen(command, cwd=self.cwd, env=self.env(**env), text=True,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def end(self) -> None:
+        """What a test that failed has left running; a killed supervisor's sentinel ends the rest."""
+        for process in self.started:
+            process.kill()
+            process.wait()
 
     def run(self, *words: str, tiny: bool = True, **env: str) -> subprocess.CompletedProcess:
         process = self.start(*words, tiny=tiny, **env)
@@ -73,17 +96,25 @@ class Lab:
 
 
 @pytest.fixture
-def lab(tmp_path) -> Lab:
-    return Lab(tmp_path)
+def lab(tmp_path) -> Iterator[Lab]:
+    lab = Lab(tmp_path)
+    yield lab
+    lab.end()
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Lab:
-    """One undisturbed run of gapo_grpo, seed 0, that many tests look at."""
-    lab = Lab(tmp_path_factory.mktemp("finished"))
-    done = lab.run()
-    assert done.returncode == 0, done.stdout + done.stderr
-    lab.output = done.stdout
+    """One undisturbed run of gapo_grpo, seed 0, that many tests look at, in all workers of pytest-xdist."""
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    lab, output = Lab(base / "finished"), base / "finished.txt"
+    with FileLock(base / "finished.lock"):
+        if not output.exists():
+            lab.cwd.mkdir()
+            done = lab.run()
+            assert done.returncode == 0, done.stdout + done.stderr
+            output.write_text(done.stdout)
+    lab.output = output.read_text()
     return lab
 
 
@@ -109,12 +140,14 @@ def empty_mlflow(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def slurm_cluster():
-    """The one-machine SLURM cluster, up for as long as tests need it (tests/slurm_lab.py)."""
-    from slurm_lab import FOLDER, dev_cluster
+def cluster() -> Iterator[None]:
+    """The one-machine SLURM cluster is up. Skips, and says why, without root or packages."""
+    import slurm_lab
 
-    up = dev_cluster("up")
+    if missing := slurm_lab.dev_cluster("check").stdout.strip():
+        pytest.skip(f"no SLURM here: {missing}")
+    up = slurm_lab.dev_cluster("up")
     assert up.returncode == 0, up.stdout
     yield
-    dev_cluster("down")
-    assert not FOLDER.exists()
+    slurm_lab.dev_cluster("down")
+    assert not slurm_lab.FOLDER.exists()

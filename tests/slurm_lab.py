@@ -16,13 +16,13 @@ from gapo_lab.launch import states
 from gapo_lab.rehearsal import made_up
 from gapo_lab.run_folder import RunFolder
 
-# Each checkout has its own cluster: two of them may be tested on one machine.
-NUMBER = zlib.crc32(str(REPO).encode()) % 500
+# Each checkout, and each worker of pytest-xdist, has its own cluster on the machine.
+NUMBER = zlib.crc32(f"{REPO}{os.environ.get('PYTEST_XDIST_WORKER')}".encode()) % 500
 FOLDER = Path(f"/tmp/gapo-test-cluster-{NUMBER}")
 ENV = {"GAPO_LAB_DEV_CLUSTER": str(FOLDER), "GAPO_LAB_DEV_PORT": str(17100 + 20 * NUMBER)}
 
 
-def dev_cluster(*words: str, timeout: float = 180) -> subprocess.CompletedProcess:
+def dev_cluster(*words: str, timeout: float = 600) -> subprocess.CompletedProcess:
     # to files: a daemon that it starts would keep a pipe open
     FOLDER.parent.mkdir(exist_ok=True)
     out = Path(f"{FOLDER}.out")
@@ -70,7 +70,7 @@ class SlurmLab(Lab):
             os.environ.pop("SLURM_CONF")
 
     def until(
-        self, study: str, good: Callable[[dict[str, dict]], bool], seconds: float = 120
+        self, study: str, good: Callable[[dict[str, dict]], bool], seconds: float = 300
     ) -> dict[str, dict]:
         """Wait until the states of a study's runs are as wanted."""
         end = time.monotonic() + seconds
@@ -93,7 +93,7 @@ class SlurmLab(Lab):
         )
         return next(iter(found.values()))
 
-    def finished(self, study: str, seconds: float = 300) -> dict[str, dict]:
+    def finished(self, study: str, seconds: float = 400) -> dict[str, dict]:
         return self.until(study, lambda s: s and all(v["state"] == "finished" for v in s.values()), seconds)
 
 

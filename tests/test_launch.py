@@ -20,14 +20,6 @@ from gapo_lab.run_folder import RunFolder, find
 REHEARSE = ("-m", "scale=rehearsal", "rehearsal.seconds=0.05")
 
 
-@pytest.fixture(autouse=True)
-def ctrl_c_reaches_children():
-    """A test run that was started in the background ignores Ctrl-C, and so would its children."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def sweep(lab: Lab, *words: str, **env: str) -> subprocess.CompletedProcess:
     return lab.run(*REHEARSE, *words, tiny=False, **env)
 

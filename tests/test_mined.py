@@ -133,7 +133,7 @@ def test_a_finished_folder_is_only_read_and_other_settings_are_refused(long, mad
 
 
 def test_a_full_disk(long, tmp_path, monkeypatch):
-    monkeypatch.setattr(rows, "_open", lambda path: Path("/dev/full").open("wb"))
+    monkeypatch.setattr(rows, "_open", lambda path: Path("/dev/full").open("wb"))  # noqa: SIM115
     with pytest.raises(UserError, match="disk is full"):
         mined.make([long], tmp_path / "out", mined.Options(), 1)
     assert not list((tmp_path / "out").rglob("*.parquet"))

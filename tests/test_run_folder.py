@@ -218,3 +218,12 @@ def test_readers_never_meet_half_a_status(folder):
     process.kill()
     process.wait()
     assert json.loads((folder.path / "status.json").read_text())["step"] > 0
+
+
+def test_what_a_job_reports_does_not_win_over_why_it_is_ended(folder):
+    folder.start_attempt()
+    folder.report("training", step=1)
+    assert folder.raw_status["message"] == "training"
+    folder.write_status(state="interrupted", cause="cancelled", message="cancelled")
+    folder.report("validating", step=2)
+    assert (folder.raw_status["message"], folder.raw_status["step"]) == ("cancelled", 2)

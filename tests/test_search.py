@@ -19,6 +19,7 @@ from conftest import REPO
 from rich.console import Console
 from simulated_runs import BEST, STEPS, SimulatedRuns, search_of, searched
 
+from gapo_lab.commands import main
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.rehearsal import curve
 from gapo_lab.run_folder import RunFolder, find
@@ -303,3 +304,20 @@ def test_the_report_has_pictures_a_table_and_the_result(tmp_path, monkeypatch):
     assert len(rows) == 12 and {row["state"] for row in rows} <= {"complete", "pruned"}
     assert all(bool(row["tau"]) == (row["algo"] == "gapo_grpo") for row in rows)
     assert json.loads((place / "result.json").read_text())["line"] == found.line
+
+
+@pytest.mark.parametrize("more", [["cluster=slurm"], ["scale=nano"], ["scale=rehearsal", "cluster=dev"]])
+def test_the_plan_says_what_a_search_may_cost(more, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["plan", "+sweep=tau_search", *more]) == 0
+    shown = capsys.readouterr().out
+    assert "maximize best/id/em over tau from 0.05 to 1" in shown and "at most 42 runs" in shown
+    assert ("GPU-hours" in shown) == (more == ["cluster=slurm"])
+    assert not list(tmp_path.iterdir())
+    assert main(["plan", "+sweep=tau_search", *more, "tau=interval(0.1,2)"]) == 2
+    assert "tau=2" in capsys.readouterr().err
+
+
+def test_a_grid_says_where_an_interval_is_searched(capsys):
+    assert main(["plan", "tau=interval(0.1,1)"]) == 2
+    assert "+sweep=search" in capsys.readouterr().err

@@ -8,18 +8,12 @@ import optuna
 import pytest
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from slurm_lab import SlurmLab, dev_cluster
+from slurm_lab import SlurmLab
 
 from gapo_lab.rehearsal import curve
 from gapo_lab.run_folder import find
 
-missing = dev_cluster("check").stdout.strip()
-pytestmark = pytest.mark.skipif(bool(missing), reason=f"no SLURM here: {missing}")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster(slurm_cluster):
-    """Shared with the other tests on SLURM: bringing it up takes a minute."""
+pytestmark = pytest.mark.usefixtures("cluster")
 
 
 def test_a_search_on_slurm_prunes_and_survives_its_sweeper(tmp_path):

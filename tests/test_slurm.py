@@ -16,15 +16,9 @@ from slurm_lab import SlurmLab, dev_cluster, undisturbed
 
 from gapo_lab.run_folder import RunFolder
 
-missing = dev_cluster("check").stdout.strip()
-pytestmark = pytest.mark.skipif(bool(missing), reason=f"no SLURM here: {missing}")
+pytestmark = pytest.mark.usefixtures("cluster")
 STEPS = 40
 LONG = (f"rehearsal.steps={STEPS}", "rehearsal.seconds=0.3", "seed=0")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster(slurm_cluster):
-    """Shared with the other tests on SLURM: bringing it up takes a minute."""
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gapo_lab import spec
 from gapo_lab.compose import compose_run
 from gapo_lab.spec import make_spec
 
@@ -72,3 +73,18 @@ def test_key_is_short_and_stable_in_one_checkout(default):
 def test_name_is_readable():
     assert make_spec(compose_run(["seed=3"])).name == "nano gapo_grpo tau=0.5 seed=3"
     assert make_spec(compose_run(["algo=dapo"])).name == "nano dapo seed=0"
+
+
+def test_a_large_checkpoint_is_told_by_its_size_and_blocks(tmp_path, monkeypatch):
+    monkeypatch.setattr("gapo_lab.spec.WHOLE", 1 << 10)
+    weights = tmp_path / "model.safetensors"
+    seen = set()
+    content = bytearray(spec.BLOCK * 3)
+    for change in (None, 0, spec.BLOCK, len(content) - 1, "longer"):
+        if change == "longer":
+            content.append(0)
+        elif change is not None:
+            content[change] ^= 1
+        weights.write_bytes(content)
+        seen.add(spec.checkpoint_digest(tmp_path))
+    assert len(seen) == 5

@@ -34,7 +34,7 @@ class Recorder:
         """One step's metrics, under the names that stand."""
         began = time.monotonic()
         self.attempt.append_metrics(step, metrics.standard(data))
-        self.folder.write_status(step=step)
+        self.folder.report(step=step)
         self.seconds["recording"] += time.monotonic() - began
         if self.behind is not None:
             self.behind.log(data=data, step=step)
@@ -55,10 +55,10 @@ class Recorder:
         if text != self._phase:
             self._end_phase()
             self._phase = text
-            self.folder.write_status(message=text)
+            self.folder.report(text)
 
     def total_steps(self, steps: int) -> None:
-        self.folder.write_status(total_steps=steps)
+        self.folder.report(total_steps=steps)
 
     def _end_phase(self) -> None:
         now = time.monotonic()
