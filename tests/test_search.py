@@ -86,7 +86,7 @@ def test_trials_are_runs_like_any_others(thirty):
 
 def test_larger_trials_goes_on_and_another_question_is_refused(thirty):
     root, *_ = thirty
-    more = searched(root, "search.trials=32")
+    more = searched(root, "search.trials=32", "cluster.max_parallel=1", "search/sampler=random")
     assert more.states["complete"] + more.states["pruned"] == 32
     with pytest.raises(
         UserError, match="holds trials with objectives=maximize best/id/em.*choose another study"

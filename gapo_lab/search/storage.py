@@ -13,13 +13,15 @@ from typing import Any
 import optuna
 from optuna.storages.journal import JournalFileBackend
 
-from gapo_lab import files
+from gapo_lab import files, grid
 from gapo_lab.errors import UserError
 from gapo_lab.search import samplers
 from gapo_lab.search.settings import Search
 
 # What makes two searches the same question: trials of one are no answers to the other.
 QUESTION = "gapo_lab.question"
+# Words that say where runs happen: they may change from one life of a search to the next.
+WHERE = ("cluster", "run_root", "tracking", "on_finish")
 # A journal's lock that stays for so long belongs to someone who was killed: writing a line takes milliseconds.
 STALE_SECONDS = 1.0
 
@@ -78,7 +80,7 @@ def open_study(search: Search) -> optuna.Study:
 
 def question(search: Search) -> dict[str, Any]:
     return {
-        "words": sorted(search.space.fixed),
+        "words": sorted(word for word in search.space.fixed if not grid.key(word).startswith(WHERE)),
         "objectives": [f"{one.direction} {one.name}" for one in search.objectives],
         "seeds": search.seeds,
         "first seed": search.first_seed,
