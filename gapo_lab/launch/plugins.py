@@ -50,7 +50,7 @@ class LabLauncherConf:
 
 
 class LabSweeper(Sweeper):
-    """`-m`: shows the plan of the grid, then starts what has to be started."""
+    """`-m`: shows the plan of the grid, then starts what has to be started; with `search` in the config, searches."""
 
     __module__ = MODULE
 
@@ -64,6 +64,11 @@ class LabSweeper(Sweeper):
         from gapo_lab.grid import make_grid
         from gapo_lab.launch import sweep
 
+        if "search" in self.config:
+            from gapo_lab.search.carry_out import carry_out
+
+            carry_out(list(arguments))
+            return
         params = {key: _plain(value) for key, value in self.params.items()}
         grid = make_grid(list(arguments), params, {w: dict(axes) for w, axes in self.instead.items()})
         sweep.carry_out(sweep.plan_of(grid.cells()), skip_invalid=self.invalid == "skip")
