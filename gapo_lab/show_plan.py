@@ -62,7 +62,11 @@ def totals(plan: Plan) -> str:
         out += f" | {_number(plan.gpu_hours())} GPU-hours ({source})"
     else:
         seconds = sum(run.seconds or 0 for run in plan.todo)
-        out += f" | {_number(seconds / 3600)} hours one after another ({source}), no GPU"
+        settings = plan.todo[0].settings
+        at_once = settings["cluster.max_parallel"] if settings["cluster.name"] == "local" else 1
+        at_once = min(at_once, len(plan.todo))
+        how = f", {at_once} runs at a time" if at_once > 1 else " one after another"
+        out += f" | {_number(seconds / at_once / 3600)} hours{how} ({source}), no GPU"
     return out + (f" + {plan.unknown} runs of unknown length" if plan.unknown else "")
 
 

@@ -42,7 +42,7 @@ def plan(asked: argparse.Namespace) -> int:
     from omegaconf import OmegaConf
 
     from gapo_lab import compose
-    from gapo_lab.grid import make_grid
+    from gapo_lab.grid import make_cells
     from gapo_lab.launch import sweep
     from gapo_lab.show_plan import show_plan
 
@@ -52,8 +52,8 @@ def plan(asked: argparse.Namespace) -> int:
     asked_for = [word for word in asked.overrides if word.lstrip("+").startswith(("sweep=", "hydra"))]
     sweeper = OmegaConf.to_container(compose.compose_run(asked_for, hydra=True).hydra.sweeper)
     words = [word for word in asked.overrides if not word.lstrip("+").startswith("hydra")]
-    grid = make_grid(words, sweeper.get("params"), sweeper.get("instead"))
-    made = sweep.plan_of(grid.cells())
+    cells = make_cells(words, *(sweeper.get(name) for name in ("params", "instead", "also")))
+    made = sweep.plan_of(cells)
     console = Console()
     show_plan(made, console if console.is_terminal else Console(width=120), everything=asked.all)
     return 2 if made.doing(sweep.Action.INVALID) else 0
