@@ -27,7 +27,7 @@ demo: setup
 paper: setup
 	.venv/bin/python -m gapo_lab.run -m +sweep=paper$(if $(QUICK),_quick) $(ARGS)
 	.venv/bin/python -m gapo_lab sync paper
-	.venv/bin/python -m analysis.report paper --spread $(if $(QUICK),--allow-incomplete --out reports/paper_quick)
+	.venv/bin/python -m analysis.report paper --spread --against paper $(if $(QUICK),--allow-incomplete --out reports/paper_quick)
 
 test: setup
 	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)

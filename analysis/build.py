@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from analysis import (
     against,
     data_table,
+    differences,
     html,
     load,
     paper_tables,
@@ -202,6 +203,10 @@ def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
             if theirs.metric == one.metric:
                 head = f"Against the paper's Table {theirs.table}: {said.lower(title)}"
                 out += against.tables(results, theirs, f"against_table{theirs.table}", head)
+        if not any(table.name.startswith("against") for table in out):
+            head = f"Differences beside the paper's, which has other models: {said.lower(title)}"
+            beside = differences.table(results, published.paper(), f"against_paper{suffix}", head)
+            out += [beside] if beside else []
     return out
 
 

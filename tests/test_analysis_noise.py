@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -127,3 +128,29 @@ def test_skewness_and_gaps_by_hand():
         [100 / 3] * 3
     )
     assert got["skewness"] == pytest.approx(0) and np.isnan(reward_noise.numbers([flat])["skewness"])
+
+
+def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(place, capsys):
+    assert (
+        report.main(["s", "--no-log", "--against", "paper", "--spread", "--markdown", "docs/results.md"]) == 0
+    )
+    assert "share no model" not in capsys.readouterr().out
+    text = (place / "docs" / "results.md").read_text()
+    assert str(place) not in text and "sqlite" not in text and "None" not in text
+    for name in re.findall(r"\]\((img/[^)]+)\)", text):
+        assert (place / "docs" / name).read_bytes().startswith(b"\x89PNG")
+    assert {"img/results/figureS1.png", "img/results/figureS2.png"} <= set(re.findall(r"img/[^)]+", text))
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len({line.split(" | ")[0] for line in rows}) > 20
+    # each row of a table has as many cells as its head
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({len(re.split(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, block
+
+
+def test_the_papers_differences_stand_beside_ours(place):
+    made = build.build(load.connect(None), Asked(studies=("s",), against_paper=True, figures=False))
+    table = next(one for one in made.tables if one.name == "against_paper_id")
+    lines = {line.label: [entry.value for entry in line.entries] for line in table.lines}
+    ours, theirs = lines["GAPO (G) over GRPO"][:6], lines["GAPO (G) over GRPO"][6:]
+    assert ours[0] == pytest.approx(0) and theirs == pytest.approx([9, 0.53, 2.31, 4.35])
+    assert lines["GAPO (D) over DAPO"][6:] == pytest.approx([8, 0.61, 1.435, 2.32])
