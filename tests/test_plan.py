@@ -20,7 +20,8 @@ from gapo_lab.run_folder import RunFolder
 from gapo_lab.show_plan import show_plan, totals
 from gapo_lab.spec import make_spec
 
-SWEEPS = sorted(path.stem for path in (REPO / "sweeps").glob("*.yaml"))
+# (searches are planned otherwise: tests/test_search.py)
+SWEEPS = sorted(path.stem for path in (REPO / "sweeps").glob("*.yaml") if "search" not in path.stem)
 
 
 def planned(*words: str, **more):
@@ -149,6 +150,13 @@ def test_a_folder_written_by_hand_is_invalid_and_left_alone(tmp_path):
     (tmp_path / run.spec.key / "spec.yaml").write_text("cut: [sho")
     with pytest.raises(UserError, match="move the folder away"):
         RunFolder.open(tmp_path, run.spec.key, run.spec.as_dict())
+
+
+def test_a_submitter_killed_while_it_made_a_folder_has_left_nothing_to_mend(tmp_path):
+    (run,) = planned("seed=0").runs
+    (tmp_path / run.spec.key).mkdir()
+    (tmp_path / run.spec.key / ".spec.yaml.chd3m2en").write_text("cut sho")
+    assert decide(states.read(tmp_path, [run.spec.key])[run.spec.key])[0] == Action.RUN
 
 
 # What the scheduler says

@@ -52,7 +52,7 @@ class LabLauncherConf:
 
 
 class LabSweeper(Sweeper):
-    """`-m`: shows the plan of the grid, then starts what has to be started."""
+    """`-m`: shows the plan of the grid, then starts what has to be started; with `search` in the config, searches."""
 
     __module__ = MODULE
 
@@ -68,6 +68,11 @@ class LabSweeper(Sweeper):
         from gapo_lab.grid import make_cells
         from gapo_lab.launch import sweep
 
+        if "search" in self.config:
+            from gapo_lab.search.carry_out import carry_out
+
+            carry_out(list(arguments))
+            return
         params = {key: _plain(value) for key, value in self.params.items()}
         cells = make_cells(list(arguments), params, _plain(self.instead), _plain(self.also))
         sweep.carry_out(sweep.plan_of(cells), skip_invalid=self.invalid == "skip")
