@@ -1,4 +1,4 @@
-# make setup | demo | paper | test | bench | smollm2 | lock | clean
+# make setup | demo | paper | results | test | bench | smollm2 | lock | clean
 #   PYTHON=python3.11  the Python that .venv is made from
 #   GPU=1              set up for GPUs (verl's vLLM stack)
 #   WORKERS=3          tests at a time; the SLURM tests mostly wait
@@ -9,7 +9,7 @@ PYTHON ?= python3
 WORKERS ?= 3
 ready := .venv/.ready$(if $(GPU),-gpu)
 
-.PHONY: setup demo paper test bench smollm2 lock clean help
+.PHONY: setup demo paper results test bench smollm2 lock clean help
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
@@ -28,6 +28,10 @@ paper: setup
 	.venv/bin/python -m gapo_lab.run -m +sweep=paper$(if $(QUICK),_quick) $(ARGS)
 	.venv/bin/python -m gapo_lab sync paper
 	.venv/bin/python -m analysis.report paper --spread --against paper $(if $(QUICK),--allow-incomplete --out reports/paper_quick)
+
+# The report of make paper as a page: docs/results.md.
+results: setup
+	.venv/bin/python -m analysis.report paper --spread --against paper --markdown docs/results.md
 
 test: setup
 	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
