@@ -61,6 +61,24 @@ def make_grid(
     return grid
 
 
+def make_cells(
+    words: Sequence[str],
+    params: Mapping[str, object] | None = None,
+    instead: Mapping[str, Mapping[str, object]] | None = None,
+    also: Mapping[str, Mapping[str, object]] | None = None,
+) -> list[tuple[str, ...]]:
+    """The words of each run of a sweep: its grid (`make_grid`), then each further grid of `also`.
+
+    also: `{"noise": {"algo": "grpo,dapo", "noise": "0.1,0.2"}}`, axes that stand in for those of params; the others, and
+    the words of the command line, hold for it too.
+    """
+    grids = [dict(params or {}), *({**(params or {}), **axes} for axes in (also or {}).values())]
+    cells = [cell for axes in grids for cell in make_grid(words, axes, instead).cells()]
+    if len(cells) > LARGEST:
+        raise UserError(f"{len(cells):,} runs are more than {LARGEST:,}: sweep over less at a time")
+    return cells
+
+
 def merged(
     words: Sequence[str],
     params: Mapping[str, object] | None = None,

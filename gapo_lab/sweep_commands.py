@@ -41,7 +41,7 @@ def plan(asked: argparse.Namespace) -> int:
     from omegaconf import OmegaConf
 
     from gapo_lab import compose
-    from gapo_lab.grid import make_grid
+    from gapo_lab.grid import make_cells
     from gapo_lab.launch import sweep
     from gapo_lab.show_plan import show_plan
 
@@ -59,8 +59,8 @@ def plan(asked: argparse.Namespace) -> int:
         return 0
     sweeper = OmegaConf.to_container(config.hydra.sweeper)
     words = [word for word in asked.overrides if not word.lstrip("+").startswith("hydra")]
-    grid = make_grid(words, sweeper.get("params"), sweeper.get("instead"))
-    made = sweep.plan_of(grid.cells())
+    cells = make_cells(words, *(sweeper.get(name) for name in ("params", "instead", "also")))
+    made = sweep.plan_of(cells)
     show_plan(made, console, everything=asked.all)
     return 2 if made.doing(sweep.Action.INVALID) else 0
 

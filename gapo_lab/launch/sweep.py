@@ -181,7 +181,10 @@ def _follow(
     if followed:
         try:
             with supervise.interrupted_by_sigterm():
-                found = watch.follow(root, followed, console, tick)
+                expected = {
+                    run.spec.key: run.seconds for run in runs if run.seconds and run.spec.key in followed
+                }
+                found = watch.follow(root, followed, console, tick, expected=expected)
         except (KeyboardInterrupt, supervise.Interrupted) as stop:
             for queue in local:
                 queue.stop()
