@@ -33,7 +33,12 @@ def curve(seed: int, step: int, tau: float | None, best: float) -> dict[str, flo
     noise = random.Random(f"{seed} {step}").uniform(-0.01, 0.01)
     off = 0.5 if tau is None else tau - best
     em = max(0.0, (0.8 - 1.2 * off**2) * (1 - math.exp(-step / 4)) + noise)
-    return {"train/reward": em, "val/id/em": em, "val/ood/em": em / 2, "actor/pg_clipfrac": 0.3 * (tau or 0.0)}
+    return {
+        "train/reward": em,
+        "val/id/em": em,
+        "val/ood/em": em / 2,
+        "actor/pg_clipfrac": 0.3 * (tau or 0.0),
+    }
 
 
 def rehearse(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt, scratch: Path) -> int:

@@ -105,7 +105,9 @@ def retry(asked: argparse.Namespace) -> int:
     pruned = [key for key in again if str(found.get(key, {}).get("cause")).startswith("pruned")]
     if pruned and len(keys) > 1:
         again = [key for key in again if key not in pruned]
-        print(f"{len(pruned)} pruned runs are left alone; one goes on with: python -m gapo_lab retry {pruned[0]}")
+        print(
+            f"{len(pruned)} pruned runs are left alone; one goes on with: python -m gapo_lab retry {pruned[0]}"
+        )
     if not again:
         counts = Counter(found.get(key, {}).get("state") for key in keys)
         print("nothing to retry: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
