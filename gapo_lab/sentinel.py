@@ -10,31 +10,34 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
+
+from gapo_lab.scratch import scratch_folder
 
 # Names the scratch folder in the environment of the job and so of every process below it.
 MARK = "GAPO_LAB_SCRATCH"
 
 
 @contextmanager
-def sentinel(folder: Path) -> Iterator[int]:
-    """Watch over `folder` for as long as this process lives or the block runs; gives the sentinel's pid."""
-    here = str(Path(__file__).parents[1])
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [here, os.environ.get("PYTHONPATH")])),
-    }
-    process = subprocess.Popen([sys.executable, "-m", "gapo_lab.sentinel", str(folder)], stdin=subprocess.PIPE,
-                               start_new_session=True, env=environment)  # fmt: skip
+def watched_scratch_folder(environment: Mapping[str, str]) -> Iterator[tuple[Path, int]]:
+    """A `scratch_folder` that is cleared up also when this process is killed; the folder, and the sentinel's pid.
+
+    environment: the sentinel's; this package must be found in it.
+    """
+    watch = None
     try:
-        yield process.pid
-    finally:
-        process.stdin.close()
-        process.wait()
+        with scratch_folder() as folder:
+            watch = subprocess.Popen([sys.executable, "-m", "gapo_lab.sentinel", str(folder)], env=environment,
+                                     stdin=subprocess.PIPE, start_new_session=True)  # fmt: skip
+            yield folder, watch.pid
+    finally:  # the folder is gone: the sentinel has nothing to look for
+        if watch:
+            watch.stdin.close()
+            watch.wait()
 
 
 def marked(folder: str) -> list[psutil.Process]:

@@ -22,8 +22,7 @@ from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.failure import REMEDIES, failure_cause, failure_lines
 from gapo_lab.progress import Progress, show_end
 from gapo_lab.run_folder import Attempt, RunFolder
-from gapo_lab.scratch import scratch_folder
-from gapo_lab.sentinel import MARK, sentinel
+from gapo_lab.sentinel import MARK, watched_scratch_folder
 from gapo_lab.spec import Spec
 from gapo_lab.tracking.describe import run_name
 from gapo_lab.tracking.uri import command
@@ -109,10 +108,11 @@ def _attempt(folder: RunFolder, attempt: Attempt, console: Console) -> None:
         signal.signal(signal.SIGHUP, _raise_interrupted)
     started, before, follower = time.monotonic(), folder.raw_status.get("wall_seconds", 0.0), None
     live = folder.config().get("tracking", "live") == "live"
-    with scratch_folder() as scratch, sentinel(scratch) as guard, open(attempt.log_path, "ab") as log:
+    environment = _environment()
+    with watched_scratch_folder(environment) as (scratch, guard), open(attempt.log_path, "ab") as log:
         words = [sys.executable, "-m", "gapo_lab.job", str(folder.path), str(attempt.number), str(scratch)]
         job = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                               start_new_session=True, env={**_environment(), MARK: str(scratch)})  # fmt: skip
+                               start_new_session=True, env={**environment, MARK: str(scratch)})  # fmt: skip
         _current, over = (attempt, job), False
         try:
             with Progress(folder, console) as progress:
