@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -243,21 +243,26 @@ class RunFolder:
         """Change ``fields`` of status.json, atomically; the others stay. See ``STATES`` for ``state``."""
         if fields.get("state", "running") not in STATES:
             raise ValueError(f"state {fields['state']!r} is none of {', '.join(STATES)}")
-        with files.locked(self.path / "status.lock"):
-            old = files.read_json(self._status_path) or {}
-            files.write_json(self._status_path, old | {"updated": time.time()} | fields)
+        self._change_status(lambda old: fields)
 
     def report(self, message: str = "", **fields: Any) -> None:
         """How far the job is, told by the job. Its ``message`` does not win over why it is being ended (cancelled)."""
-        with files.locked(self.path / "status.lock"):
-            old = files.read_json(self._status_path) or {}
-            said = {"message": message} if message and old.get("state", "running") == "running" else {}
-            files.write_json(self._status_path, old | {"updated": time.time()} | fields | said)
+
+        def change(old: Mapping[str, Any]) -> dict[str, Any]:
+            heard = message and old.get("state", "running") == "running"
+            return fields | ({"message": message} if heard else {})
+
+        self._change_status(change)
 
     @property
     def raw_status(self) -> dict[str, Any]:
         """What status.json says, word for word; {} where there is none."""
         return files.read_json(self._status_path) or {}
+
+    def _change_status(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+        with files.locked(self.path / "status.lock"):
+            old = files.read_json(self._status_path) or {}
+            files.write_json(self._status_path, old | {"updated": time.time()} | change(old))
 
     def _replace_status(self, status: dict[str, Any]) -> None:
         with files.locked(self.path / "status.lock"):

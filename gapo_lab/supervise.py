@@ -36,8 +36,6 @@ PATIENCE_SECONDS = 5.0
 
 # Exit code of a job that was asked to stop and has saved (EX_TEMPFAIL).
 STOPPED_ITSELF = 75
-# Exit codes of a job that got a SIGTERM.
-TERMINATED = (143, -signal.SIGTERM)
 # The attempt and the process that run now, for `save_and_stop`, which a signal calls.
 _current: tuple[Attempt, subprocess.Popen] | None = None
 
