@@ -108,9 +108,9 @@ class BatchedRolloutManager:
 
     def _score(self, rows: list[dict], prompt_ids: list[list[int]], answers: list[list[int]]) -> list[dict]:
         """verl's reward manager on every trajectory; an exception in it ends the run."""
+        self.reward_manager.loop = _NoThreads()
 
         async def score_all():
-            self.reward_manager.loop = asyncio.get_running_loop()
             return [
                 await self.reward_manager.run_single(_reward_item(*item))
                 for item in zip(rows, prompt_ids, answers)
@@ -164,6 +164,13 @@ class BatchedRolloutManager:
         # a group is announced only when all of its trajectories lie there
         groups = [row["uid"] for row in rows]
         tq.kv_batch_put(keys=groups, partition_id=partition, tags=[{"status": "finished"}] * len(groups))
+
+
+class _NoThreads:
+    """The part of an event loop that reward managers ask for: a function that takes microseconds runs where it is."""
+
+    async def run_in_executor(self, _executor, function, *args):
+        return function(*args)
 
 
 def _row(batch: TensorDict, i: int) -> dict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from tensordict import LazyStackedTensorDict
 
 import gapo_lab.training.cpu_platform  # noqa: F401  the engine's module asks for the platform when imported
 from gapo_lab.training.shared_prompts import share_prompts
@@ -13,6 +14,8 @@ from verl.workers.engine.fsdp.transformer_impl import FSDPEngineWithLMHead  # is
 
 # The key under which `prepare_model_inputs` hands the layout on to `prepare_model_outputs`.
 SHARED = "shared_prompts"
+# What verl's engine reads of a row beside tensors.
+READ = ("multi_modal_inputs",)
 
 
 @EngineRegistry.register(model_type="language_model", backend="fsdp2", device="cpu")
@@ -27,6 +30,13 @@ class CpuFSDPEngine(FSDPEngineWithLMHead):
             return super()._build_fsdp_module(module)
         finally:
             object.__setattr__(self.engine_config, "forward_only", forward_only)
+
+    def forward_backward_batch(self, data, loss_function, forward_only=False):
+        """As verl's, on the tensors only: it would copy names, data sources and ground truths row by row."""
+        texts = [
+            key for key, value in data.items() if isinstance(value, LazyStackedTensorDict) and key not in READ
+        ]
+        return super().forward_backward_batch(data.exclude(*texts), loss_function, forward_only)
 
     def prepare_model_inputs(self, micro_batch):
         """As verl's, with one row a prompt where that is less to compute (`shared_prompts`)."""
