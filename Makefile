@@ -1,17 +1,18 @@
-# make setup | demo | test | bench | smollm2 | lock | clean
+# make setup | demo | paper | results | test | bench | smollm2 | lock | clean
 #   PYTHON=python3.11  the Python that .venv is made from
 #   GPU=1              set up for GPUs (verl's vLLM stack)
 #   WORKERS=3          tests at a time; the SLURM tests mostly wait
-#   ARGS="..."         more words for demo, test or bench:  make demo ARGS="algo=grpo seed=1"
+#   QUICK=1            of paper only three methods and three seeds
+#   ARGS="..."         more words for demo, paper, test or bench:  make demo ARGS="algo=grpo seed=1"
 
 PYTHON ?= python3
 WORKERS ?= 3
 ready := .venv/.ready$(if $(GPU),-gpu)
 
-.PHONY: setup demo test bench smollm2 lock clean help
+.PHONY: setup demo paper results test bench smollm2 lock clean help
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
 
 setup: $(ready)
 
@@ -21,6 +22,16 @@ $(ready): requirements.lock pyproject.toml setup.sh
 
 demo: setup
 	.venv/bin/python -m gapo_lab.run $(ARGS)
+
+# The paper in miniature (docs/sweeps.md): says how long it will take, goes on where it was stopped, ends in a report.
+paper: setup
+	.venv/bin/python -m gapo_lab.run -m +sweep=paper$(if $(QUICK),_quick) $(ARGS)
+	.venv/bin/python -m gapo_lab sync paper
+	.venv/bin/python -m analysis.report paper --spread --against paper $(if $(QUICK),--allow-incomplete --out reports/paper_quick)
+
+# The report of make paper as a page: docs/results.md.
+results: setup
+	.venv/bin/python -m analysis.report paper --spread --against paper --markdown docs/results.md
 
 test: setup
 	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)

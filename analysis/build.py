@@ -6,13 +6,14 @@ import difflib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis import (
     against,
     data_table,
+    differences,
     html,
     load,
     paper_tables,
@@ -105,13 +106,21 @@ def build(source: Source, asked: Asked) -> Report:
             "nothing to hold against the paper: these runs share no model and metric with its tables"
         )
     first = drawn[measured[0].metric]
+    noisy = {} if asked.is_slice else {one.metric: _by_noise(selection, one, seeds) for one in measured}
+    noisy = {metric: results for metric, results in noisy.items() if results}
+    for metric, results in noisy.items():
+        tables += _noise_tables(results, metric, asked.spread)
     if not asked.is_slice:
         tables = _with_data_table(asked, selection, tables, remarks)
     extra, pictures = [], []
     if asked.figures and not asked.is_slice:
         from analysis import pictures as drawing  # matplotlib takes as long to import as all tables to make
 
-        pictures, extra = drawing.draw(source, selection, drawn.get(ID), asked.runs_root, remarks)
+        by_noise = {said.title(r.measured).rpartition(" on ")[2]: r for r in noisy.values()}
+        pictures, extra, more = drawing.draw(
+            source, selection, drawn.get(ID), asked.runs_root, remarks, by_noise
+        )
+        tables += more
     return Report(
         title=f"Stud{'ies' if len(asked.studies) > 1 else 'y'} {', '.join(asked.studies)}",
         tables=tuple(sorted(tables, key=_place)),
@@ -122,7 +131,10 @@ def build(source: Source, asked: Asked) -> Report:
             *(said.absent(first) if first.grid.row_axes == ("algo",) else ()),
             *sorted(left_out),
         ),
-        verdicts=tuple(line for one in drawn.values() for line in said.verdicts(one)),
+        verdicts=(
+            *(line for one in drawn.values() for line in said.verdicts(one)),
+            *(f"with noise, {line}" for one in noisy.values() for line in said.verdicts(one)),
+        ),
         links=tuple(html.run_links(selection, source.uri)),
         measured=(*measured, *extra),
         experiments=studies,
@@ -154,7 +166,7 @@ def _no_metric(source: Source, selection: Selection, wanted: Sequence[str]) -> s
 
 def _place(table: Table) -> int:
     """The paper's tables first, then what they are held against, then the statistics."""
-    order = ("table", "slice", "against", "comparisons", "statistics")
+    order = ("table", "slice", "noise", "rewards", "against", "comparisons", "statistics")
     return next(number for number, start in enumerate(order) if table.name.startswith(start))
 
 
@@ -191,7 +203,36 @@ def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
             if theirs.metric == one.metric:
                 head = f"Against the paper's Table {theirs.table}: {said.lower(title)}"
                 out += against.tables(results, theirs, f"against_table{theirs.table}", head)
+        if not any(table.name.startswith("against") for table in out):
+            head = f"Differences beside the paper's, which has other models: {said.lower(title)}"
+            beside = differences.table(results, published.paper(), f"against_paper{suffix}", head)
+            out += [beside] if beside else []
     return out
+
+
+def _by_noise(selection: Selection, one: Measured, seeds: Sequence[int]) -> Results | None:
+    """The methods that ran with noise on their rewards, and what they did without; None where none did."""
+    noisy = {(cell.model, cell.algo, cell.tau) for cell in selection.cells if cell.noise}
+    cells = [c for c in selection.cells if (c.model, c.algo, c.tau) in noisy and one.by_cell[c.id].values]
+    if not cells:
+        return None
+    found = paper_tables.results(cells, one, seeds, ("algo",), ("model", "noise"))
+    # noise levels are no sample of anything to be pooled over
+    return replace(found, comparisons=tuple(c for c in found.comparisons if c.model is not None))
+
+
+def _noise_tables(results: Results, metric: str, spread: bool) -> list[Table]:
+    """Accuracy and comparisons by share of rollouts with an outlier for their reward."""
+    title, suffix = (
+        f"{said.title(results.measured)} by noise on the rewards",
+        {ID: "_id", OOD: "_ood"}[metric],
+    )
+    trials = f"mean over {len(results.seeds)} seeds"
+    found = [
+        paper_tables.slice_table(results, f"noise{suffix}", f"{title}, {trials}", spread),
+        statistics_tables.comparisons_table(results, f"comparisons_noise{suffix}", f"{title}: same seeds"),
+    ]
+    return [one for one in found if one]
 
 
 def _with_data_table(

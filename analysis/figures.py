@@ -197,7 +197,7 @@ def by_tau(by_cell: Mapping[str, Trials], algo: str) -> list[tuple[str, list[Ser
     """A panel a model, a line a tau, for the models where ``algo`` ran with several; the paper's is solid blue."""
     models: dict[str, list[Trials]] = {}
     for trials in by_cell.values():
-        if trials.cell.algo == algo and trials.cell.tau is not None:
+        if trials.cell.algo == algo and trials.cell.tau is not None and not trials.cell.noise:
             models.setdefault(trials.cell.model, []).append(trials)
     panels = []
     for model in sorted(models, key=layout.model_order):

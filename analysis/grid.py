@@ -31,15 +31,18 @@ def lay_out(
     """Cells by the values of their ``rows`` and ``columns`` parameters, in the paper's order.
 
     Where tau is no axis and a method ran with several, the paper's 0.5 stands for it and the others are
-    left out, and said. UserError for an axis that no cell has, and where two cells would share a place.
+    left out, and said; so is what ran with noise where noise is no axis and something ran without. UserError for an axis that no cell has, and where two cells would share a place.
     """
     _check_axes(cells, (*rows, *columns))
     places: dict[tuple[Key, Key], list[Cell]] = {}
     for cell in cells:
         place = _key(cell, rows), _key(cell, columns)
         places.setdefault(place, []).append(cell)
-    at, unusual = {}, []
+    at, unusual, noisy = {}, [], []
     for place, here in places.items():
+        if "noise" not in (*rows, *columns) and len({cell.noise for cell in here}) > 1:
+            noisy += [cell for cell in here if cell.noise]
+            here = [cell for cell in here if not cell.noise] or here
         if len(here) > 1 and "tau" not in (*rows, *columns):
             usual = [cell for cell in here if cell.tau == layout.TAU]
             if usual and len({cell.tau for cell in here}) > 1:
@@ -50,7 +53,32 @@ def lay_out(
         at[place] = here[0]
     found_rows = sorted({row for row, _ in at}, key=lambda key: _order(key, rows))
     found_columns = sorted({column for _, column in at}, key=lambda key: _order(key, columns))
-    return Grid(tuple(rows), tuple(columns), tuple(found_rows), tuple(found_columns), at, _unusual(unusual))
+    return Grid(
+        tuple(rows),
+        tuple(columns),
+        tuple(found_rows),
+        tuple(found_columns),
+        at,
+        (*_unusual(unusual), *_noisy(noisy)),
+    )
+
+
+def place(key: Key, axes: Sequence[str]) -> str:
+    """A column in words: `nano`, `nano noise=0.1`."""
+    return " ".join(
+        text if axis == "model" else f"{axis}={text}" for axis, text in zip(axes, key, strict=True)
+    )
+
+
+def _noisy(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """A line for the cells with noise on their rewards."""
+    if not cells:
+        return ()
+    algos = sorted({cell.algo for cell in cells}, key=layout.method_order)
+    levels = ", ".join(f"{noise:g}" for noise in sorted({cell.noise for cell in cells}))
+    return (
+        f"{', '.join(algos)} noise={levels}: not among those without noise (--cols model,noise shows all)",
+    )
 
 
 def _unusual(cells: Sequence[Cell]) -> tuple[str, ...]:

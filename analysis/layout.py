@@ -50,6 +50,12 @@ def baselines(algo: str) -> tuple[str, ...]:
     return ("grpo",)
 
 
+def on_dapo(algo: str) -> bool:
+    """Whether it is DAPO or a GAPO on DAPO's settings."""
+    baseline, method = PAIRS[1]
+    return algo == baseline or algo == method or algo.startswith(f"{method}_")
+
+
 @dataclass(frozen=True)
 class Model:
     """``name`` is the column's head, ``size`` what stands below it."""
@@ -70,6 +76,7 @@ MODELS = {
     "deepseek_coder_6_7b": Model("DeepSeek-Coder", "6.7B"),
     "smollm2_135m": Model("SmolLM2", "135M"),
     "nano": Model("nano", "0.6M"),
+    "nano_large": Model("nano", "1.1M"),
 }
 
 

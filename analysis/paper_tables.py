@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from analysis import layout, statistics
-from analysis.grid import Grid, Key, label, lay_out
+from analysis.grid import Grid, Key, label, lay_out, place
 from analysis.runs import Cell
 from analysis.statistics import Comparison, Summary
 from analysis.steps import step_delta
@@ -49,7 +49,9 @@ def results(cells: Sequence[Cell], measured: Measured, seeds: Sequence[int],
                     ours, theirs = (grid.at.get(((algo,), column)) for algo in (method, baseline))
                     if ours and theirs:
                         of = measured.by_cell
-                        wanted.append((" ".join(column), method, baseline, of[ours.id], of[theirs.id]))
+                        wanted.append(
+                            (place(column, grid.column_axes), method, baseline, of[ours.id], of[theirs.id])
+                        )
     compared = statistics.compare(measured, wanted)
     return Results(measured, grid, statistics.summaries(measured), tuple(compared), tuple(seeds))
 
@@ -109,7 +111,7 @@ class Draft:
                 entries.append(Entry(DASH) if share is None else Entry(number(share, 2, True), share))
                 continue
             measured = self.results.measured
-            compared = self.results.comparison(" ".join(column), of, over)
+            compared = self.results.comparison(place(column, self.results.grid.column_axes), of, over)
             if not compared or compared.n < 2:
                 marks = (self.notes.letter("no interval: fewer than two seeds that both methods have"),)
             elif compared.holds_zero:
@@ -164,9 +166,13 @@ def head(
                 stub.append("Size")
                 levels.append(tuple((m.size, 1) for m in models))
         else:
-            words = {"algo": layout.method, "tau": lambda t: layout.tau_label(float(t), None) if t else ""}
+            words = {
+                "algo": layout.method,
+                "tau": lambda t: layout.tau_label(float(t), None) if t else "",
+                "noise": lambda t: f"noise {100 * float(t or 0):g}%",
+            }
             named = [words.get(axis, lambda t: t)(text) for text in texts]
-            stub.append({"algo": "Method"}.get(axis, axis))
+            stub.append({"algo": "Method", "noise": ""}.get(axis, axis))
             levels.append(
                 spans(named) if index == 0 and len(axes) > 1 else tuple((text, 1) for text in named)
             )

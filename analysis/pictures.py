@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from analysis import figures, layout, rewards
+from analysis import figures, layout, reward_noise, rewards
 from analysis.figures import Picture
 from analysis.load import Source
 from analysis.paper_tables import Results
 from analysis.runs import Selection
+from analysis.table import Table
 from analysis.trials import Measured, measure
 
 CLIPPED, THROUGHPUT = "actor/pg_clipfrac", "perf/throughput"
@@ -16,19 +18,22 @@ LINES = 8  # of one panel
 
 
 def draw(
-    source: Source, selection: Selection, results: Results | None, runs_root: Path, remarks: list[str]
-) -> tuple[list[Picture], list[Measured]]:
-    """The figures for which these runs have the data, and the metrics they were drawn from."""
+    source: Source, selection: Selection, results: Results | None, runs_root: Path, remarks: list[str],
+    by_noise: Mapping[str, Results],
+) -> tuple[list[Picture], list[Measured], list[Table]]:  # fmt: skip
+    """The figures for which these runs have the data, the metrics they were drawn from, and the rewards in numbers."""
     found: list[Picture | None] = []
-    if (path := rewards.first_generations(runs_root, [run.identity for run in selection.runs])) is None:
+    before = reward_noise.found(selection, runs_root)
+    if not before:
         remarks.append("no Figures 1 and 8: no run folder with rollouts here (name the place: --runs FOLDER)")
     else:
-        key = path.parents[4].name
-        model = next(run.params["model"] for run in selection.runs if run.identity == key)
-        if groups := rewards.groups(path):
-            found += rewards.draw(groups, layout.model_title(model))
+        (model, _), groups = next(iter(before.items()))
+        found += rewards.draw(groups, layout.model_title(model))
+        found.append(reward_noise.distributions(before) if len(before) > 1 else None)
+    tables = [reward_noise.table(before)] if before else []
+    found.append(reward_noise.accuracy(by_noise))
     if results is None:
-        return [one for one in found if one], []
+        return [one for one in found if one], [], tables
     accuracy = results.measured
     clipped, speed = (measure(source, selection, name) for name in (CLIPPED, THROUGHPUT))
     rows = [key[0] for key in results.grid.rows]
@@ -61,4 +66,4 @@ def draw(
                     f"{name}{suffix}", caption, figures.by_tau(one.by_cell, algo), ylabel, 100.0, smooth
                 )
             )
-    return sorted((one for one in found if one), key=lambda one: one.name), [clipped, speed]
+    return sorted((one for one in found if one), key=lambda one: one.name), [clipped, speed], tables

@@ -37,6 +37,9 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--out", type=Path, metavar="FOLDER", help="the folder to write to (default: reports/STUDY)"
     )
+    out.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="also as a page of Markdown, its figures beside it"
+    )
     what = out.add_argument_group("what is shown")
     what.add_argument("--metric", help="this metric instead of val/id/em and val/ood/em")
     what.add_argument(
@@ -173,6 +176,10 @@ def main(words: list[str] | None = None) -> int:
         path = asked.out or default_folder(wanted.studies)
         written = write(report, path)
         print(f"{len(written)} files in {path}/: open {path}/report.html")
+        if asked.markdown:
+            from analysis import markdown
+
+            print(f"{len(markdown.write(report, asked.markdown))} files for {asked.markdown}")
         if not asked.no_log:
             from analysis import mlflow_log
 

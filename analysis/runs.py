@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 OUT_OF_MEMORY = re.compile(r"out of memory|outofmemory|\boom\b|memory pressure|oom-kill", re.IGNORECASE)
@@ -92,9 +92,15 @@ class Cell:
         return float(text) if text else None
 
     @property
+    def noise(self) -> float:
+        """Share of training rollouts whose reward is an outlier."""
+        return float(self.params.get("noise") or 0)
+
+    @property
     def name(self) -> str:
         tau = f" tau={self.params['tau']}" if self.params.get("tau") else ""
-        return f"{self.model} {self.algo}{tau}"
+        noise = f" noise={self.params['noise']}" if self.noise else ""
+        return f"{self.model} {self.algo}{tau}{noise}"
 
     @property
     def reason(self) -> str:
@@ -136,6 +142,13 @@ def select(runs: Iterable[Run], where: Mapping[str, str] | None = None) -> Selec
     """
     notes: dict[str, list[str]] = defaultdict(list)
     trials: list[Run] = []
+    runs = list(runs)
+    # a run from before there was noise has none
+    if any("noise" in run.params for run in runs):
+        runs = [
+            run if "noise" in run.params else replace(run, params={**run.params, "noise": "0"})
+            for run in runs
+        ]
     for run in sorted(runs, key=lambda r: (r.start, r.id)):
         if run.tags.get("gapo.is_cell") or run.tags.get("gapo.is_report"):
             continue

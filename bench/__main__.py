@@ -17,6 +17,7 @@ from bench.platform_share import platform_share_of_a_run
 from bench.reward import reward_against_dynamic_programme
 from bench.rollouts import rollout_server_against_generate
 from bench.row import Row, keep_freed_memory
+from bench.search import search_without_training
 
 ROWS: list[Callable[[], list[Row]]] = [
     gapo_against_verl,
@@ -31,6 +32,7 @@ ROWS: list[Callable[[], list[Row]]] = [
     describing_and_validating,
     plan_against_hydra,
     status_of_a_thousand,
+    search_without_training,
 ]
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 

@@ -20,11 +20,13 @@ def gapo_against_verl() -> list[Row]:
     With 1024 tokens all three sum and mask (B, L): the same work, and most of what a vectorised estimator
     does, so it bounds the ratio: reading 48 MB and writing 16. With one token a rollout what is left is the estimators'
     own work. A run on a CPU gives each process one thread; on a GPU machine the trainer has all cores.
+    The row "no estimator" is gapo's with its method taken out: what summing the rewards, numbering the uids and turning
+    the mask of whole numbers into advantages cost, which no estimator behind verl's interface can go below.
     """
     import torch
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 
-    import gapo_lab.training.estimators  # noqa: F401  registers gapo
+    from gapo_lab.training.estimators import outcome_advantage  # registers gapo, too
 
     rows = []
     for theirs, tokens, target, repeats, threads in (
@@ -40,7 +42,10 @@ def gapo_against_verl() -> list[Row]:
         name = f"gapo / verl's {theirs}, {PROMPTS} x {ROLLOUTS} x {tokens}"
         rows.append(Row(name + (f", {threads} threads" if threads > 1 else ""), *seconds, target))
     torch.set_num_threads(1)
-    return rows
+    batch = _batch(PROMPTS, TOKENS)
+    nothing = partial(outcome_advantage, lambda rewards, groups: rewards, **batch, settings={})
+    seconds = side_by_side(nothing, partial(get_adv_estimator_fn("grpo"), **batch, config={}), 15)
+    return [*rows, Row(f"no estimator / verl's grpo, {PROMPTS} x {ROLLOUTS} x {TOKENS}", *seconds)]
 
 
 def gapo_against_plain_python() -> list[Row]:

@@ -156,6 +156,8 @@ def _data(config: ConfigView) -> None:
     data = config.data
     if data.name not in DATA:
         raise UserError(f"data.name={data.name}: no such data; there are {', '.join(DATA)}")
+    if data.name == "lists" and config.model.name == "nano_large":
+        raise UserError("model=nano_large: was only taught edits; data=lists takes model=nano")
     if data.template is not None and not Path(data.template).is_file():
         raise UserError(
             f"data.template={data.template}: no such file; leave the key out for the built-in template"

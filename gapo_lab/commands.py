@@ -66,9 +66,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def status(asked: argparse.Namespace) -> int:
-    folders = (
-        of_study(run_folder.find(asked.root), asked.study) if asked.study else run_folder.find(asked.root)
-    )
+    folders = named(asked.root, asked.study)
     console = Console()
     if not folders:
         console.print(f"no runs in {asked.root} (start one: python -m gapo_lab.run)", highlight=False)
@@ -152,10 +150,7 @@ def logs(asked: argparse.Namespace) -> int:
 
 
 def sync(asked: argparse.Namespace) -> int:
-    folders = run_folder.find(asked.root)
-    if asked.run != "all":
-        studies = of_study(folders, asked.run)
-        folders = studies or [find_one(asked.root, asked.run)]
+    folders = named(asked.root, asked.run)
     if not folders:
         print(f"no runs in {asked.root}")
         return 0
@@ -217,6 +212,17 @@ def ui(asked: argparse.Namespace) -> int:
 # Finding runs
 
 
+def named(root: Path, word: str | None) -> list[RunFolder]:
+    """The runs that a word on the command line means: a study's, one by its key, all without a word or with ``all``.
+
+    UserError naming the nearest where there are runs and the word means none of them.
+    """
+    every = run_folder.find(root)
+    if word in (None, "all") or not every:
+        return every
+    return of_study(every, word) or [find_one(root, word)]
+
+
 def of_study(folders: list[RunFolder], study: str) -> list[RunFolder]:
     """Those of ``study``, also what it shares with another; a folder whose spec cannot be read belongs to none."""
     shared = set(states.of_study(folders[0].path.parent, study)) if folders else set()
@@ -241,6 +247,7 @@ def find_one(root: Path, key: str) -> RunFolder:
             f"{key} is the beginning of {len(found)} runs ({', '.join(f.key for f in found[:5])}): "
             "give more of it"
         )
-    near = difflib.get_close_matches(key, [f.key for f in folders], n=1, cutoff=0.4)
+    words = [f.key for f in folders] + [study for study in map(_study, folders) if study]
+    near = difflib.get_close_matches(key, words, n=1, cutoff=0.4)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise UserError(f"no run {key} in {root}: {hint}python -m gapo_lab status shows all")
+    raise UserError(f"no study or run {key} in {root}: {hint}python -m gapo_lab status shows all")

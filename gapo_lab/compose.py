@@ -56,6 +56,9 @@ def register() -> None:
         "gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True
     )
     OmegaConf.register_new_resolver("gapo_lab.at_least", max, replace=True)
+    OmegaConf.register_new_resolver(
+        "gapo_lab.reward_manager", lambda name, noise: "noisy" if noise else name, replace=True
+    )
     OmegaConf.register_new_resolver("gapo_lab.nano", _nano_folder, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.smollm2", _smollm2_folder, replace=True)
 

@@ -51,40 +51,70 @@ def make_grid(
     `{"scale=nano": {"model": "nano"}}`.
     Without a `seed` anywhere it is the paper's five trials. UserError for an empty or a far too large grid.
     """
-    given = {_key(word): word for word in words}
-    axes = dict(params or {})
-    for word, others in (instead or {}).items():
-        if word in words:
-            axes |= dict(others)
-    from_file = [f"{key}={_text(value)}" for key, value in axes.items() if key not in given]
-    everything = [*from_file, *words]
-    if "seed" not in given and "seed" not in axes:
+    everything = merged(words, params, instead)
+    if "seed" not in map(key, everything):
         everything.append(TRIALS)
     grid = Grid(tuple(_axis(word) for word in everything))
     if len(grid) > LARGEST:
-        sizes = " x ".join(f"{len(axis)} {_key(axis[0])}" for axis in grid.axes if len(axis) > 1)
+        sizes = " x ".join(f"{len(axis)} {key(axis[0])}" for axis in grid.axes if len(axis) > 1)
         raise UserError(f"{sizes} is {len(grid):,} runs, more than {LARGEST:,}: sweep over less at a time")
     return grid
 
 
-def _text(value: object) -> str:
+def make_cells(
+    words: Sequence[str],
+    params: Mapping[str, object] | None = None,
+    instead: Mapping[str, Mapping[str, object]] | None = None,
+    also: Mapping[str, Mapping[str, object]] | None = None,
+) -> list[tuple[str, ...]]:
+    """The words of each run of a sweep: its grid (`make_grid`), then each further grid of `also`.
+
+    also: `{"noise": {"algo": "grpo,dapo", "noise": "0.1,0.2"}}`, axes that stand in for those of params; the others, and
+    the words of the command line, hold for it too.
+    """
+    grids = [dict(params or {}), *({**(params or {}), **axes} for axes in (also or {}).values())]
+    cells = [cell for axes in grids for cell in make_grid(words, axes, instead).cells()]
+    if len(cells) > LARGEST:
+        raise UserError(f"{len(cells):,} runs are more than {LARGEST:,}: sweep over less at a time")
+    return cells
+
+
+def merged(
+    words: Sequence[str],
+    params: Mapping[str, object] | None = None,
+    instead: Mapping[str, Mapping[str, object]] | None = None,
+) -> list[str]:
+    """The words of a command line behind those of a sweep file that it does not replace; see ``make_grid``."""
+    given = {key(word) for word in words}
+    axes = dict(params or {})
+    for word, others in (instead or {}).items():
+        if word in words:
+            axes |= dict(others)
+    return [*(f"{name}={text(value)}" for name, value in axes.items() if name not in given), *words]
+
+
+def text(value: object) -> str:
+    """A value of a YAML file as a word has it."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _key(word: str) -> str:
+def key(word: str) -> str:
     """`+sweep=table2` -> `sweep`: what two words must share for one to replace the other."""
     return word.partition("=")[0].lstrip("+~")
 
 
 def _axis(word: str) -> tuple[str, ...]:
     """The words that one word stands for."""
-    override = _parse(word)
+    override = parse(word)
     if not override.is_sweep_override():
         return (word,)
     if not override.is_discrete_sweep():
-        raise UserError(f"{word}: a grid needs values, as in {_key(word)}=1,2,3 or {_key(word)}=range(3)")
+        raise UserError(
+            f"{word}: a grid needs values, as in {key(word)}=1,2,3 or {key(word)}=range(3); +sweep=search searches "
+            "an interval"
+        )
     values = override.value()
     size = (
         abs(values.stop - values.start) / abs(values.step)
@@ -93,14 +123,15 @@ def _axis(word: str) -> tuple[str, ...]:
     )
     if size > LARGEST:
         raise UserError(f"{word}: more than {LARGEST:,} values: sweep over less at a time")
-    key = override.get_key_element()
-    found = tuple(f"{key}={value}" for value in islice(override.sweep_string_iterator(), LARGEST + 1))
+    name = override.get_key_element()
+    found = tuple(f"{name}={value}" for value in islice(override.sweep_string_iterator(), LARGEST + 1))
     if not found:
         raise UserError(f"{word}: no values, so there is nothing to run")
     return found
 
 
-def _parse(word: str) -> Override:
+def parse(word: str) -> Override:
+    """One word as Hydra reads it. UserError where it cannot."""
     if "=" in word and not word.partition("=")[2].strip():
         raise UserError(f"{word}: no value; write {word}VALUE, or {word}null for none")
     try:

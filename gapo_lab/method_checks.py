@@ -56,6 +56,7 @@ def check_method(config: ConfigView) -> None:
            [*losses, *VERL_LOSSES])  # fmt: skip
     _own_settings(config, estimator)
     _shared_settings(config)
+    _noise(config)
 
 
 def _known(key: str, name: str, names: list[str]) -> None:
@@ -99,6 +100,17 @@ def _own_settings(config: ConfigView, estimator: str) -> None:
     if problem(config.tau, "(0, 1]"):
         raise UserError(
             f"tau={config.tau}: must be a number in (0, 1], the share of a group in the densest interval"
+        )
+
+
+def _noise(config: ConfigView) -> None:
+    if wrong := problem(config.get("noise", 0), "[0, 1)"):
+        raise UserError(
+            f"noise={config.noise}: {wrong}, the share of training rollouts whose reward is an outlier"
+        )
+    if config.get("noise", 0) and config.data.name == "lists":
+        raise UserError(
+            f"noise={config.noise}: replaces rewards of edits; data=lists has none of these, leave noise out"
         )
 
 

@@ -1,10 +1,12 @@
 """A run without training (`scale=rehearsal`): steps that take a while, made-up metrics, checkpoints.
 
-The metrics are a function of seed and step alone, so an interrupted rehearsal must end as an undisturbed one.
+The metrics are a function of seed and step, and of tau where there is a best one to be found: an interrupted rehearsal
+must end as an undisturbed one.
 """
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import time
@@ -21,6 +23,22 @@ def made_up(seed: int, step: int) -> dict[str, float]:
     """The metrics of one step."""
     pick = random.Random(f"{seed} {step}")
     return {"train/reward": pick.random(), "val/id/em": pick.random(), "val/ood/em": pick.random()}
+
+
+def curve(seed: int, step: int, tau: float | None, best: float) -> dict[str, float]:
+    """The metrics of one step where exact match rises with training, the higher the nearer tau is to ``best``.
+
+    Methods without tau do as one that is 0.5 off. The clip fraction grows with tau, against it.
+    """
+    noise = random.Random(f"{seed} {step}").uniform(-0.01, 0.01)
+    off = 0.5 if tau is None else tau - best
+    em = max(0.0, (0.8 - 1.2 * off**2) * (1 - math.exp(-step / 4)) + noise)
+    return {
+        "train/reward": em,
+        "val/id/em": em,
+        "val/ood/em": em / 2,
+        "actor/pg_clipfrac": 0.3 * (tau or 0.0),
+    }
 
 
 def rehearse(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt, scratch: Path) -> int:
@@ -68,9 +86,16 @@ def _steps(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt) -> in
         if held:
             held[::4096] = b"x" * len(held[::4096])
             time.sleep(60)  # until the scheduler has seen it
-        attempt.append_metrics(step, made_up(config["seed"], step))
+        attempt.append_metrics(step, _metrics(config, step))
         folder.report("rehearsing", step=step)
         files.write_json(checkpoint, {"step": step})
         if attempt.stop_path.exists():
             return 75
     return 0
+
+
+def _metrics(config: Mapping[str, Any], step: int) -> dict[str, float]:
+    asked = config["rehearsal"]
+    if asked["best_tau"] is None:
+        return made_up(config["seed"], step)
+    return curve(config["seed"], step, asked["tau"], asked["best_tau"])

@@ -62,8 +62,20 @@ def totals(plan: Plan) -> str:
         out += f" | {_number(plan.gpu_hours())} GPU-hours ({source})"
     else:
         seconds = sum(run.seconds or 0 for run in plan.todo)
-        out += f" | {_number(seconds / 3600)} hours one after another ({source}), no GPU"
+        settings = plan.todo[0].settings
+        at_once = settings["cluster.max_parallel"] if settings["cluster.name"] == "local" else 1
+        at_once = min(at_once, len(plan.todo))
+        how = f", {at_once} runs at a time" if at_once > 1 else " one after another"
+        out += f" | {_span(seconds / at_once)}{how} ({source}), no GPU"
     return out + (f" + {plan.unknown} runs of unknown length" if plan.unknown else "")
+
+
+def _span(seconds: float) -> str:
+    """`4.5 hours`, `13 minutes`, `15 seconds`."""
+    size, unit = next(
+        one for one in ((3600, "hours"), (60, "minutes"), (1, "seconds")) if seconds >= one[0] or one[0] == 1
+    )
+    return f"{_number(seconds / size)} {unit}"
 
 
 def _number(value: float) -> str:

@@ -24,7 +24,7 @@ from gapo_lab.data import identity
 NOT_SCIENCE = (
     # our own words for it, and what they only name
     *("algo.name", "recipe.", "scale.", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
-    *("tracking", "on_finish"),
+    *("tracking", "on_finish", "search."),
     # places
     *("actor_rollout_ref.model.path", "actor_rollout_ref.model.external_lib", "data.train_files", "data.val_files"),
     *("data.repos", "data.path", "data.ood_path"),
@@ -56,6 +56,8 @@ NOT_SCIENCE = (
     # how often the sampler looks; what it chooses is science
     *("trainer.v1.sampler.sampler_kwargs.poll_interval", "trainer.v1.sampler.sampler_kwargs.train_batch_size"),
 )  # fmt: skip
+# At this value a setting is as if it were not there: the keys of runs from before it was thought of stay.
+NEUTRAL = {"noise": 0}
 # A checkpoint's digest reads files up to WHOLE bytes, and BLOCKS blocks of BLOCK bytes of larger ones.
 WHOLE, BLOCKS, BLOCK = 64 << 20, 64, 1 << 16
 # Everyday words that verl also needs in its tree: said once, under the name a person uses.
@@ -85,10 +87,16 @@ class Spec:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:10]
 
     @property
+    def noise(self) -> float:
+        """Share of training rollouts whose reward is an outlier; 0 without noise."""
+        return self.science.get("noise", 0)
+
+    @property
     def name(self) -> str:
         """As a person would say it: `nano gapo_grpo tau=0.5 seed=0`."""
         tau = f" tau={self.tau:g}" if self.tau is not None else ""
-        return f"{self.model} {self.algo}{tau} seed={self.seed}"
+        noise = f" noise={self.noise:g}" if self.noise else ""
+        return f"{self.model} {self.algo}{tau}{noise} seed={self.seed}"
 
     def as_dict(self) -> dict:
         """Plain values, with the key, as written to spec.yaml."""
@@ -130,7 +138,7 @@ def science(written: Mapping[str, object], resolved: Mapping[str, object]) -> di
     chosen = {
         key: resolved[key]
         for key, value in written.items()
-        if is_science(key) and key in resolved
+        if is_science(key) and key in resolved and not (key in NEUTRAL and resolved[key] == NEUTRAL[key])
         and (key not in defaults or defaults[key] not in (value, resolved[key]))
     }  # fmt: skip
     # weights at hand are named by their content, others by where they are fetched

@@ -125,9 +125,9 @@ def _attempt(folder: RunFolder, attempt: Attempt, console: Console) -> None:
                 progress.poll()
             over = True
         except (KeyboardInterrupt, Interrupted) as stop:
-            cancelled = folder.raw_status.get("cause") == "cancelled"
-            folder.write_status(state="interrupted",
-                                message="cancelled" if cancelled else str(stop) or "stopped by the user",
+            # whoever ended it on purpose has said why: cancelled, pruned at step 20
+            cause = folder.raw_status.get("cause")
+            folder.write_status(state="interrupted", message=cause or str(stop) or "stopped by the user",
                                 remedy="the same command goes on from the last checkpoint",
                                 wall_seconds=before + time.monotonic() - started)  # fmt: skip
             raise Interrupted("stopped; the same command goes on from the last checkpoint") from stop

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from gapo_lab import files
-from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.errors import UserError
 from gapo_lab.launch import states
 from gapo_lab.run_folder import RunFolder, find
 from gapo_lab.tracking.describe import run_name
@@ -42,7 +41,7 @@ def plan(asked: argparse.Namespace) -> int:
     from omegaconf import OmegaConf
 
     from gapo_lab import compose
-    from gapo_lab.grid import make_grid
+    from gapo_lab.grid import make_cells
     from gapo_lab.launch import sweep
     from gapo_lab.show_plan import show_plan
 
@@ -50,24 +49,27 @@ def plan(asked: argparse.Namespace) -> int:
         if "=" not in word:
             raise UserError(f"{word}: a plan's words look as after gapo_lab.run -m: KEY=VALUE")
     asked_for = [word for word in asked.overrides if word.lstrip("+").startswith(("sweep=", "hydra"))]
-    sweeper = OmegaConf.to_container(compose.compose_run(asked_for, hydra=True).hydra.sweeper)
-    words = [word for word in asked.overrides if not word.lstrip("+").startswith("hydra")]
-    grid = make_grid(words, sweeper.get("params"), sweeper.get("instead"))
-    made = sweep.plan_of(grid.cells())
+    config = compose.compose_run(asked_for, hydra=True)
     console = Console()
-    show_plan(made, console if console.is_terminal else Console(width=120), everything=asked.all)
+    console = console if console.is_terminal else Console(width=120)
+    if "search" in config:
+        from gapo_lab.search import outlook
+
+        outlook.show(asked.overrides, console)
+        return 0
+    sweeper = OmegaConf.to_container(config.hydra.sweeper)
+    words = [word for word in asked.overrides if not word.lstrip("+").startswith("hydra")]
+    cells = make_cells(words, *(sweeper.get(name) for name in ("params", "instead", "also")))
+    made = sweep.plan_of(cells)
+    show_plan(made, console, everything=asked.all)
     return 2 if made.doing(sweep.Action.INVALID) else 0
 
 
 def chosen(root: Path, study: str | None) -> list[str]:
     """The keys of the runs that a word on the command line means. UserError where it means none."""
-    every = find(root)
-    if study in (None, "all"):
-        keys = [folder.key for folder in every]
-    else:
-        from gapo_lab.commands import find_one, of_study
+    from gapo_lab.commands import named
 
-        keys = [folder.key for folder in of_study(every, study)] or [find_one(root, study).key]
+    keys = [folder.key for folder in named(root, study)]
     if not keys:
         raise UserError(f"no runs in {root} (start one: python -m gapo_lab.run)")
     return keys
@@ -85,32 +87,11 @@ def watch(asked: argparse.Namespace) -> int:
 
 def cancel(asked: argparse.Namespace) -> int:
     """One scancel for all SLURM jobs; local processes are told to stop."""
-    found = states.read(asked.root, chosen(asked.root, asked.study))
-    active = {key: status for key, status in found.items() if status.get("state") in states.ACTIVE}
-    for key, status in active.items():
-        if not status.get("submission") and status.get("state") == "running":
-            _terminate(status)
-        else:
-            # before scancel: what a job says in its last moment must not win over this
-            RunFolder(asked.root / key).write_status(
-                state="interrupted", cause="cancelled", message="cancelled", remedy=GO_ON
-            )
-    if jobs := sorted({str(status["job"]) for status in active.values() if status.get("job")}):
-        done = subprocess.run(["scancel", *jobs], capture_output=True, text=True, timeout=60, check=False)
-        if done.returncode:
-            raise RunFailed(f"scancel refused: {done.stderr.strip()[:300]}")
-    print(f"{len(active)} runs cancelled" if active else "nothing is queued or running")
+    from gapo_lab.launch.ending import end
+
+    ended = end(asked.root, states.read(asked.root, chosen(asked.root, asked.study)), "cancelled", GO_ON)
+    print(f"{len(ended)} runs cancelled" if ended else "nothing is queued or running")
     return 0
-
-
-def _terminate(status: dict) -> None:
-    import socket
-
-    import psutil
-
-    if status.get("host") != socket.gethostname():
-        raise UserError(f"a run is on {status.get('host')}, started there by hand: cancel it there")
-    psutil.Process(status["pid"]).terminate()
 
 
 def retry(asked: argparse.Namespace) -> int:
@@ -120,6 +101,13 @@ def retry(asked: argparse.Namespace) -> int:
     keys = chosen(asked.root, asked.study)
     found = states.read(asked.root, keys)
     again = [key for key in keys if found.get(key, {}).get("state") in ("failed", "interrupted", None)]
+    # what a search has stopped stays so, unless it is named
+    pruned = [key for key in again if str(found.get(key, {}).get("cause")).startswith("pruned")]
+    if pruned and len(keys) > 1:
+        again = [key for key in again if key not in pruned]
+        print(
+            f"{len(pruned)} pruned runs are left alone; one goes on with: python -m gapo_lab retry {pruned[0]}"
+        )
     if not again:
         counts = Counter(found.get(key, {}).get("state") for key in keys)
         print("nothing to retry: " + ", ".join(f"{count} {state}" for state, count in counts.items()))

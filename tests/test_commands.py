@@ -63,6 +63,13 @@ def test_nothing_there(tmp_path, capsys):
     assert main(["--root", str(tmp_path), "sync"]) == 0
 
 
+@pytest.mark.parametrize("command", ["status", "cancel", "retry", "sync"])
+def test_a_word_that_names_nothing_is_told_with_the_nearest(run, capsys, command):
+    assert main([command, run.spec["study"][:-1] + "x"]) == 2
+    told = capsys.readouterr().err
+    assert f"did you mean {run.spec['study']}?" in told and len(told.splitlines()) == 1
+
+
 def test_logs_by_the_beginning_of_the_key(run, capsys):
     assert main(["logs", "abc"]) == 0
     assert capsys.readouterr().out == "one\ntwo\n"

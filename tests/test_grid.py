@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapo_lab.errors import UserError
-from gapo_lab.grid import make_grid
+from gapo_lab.grid import make_cells, make_grid
 
 VALUES = st.lists(
     st.sampled_from(["1", "0.5", "a", "null", "[1,2]", "'x y'"]), min_size=1, max_size=3, unique=True
@@ -40,6 +40,16 @@ def test_the_command_line_takes_the_place_of_a_sweep_files_axis():
     assert len(make_grid(["model=b", "seed=0"], params, instead)) == 2
     cells = make_grid(["scale=nano", "seed=0"], params, instead).cells()
     assert cells == [("model=nano", f"algo={a}", "scale=nano", "seed=0") for a in "xy"]
+
+
+def test_further_grids_share_what_they_do_not_say():
+    params, also = {"model": "a,b", "algo": "x"}, {"more": {"model": "a", "noise": "1,2"}}
+    wanted = [("model=a", "algo=x"), ("model=b", "algo=x"), ("model=a", "algo=x", "noise=1"), ("model=a", "algo=x", "noise=2")]  # fmt: skip
+    assert make_cells(["seed=0"], params, None, also) == [(*cell, "seed=0") for cell in wanted]
+    assert ("algo=x", "noise=1", "model=b", "seed=0") in make_cells(["model=b", "seed=0"], params, None, also)
+    assert make_cells(["seed=0"], params) == make_grid(["seed=0"], params).cells()
+    with pytest.raises(UserError, match="more than 20,000"):
+        make_cells(["seed=range(9000)"], params, None, also)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from gapo_lab.compose import CONF
 WORDS = {
     "group_aware": "group_aware:data=lists:data.samples=4:trainer.test_freq=2",
     "gapo_grpo": "gapo_grpo:recipe=verl",
+    "gapo_dapo": "gapo_dapo:noise=0.3",
 }
 METHODS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 SECONDS = 900  # a bound for a machine that is busy; on two free cores it takes two to three minutes
@@ -67,6 +68,18 @@ def test_krpos_advantages_are_far_from_unit_scale(trained):
     metrics = json.loads((trained / "out" / "krpo.json").read_text())["metrics"]["1"]
     others = json.loads((trained / "out" / "grpo.json").read_text())["metrics"]["1"]
     assert metrics["critic/advantages/max"] > 2 * others["critic/advantages/max"]
+
+
+def test_noise_is_in_what_is_learnt_from_and_not_in_what_is_told(trained):
+    """The logged reward is Eq. 5 of the answers; what the estimator read has outliers in it."""
+    first = json.loads((trained / "out" / "gapo_dapo.json").read_text())["metrics"]["1"]
+    assert 0 < first["train/noisy_share"] < 0.8
+    assert first["train/reward"] == pytest.approx(
+        (first["train/em"] + first["train/similarity"]) / 2, abs=1e-6
+    )
+    clean = json.loads((trained / "out" / "dapo.json").read_text())["metrics"]["1"]
+    assert "train/noisy_share" not in clean
+    assert first["critic/score/mean"] != pytest.approx(clean["critic/score/mean"], abs=1e-6)
 
 
 def test_lists_are_measured_together(trained):

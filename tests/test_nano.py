@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from gapo_lab.checks import check_settings
+from gapo_lab.compose import compose_run
+from gapo_lab.config_view import ConfigView
 from gapo_lab.data.micro import SPLITS, generate
 from gapo_lab.data.prompt import MARKERS, messages
 from gapo_lab.errors import UserError
@@ -40,6 +45,29 @@ def test_the_checkpoint_is_complete_and_below_8_mb(model, tokenizer):
     assert model._no_split_modules and model.config.vocab_size == len(tokenizer)
     assert model.config.eos_token_id == model.generation_config.eos_token_id == tokenizer.eos_token_id
     assert model.config.pad_token_id == tokenizer.pad_token_id != tokenizer.eos_token_id
+
+
+def test_the_large_one_is_twice_the_size_answers_better_and_has_the_same_words(model, tokenizer):
+    from transformers import AutoModelForCausalLM
+
+    folder = compose_run(["model=nano_large"]).model.path
+    large = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    assert 1.8 < large.num_parameters() / model.num_parameters() < 2.2
+    assert large.num_parameters() / 1e9 == pytest.approx(
+        compose_run(["model=nano_large"]).model.billions, rel=0.05
+    )
+    assert vocabulary.load(Path(folder)).get_vocab() == tokenizer.get_vocab()
+    everything = [f for f in Path(vocabulary.__file__).parent.glob("*checkpoint/*") if f.is_file()]
+    assert sum(f.stat().st_size for f in everything) < 8e6
+    tasks = generate("id", 64)
+    torch.manual_seed(0)
+    greedy, sampled = (answer.exact_match(large, tokenizer, tasks, t) for t in (0.0, 1.0))
+    assert 0.1 < sampled < greedy and greedy > 0.6
+
+
+def test_the_large_one_takes_no_lists():
+    with pytest.raises(UserError, match="model=nano_large: was only taught edits"):
+        check_settings(ConfigView.of(compose_run(["model=nano_large", "data=lists", "algo=group_aware"])))
 
 
 def test_the_tokenizer_is_read_from_the_folder_as_it_was_trained(tokenizer):
@@ -118,3 +146,5 @@ def test_a_warm_start_of_a_few_steps_lowers_the_loss_and_repeats(tokenizer, tmp_
 def test_the_command_names_a_bad_number_of_steps(tmp_path):
     with pytest.raises(UserError, match="--steps 0"):
         warm_start.main(["--out", str(tmp_path / "x"), "--steps", "0"])
+    with pytest.raises(UserError, match="--size huge: no such size"):
+        warm_start.main(["--out", str(tmp_path / "x"), "--size", "huge"])

@@ -65,6 +65,11 @@ def test_scripts_are_sound():
         (["demo", "ARGS=seed=1"], ["./setup.sh", ".venv/bin/python -m gapo_lab.run seed=1"]),
         (["test"], ["./setup.sh", ".venv/bin/python -m pytest -q"]),
         (["bench"], ["./setup.sh", ".venv/bin/python -m bench"]),
+        (
+            ["paper"],
+            ["./setup.sh", "gapo_lab.run -m +sweep=paper ", "gapo_lab sync paper", "analysis.report paper"],
+        ),
+        (["paper", "QUICK=1"], ["./setup.sh", "+sweep=paper_quick", "analysis.report paper"]),
         (["smollm2"], ["./setup.sh", "WITH=smollm2 ./setup.sh"]),
         (["setup", "GPU=1"], ['GPU="1" ./setup.sh']),
     ],

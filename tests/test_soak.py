@@ -44,10 +44,13 @@ def test_every_run_is_finished_once_and_nothing_is_lost(tmp_path):
     # finished once: no attempt came after the one that finished the run
     for folder in folders:
         assert folder.attempts()[-1].number == folder.status()["attempt"]
+    # a finished run that was requeued ends at once; what SLURM still believes to run has lost its srun and its daemon
     end = time.monotonic() + 300
-    while left := lab.slurm("squeue", "-h").strip():  # a finished run that was requeued ends at once
+    while left := lab.slurm("squeue", "-h").strip():
         assert time.monotonic() < end, left
         operate(lab)
+        if time.monotonic() > end - 240 and not jobs_of(lab):
+            lab.slurm("scancel", *(line.split()[0] for line in left.splitlines()))
         time.sleep(1)
     assert all(undisturbed(folder, folder.spec["seed"], 3) for folder in folders)
 
@@ -67,11 +70,14 @@ def disturb(lab: SlurmLab, pick: random.Random) -> None:
         if running:
             lab.slurm("scontrol", "requeue", pick.choice(running))
     else:
-        word = "gapo_lab.job" if what == "job" else "submitit.core._submit"
-        found = [p for p in psutil.process_iter(["cmdline", "cwd"]) if word in (p.info["cmdline"] or [])]
-        found = [p for p in found if p.info["cwd"] == str(lab.cwd)]
-        if found:
+        if found := jobs_of(lab, "gapo_lab.job" if what == "job" else "submitit.core._submit"):
             pick.choice(found).kill()
+
+
+def jobs_of(lab: SlurmLab, word: str = "submitit.core._submit") -> list[psutil.Process]:
+    """The processes of the cluster's jobs that have this word on their command line."""
+    found = [p for p in psutil.process_iter(["cmdline", "cwd"]) if word in (p.info["cmdline"] or [])]
+    return [p for p in found if p.info["cwd"] == str(lab.cwd)]
 
 
 def operate(lab: SlurmLab) -> None:

@@ -30,6 +30,7 @@ def default() -> str:
         "actor_rollout_ref.actor.ppo_max_token_len_per_gpu=999",
         "data.dataloader_num_workers=1",
         "tau=0.5",
+        "noise=0",
     ],
 )
 def test_where_and_how_it_runs_is_not_in_the_key(word, default):
@@ -41,6 +42,7 @@ def test_where_and_how_it_runs_is_not_in_the_key(word, default):
     [
         "seed=1",
         "tau=0.1",
+        "noise=0.1",
         "algo=grpo",
         "algorithm.gapo.ddof=1",
         "actor_rollout_ref.actor.optim.lr=1e-5",

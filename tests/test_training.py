@@ -29,7 +29,7 @@ def scratch_of(supervisor) -> Path:
     return Path(watch.cmdline()[-1])
 
 
-def wait_for_step(folder_of, step: int, process, seconds: float = 150) -> None:
+def wait_for_step(folder_of, step: int, process, seconds: float = 400) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and process.poll() is None:
         try:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
+from collections.abc import Collection
 
 from gapo_lab.launch import snapshot
 from gapo_lab.launch.submission import Submission
@@ -39,6 +40,10 @@ class LocalQueue:
             with open(self.submission.logs / f"{key}.log", "ab") as log:
                 self.active[task] = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, env=self._env,
                                                      stdin=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+
+    def drop(self, keys: Collection[str]) -> None:
+        """Do not start these runs any more."""
+        self.waiting = deque(task for task in self.waiting if self.submission.keys[task] not in keys)
 
     def stop(self) -> None:
         """End what runs, tell what waits; every run can go on later."""

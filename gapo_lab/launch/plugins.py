@@ -38,6 +38,8 @@ class LabSweeperConf:
     params: Optional[dict[str, Any]] = None  # noqa: UP045 - Hydra reads this
     # axes that stand in for those of params where the command line has that word: {scale=nano: {model: nano}}
     instead: dict[str, Any] = field(default_factory=dict)
+    # further grids of the same sweep: a name -> axes that stand in for those of params
+    also: dict[str, Any] = field(default_factory=dict)
     # refuse: an invalid cell stops the whole sweep; skip: the valid ones are run
     invalid: str = "refuse"
 
@@ -50,23 +52,30 @@ class LabLauncherConf:
 
 
 class LabSweeper(Sweeper):
-    """`-m`: shows the plan of the grid, then starts what has to be started."""
+    """`-m`: shows the plan of the grid, then starts what has to be started; with `search` in the config, searches."""
 
     __module__ = MODULE
 
-    def __init__(self, params: Any = None, instead: Any = None, invalid: str = "refuse") -> None:
-        self.params, self.instead, self.invalid = params or {}, instead or {}, invalid
+    def __init__(
+        self, params: Any = None, instead: Any = None, also: Any = None, invalid: str = "refuse"
+    ) -> None:
+        self.params, self.instead, self.also, self.invalid = params or {}, instead or {}, also or {}, invalid
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.config = config
 
     def sweep(self, arguments: list[str]) -> None:
-        from gapo_lab.grid import make_grid
+        from gapo_lab.grid import make_cells
         from gapo_lab.launch import sweep
 
+        if "search" in self.config:
+            from gapo_lab.search.carry_out import carry_out
+
+            carry_out(list(arguments))
+            return
         params = {key: _plain(value) for key, value in self.params.items()}
-        grid = make_grid(list(arguments), params, {w: dict(axes) for w, axes in self.instead.items()})
-        sweep.carry_out(sweep.plan_of(grid.cells()), skip_invalid=self.invalid == "skip")
+        cells = make_cells(list(arguments), params, _plain(self.instead), _plain(self.also))
+        sweep.carry_out(sweep.plan_of(cells), skip_invalid=self.invalid == "skip")
 
 
 class LabLauncher(Launcher):

@@ -86,7 +86,9 @@ def _memory(root: Path, status: dict[str, Any]) -> dict[str, Any]:
 
 def _status(folder: RunFolder) -> dict[str, Any]:
     try:
-        if not (folder.path / "spec.yaml").exists() and any(folder.path.iterdir()):
+        # what is written aside begins with a dot: a submitter that was killed there has left nothing else
+        whole = (folder.path / "spec.yaml").exists()
+        if not whole and any(not entry.name.startswith(".") for entry in folder.path.iterdir()):
             return {"state": "broken", "message": f"{folder.path} has no spec.yaml: move the folder away"}
         return folder.status()
     except (UserError, NotADirectoryError) as error:

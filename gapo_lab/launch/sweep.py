@@ -69,18 +69,22 @@ def carry_out(
     if not valid:
         return {}
     root = Path(valid[0].settings["run_root"])
-    keys = [run.spec.key for run in valid]
+    return _follow(root, valid, start(root, valid, console), wait, console)
+
+
+def start(root: Path, runs: Sequence[Planned], console: Console) -> list[LocalQueue]:
+    """Hand over those of the runs that are not finished, queued or running; the queues of those that run here."""
     files.make_folder(root)
     local: list[LocalQueue] = []
     with files.locked(root / ".submit.lock"):
         # someone else may have been faster since the plan was made
-        todo = Plan(tuple(valid)).decided(states.read(root, keys)).todo
-        _remember_studies(root, valid)
-        for runs in _groups(todo):
-            submission = _submit(root, runs, console)
+        todo = Plan(tuple(runs)).decided(states.read(root, [run.spec.key for run in runs])).todo
+        _remember_studies(root, runs)
+        for group in _groups(todo):
+            submission = _submit(root, group, console)
             if submission.cluster["name"] == "local":
                 local.append(LocalQueue(submission))
-    return _follow(root, valid, local, wait, console)
+    return local
 
 
 def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
@@ -177,7 +181,10 @@ def _follow(
     if followed:
         try:
             with supervise.interrupted_by_sigterm():
-                found = watch.follow(root, followed, console, tick)
+                expected = {
+                    run.spec.key: run.seconds for run in runs if run.seconds and run.spec.key in followed
+                }
+                found = watch.follow(root, followed, console, tick, expected=expected)
         except (KeyboardInterrupt, supervise.Interrupted) as stop:
             for queue in local:
                 queue.stop()

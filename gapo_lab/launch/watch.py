@@ -30,11 +30,14 @@ def follow(
     console: Console,
     tick: Callable[[], bool] = lambda: True,
     every: float = EVERY,
+    expected: Mapping[str, float] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Show the runs until none is queued or running; their last statuses, by key.
 
     tick: called at each look; False means that there is more to come although nothing is queued or running.
+    expected: the seconds that each run is thought to take; with it the time left of all of them is shown.
     """
+    pace = Pace(expected or {}, time.time())
     said: dict[str, str] = {}
     names = {key: _name(Path(root) / key) for key in keys}
     with (
@@ -49,13 +52,52 @@ def follow(
                 state = found.get(key, {}).get("state", "new")
                 if said.get(key) != state:
                     if state not in ("new", "queued") and not (state == "finished" and key not in said):
-                        console.print(_event(key, names[key], found), highlight=False, soft_wrap=True)
+                        left = pace.left(_shares(root, keys, found), time.time())
+                        console.print(_event(key, names[key], found, left), highlight=False, soft_wrap=True)
                     said[key] = state
             if over and not any(found.get(key, {}).get("state") in states.ACTIVE for key in keys):
                 return found
-            live.update(_table(root, keys, names, found))
+            if console.is_terminal:
+                left = pace.left(_shares(root, keys, found), time.time())
+                live.update(_table(root, keys, names, found, left))
             slurm = any(status.get("submission") for status in found.values())
             time.sleep(max(every, EVERY_SCHEDULER if slurm and len(keys) > 1 else 2.0) if slurm else every)
+
+
+class Pace:
+    """How fast a sweep goes on, from what its runs were expected to take. Pure but for what it remembers."""
+
+    def __init__(self, expected: Mapping[str, float], began: float) -> None:
+        self.expected, self.began = expected, began
+        self.first: Mapping[str, float] | None = None
+
+    def left(self, shares: Mapping[str, float], now: float) -> float | None:
+        """Seconds until all runs are done, if it goes on as since it began; None while nothing can be said.
+
+        shares: how much of each run is done, 0 to 1; 1 for what has ended.
+        """
+        if self.first is None:
+            self.first = dict(shares)
+        work = [
+            (seconds, shares.get(key, 0.0), self.first.get(key, 0.0))
+            for key, seconds in self.expected.items()
+        ]
+        done = sum(seconds * (share - first) for seconds, share, first in work)
+        # a run's first steps tell little: its start-up is in the seconds and not in the share
+        if not work or done < 0.2 * max(seconds for seconds, _, _ in work):
+            return None
+        rest = sum(seconds * (1 - share) for seconds, share, _ in work)
+        return rest * (now - self.began) / done
+
+
+def _shares(root: Path, keys: Sequence[str], found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+    """How much of each run is done: its steps; all of it where it has ended."""
+    out = {}
+    for key in keys:
+        status = found.get(key, {})
+        over = status.get("state") in ("finished", "failed", "interrupted", "broken")
+        out[key] = 1.0 if over else (status.get("step") or 0) / (status.get("total_steps") or 1)
+    return out
 
 
 class _Quiet:
@@ -78,13 +120,14 @@ def _name(path: Path) -> str:
         return path.name
 
 
-def _event(key: str, name: str, found: Mapping[str, Mapping[str, Any]]) -> str:
+def _event(key: str, name: str, found: Mapping[str, Mapping[str, Any]], left: float | None = None) -> str:
     status = found[key]
     state = status["state"]
     done = Counter(s.get("state") for s in found.values())
     where = f" as job {status['job']}" if status.get("job") and state == "running" else ""
     text = f"{time.strftime('%H:%M:%S')} [{states.COLOURS.get(state, '')}]{state}[/]{where}  {escape(name)} ({key})"
-    text += f"  [{done['finished']}/{len(found)} finished]" if state == "finished" else ""
+    remains = f", {duration(left)} left" if left else ""
+    text += f"  [{done['finished']}/{len(found)} finished{remains}]" if state == "finished" else ""
     if state in ("failed", "interrupted", "broken"):
         text += "".join(f"\n    {escape(part)}" for part in said(status))
     return text
@@ -99,7 +142,11 @@ def said(status: Mapping[str, Any]) -> list[str]:
 
 
 def _table(
-    root: Path, keys: Sequence[str], names: Mapping[str, str], found: Mapping[str, Mapping[str, Any]]
+    root: Path,
+    keys: Sequence[str],
+    names: Mapping[str, str],
+    found: Mapping[str, Mapping[str, Any]],
+    left: float | None = None,
 ) -> Table:
     counts = Counter(found.get(key, {}).get("state", "new") for key in keys)
     title = ", ".join(
@@ -107,6 +154,7 @@ def _table(
         for state in ("finished", "running", "queued", "failed", "interrupted", "new")
         if counts[state]
     )
+    title += f" | {duration(left)} left" if left else ""
     table = Table(box=None, title=title, title_justify="left", show_header=False, pad_edge=False)
     running = [key for key in keys if found.get(key, {}).get("state") == "running"]
     for key in running[:ROWS]:

@@ -1,4 +1,4 @@
-"""Nano's network: a Llama of about half a million parameters that starts near to copying.
+"""Nano's network, in two sizes: a Llama of half a million or a million parameters that starts near to copying.
 
 Every projection of attention begins near the identity, so heads match equal tokens from the first step; a
 small rotary base keeps the few dozen positions of a micro edit apart.
@@ -6,21 +6,38 @@ small rotary base keeps the few dozen positions of a micro edit apart.
 
 from __future__ import annotations
 
-HIDDEN, LAYERS, HEADS, INNER, POSITIONS = 128, 3, 4, 256, 256
+from dataclasses import dataclass
+
+POSITIONS = 256
 
 
-def build(vocabulary: int, pad: int, end: int, seed: int = 0):
-    """A new LlamaForCausalLM in float32 with the near-identity start."""
+@dataclass(frozen=True)
+class Size:
+    """hidden: width. inner: width of the feed-forward part. dtype: what the checkpoint is written in."""
+
+    hidden: int
+    layers: int
+    heads: int
+    inner: int
+    dtype: str
+
+
+SIZES = {"nano": Size(128, 3, 4, 256, "float32"), "nano_large": Size(160, 4, 5, 320, "bfloat16")}
+
+
+def build(vocabulary: int, pad: int, end: int, seed: int = 0, size: str = "nano"):
+    """A new LlamaForCausalLM in float32 with the near-identity start; `size` is a name of SIZES."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
+    sizes = SIZES[size]
     config = LlamaConfig(
         vocab_size=vocabulary,
-        hidden_size=HIDDEN,
-        intermediate_size=INNER,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
-        num_key_value_heads=HEADS,
+        hidden_size=sizes.hidden,
+        intermediate_size=sizes.inner,
+        num_hidden_layers=sizes.layers,
+        num_attention_heads=sizes.heads,
+        num_key_value_heads=sizes.heads,
         max_position_embeddings=POSITIONS,
         rope_parameters={"rope_type": "default", "rope_theta": 500.0},
         tie_word_embeddings=True,

@@ -1,6 +1,7 @@
 """Make nano's checkpoint: a short supervised start on micro edits, so that RL has something to reward.
 
     python -m gapo_lab.nano.warm_start --out DIR
+    python -m gapo_lab.nano.warm_start --out DIR --size nano_large
 
 With one thread the same arguments give the same weights on the same machine and torch.
 """
@@ -46,6 +47,7 @@ class WarmStart:
     renamed: float = 0.5
     weight_decay: float = 0.1
     seed: int = 0
+    size: str = "nano"
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,9 @@ def train(settings: WarmStart, tokenizer, report=None):
     import torch
 
     torch.set_num_threads(1)
-    model = network.build(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id, settings.seed)
+    model = network.build(
+        len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id, settings.seed, settings.size
+    )
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
@@ -171,6 +175,8 @@ def main(arguments: list[str] | None = None) -> None:
     import torch
 
     settings, out = asked("warm_start", __doc__, WarmStart, arguments)
+    if settings.size not in network.SIZES:
+        raise UserError(f"--size {settings.size}: no such size; there are {', '.join(network.SIZES)}")
     tokenizer = vocabulary.train()
     began = time.monotonic()
 
@@ -178,8 +184,10 @@ def main(arguments: list[str] | None = None) -> None:
         if step % 50 == 0:
             print(f"step {step}  loss {loss:.3f}  {time.monotonic() - began:.0f} s", flush=True)
 
-    model = train(settings, tokenizer, report)
+    # what is measured is what is written: rounded where the checkpoint is
+    model = train(settings, tokenizer, report).to(getattr(torch, network.SIZES[settings.size].dtype))
     save(model, tokenizer, out)
+    model = model.float()
     for split, size in (("id", 512), ("ood", 256)):
         tasks = generate(split, size)
         torch.manual_seed(0)

@@ -38,6 +38,7 @@ def params(spec: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -
     found = {word: spec.get(word) for word in WORDS}
     science = spec.get("science", {})
     found |= {name: science.get(key, _at(settings or {}, key)) for name, key in SETTINGS.items()}
+    found["noise"] = _noise(spec)
     return {name: _text(value) for name, value in found.items() if value is not None}
 
 
@@ -49,7 +50,8 @@ def _at(settings: Mapping[str, Any], key: str) -> Any:
 
 
 def cell_params(spec: Mapping[str, Any]) -> dict[str, str]:
-    return {word: _text(spec[word]) for word in CELL_WORDS if spec.get(word) is not None}
+    found = {word: _text(spec[word]) for word in CELL_WORDS if spec.get(word) is not None}
+    return {**found, "noise": _text(_noise(spec))}
 
 
 def cell_id(spec: Mapping[str, Any]) -> str:
@@ -60,9 +62,14 @@ def cell_id(spec: Mapping[str, Any]) -> str:
 
 
 def cell_name(spec: Mapping[str, Any]) -> str:
-    """``qwen_coder_7b gapo_dapo tau=0.5``."""
+    """``qwen_coder_7b gapo_dapo tau=0.5``; with noise on the rewards ``... noise=0.1``."""
     tau = f" tau={_text(spec['tau'])}" if spec.get("tau") is not None else ""
-    return f"{spec.get('model')} {spec.get('algo')}{tau}"
+    noise = f" noise={_text(_noise(spec))}" if _noise(spec) else ""
+    return f"{spec.get('model')} {spec.get('algo')}{tau}{noise}"
+
+
+def _noise(spec: Mapping[str, Any]) -> float:
+    return (spec.get("science") or {}).get("noise", 0)
 
 
 def run_name(spec: Mapping[str, Any]) -> str:

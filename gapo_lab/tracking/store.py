@@ -53,11 +53,22 @@ def connect(uri: str) -> MlflowClient:
         return _client(uri)
     files.make_folder(path.parent)
     with files.locked(lock_path(path)):
+        if not path.exists():
+            _make(path)
         client = _client(f"sqlite:///{path}")
         if not on_network(path):
             with contextlib.closing(sqlite3.connect(path, timeout=30)) as database:
                 database.execute("PRAGMA journal_mode=WAL")
         return client
+
+
+def _make(path: Path) -> None:
+    """A new database, in its place only once it is whole: MLflow cannot go on with half of its migrations."""
+    aside = path.with_name(f".{path.name}.new")
+    for left in path.parent.glob(f"{aside.name}*"):
+        left.unlink()
+    _client(f"sqlite:///{aside}")
+    os.replace(aside, path)
 
 
 def _client(uri: str) -> MlflowClient:

@@ -26,6 +26,8 @@ from gapo_lab.data.store import GREEDY_AGENT
 
 # What the trainer reads of a prompt later on; every further field costs time in every phase.
 KEPT = ("uid", "data_source", "reward_model")
+# What a reward manager is told of a rollout; verl's own agent loop tells it the same and more.
+TOLD = ("data_source", "reward_model", "extra_info", "global_steps", "session_id")
 
 
 class BatchedRolloutManager:
@@ -84,7 +86,8 @@ class BatchedRolloutManager:
             likely += log_probs or [None] * len(part)
             versions += [version] * len(part)
         sessions = [(i, s) for i in range(len(rows)) for s in range(n)]
-        rewards = self._score([rows[i] for i, _ in sessions], [prompt_ids[i] for i, _ in sessions], answers)
+        told = [{**rows[i], "session_id": s} for i, s in sessions]
+        rewards = self._score(told, [prompt_ids[i] for i, _ in sessions], answers)
         self._store(rows, sessions, prompt_ids, answers, likely, versions, rewards, validate)
 
     def _tokenize(self, messages) -> list[int]:
@@ -195,11 +198,7 @@ def _reward_item(row: dict, prompt_ids: list[int], answer: list[int]) -> DataPro
     )
     return DataProto.from_dict(
         tensors=dict(batch.items()),
-        non_tensors={
-            key: _object_array(row[key])
-            for key in ("data_source", "reward_model", "extra_info")
-            if key in row
-        },
+        non_tensors={key: _object_array(row[key]) for key in TOLD if key in row},
     )
 
 

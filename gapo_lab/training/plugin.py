@@ -26,4 +26,5 @@ if os.environ.get("VERL_PLATFORM") == "cpu":
         "gapo_lab.training.rollout_replica.CpuServerAdapter"
     )
 
-import gapo_lab.training.estimators  # noqa: F401  registers them
+import gapo_lab.training.estimators
+import gapo_lab.training.noisy_reward  # noqa: F401  registers itself

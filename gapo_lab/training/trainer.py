@@ -10,7 +10,7 @@ from gapo_lab.diversity import pop_diversity
 from gapo_lab.training import batch_facts
 from gapo_lab.training.recorder import Recorder
 
-# What the reward function says of a step's rollouts: the mean of each is logged.
+# What the reward function says of a step's rollouts: the mean of each is logged, before noise where there is any.
 TRAIN = {"train/reward": "score", "train/em": "em", "train/similarity": "similarity"}
 
 
@@ -69,8 +69,10 @@ class LabTrainer(PPOTrainerSync):
             extras=batch_facts.numbers_by_name(infos),
         )
         for name, measure in TRAIN.items():
-            if values := facts.extras.get(measure):
+            if values := facts.extras.get(f"true_{measure}", facts.extras.get(measure)):
                 metrics[name] = sum(values) / len(values)
+        if replaced := facts.extras.get("noisy"):
+            metrics["train/noisy_share"] = sum(replaced) / len(replaced)
         with batch_facts.about(facts):
             return super()._compute_advantage(batch, metrics=metrics)
 

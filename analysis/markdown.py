@@ -1,0 +1,90 @@
+"""The report as a page of Markdown with its figures beside it: `python -m analysis.report STUDY --markdown FILE`.
+
+Every number on it comes from the report; nothing about the machine that holds the runs does.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from analysis.latex import TEMPLATES
+from analysis.table import Entry, Table, numbers, rows_of
+from gapo_lab import files
+from gapo_lab.errors import UserError
+
+if TYPE_CHECKING:
+    from analysis.build import Report
+
+# Facts that only say where the report was made.
+LOCAL = ("MLflow", "Hosts")
+
+
+def page(report: Report, images: str) -> str:
+    """The page. images: the folder of its figures as the page names it."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
+    )  # fmt: skip
+    environment.filters |= {"words": words, "grid": grid}
+    shown = [table for table in report.tables if not table.name.startswith("statistics")]
+    return environment.get_template("results.md.jinja").render(
+        title=report.title,
+        facts=[fact for fact in report.facts if fact[0] not in LOCAL],
+        missing=(*report.missing, *report.remarks),
+        verdicts=report.verdicts,
+        tables=shown,
+        numbers=numbers([table.name for table in report.tables]),
+        pictures=report.pictures,
+        images=images,
+    )
+
+
+def write(report: Report, path: Path) -> list[Path]:
+    """Write the page to `path` and its figures to `img/<its name>/` beside it; what was written."""
+    images = path.parent / "img" / path.stem
+    written = {images / f"{picture.name}.png": picture.png for picture in report.pictures}
+    written[path] = page(report, f"img/{path.stem}").encode()
+    for place, content in written.items():
+        try:
+            files.make_folder(place.parent)
+            with files.writing(place):
+                place.write_bytes(content)
+        except OSError as error:
+            raise UserError(f"cannot write to {place} ({error.strerror}): name another --markdown") from error
+    return list(written)
+
+
+def grid(table: Table) -> str:
+    """A table of GitHub's Markdown: levels of the head in one row, the best in bold, differences indented."""
+    rows = rows_of(table, _entry)
+    levels = len(table.header)
+    head = [
+        " ".join(dict.fromkeys(word for word in column if word))
+        for column in zip(*rows[:levels], strict=True)
+    ]
+    head[0] = " ".join(dict.fromkeys(word for word in table.stub if word))
+    align = [":--", *[":--" if table.ragged else "--:"] * table.width]
+    out = [_row(words(cell) for cell in head), _row(align)]
+    for line, row in zip(table.lines, rows[levels:], strict=True):
+        label = words(row[0])
+        out.append(_row([f"&nbsp;&nbsp;{label}" if line.kind == "delta" else label, *row[1:]]))
+    return "\n".join(out)
+
+
+def words(text: str) -> str:
+    """Text that means itself in Markdown."""
+    return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", str(text).replace("\n", " "))
+
+
+def _row(cells) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _entry(entry: Entry) -> str:
+    text = words(entry.text) + (f" ± {words(entry.spread)}" if entry.spread else "")
+    text = f"**{text}**" if entry.rank == 1 else text
+    return text + (f"<sup>{words(','.join(entry.marks))}</sup>" if entry.marks else "")

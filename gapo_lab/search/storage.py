@@ -1,0 +1,127 @@
+"""Where the trials are kept: an Optuna journal in the run root, or a database by URL; one search at a time."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages.journal import JournalFileBackend
+
+from gapo_lab import files, grid
+from gapo_lab.errors import UserError
+from gapo_lab.search import samplers
+from gapo_lab.search.settings import Search
+
+# What makes two searches the same question: trials of one are no answers to the other.
+QUESTION = "gapo_lab.question"
+# Words that say where runs happen: they may change from one life of a search to the next.
+WHERE = ("cluster", "run_root", "tracking", "on_finish")
+# A journal's lock that stays for so long belongs to someone who was killed: writing a line takes milliseconds.
+STALE_SECONDS = 1.0
+
+
+@contextmanager
+def alone(search: Search) -> Iterator[None]:
+    """Be the only process that leads this search. UserError where another one does."""
+    files.make_folder(search.folder)
+    path = search.folder / "search.lock"
+    handle = files.try_lock(path)
+    if handle is None:
+        raise UserError(
+            f"study {search.study} is being searched by {path.read_text().strip() or 'another process'}: follow its "
+            f"runs with python -m gapo_lab watch {search.study}, or end that process"
+        )
+    try:
+        os.ftruncate(handle, 0)
+        os.write(handle, f"pid {os.getpid()} on {socket.gethostname()}\n".encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+def journal(search: Search) -> Path:
+    return search.folder / "journal.log"
+
+
+def address(search: Search) -> str:
+    """What `optuna-dashboard` is given."""
+    return search.storage or str(journal(search))
+
+
+def open_study(search: Search) -> optuna.Study:
+    """The search's Optuna study, made if need be. UserError where it holds the trials of another question."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        study_name=search.study,
+        storage=open_storage(search),
+        directions=[objective.direction for objective in search.objectives],
+        pruner=samplers.pruner(search.pruner),
+        load_if_exists=True,
+    )
+    asked = question(search)
+    there = study.user_attrs.get(QUESTION)
+    if there is None:
+        study.set_metric_names([objective.name for objective in search.objectives])
+        study.set_user_attr(QUESTION, asked)
+    elif there != asked:
+        name = next(name for name in asked if asked[name] != there.get(name))
+        raise UserError(
+            f"study {search.study} holds trials with {name}={_said(there.get(name))}, not {_said(asked[name])}: "
+            "choose another study=NAME, or give the words that it had"
+        )
+    return study
+
+
+def question(search: Search) -> dict[str, Any]:
+    return {
+        "words": sorted(word for word in search.space.fixed if not grid.key(word).startswith(WHERE)),
+        "objectives": [f"{one.direction} {one.name}" for one in search.objectives],
+        "seeds": search.seeds,
+        "first seed": search.first_seed,
+    }
+
+
+def _said(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def open_storage(search: Search) -> optuna.storages.BaseStorage:
+    """Optuna's storage; a journal that a killed process left half-written is mended. Call it inside `alone`."""
+    if search.storage:
+        try:
+            return optuna.storages.RDBStorage(search.storage)
+        except Exception as error:
+            said = (str(error).strip().splitlines() or [""])[0]
+            raise UserError(
+                f"search.storage={search.storage}: {type(error).__name__}: {said:.200}"
+            ) from error
+    path = journal(search)
+    _mend(path)
+    return optuna.storages.JournalStorage(JournalFileBackend(str(path)))
+
+
+def _mend(path: Path) -> None:
+    """Free the journal of a killed writer's lock, and of the line that it did not finish."""
+    lock = path.with_name(path.name + ".lock")
+    before, until = _born(lock), time.monotonic() + STALE_SECONDS
+    while before is not None and _born(lock) == before:
+        if time.monotonic() > until:
+            lock.unlink(missing_ok=True)
+        time.sleep(0.02)
+    if path.exists() and not (text := path.read_bytes()).endswith(b"\n") and text:
+        with open(path, "r+b") as file:
+            file.truncate(text.rfind(b"\n") + 1)
+
+
+def _born(link: Path) -> float | None:
+    """When the link was made, Unix seconds; None where there is none."""
+    try:
+        return link.lstat().st_mtime
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,156 @@
+"""Noise on the rewards in a report: tables and figures by noise, and the rewards before training in numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from analysis_database import Database
+
+from analysis import build, load, report, reward_noise
+from analysis.build import Asked
+from gapo_lab import noise
+
+LEVELS = {"nano": (0, 0.1, 0.2), "nano_large": (0,)}
+
+
+def study(seeds: int = 4) -> list[dict]:
+    """GRPO loses a point for each percent of noise, GAPO half of that; dapo and its kin the same, one below."""
+    out = []
+    for model, levels in LEVELS.items():
+        for algo in ("grpo", "gapo_grpo", "dapo", "gapo_dapo"):
+            for level in levels:
+                for seed in range(seeds):
+                    lost = level * (0.5 if "gapo" in algo else 1) + 0.01 * ("dapo" in algo)
+                    value = 0.5 - lost + 0.002 * ((seed * 3 + len(algo)) % 5)
+                    said = {"noise": f"{level:g}"} if level or model == "nano" else {}
+                    out.append({"study": "s", "model": model, "algo": algo, "seed": seed, "rollouts": 8, **said,
+                                "key": f"{model}-{algo}-{level:g}-{seed}", "tau": 0.5 if "gapo" in algo else None,
+                                "points": {"val/id/em": {0: 0.25, 10: value}, "val/ood/em": {0: 0.1, 10: value / 2},
+                                           "actor/pg_clipfrac": {1: 0.01}, "perf/throughput": {1: 100.0}}})  # fmt: skip
+    return out
+
+
+def rollouts(root: Path, runs: list[dict]) -> None:
+    """What each run's first step left: right-skewed groups, with the run's noise."""
+    for run in runs:
+        rng, share = np.random.default_rng(run["seed"]), float(run.get("noise", 0))
+        rows = []
+        for prompt in range(32):
+            true = np.clip(rng.beta(2, 5, 8) / 2, 0, 0.49) if prompt % 8 else np.full(8, 1.0)
+            for n, reward in enumerate(true):
+                hit = noise.is_replaced(share, run["seed"], 1, str(prompt), n)
+                seen = noise.outlier(reward) if hit else reward
+                rows.append(
+                    {
+                        "uid": f"p{prompt}_{n}_0",
+                        "score": float(seen) - ("dapo" in run["algo"]),
+                        "input": str(prompt),
+                    }
+                )
+        folder = root / run["key"] / "attempts" / "1" / "generations" / "train"
+        folder.mkdir(parents=True)
+        (folder / "1.jsonl").write_text("\n".join(map(json.dumps, rows)))
+
+
+@pytest.fixture
+def place(empty_mlflow, tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    runs = study()
+    Database(empty_mlflow, tmp_path / "mlflow.db").add(runs)
+    rollouts(tmp_path / "runs", runs)
+    return tmp_path
+
+
+def test_a_report_shows_noise_beside_the_papers_tables(place, capsys):
+    assert report.main(["s", "--no-log"]) == 0
+    assert "not among those without noise" in capsys.readouterr().out
+    files = {path.name for path in (place / "reports" / "s").iterdir()}
+    wanted = ("table2", "noise_id", "noise_ood", "comparisons_noise_id", "rewards")
+    assert {f"{name}.csv" for name in wanted} | {"figureS1.png", "figureS2.png", "figure1.png"} <= files
+
+
+def test_the_papers_tables_hold_no_noise_and_the_others_every_level(place):
+    made = build.build(load.connect(None), Asked(studies=("s",), figures=False))
+    tables = {one.name: one for one in made.tables}
+    labels = {line.label: line for line in tables["table2"].lines}
+    assert [e.value for e in labels["GRPO"].entries] == pytest.approx([50.45, 50.45])
+    by_noise = {
+        line.label: [e.value for e in line.entries]
+        for line in tables["noise_id"].lines
+        if line.kind == "value"
+    }
+    grpo, gapo = by_noise["GRPO"], by_noise["GAPO (G)"]
+    assert grpo == pytest.approx([50.45, 40.45, 30.45]) and gapo == pytest.approx(
+        [gapo[0], gapo[0] - 5, gapo[0] - 10]
+    )
+    assert tables["noise_id"].header[-1] == (("noise 0%", 1), ("noise 10%", 1), ("noise 20%", 1))
+    compared = [line.label for line in tables["comparisons_noise_id"].lines]
+    assert "nano noise=0.1: GAPO (G) over GRPO" in compared and not any(
+        "all models" in one for one in compared
+    )
+
+
+def test_noise_can_be_an_axis_of_a_slice_and_a_choice(place):
+    made = build.build(
+        load.connect(None), Asked(studies=("s",), rows=("algo", "noise"), where={"model": "nano"})
+    )
+    (table,) = (one for one in made.tables if one.name.startswith("slice"))
+    assert [line.label for line in table.lines][:3] == ["GRPO noise=0", "GRPO noise=0.1", "GRPO noise=0.2"]
+    one = build.build(load.connect(None), Asked(studies=("s",), where={"noise": "0"}, figures=False))
+    assert {
+        run.params["noise"] for table in one.measured for t in table.by_cell.values() for run in t.cell.runs
+    } == {"0"}
+
+
+def test_the_rewards_before_training_are_those_of_a_method_without_penalty(place):
+    selection = build.runs.select(load.connect(None).runs(load.find_studies(load.connect(None), ["s"])))
+    found = reward_noise.found(selection, place / "runs")
+    assert list(found) == [("nano", 0.0), ("nano", 0.1), ("nano", 0.2), ("nano_large", 0.0)]
+    assert {len(groups) for groups in found.values()} == {4 * 32}
+    numbers = [reward_noise.numbers(found["nano", level]) for level in LEVELS["nano"]]
+    assert all(0 <= one["mean"] <= 1 for one in numbers)
+    gaps = [one["gap ≥ 0.1, %"] for one in numbers]
+    assert gaps[0] < gaps[1] < gaps[2]
+    assert numbers[0]["flat, %"] == 12.5 and numbers[0]["skewness"] > 0.5
+
+
+def test_skewness_and_gaps_by_hand():
+    low, flat = np.array([0.0, 0.0, 0.0, 0.8]), np.array([0.5, 0.5, 0.5, 0.5])
+    got = reward_noise.numbers([low, flat, 1 - low])
+    assert (got["prompts"], got["rollouts"], got["mean"]) == (3, 12, pytest.approx(0.5))
+    assert got["gap ≥ 0.1, %"] == got["gap ≥ 0.02, %"] == pytest.approx(200 / 3)
+    assert [got[f"{kind}, %"] for kind in ("left-skewed", "right-skewed", "flat")] == pytest.approx(
+        [100 / 3] * 3
+    )
+    assert got["skewness"] == pytest.approx(0) and np.isnan(reward_noise.numbers([flat])["skewness"])
+
+
+def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(place, capsys):
+    assert (
+        report.main(["s", "--no-log", "--against", "paper", "--spread", "--markdown", "docs/results.md"]) == 0
+    )
+    assert "share no model" not in capsys.readouterr().out
+    text = (place / "docs" / "results.md").read_text()
+    assert str(place) not in text and "sqlite" not in text and "None" not in text
+    for name in re.findall(r"\]\((img/[^)]+)\)", text):
+        assert (place / "docs" / name).read_bytes().startswith(b"\x89PNG")
+    assert {"img/results/figureS1.png", "img/results/figureS2.png"} <= set(re.findall(r"img/[^)]+", text))
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert len({line.split(" | ")[0] for line in rows}) > 20
+    # each row of a table has as many cells as its head
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        assert len({len(re.split(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, block
+
+
+def test_the_papers_differences_stand_beside_ours(place):
+    made = build.build(load.connect(None), Asked(studies=("s",), against_paper=True, figures=False))
+    table = next(one for one in made.tables if one.name == "against_paper_id")
+    lines = {line.label: [entry.value for entry in line.entries] for line in table.lines}
+    ours, theirs = lines["GAPO (G) over GRPO"][:6], lines["GAPO (G) over GRPO"][6:]
+    assert ours[0] == pytest.approx(0) and theirs == pytest.approx([9, 0.53, 2.31, 4.35])
+    assert lines["GAPO (D) over DAPO"][6:] == pytest.approx([8, 0.61, 1.435, 2.32])
