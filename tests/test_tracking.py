@@ -96,7 +96,7 @@ def test_what_mlflow_shows_of_a_run(tmp_path, database):
     )
     assert run.info.status == "FINISHED" and run.info.start_time == 1_000_000
     assert run.data.params == {"key": "run0", "model": "nano", "algo": "gapo_grpo", "tau": "0.5",
-        "seed": "0", "data": "micro", "scale": "nano", "backend": "cpu", "lr": "1e-05",
+        "seed": "0", "data": "micro", "scale": "nano", "backend": "cpu", "noise": "0", "lr": "1e-05",
         "prompts": "32"}  # fmt: skip
     assert run.data.metrics["best/id/em"] == 0.03 and run.data.metrics["best/id/step"] == 3
     assert math.isnan(run.data.metrics["odd_at_name/x"])
