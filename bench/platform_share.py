@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.row import Row
 
 # Phases of a run (timing.json) in which verl, Ray and torch work.
-VERL = ("importing verl", "starting Ray", "loading the model", "validating", "training")
+VERL = ("importing verl", "starting Ray", "loading the model", "validating", "training", "ending Ray")
 
 
 def platform_share_of_a_run() -> list[Row]:

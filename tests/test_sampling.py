@@ -57,6 +57,13 @@ def test_same_seed_same_answers_another_seed_others(model, tokenizer, prompts):
     assert first == again != other
 
 
+def test_a_large_batch_is_cut_and_keeps_its_order(model, tokenizer, prompts, monkeypatch):
+    whole, _ = draw(model, tokenizer, prompts, n=2, temperature=0)
+    monkeypatch.setattr("gapo_lab.training.sampling.ROWS", 6)
+    cut, likely = draw(model, tokenizer, prompts, n=2, temperature=0, log_probs=True)
+    assert cut == whole and [len(row) for row in likely] == [len(row) for row in whole]
+
+
 def test_answers_end_once(model, tokenizer, prompts):
     answers, _ = draw(model, tokenizer, prompts, n=4)
     assert len(answers) == 4 * len(prompts)

@@ -64,7 +64,14 @@ def test_run_folder_holds_everything(finished):
     assert folder.spec["algo"] == "gapo_grpo" and folder.spec["tau"] == 0.5
     assert "packages" in folder.provenance()
     timing = json.loads((folder.attempts()[-1].path / "timing.json").read_text())
-    assert {"importing verl", "starting Ray", "loading the model", "validating", "training"} <= set(timing)
+    assert {
+        "importing verl",
+        "starting Ray",
+        "loading the model",
+        "validating",
+        "training",
+        "ending Ray",
+    } <= set(timing)
     assert timing["recording"] < timing["training"]
     assert json.loads((folder.path / "data.json").read_text())["rows"] == {"train": 64, "id": 16, "ood": 8}
     generations = folder.attempts()[-1].generations

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gapo_lab.tracking.mlflow_copy import Copier
 
 EVERY = 5.0  # seconds between two looks at the folder
+GLANCE = 0.1  # seconds between two looks at whether the run has ended: the supervisor waits for the last copy
 LONGEST_PAUSE = 60.0  # seconds between two tries while MLflow is away
 AT_THE_END = 30.0  # seconds that the last copy may be tried again
 FINAL = ("finished", "failed", "interrupted")
@@ -48,18 +49,22 @@ def follow(
                     say(f"MLflow: {_one_line(failed)}; the run goes on, and copying is tried again")
                 copier, error, pause = None, failed, min(2 * pause, LONGEST_PAUSE)
         _wait(folder, pause)
-    return _finish(folder, uri, at_the_end, say)
+    return _finish(folder, uri, at_the_end, say, copier)
 
 
-def _finish(folder: RunFolder, uri: str | None, patience: float, say: Callable[[str], None]) -> bool:
+def _finish(
+    folder: RunFolder, uri: str | None, patience: float, say: Callable[[str], None], copier: Copier | None
+) -> bool:
+    """Copy everything, with the copier that has done it so far; with a new one where that fails."""
     until = time.monotonic() + patience
     while True:
         try:
-            copier = _copier(folder, uri)
+            copier = copier or _copier(folder, uri)
             copier.everything()
             _analyze(copier.uri)
             return True
         except Exception as error:  # noqa: BLE001
+            copier = None
             if time.monotonic() >= until:
                 say(
                     f"MLflow could not be reached ({_one_line(error)}): nothing is lost; "
@@ -83,7 +88,7 @@ def _wait(folder: RunFolder, seconds: float) -> None:
     """Wait, but not longer than the run."""
     until = time.monotonic() + seconds
     while time.monotonic() < until and not is_over(folder):
-        time.sleep(min(0.5, seconds))
+        time.sleep(min(GLANCE, seconds))
 
 
 def _copier(folder: RunFolder, uri: str | None) -> Copier:

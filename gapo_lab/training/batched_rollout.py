@@ -42,12 +42,14 @@ class BatchedRolloutManager:
         self.servers = servers
         self.tokenizer = tokenizer
         self.reward_manager = load_reward_manager(config, tokenizer)
+        # token ids by (role, text) of a prompt's messages: validation asks for the same ones again and again
+        self.tokenized: dict[tuple, list[int]] = {}
         # batches asked for in one step: a refill must not draw the same numbers again
         self.calls: Counter = Counter()
 
     def generate_sequences(self, prompts: TensorDict) -> None:
         """Roll out every prompt of the batch and put trajectories, then groups, into the TransferQueue."""
-        rows = [_row(prompts, i) for i in range(len(prompts))]
+        rows = _rows(prompts)
         validate = bool(rows[0].get("validate", False))
         for row in rows:
             row.pop("validate", None)
@@ -92,6 +94,9 @@ class BatchedRolloutManager:
 
     def _tokenize(self, messages) -> list[int]:
         """Chat messages to token ids, through the model's chat template. Raises ValueError when too long."""
+        key = tuple((message["role"], message["content"]) for message in messages)
+        if key in self.tokenized:
+            return self.tokenized[key]
         ids = self.tokenizer.apply_chat_template(
             list(messages),
             add_generation_prompt=True,
@@ -103,6 +108,7 @@ class BatchedRolloutManager:
             raise ValueError(
                 f"a prompt of {len(ids)} tokens is longer than data.max_prompt_length={self.rollout.prompt_length}"
             )
+        self.tokenized[key] = ids
         return ids
 
     def _draw_seed(self, step: int, validate: bool, greedy: bool, rank: int) -> int:
@@ -111,9 +117,9 @@ class BatchedRolloutManager:
 
     def _score(self, rows: list[dict], prompt_ids: list[list[int]], answers: list[list[int]]) -> list[dict]:
         """verl's reward manager on every trajectory; an exception in it ends the run."""
+        self.reward_manager.loop = _NoThreads()
 
         async def score_all():
-            self.reward_manager.loop = asyncio.get_running_loop()
             return [
                 await self.reward_manager.run_single(_reward_item(*item))
                 for item in zip(rows, prompt_ids, answers)
@@ -169,17 +175,24 @@ class BatchedRolloutManager:
         tq.kv_batch_put(keys=groups, partition_id=partition, tags=[{"status": "finished"}] * len(groups))
 
 
-def _row(batch: TensorDict, i: int) -> dict:
-    """Row `i` of a batch as plain values: tensors by index, tensordict's wrappers opened."""
-    row = {}
+class _NoThreads:
+    """The part of an event loop that reward managers ask for: a function that takes microseconds runs where it is."""
+
+    async def run_in_executor(self, _executor, function, *args):
+        return function(*args)
+
+
+def _rows(batch: TensorDict) -> list[dict]:
+    """The rows of a batch as plain values: tensors by index, tensordict's wrappers opened."""
+    columns = {}
     for key, value in batch.items():
         if isinstance(value, NonTensorStack):
-            row[key] = value[i].data
+            columns[key] = [part.data for part in value.unbind(0)]
         elif isinstance(value, NonTensorData):
-            row[key] = value.data
+            columns[key] = [value.data] * len(batch)
         else:
-            row[key] = value[i]
-    return row
+            columns[key] = list(value)
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def _reward_item(row: dict, prompt_ids: list[int], answer: list[int]) -> DataProto:

@@ -48,23 +48,24 @@ class Recorder:
     def finish(self, exit_code: int = 0) -> None:
         if self.behind is not None:
             self.behind.finish(exit_code=exit_code)
-        self._end_phase()
+        self.end_phase()
 
     def phase(self, text: str) -> None:
         """What the run is doing, in a word or two."""
         if text != self._phase:
-            self._end_phase()
+            self.end_phase()
             self._phase = text
             self.folder.report(text)
 
     def total_steps(self, steps: int) -> None:
         self.folder.report(total_steps=steps)
 
-    def _end_phase(self) -> None:
+    def end_phase(self) -> None:
+        """Nothing goes on until the next `phase`; timing.json knows of all that was."""
         now = time.monotonic()
         if self._phase:
             self.seconds[self._phase] += now - self._since
             files.write_json(
                 self.attempt.path / "timing.json", {k: round(v, 3) for k, v in self.seconds.items()}
             )
-        self._since = now
+        self._phase, self._since = "", now

@@ -79,6 +79,7 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
     recorder.phase("starting Ray")
     patience = OmegaConf.select(config, "cluster.ray_patience", default=nodes.PATIENCE_SECONDS)
     with ExitStack() as stack:
+        stack.callback(recorder.end_phase)
         with nodes.in_time(folder, patience + 30):
             stack.enter_context(ray_cluster.cluster(config, executable, scratch))
         train_in_cluster(config, folder, attempt, recorder)
@@ -109,6 +110,7 @@ def train_in_cluster(config: DictConfig, folder: RunFolder, attempt: Attempt, re
         ended_well = True
     finally:
         recorder.finish(exit_code=0 if ended_well else 1)
+        recorder.phase("ending Ray")
         tq.close()
 
 
