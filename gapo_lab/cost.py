@@ -4,8 +4,9 @@ The formula: FLOPs = 10 x parameters x tokens, where tokens = steps x prompts x 
 longest answer) / 2. Ten: 2 to roll out, 2 for the old log-probs, 6 forward and backward; with a reference
 model 12. A GPU does 2e14 of them a second (a fifth of what its maker names). Start-up is 4 minutes on GPUs.
 
-On a CPU a worker does 5e10 a second, with half a second a step on top; validations count 4 x parameters x tokens, on one
-worker; start-up is 40 s of one core. With several workers the rest of the step, in one process, is not shared.
+On a CPU a worker does 2e11 a second (the rollouts of a prompt share its computation: docs/speed.md), and each rollout
+costs 7 ms of verl's bookkeeping on top, which is not shared by workers. Validations count 4 x parameters x tokens and
+1 ms an answer, on one worker. Start-up is 25 s of one core.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-GPU_FLOPS, CPU_FLOPS = 2e14, 5e10
-START_GPU, START_CPU = 240.0, 40.0
-CPU_STEP = 0.5
+GPU_FLOPS, CPU_FLOPS = 2e14, 2e11
+START_GPU, START_CPU = 240.0, 25.0
+START_REHEARSAL = 4.0
+CPU_ROLLOUT, CPU_ANSWER = 7e-3, 1e-3
 
 # What decides how long a run takes, by dotted key of the science; the method, tau and the seed hardly do.
 SHAPE = (
@@ -47,21 +49,18 @@ def formula(setting: Mapping[str, Any]) -> float | None:
     """Expected seconds of a run from its resolved settings by dotted key; None where the steps are unknown."""
     get = setting.get
     if get("rehearsal.steps"):
-        return START_CPU / 10 + get("rehearsal.steps") * get("rehearsal.seconds")
+        return START_REHEARSAL + get("rehearsal.steps") * get("rehearsal.seconds")
     if (count := steps(setting)) is None:
         return None
-    tokens = (
-        get("data.train_batch_size")
-        * get("actor_rollout_ref.rollout.n")
-        * (get("data.max_prompt_length") + get("data.max_response_length"))
-        / 2
-    )
+    rollouts = get("data.train_batch_size") * get("actor_rollout_ref.rollout.n")
+    tokens = rollouts * (get("data.max_prompt_length") + get("data.max_response_length")) / 2
     per_token = 12 if get("actor_rollout_ref.actor.use_kl_loss") else 10
     flops = per_token * get("model.billions") * 1e9 * tokens
     workers = get("trainer.n_gpus_per_node") * get("trainer.nnodes")
     if get("backend.needs_gpu"):
         return START_GPU + count * flops / (GPU_FLOPS * workers)
-    return START_CPU + count * (CPU_STEP + flops / (CPU_FLOPS * workers)) + _validations(setting, count)
+    step = rollouts * CPU_ROLLOUT + flops / (CPU_FLOPS * workers)
+    return START_CPU + count * step + _validations(setting, count)
 
 
 def _validations(setting: Mapping[str, Any], count: int) -> float:
@@ -72,7 +71,7 @@ def _validations(setting: Mapping[str, Any], count: int) -> float:
         2 if setting.get("data.greedy") else 1
     )
     tokens = answers * (setting.get("data.max_prompt_length") + setting.get("data.max_response_length")) / 2
-    return times * 4 * setting.get("model.billions") * 1e9 * tokens / CPU_FLOPS
+    return times * (answers * CPU_ANSWER + 4 * setting.get("model.billions") * 1e9 * tokens / CPU_FLOPS)
 
 
 def steps(setting: Mapping[str, Any]) -> int | None:

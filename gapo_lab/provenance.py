@@ -40,7 +40,7 @@ def collect(repo: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "host": socket.gethostname(),
-        "cpus": _cpus(),
+        "cpus": cores(),
         "gpus": gpus(),
         "slurm": {name: os.environ[name] for name in SLURM if name in os.environ},
         "packages": packages(),
@@ -103,6 +103,6 @@ def gpus() -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _cpus() -> int | None:
-    """The cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+def cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from gapo_lab.plan import Action, Plan, Planned
 from gapo_lab.progress import duration
+from gapo_lab.provenance import cores
 
 COLOURS = {Action.RUN: "green", Action.SKIP: "dim", Action.ATTACH: "cyan", Action.RETRY: "yellow",
            Action.INVALID: "red"}  # fmt: skip
@@ -61,13 +62,24 @@ def totals(plan: Plan) -> str:
     if any(run.gpus for run in plan.todo):
         out += f" | {_number(plan.gpu_hours())} GPU-hours ({source})"
     else:
-        seconds = sum(run.seconds or 0 for run in plan.todo)
-        settings = plan.todo[0].settings
-        at_once = settings["cluster.max_parallel"] if settings["cluster.name"] == "local" else 1
-        at_once = min(at_once, len(plan.todo))
+        at_once = _at_once(plan.todo)
+        seconds = sum(
+            (run.seconds or 0) * (1 if run.measured else _crowding(run, at_once)) for run in plan.todo
+        )
         how = f", {at_once} runs at a time" if at_once > 1 else " one after another"
         out += f" | {_span(seconds / at_once)}{how} ({source}), no GPU"
     return out + (f" + {plan.unknown} runs of unknown length" if plan.unknown else "")
+
+
+def _at_once(runs: Sequence[Planned]) -> int:
+    settings = runs[0].settings
+    return min(settings["cluster.max_parallel"], len(runs)) if settings["cluster.name"] == "local" else 1
+
+
+def _crowding(run: Planned, at_once: int) -> float:
+    """How much longer a run takes than its estimate, where runs side by side ask for more cores than there are."""
+    workers = run.settings["trainer.n_gpus_per_node"] * run.settings["trainer.nnodes"]
+    return max(1.0, at_once * workers / cores()) if at_once > 1 else 1.0
 
 
 def _span(seconds: float) -> str:

@@ -70,8 +70,9 @@ def test_the_hooks_we_fill_exist():
     from gapo_lab.training.trainer import LabTrainer
 
     assert issubclass(LabTrainer, PPOTrainerSync)
-    for private in ("_compute_advantage", "_val_metrics_update", "_log_rollout_data"):
-        assert private in vars(PPOTrainer)
+    private = {"_compute_advantage", "_val_metrics_update", "_log_rollout_data"}
+    private |= {"_compute_old_log_prob", "_compute_ref_log_prob", "_update_actor"}
+    assert private <= set(vars(PPOTrainer))
     for hook in ("on_init_end", "on_validate_begin", "on_train_begin", "on_step_begin"):
         assert hook in vars(PPOTrainer)
     fit = inspect.getsource(PPOTrainer.fit)

@@ -36,6 +36,7 @@ from gapo_lab.data.repository import Origin, first_parents, open_repository, ori
 from gapo_lab.data.rules import Rules
 from gapo_lab.data.similar import signature
 from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.provenance import cores
 
 CHUNK = 128  # commits of a part
 PR_SET_PDEATHSIG = 1
@@ -150,11 +151,6 @@ def mine_parts(
 def give_back_memory() -> None:
     """Arrow's own allocator keeps 160 MB that it was once given; the system's does not."""
     pa.set_memory_pool(pa.system_memory_pool())
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def part_drops(part: Path) -> Counter:

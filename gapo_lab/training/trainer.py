@@ -12,13 +12,19 @@ from gapo_lab.training.recorder import Recorder
 
 # What the reward function says of a step's rollouts: the mean of each is logged, before noise where there is any.
 TRAIN = {"train/reward": "score", "train/em": "em", "train/similarity": "similarity"}
+# What the actor and the reference model do not read of a rollout. A worker fetches all fields unless told which, and
+# these are texts, or numbers that only the trainer looks at.
+UNREAD = {"data_source", "extra_fields", "num_turns", "reward_model", "uid"} | {
+    "entropy", "log_probs", "returns", "rm_scores", "rollout_log_probs", "token_level_rewards", "token_level_scores"
+}  # fmt: skip
 
 
 class LabTrainer(PPOTrainerSync):
     """PPOTrainer (v1, sync), unchanged in what it computes.
 
-    Three of its private methods are wrapped (tests/test_verl_contract.py): the one around the estimator, which is told
-    what verl keeps from it, the one that turns validation rows into metrics, and the one that writes rollouts down.
+    Some of its private methods are wrapped (tests/test_verl_contract.py): the one around the estimator, which is told
+    what verl keeps from it, the one that turns validation rows into metrics, the one that writes rollouts down, and
+    the three that hand a batch to the workers, which then fetch what they read of it.
     """
 
     def __init__(self, config: DictConfig, recorder: Recorder):
@@ -76,6 +82,15 @@ class LabTrainer(PPOTrainerSync):
         with batch_facts.about(facts):
             return super()._compute_advantage(batch, metrics=metrics)
 
+    def _compute_old_log_prob(self, batch, metrics):
+        return _fetching_what_is_read(super()._compute_old_log_prob, batch, metrics)
+
+    def _compute_ref_log_prob(self, batch, metrics):
+        return _fetching_what_is_read(super()._compute_ref_log_prob, batch, metrics)
+
+    def _update_actor(self, batch, metrics):
+        return _fetching_what_is_read(super()._update_actor, batch, metrics)
+
     def _log_rollout_data(self, batch, timing_raw, rollout_data_dir):
         """Every `scale.rollouts_every` steps: at paper scale the text of all would fill the disk."""
         if (self.global_steps - 1) % self.config.scale.get("rollouts_every", 1) == 0:
@@ -88,3 +103,14 @@ class LabTrainer(PPOTrainerSync):
             super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs)
             | diversity
         )
+
+
+def _fetching_what_is_read(compute, batch, metrics):
+    """`compute(batch, metrics)` with a batch whose workers fetch all fields but `UNREAD`."""
+    stored = (
+        tq.get_client().kv_retrieve_meta(keys=batch.keys[:1], partition_id=batch.partition_id).field_names
+    )
+    batch.fields = [name for name in stored if name not in UNREAD]
+    batch = compute(batch, metrics=metrics)
+    batch.fields = None  # whoever comes next decides for himself
+    return batch
