@@ -124,7 +124,7 @@ def test_the_paper_in_miniature_has_every_axis_and_each_run_once():
     assert [spec.seed for spec in specs] == sorted(spec.seed for spec in specs[:110]) + [
         spec.seed for spec in specs[110:]
     ]
-    assert "2 runs at a time (estimated), no GPU" in totals(made)
+    assert "3 runs at a time (estimated), no GPU" in totals(made)
     assert {run.spec.key for run in of_sweep("paper_quick").runs} < {spec.key for spec in specs}
     # a word holds for all of its grids
     assert {run.spec.seed for run in of_sweep("paper", "seed=7").runs} == {7}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -14,6 +16,9 @@ from gapo_lab.launch import nodes
 from gapo_lab.run_folder import Attempt, RunFolder
 from gapo_lab.training import checkpoints
 from gapo_lab.training.recorder import Recorder
+
+if TYPE_CHECKING:
+    from gapo_lab.data.store import Prepared
 
 
 def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str, str]:
@@ -80,23 +85,30 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
     patience = OmegaConf.select(config, "cluster.ray_patience", default=nodes.PATIENCE_SECONDS)
     with ExitStack() as stack:
         stack.callback(recorder.end_phase)
+        # Ray's start is mostly waiting for its processes
+        data = stack.enter_context(ThreadPoolExecutor(1)).submit(prepare_data, config, folder)
         with nodes.in_time(folder, patience + 30):
             stack.enter_context(ray_cluster.cluster(config, executable, scratch))
-        train_in_cluster(config, folder, attempt, recorder)
+        recorder.phase("preparing the data")
+        prepared = data.result()
+        train_in_cluster(config, prepared, folder, attempt, recorder)
 
 
-def train_in_cluster(config: DictConfig, folder: RunFolder, attempt: Attempt, recorder: Recorder) -> None:
-    """Train in the Ray cluster that is running."""
+def train_in_cluster(
+    config: DictConfig, prepared: Prepared, folder: RunFolder, attempt: Attempt, recorder: Recorder
+) -> None:
+    """Train in the Ray cluster that is running, on the data that lie ready."""
     import transfer_queue as tq
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
     from gapo_lab.training.trainer import LabTrainer
 
-    point_at_run_folder(config, folder, attempt)
-    recorder.phase("preparing the data")
-    prepare_data(config, folder)
     recorder.phase("starting Ray")
+    point_at_run_folder(config, folder, attempt)
+    with open_dict(config):
+        config.data.train_files = str(prepared.train.absolute())
+        config.data.val_files = str(prepared.val.absolute())
     config.transfer_queue.enable = True
     validate_config(config, need_reference_policy(config), need_critic(config))
     OmegaConf.resolve(config)
@@ -130,8 +142,8 @@ def point_at_run_folder(config: DictConfig, folder: RunFolder, attempt: Attempt)
             config.trainer.val_before_train = False
 
 
-def prepare_data(config: DictConfig, folder: RunFolder) -> None:
-    """Make or find the parquet files and tell verl where they are."""
+def prepare_data(config: DictConfig, folder: RunFolder) -> Prepared:
+    """Make or find the parquet files, and write down in the run folder which they are."""
     from transformers import AutoTokenizer
 
     from gapo_lab import files
@@ -148,9 +160,7 @@ def prepare_data(config: DictConfig, folder: RunFolder) -> None:
             f"tokenizer or the code that makes them have changed; to start it anew: remove {folder.path}"
         )
     files.write_json(folder.path / "data.json", about)
-    with open_dict(config):
-        config.data.train_files = str(prepared.train.absolute())
-        config.data.val_files = str(prepared.val.absolute())
+    return prepared
 
 
 def rollout_manager(config: DictConfig, trainer):
