@@ -33,7 +33,7 @@ def tables_against_mlflow_client() -> list[Row]:
     return [
         Row(f"tables of {RUNS} runs / search_runs and one history a run", seconds, client, 1 / 100),
         Row(f"tables of {RUNS} runs / the 3 s they may take", seconds, 3.0, 1.0),
-        Row("their peak memory / the 1 GB it may be (as s)", megabytes / 1000, 1.0, 1.0),
+        Row("their peak memory / 1 GB", megabytes, 1000.0, 1.0, "MB"),
     ]
 
 
@@ -50,11 +50,11 @@ def tables_through_server() -> list[Row]:
 def _measured(uri: str) -> tuple[float, float]:
     """Seconds and peak MB of a fresh process that makes every table; its imports are not counted."""
     code = (
-        "import resource, sys, time; from analysis import build, latex, load, plain\n"
+        "import sys, time; from analysis import build, latex, load, plain; from bench.row import peak_memory\n"
         "start = time.perf_counter()\n"
         "made = build.build(load.connect(sys.argv[1]), build.Asked(studies=('bench',), figures=False))\n"
         "texts = [f(t) for t in made.tables for f in (latex.table, plain.to_csv)]\n"
-        "print(time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)\n"
+        "print(time.perf_counter() - start, peak_memory())\n"
     )
     root = Path(__file__).parents[1]
     runs = [

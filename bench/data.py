@@ -26,10 +26,10 @@ def mining() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         repo = _history(Path(folder) / "repo")
         script = (
-            "import json, resource, sys\nfrom pathlib import Path\nfrom gapo_lab.data import mined\n"
+            "import resource\nfrom pathlib import Path\nfrom bench.row import peak_memory\nfrom gapo_lab.data import mined\n"
             f"about = mined.make([{str(repo)!r}], Path({folder!r}) / 'out', mined.Options(), workers=1)\n"
             "used = resource.getrusage(resource.RUSAGE_SELF)\n"
-            "print(about['repositories'][0]['tasks'], used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)"
+            "print(about['repositories'][0]['tasks'], used.ru_utime + used.ru_stime, peak_memory())"
         )
         said = subprocess.run(
             [sys.executable, "-c", script], capture_output=True, text=True, check=True

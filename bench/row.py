@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,12 @@ class Row:
         if self.target is None:
             return ""
         return "met" if self.ratio <= self.target else "missed"
+
+
+def peak_memory() -> float:
+    """MB this process has had at most (Linux). `ru_maxrss` would also count the parent, up to the exec."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def side_by_side(ours: Callable, theirs: Callable, repeats: int = 15) -> tuple[float, float]:
