@@ -70,10 +70,16 @@ def make_cells(
     """The words of each run of a sweep: its grid (`make_grid`), then each further grid of `also`.
 
     also: `{"noise": {"algo": "grpo,dapo", "noise": "0.1,0.2"}}`, axes that stand in for those of params; the others, and
-    the words of the command line, hold for it too.
+    the words of the command line, hold for it too. Where all go round the same axis slowest, such as the seed, they do
+    so together.
     """
-    grids = [dict(params or {}), *({**(params or {}), **axes} for axes in (also or {}).values())]
-    cells = [cell for axes in grids for cell in make_grid(words, axes, instead).cells()]
+    of_each = [dict(params or {}), *({**(params or {}), **axes} for axes in (also or {}).values())]
+    grids = [make_grid(words, axes, instead) for axes in of_each]
+    cells = [cell for grid in grids for cell in grid.cells()]
+    slowest = grids[0].axes[0]
+    if all(grid.axes[0] == slowest for grid in grids):
+        turn = {word: place for place, word in enumerate(slowest)}
+        cells.sort(key=lambda cell: turn[cell[0]])
     if len(cells) > LARGEST:
         raise UserError(f"{len(cells):,} runs are more than {LARGEST:,}: sweep over less at a time")
     return cells
@@ -84,13 +90,15 @@ def merged(
     params: Mapping[str, object] | None = None,
     instead: Mapping[str, Mapping[str, object]] | None = None,
 ) -> list[str]:
-    """The words of a command line behind those of a sweep file that it does not replace; see ``make_grid``."""
-    given = {key(word) for word in words}
+    """The words of a sweep file, and behind them those of a command line that stand in for none of them; see
+    ``make_grid``. What stands in for an axis goes round as slowly as it did."""
+    given: dict[str, str] = {key(word): word for word in words}
     axes = dict(params or {})
     for word, others in (instead or {}).items():
         if word in words:
             axes |= dict(others)
-    return [*(f"{name}={text(value)}" for name, value in axes.items() if name not in given), *words]
+    places = [given.get(name, f"{name}={text(value)}") for name, value in axes.items()]
+    return [*places, *(word for word in words if word not in places)]
 
 
 def text(value: object) -> str:

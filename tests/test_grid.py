@@ -46,7 +46,7 @@ def test_further_grids_share_what_they_do_not_say():
     params, also = {"model": "a,b", "algo": "x"}, {"more": {"model": "a", "noise": "1,2"}}
     wanted = [("model=a", "algo=x"), ("model=b", "algo=x"), ("model=a", "algo=x", "noise=1"), ("model=a", "algo=x", "noise=2")]  # fmt: skip
     assert make_cells(["seed=0"], params, None, also) == [(*cell, "seed=0") for cell in wanted]
-    assert ("algo=x", "noise=1", "model=b", "seed=0") in make_cells(["model=b", "seed=0"], params, None, also)
+    assert ("model=b", "algo=x", "noise=1", "seed=0") in make_cells(["model=b", "seed=0"], params, None, also)
     assert make_cells(["seed=0"], params) == make_grid(["seed=0"], params).cells()
     with pytest.raises(UserError, match="more than 20,000"):
         make_cells(["seed=range(9000)"], params, None, also)
@@ -69,3 +69,12 @@ def test_a_wrong_grid_gets_one_line(words, says):
     with pytest.raises(UserError, match=".*") as caught:
         make_grid(words)
     assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_word_of_the_command_line_goes_round_as_slowly_as_the_axis_it_stands_in_for():
+    params, also = {"seed": "range(5)", "algo": "x,y"}, {"more": {"noise": "1"}}
+    made = make_cells(["seed=3,1", "tau=0.5"], params, None, also)
+    seeds, methods = [cell[0] for cell in made], [cell[1] for cell in made]
+    assert seeds == ["seed=3"] * 4 + ["seed=1"] * 4
+    assert methods == ["algo=x", "algo=y"] * 4 and all("tau=0.5" in cell for cell in made)
+    assert ["noise=1" in cell for cell in made] == [False, False, True, True] * 2
