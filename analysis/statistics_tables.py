@@ -44,7 +44,7 @@ def cells_table(results: Results, name: str, title: str) -> Table:
             )
         blocks.append(tuple(lines))
     texts = [
-        f"{measured.metric}, {measured.pick} of each trial. Interval: bootstrap over seeds, widened for few seeds"
+        f"{measured.metric}, {measured.pick} of each trial. Interval: bootstrap over seeds, widened for few seeds; Student's t for fewer than five"
     ]
     if measured.test_cases:
         guessed = " (guessed from the accuracies: at least so many)" if measured.cases_guessed else ""
@@ -71,7 +71,7 @@ def comparisons_table(results: Results, name: str, title: str) -> Table | None:
     over = _count(len(single)) + " of single models"
     over += f" and over the {len(pooled)} pooled ones" if pooled else ""
     texts = [
-        "Differences on the same seeds; interval: bootstrap over pairs, widened for few seeds",
+        "Differences on the same seeds; interval: bootstrap over pairs, widened for few seeds; Student's t for fewer than five",
         f"p: permutation test of the signs, two-sided, corrected by Holm over {over}",
         "P(better): how often a random trial of the method beats one of the baseline",
         "Verdict: better or worse where interval and corrected p (0.05) agree; interval only: the interval leaves "
