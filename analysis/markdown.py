@@ -30,13 +30,12 @@ def page(report: Report, images: str) -> str:
         lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
     environment.filters |= {"words": words, "grid": grid}
-    shown = [table for table in report.tables if not table.name.startswith("statistics")]
     return environment.get_template("results.md.jinja").render(
         title=report.title,
         facts=[fact for fact in report.facts if fact[0] not in LOCAL],
         missing=(*report.missing, *report.remarks),
         verdicts=report.verdicts,
-        tables=shown,
+        tables=report.tables,
         numbers=numbers([table.name for table in report.tables]),
         pictures=report.pictures,
         images=images,
@@ -66,7 +65,7 @@ def grid(table: Table) -> str:
         " ".join(dict.fromkeys(word for word in column if word))
         for column in zip(*rows[:levels], strict=True)
     ]
-    head[0] = " ".join(dict.fromkeys(word for word in table.stub if word))
+    head[0] = ", ".join(dict.fromkeys(word for word in table.stub if word))
     align = [":--", *[":--" if table.ragged else "--:"] * table.width]
     out = [_row(words(cell) for cell in head), _row(align)]
     for line, row in zip(table.lines, rows[levels:], strict=True):

@@ -217,7 +217,7 @@ def test_a_table_as_csv_and_as_text():
         '"a,b",1.00,–[a],1.004,',
         "# a: gone",
     ]
-    assert "1.00*" in plain.to_text(table) and "a gone" in plain.to_text(table)
+    assert "1.00*" in plain.to_text(table) and "a: gone" in plain.to_text(table)
 
 
 def test_in_a_terminal_points_stand_below_points():
