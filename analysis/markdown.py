@@ -1,6 +1,7 @@
 """The report as a page of Markdown with its figures beside it: `python -m analysis.report STUDY --markdown FILE`.
 
-Every number on it comes from the report; nothing about the machine that holds the runs does.
+Every number on it comes from the report; nothing about the machine that holds the runs does. What a person writes
+between the two comments below the title stays when the page is written again.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ if TYPE_CHECKING:
 
 # Facts that only say where the report was made.
 LOCAL = ("MLflow", "Hosts")
+BEGIN, END = "<!-- your own words: kept when this page is written again -->", "<!-- end of your own words -->"
 
 
-def page(report: Report, images: str) -> str:
-    """The page. images: the folder of its figures as the page names it."""
+def page(report: Report, images: str, own: str = "") -> str:
+    """The page. images: the folder of its figures as the page names it; own: what a person has to say."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
@@ -39,14 +41,30 @@ def page(report: Report, images: str) -> str:
         numbers=numbers([table.name for table in report.tables]),
         pictures=report.pictures,
         images=images,
+        own=f"{BEGIN}{own or chr(10)}{END}",
     )
+
+
+def own_words(path: Path) -> str:
+    """What a person wrote into the page that is there; UserError for a page that does not say where this is."""
+    try:
+        old = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): name another --markdown") from error
+    _, begun, rest = old.partition(BEGIN)
+    words, ended, _ = rest.partition(END)
+    if not (begun and ended):
+        raise UserError(f"{path} is there and no page of a report: name another --markdown, or move it away")
+    return words
 
 
 def write(report: Report, path: Path) -> list[Path]:
     """Write the page to `path` and its figures to `img/<its name>/` beside it; what was written."""
     images = path.parent / "img" / path.stem
     written = {images / f"{picture.name}.png": picture.png for picture in report.pictures}
-    written[path] = page(report, f"img/{path.stem}").encode()
+    written[path] = page(report, f"img/{path.stem}", own_words(path)).encode()
     for place, content in written.items():
         try:
             files.make_folder(place.parent)

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from analysis_database import Database
 
-from analysis import build, load, report, reward_noise
+from analysis import build, load, markdown, report, reward_noise
 from analysis.build import Asked
 from gapo_lab import noise
+from gapo_lab.errors import UserError
 
 LEVELS = {"nano": (0, 0.1, 0.2), "nano_large": (0,)}
 
@@ -192,6 +193,14 @@ def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(
     assert {"img/results/figureS1.png", "img/results/figureS2.png"} <= set(re.findall(r"img/[^)]+", text))
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert len({line.split(" | ")[0] for line in rows}) > 20
+    page = place / "docs" / "results.md"
+    page.write_text(text.replace(markdown.BEGIN, f"{markdown.BEGIN}\nGAPO **helps** nobody.\n"))
+    assert markdown.own_words(page).strip() == "GAPO **helps** nobody."
+    made = build.build(load.connect(None), Asked(studies=("s",), figures=False))
+    markdown.write(made, page)
+    assert page.read_text().count("GAPO **helps** nobody.") == 1
+    with pytest.raises(UserError, match="no page of a report"):
+        markdown.own_words(place / "runs" / study()[0]["key"] / "attempts/1/generations/train/1.jsonl")
     # each row of a table has as many cells as its head
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({len(re.split(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, block
