@@ -52,7 +52,7 @@ def results(cells: Sequence[Cell], measured: Measured, seeds: Sequence[int],
                         wanted.append(
                             (place(column, grid.column_axes), method, baseline, of[ours.id], of[theirs.id])
                         )
-    compared = statistics.compare(measured, wanted)
+    compared = statistics.compare(measured, wanted, layout.PAIRS)
     return Results(measured, grid, statistics.summaries(measured), tuple(compared), tuple(seeds))
 
 
@@ -125,7 +125,7 @@ class Draft:
         if one.holds_zero:
             return (self.notes.fixed(ZERO, "the 95% interval of the difference over seeds holds zero"),)
         if one.verdict == "interval only":
-            text = "the interval leaves zero out, but p is above 0.05 when corrected for all comparisons"
+            text = "the interval leaves zero out, but the corrected p is above 0.05"
             return (self.notes.fixed(OPEN, text),)
         return ()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from analysis import layout, statistics_tables
@@ -108,6 +108,8 @@ def facts(
     for name, values in words.items():
         if values:
             yield name.capitalize(), ", ".join(values)
+    if trained := sorted({text for c in selection.cells if c.runs and (text := _trained(c.params))}):
+        yield "Training", "; ".join(trained)
     yield (
         "Commits",
         (", ".join(commits) or "unknown") + (f" ({dirty} runs with uncommitted changes)" if dirty else ""),
@@ -124,6 +126,16 @@ def facts(
                 ". Choosing a step by the set it is measured on flatters every method; --pick final does not"
             )
         yield one.metric, how
+
+
+def _trained(params: Mapping[str, str]) -> str:
+    """`40 steps of 32 prompts x 8 rollouts, test sets of 1,024 (ID) and 512 (OOD) cases`; "" where it is not known."""
+    if not {"steps", "prompts", "rollouts"} <= params.keys():
+        return ""
+    text = f"{params['steps']} steps of {params['prompts']} prompts x {params['rollouts']} rollouts"
+    sets = [f"{int(params[f'{name}_size']):,} ({name.upper()})" for name in ("id", "ood")
+            if params.get(f"{name}_size", "").isdecimal()]  # fmt: skip
+    return f"{text}, test sets of {' and '.join(sets)} cases" if sets else text
 
 
 def _pick(pick: str) -> str:

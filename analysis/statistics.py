@@ -7,7 +7,7 @@
   50, 75 and 87 % of cases only: with those it is Student's t interval.
 - **Comparison**: the same seed with both methods is one pair. Bootstrap interval of the mean difference;
   permutation test (the signs of the differences, all 2^n of them while that is feasible, two-sided), corrected
-  over all comparisons of a metric by Holm's method; probability of improvement (Agarwal et al. 2021):
+  by Holm's method over a family of comparisons (`compare`); probability of improvement (Agarwal et al. 2021):
   how often a random trial of the method beats a random trial of the baseline, ties counting half.
 - **Test set**: n cases are a sample too. sqrt(p (1 - p) / n) is the standard error of one trial's accuracy; trials
   that share the test set share this error, so their mean does not average it away.
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations_with_replacement, product
@@ -216,11 +216,16 @@ def pairs(ours: Trials, theirs: Trials) -> list[tuple[float, float]]:
     return [(ours.values[s], theirs.values[s]) for s in sorted(ours.values.keys() & theirs.values.keys())]
 
 
-def compare(measured: Measured, wanted: Sequence[tuple[str, str, str, Trials, Trials]]) -> list[Comparison]:
+def compare(
+    measured: Measured,
+    wanted: Sequence[tuple[str, str, str, Trials, Trials]],
+    claims: Collection[tuple[str, str]] = (),
+) -> list[Comparison]:
     """Comparisons (model, method, baseline, trials of both), then each method pooled over its models.
 
     Pooled: all models' pairs together, each difference flipped on its own; the mean over pairs.
-    Corrected over the comparisons of single models and, apart from them, over the pooled ones.
+    Corrected over the comparisons of single models and, apart from them, over the pooled ones, of which those of
+    `claims`, (baseline, method), are again corrected apart: what a study asks first, it asks before it looks around.
     """
     single, pools = [], defaultdict(list)
     for model, method, baseline, ours, theirs in wanted:
@@ -241,7 +246,10 @@ def compare(measured: Measured, wanted: Sequence[tuple[str, str, str, Trials, Tr
         for (method, baseline), found in pools.items()
         if len(found) > 1
     ]
-    return _compared(measured.metric, single) + _compared(measured.metric, pooled)
+    first = [one for one in pooled if (one[2], one[1]) in claims]
+    others = [one for one in pooled if (one[2], one[1]) not in claims]
+    families = [_compared(measured.metric, family) for family in (single, first, others)]
+    return [one for family in families for one in family]
 
 
 def _compared(metric: str, asked: Sequence[tuple]) -> list[Comparison]:

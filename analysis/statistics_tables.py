@@ -90,8 +90,8 @@ def comparisons_table(
     if pooled:
         blocks.append(tuple(_comparison(results, one, pool) for one in pooled))
     fewest = min((one.n for one in single if one.n), default=0)
-    over = f"{_count(len(single))} of {singles}"
-    over += f" and over the {len(pooled)} pooled ones" if pooled else ""
+    families = [f"{_count(len(single))} of {singles}", *_pooled_families(pooled)]
+    over = "; apart from these, over ".join(families)
     texts = [
         "Differences on the same seeds; interval: bootstrap over pairs, widened for few seeds; Student's t for fewer than five",
         f"p: permutation test of the signs, two-sided, corrected by Holm over {over}",
@@ -108,6 +108,14 @@ def comparisons_table(
         (t, 1) for t in ("pairs", "difference", "95% interval", "p", "p corr.", "P(better)", "verdict")
     )
     return Table(name, title, ("Comparison",), (head,), tuple(blocks), _notes(texts))
+
+
+def _pooled_families(pooled: Sequence[Comparison]) -> list[str]:
+    """What is corrected together of the pooled comparisons (`statistics.compare`), in words."""
+    claimed = sum(map(_claimed, pooled))
+    if not 0 < claimed < len(pooled):
+        return [f"the {len(pooled)} pooled"] if pooled else []
+    return [f"the {claimed} pooled of GAPO over its baseline", f"the {len(pooled) - claimed} other pooled"]
 
 
 def _comparison(results: Results, one: Comparison, where: str) -> Line:

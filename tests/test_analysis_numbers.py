@@ -15,7 +15,7 @@ from scipy import stats
 from analysis import check, latex, plain, published, statistics, steps
 from analysis.curves import Curve
 from analysis.table import Entry, Line, Table, ranked
-from analysis.trials import Measured, guess_cases, number
+from analysis.trials import Measured, Trials, guess_cases, number
 from gapo_lab.errors import UserError
 
 SHARES = st.floats(0, 1, allow_nan=False)
@@ -242,3 +242,23 @@ def test_the_permutation_test_is_scipys():
     many = np.random.default_rng(2).normal(0.3, 1, size=40)
     theirs = stats.permutation_test((many,), np.mean, permutation_type="samples", n_resamples=9999, rng=1)
     assert statistics.permutation_p(many.tolist()) == pytest.approx(theirs.pvalue, abs=0.02)
+
+
+def test_what_is_claimed_is_corrected_apart_from_what_is_looked_at():
+    seeds = range(5)
+
+    def trials(shift: float) -> Trials:
+        return Trials(None, {}, {seed: shift + seed / 100 for seed in seeds})
+
+    names = {"a": 1.0, "b": 1.1, "c": 0.9, "d": 1.2}
+    wanted = [
+        (model, name, "base", trials(names[name]), trials(0.5)) for model in ("m", "n") for name in names
+    ]
+    measured = Measured("m", "best", {})
+    apart = {c.method: c for c in statistics.compare(measured, wanted, {("base", "a")}) if c.model is None}
+    together = {c.method: c for c in statistics.compare(measured, wanted) if c.model is None}
+    least = 2 / 2**10  # ten pairs, all of one sign
+    assert apart["a"].p_corrected == pytest.approx(least)
+    assert apart["b"].p_corrected == pytest.approx(3 * least)
+    assert together["a"].p_corrected == pytest.approx(4 * least)
+    assert [c.p for c in apart.values()] == pytest.approx([least] * 4)
