@@ -123,6 +123,11 @@ def _cluster(config: ConfigView) -> None:
         value = config.cluster.get(key)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UserError(f"cluster.{key}={value}: must be a whole number above 0")
+    if config.trainer.nnodes != config.cluster.nodes:
+        raise UserError(
+            f"trainer.nnodes={config.trainer.nnodes}: the nodes of a run are cluster.nodes={config.cluster.nodes}; "
+            "set cluster.nodes and leave trainer.nnodes out"
+        )
     if config.cluster.name == "local" and config.cluster.nodes > 1:
         raise UserError(f"cluster.nodes={config.cluster.nodes}: this machine is one node; take cluster=slurm")
 

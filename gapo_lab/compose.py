@@ -100,6 +100,10 @@ def explain(error: Exception) -> str:
         group, options = missing.group(2), missing.group(3).split()
         word = missing.group(1).removeprefix(group + "/")
         return f"{group}={word}: no such {group}{_nearest(word, options)}; there are: {', '.join(options)}"
+    if several := re.search(r"Ambiguous value for argument '(.+?)'\s*\n", text):
+        return (
+            f"{several.group(1)}: several values are a sweep: add -m after gapo_lab.run; a list is KEY=[a,b]"
+        )
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override}: cannot be read as a setting; quote what the shell or Hydra would take apart"
@@ -109,16 +113,18 @@ def explain(error: Exception) -> str:
 
 
 def _unknown_key(key: str) -> str:
-    keys = known_keys()
+    leaves = known_keys()
+    keys = sorted({*leaves, *(leaf.partition(".")[0] for leaf in leaves)})
     return f"{key}: no such key{_nearest(key, keys)}; `+{key}=...` adds a new one"
 
 
 def _nearest(word: str, options: Sequence[str]) -> str:
-    close = get_close_matches(word, options, n=1, cutoff=0.5)
+    close = sorted((option for option in options if word and option.startswith(f"{word}_")), key=len)[:2]
+    close = close or get_close_matches(word, options, n=1, cutoff=0.5)
     if not close:
         leaf = word.rsplit(".", 1)[-1]
         close = [o for o in options if o.rsplit(".", 1)[-1] == leaf][:1]
-    return f" (did you mean {close[0]}?)" if close else ""
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
 def known_keys() -> list[str]:

@@ -45,6 +45,9 @@ def test_the_default_run_passes():
         (["actor_rollout_ref.actor.clip_ratio_high=-1"], "clip_ratio_high=-1: must be a number in [0, inf)"),
         (["actor_rollout_ref.actor.loss_agg_mode=mean"], "must be one of token-mean"),
         (["actor_rollout_ref.actor.kl_loss_coef=abc"], "kl_loss_coef=abc"),
+        (["actor_rollout_ref.actor.optim.lr=-1"], "optim.lr=-1: must be a number in [0, inf)"),
+        (["actor_rollout_ref.rollout.temperature=0"], "rollout.temperature=0: must be a number in (0, inf)"),
+        (["actor_rollout_ref.rollout.top_p=2"], "rollout.top_p=2: must be a number in (0, 1]"),
         (["algo=dr_grpo", "actor_rollout_ref.actor.loss_scale_factor=null"], "loss_scale_factor=None"),
         (
             ["algo=dapo", "reward.reward_kwargs.overlong_buffer_cfg.len=9999"],
@@ -62,6 +65,7 @@ def test_the_default_run_passes():
             ["actor_rollout_ref.actor.ppo_mini_batch_size=1", "actor_rollout_ref.rollout.n=3"],
             "over 2 workers",
         ),
+        (["trainer.nnodes=2"], "trainer.nnodes=2: the nodes of a run are cluster.nodes=1"),
         (["actor_rollout_ref.rollout.n=0"], "actor_rollout_ref.rollout.n=0"),
         (["model=qwen_coder_7b", "backend=cpu"], "cannot be trained without a GPU"),
         (["model.path=./nothing_here"], "no model there"),

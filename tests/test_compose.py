@@ -72,6 +72,9 @@ def test_verls_tree_is_as_verl_composes_it():
         ("algo=gapo_grp", "did you mean gapo_grpo?"),
         ("modl=nano", "modl: no such key (did you mean model"),
         ("tau=[", "tau=["),
+        ("algo=gapo", "did you mean gapo_dapo or gapo_grpo?"),
+        ("alog=grpo", "did you mean algo?"),
+        ("tau=0.1,0.5", "tau=0.1,0.5: several values are a sweep: add -m"),
         ("actor_rollout_ref.actor.optm.lr=1", "did you mean actor_rollout_ref.actor.optim.lr?"),
     ],
 )
