@@ -101,6 +101,8 @@ def explain(error: Exception) -> str:
         word = missing.group(1).removeprefix(group + "/")
         return f"{group}={word}: no such {group}{_nearest(word, options)}; there are: {', '.join(options)}"
     if several := re.search(r"Ambiguous value for argument '(.+?)'\s*\n", text):
+        if several.group(1).startswith("+"):
+            return f"{several.group(1)}: one at a time; what two sweeps share is one run"
         return (
             f"{several.group(1)}: several values are a sweep: add -m after gapo_lab.run; a list is KEY=[a,b]"
         )
@@ -113,6 +115,8 @@ def explain(error: Exception) -> str:
 
 
 def _unknown_key(key: str) -> str:
+    if key == "sweep":
+        return "sweep: is not in every run, so it is added: +sweep=NAME"
     leaves = known_keys()
     keys = sorted({*leaves, *(leaf.partition(".")[0] for leaf in leaves)})
     return f"{key}: no such key{_nearest(key, keys)}; `+{key}=...` adds a new one"

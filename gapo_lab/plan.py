@@ -163,7 +163,7 @@ def decide(status: Mapping[str, Any] | None) -> tuple[Action, str]:
     if state == "failed":
         return Action.RETRY, _first_line(status)
     if state == "interrupted":
-        return Action.RUN, f"goes on from step {status.get('step') or 0}"
+        return Action.RUN, f"goes on from step {status['step']}" if status.get("step") else ""
     if state == "broken":
         return Action.INVALID, _first_line(status)
     return Action.RUN, ""

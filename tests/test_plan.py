@@ -82,6 +82,14 @@ def test_an_invalid_cell_says_why(word, says):
     assert says in shown(made)
 
 
+def test_what_one_of_a_cells_runs_goes_on_from_is_not_said_of_all():
+    runs = planned("algo=grpo", "seed=0,1,2").runs
+    key = runs[0].spec.key
+    made = plan.Plan(runs).decided({key: {"state": "interrupted", "step": 20}})
+    assert "run (1 of them: goes on from step 20)" in shown(made)
+    assert decide({"state": "interrupted", "step": 0})[1] == ""
+
+
 def test_the_totals_are_one_line():
     made = planned("model=qwen_coder_7b", "cluster=slurm", "algo=grpo,gapo_grpo", "tau=0.1,0.5")
     assert totals(made).startswith("15 runs in 3 cells: 15 run | ")
