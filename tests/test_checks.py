@@ -65,6 +65,13 @@ def test_the_default_run_passes():
             ["actor_rollout_ref.actor.ppo_mini_batch_size=1", "actor_rollout_ref.rollout.n=3"],
             "over 2 workers",
         ),
+        (["tracking=sometimes"], "tracking=sometimes: must be live or later"),
+        (["cluster=slurm", "cluster.hours=abc"], "cluster.hours=abc: must be a number in (0, inf)"),
+        (["cluster=slurm", "cluster.setup=module"], "cluster.setup=module: must be a list"),
+        (
+            ["cluster=slurm", "cluster.gpus=0", "model=qwen_coder_7b"],
+            "cluster.gpus=0: a node of this run has 8 GPUs",
+        ),
         (["trainer.nnodes=2"], "trainer.nnodes=2: the nodes of a run are cluster.nodes=1"),
         (["actor_rollout_ref.rollout.n=0"], "actor_rollout_ref.rollout.n=0"),
         (["model=qwen_coder_7b", "backend=cpu"], "cannot be trained without a GPU"),
