@@ -25,6 +25,16 @@ from gapo_lab.launch import plugins
 
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf"
+HELP = """python -m gapo_lab.run WORD=VALUE ...        one run
+python -m gapo_lab.run -m WORD=A,B ...       a sweep: its plan, then what is missing of it
+python -m gapo_lab plan WORD=A,B ...         the plan only
+python -m gapo_lab --help                    status, watch, logs, cancel, retry, sync, gc, ui
+
+Words that choose a file (and +sweep=NAME, one of sweeps/):
+$APP_CONFIG_GROUPS
+Words with a value: tau=0.5 noise=0 seed=0 study=default run_root=runs on_finish=null, and any key of verl, such as
+actor_rollout_ref.actor.optim.lr=1e-4; --cfg job shows them all.
+"""
 
 
 def verl_config_folder() -> Path:
@@ -59,6 +69,7 @@ def register() -> None:
     OmegaConf.register_new_resolver(
         "gapo_lab.reward_manager", lambda name, noise: "noisy" if noise else name, replace=True
     )
+    OmegaConf.register_new_resolver("gapo_lab.help", lambda: HELP, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.nano", _nano_folder, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.smollm2", _smollm2_folder, replace=True)
 
