@@ -160,6 +160,18 @@ def test_a_folder_written_by_hand_is_invalid_and_left_alone(tmp_path):
         RunFolder.open(tmp_path, run.spec.key, run.spec.as_dict())
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("summary.json", "{"), ("summary.json", '{"best/id/em": "high"}'), ("spec.yaml", "")]
+)
+def test_a_result_that_cannot_be_read_is_no_result(tmp_path, name, text):
+    folder = RunFolder.open(tmp_path, "k", {"model": "nano"})
+    folder.write_summary({"best/id/em": 0.5})
+    assert decide(states.read(tmp_path, ["k"])["k"])[0] == Action.SKIP
+    (folder.path / name).write_text(text)
+    action, why = decide(states.read(tmp_path, ["k"])["k"])
+    assert action == Action.INVALID and name in why and "move the f" in why
+
+
 def test_a_submitter_killed_while_it_made_a_folder_has_left_nothing_to_mend(tmp_path):
     (run,) = planned("seed=0").runs
     (tmp_path / run.spec.key).mkdir()
