@@ -31,7 +31,7 @@ paper: setup
 
 # The report of make paper as a page: docs/results.md.
 results: setup
-	.venv/bin/python -m analysis.report paper --spread --against paper --markdown docs/results.md
+	.venv/bin/python -m analysis.report paper --seeds 5 --spread --against paper --markdown docs/results.md
 
 test: setup
 	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)

@@ -6,12 +6,13 @@ import difflib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis import (
     against,
+    by_axis,
     data_table,
     differences,
     html,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from analysis.figures import Picture
 
 ID, OOD = "val/id/em", "val/ood/em"
+SUFFIX = {ID: "_id", OOD: "_ood"}
 
 
 @dataclass(frozen=True)
@@ -106,10 +108,13 @@ def build(source: Source, asked: Asked) -> Report:
             "nothing to hold against the paper: these runs share no model and metric with its tables"
         )
     first = drawn[measured[0].metric]
-    noisy = {} if asked.is_slice else {one.metric: _by_noise(selection, one, seeds) for one in measured}
-    noisy = {metric: results for metric, results in noisy.items() if results}
-    for metric, results in noisy.items():
-        tables += _noise_tables(results, metric, asked.spread)
+    noisy: dict[str, Results] = {}
+    for one in () if asked.is_slice else measured:
+        if results := by_axis.noise(selection, one, seeds):
+            noisy[one.metric] = results
+            tables += by_axis.noise_tables(results, SUFFIX[one.metric], asked.spread)
+        if results := by_axis.tau(selection, one, seeds):
+            tables += by_axis.tau_tables(results, SUFFIX[one.metric], asked.spread)
     if not asked.is_slice:
         tables = _with_data_table(asked, selection, tables, remarks)
     extra, pictures = [], []
@@ -133,7 +138,7 @@ def build(source: Source, asked: Asked) -> Report:
         ),
         verdicts=(
             *(line for one in drawn.values() for line in said.verdicts(one)),
-            *(f"with noise, {line}" for one in noisy.values() for line in said.verdicts(one)),
+            *(line for one in noisy.values() for line in by_axis.noise_verdicts(one)),
         ),
         links=tuple(html.run_links(selection, source.uri)),
         measured=(*measured, *extra),
@@ -164,10 +169,11 @@ def _no_metric(source: Source, selection: Selection, wanted: Sequence[str]) -> s
     return f"no finished run measured {' or '.join(wanted)}: {hint}"
 
 
-def _place(table: Table) -> int:
-    """The paper's tables first, then what they are held against, then the statistics."""
-    order = ("table", "slice", "noise", "rewards", "against", "comparisons", "statistics")
-    return next(number for number, start in enumerate(order) if table.name.startswith(start))
+def _place(table: Table) -> tuple[int, str]:
+    """The paper's tables first, in its order, then what they are held against, then the statistics."""
+    order = ("table", "slice", "noise", "tau", "rewards", "against", "comparisons", "statistics")
+    place = next(number for number, start in enumerate(order) if table.name.startswith(start))
+    return place, table.name if not place else ""
 
 
 def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
@@ -181,7 +187,7 @@ def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
         out.append(paper_tables.slice_table(results, name, f"{title}, {trials}", asked.spread))
         suffix = name.removeprefix("slice")
     else:
-        suffix = {ID: "_id", OOD: "_ood"}[one.metric]
+        suffix = SUFFIX[one.metric]
         name = {ID: "table2", OOD: "table4"}[one.metric]
         is_ood = one.metric == OOD
         out.append(
@@ -208,31 +214,6 @@ def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
             beside = differences.table(results, published.paper(), f"against_paper{suffix}", head)
             out += [beside] if beside else []
     return out
-
-
-def _by_noise(selection: Selection, one: Measured, seeds: Sequence[int]) -> Results | None:
-    """The methods that ran with noise on their rewards, and what they did without; None where none did."""
-    noisy = {(cell.model, cell.algo, cell.tau) for cell in selection.cells if cell.noise}
-    cells = [c for c in selection.cells if (c.model, c.algo, c.tau) in noisy and one.by_cell[c.id].values]
-    if not cells:
-        return None
-    found = paper_tables.results(cells, one, seeds, ("algo",), ("model", "noise"))
-    # noise levels are no sample of anything to be pooled over
-    return replace(found, comparisons=tuple(c for c in found.comparisons if c.model is not None))
-
-
-def _noise_tables(results: Results, metric: str, spread: bool) -> list[Table]:
-    """Accuracy and comparisons by share of rollouts with an outlier for their reward."""
-    title, suffix = (
-        f"{said.title(results.measured)} by noise on the rewards",
-        {ID: "_id", OOD: "_ood"}[metric],
-    )
-    trials = f"mean over {len(results.seeds)} seeds"
-    found = [
-        paper_tables.slice_table(results, f"noise{suffix}", f"{title}, {trials}", spread),
-        statistics_tables.comparisons_table(results, f"comparisons_noise{suffix}", f"{title}: same seeds"),
-    ]
-    return [one for one in found if one]
 
 
 def _with_data_table(

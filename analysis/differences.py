@@ -42,7 +42,7 @@ def table(results: Results, theirs: Sequence[Published], name: str, title: str) 
     parts = (*(("difference", "95% interval", "verdict") * len(columns)), *PAPER)
     numbers = ", ".join(f"Table {one.table}" for one in tables)
     notes = (
-        ("", "differences of exact match in points; ours: mean over seeds, interval by bootstrap over seeds"),
+        ("", "differences of exact match in points; ours: mean and interval over seeds"),
         ("", f"the paper: differences of the means that it prints in {numbers}, without intervals"),
     )
     return Table(

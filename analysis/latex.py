@@ -32,6 +32,7 @@ _SPECIAL = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': "''", "–": "--", "−": "$-$", "Δ": r"$\Delta$", "τ": r"$\tau$", "±": r"$\pm$",
     "°": r"$^{\circ}$", "≥": r"$\ge$", "≤": r"$\le$", "·": r"$\cdot$", "×": r"$\times$", "…": r"\dots{}",
+    "†": r"\dag{}",
 }  # fmt: skip
 _SIGN = re.compile(r"(?<![\w.])[+-](?=\d)")
 _PLAIN = re.compile(r"(?:[A-Za-z0-9 .,:;/()\[\]*+=?!'@]|-(?!-))*")

@@ -1,6 +1,7 @@
 """The report as a page of Markdown with its figures beside it: `python -m analysis.report STUDY --markdown FILE`.
 
-Every number on it comes from the report; nothing about the machine that holds the runs does.
+Every number on it comes from the report; nothing about the machine that holds the runs does. What a person writes
+between the two comments below the title stays when the page is written again.
 """
 
 from __future__ import annotations
@@ -21,33 +22,49 @@ if TYPE_CHECKING:
 
 # Facts that only say where the report was made.
 LOCAL = ("MLflow", "Hosts")
+BEGIN, END = "<!-- your own words: kept when this page is written again -->", "<!-- end of your own words -->"
 
 
-def page(report: Report, images: str) -> str:
-    """The page. images: the folder of its figures as the page names it."""
+def page(report: Report, images: str, own: str = "") -> str:
+    """The page. images: the folder of its figures as the page names it; own: what a person has to say."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
     )  # fmt: skip
     environment.filters |= {"words": words, "grid": grid}
-    shown = [table for table in report.tables if not table.name.startswith("statistics")]
     return environment.get_template("results.md.jinja").render(
         title=report.title,
         facts=[fact for fact in report.facts if fact[0] not in LOCAL],
         missing=(*report.missing, *report.remarks),
         verdicts=report.verdicts,
-        tables=shown,
+        tables=report.tables,
         numbers=numbers([table.name for table in report.tables]),
         pictures=report.pictures,
         images=images,
+        own=f"{BEGIN}{own or chr(10)}{END}",
     )
+
+
+def own_words(path: Path) -> str:
+    """What a person wrote into the page that is there; UserError for a page that does not say where this is."""
+    try:
+        old = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): name another --markdown") from error
+    _, begun, rest = old.partition(BEGIN)
+    words, ended, _ = rest.partition(END)
+    if not (begun and ended):
+        raise UserError(f"{path} is there and no page of a report: name another --markdown, or move it away")
+    return words
 
 
 def write(report: Report, path: Path) -> list[Path]:
     """Write the page to `path` and its figures to `img/<its name>/` beside it; what was written."""
     images = path.parent / "img" / path.stem
     written = {images / f"{picture.name}.png": picture.png for picture in report.pictures}
-    written[path] = page(report, f"img/{path.stem}").encode()
+    written[path] = page(report, f"img/{path.stem}", own_words(path)).encode()
     for place, content in written.items():
         try:
             files.make_folder(place.parent)
@@ -66,7 +83,7 @@ def grid(table: Table) -> str:
         " ".join(dict.fromkeys(word for word in column if word))
         for column in zip(*rows[:levels], strict=True)
     ]
-    head[0] = " ".join(dict.fromkeys(word for word in table.stub if word))
+    head[0] = ", ".join(dict.fromkeys(word for word in table.stub if word))
     align = [":--", *[":--" if table.ragged else "--:"] * table.width]
     out = [_row(words(cell) for cell in head), _row(align)]
     for line, row in zip(table.lines, rows[levels:], strict=True):

@@ -16,6 +16,9 @@ FOLDERS = {
     "comp": "tables",
     "agai": "tables",
     "slice": "tables",
+    "noise": "tables",
+    "tau": "tables",
+    "rewards": "tables",
     "figu": "figures",
 }
 

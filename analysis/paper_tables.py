@@ -11,7 +11,7 @@ from analysis.grid import Grid, Key, label, lay_out, place
 from analysis.runs import Cell
 from analysis.statistics import Comparison, Summary
 from analysis.steps import step_delta
-from analysis.table import DASH, ZERO, Entry, Line, Notes, Table, ranked, spans
+from analysis.table import BOLD, DASH, OPEN, ZERO, Entry, Line, Notes, Table, ranked, spans
 from analysis.trials import Measured, Trials, number
 
 
@@ -106,20 +106,28 @@ class Draft:
                 entries.append(Entry(DASH))
                 continue
             difference = ours.mean - theirs.mean
+            marks = self._said(place(column, self.results.grid.column_axes), of, over)
             if percent:
                 share = 100 * difference / theirs.mean if theirs.mean else None
-                entries.append(Entry(DASH) if share is None else Entry(number(share, 2, True), share))
+                entries.append(
+                    Entry(DASH) if share is None else Entry(number(share, 2, True), share, marks=marks)
+                )
                 continue
             measured = self.results.measured
-            compared = self.results.comparison(place(column, self.results.grid.column_axes), of, over)
-            if not compared or compared.n < 2:
-                marks = (self.notes.letter("no interval: fewer than two seeds that both methods have"),)
-            elif compared.holds_zero:
-                marks = (self.notes.fixed(ZERO, "the 95% interval of the difference over seeds holds zero"),)
-            else:
-                marks = ()
             entries.append(Entry(measured.text(difference, True), difference * measured.scale, marks=marks))
         return Line(name, tuple(entries), "delta")
+
+    def _said(self, column: str, of: str, over: str) -> tuple[str, ...]:
+        """The mark of a difference that is not decided; only one that is has none."""
+        one = self.results.comparison(column, of, over)
+        if not one or one.n < 2:
+            return (self.notes.letter("no interval: fewer than two seeds that both methods have"),)
+        if one.holds_zero:
+            return (self.notes.fixed(ZERO, "the 95% interval of the difference over seeds holds zero"),)
+        if one.verdict == "interval only":
+            text = "the interval leaves zero out, but p is above 0.05 when corrected for all comparisons"
+            return (self.notes.fixed(OPEN, text),)
+        return ()
 
     def steps(self, of: str, over: str) -> Line:
         entries = []
@@ -130,9 +138,10 @@ class Draft:
                 continue
             delta = step_delta([*ours.curves.values()], [*theirs.curves.values()])
             if delta is None:
-                entries.append(self.dash("never reaches the baseline's best accuracy"))
+                entries.append(self.dash("its mean curve never reaches the best of the baseline's"))
             else:
                 entries.append(Entry(f"{delta:+d}" if delta else "0", float(delta)))
+        self.notes.plain("Step Δ: of mean curves, as fine as their validations and without an interval")
         return Line("Step Δ", tuple(entries), "delta")
 
 
@@ -145,6 +154,8 @@ def _finish(draft: Draft, name: str, title: str, blocks: Sequence[Sequence[Line]
     blocks = [list(block) for block in blocks if block]
     flat = iter(ranked([line for block in blocks for line in block]))
     blocks = [tuple(next(flat) for _ in block) for block in blocks]
+    if any(entry.rank == 1 for block in blocks for line in block for entry in line.entries):
+        draft.notes.plain(BOLD)
     stub, header = head(draft.results.grid.column_axes, draft.columns)
     return Table(name, title, stub, header, tuple(blocks), draft.notes.all(), _sources(draft))
 

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from analysis.table import Entry, Table, rows_of
+from analysis.table import BOLD, Entry, Table, rows_of
 
 
 def to_csv(table: Table) -> str:
@@ -48,7 +48,8 @@ def to_text(table: Table, width: int = 120) -> str:
         start = end
     if any(entry.rank == 1 for line in table.lines for entry in line.entries):
         out.append("* best of its column")
-    out += [f"{mark} {text}".strip() for mark, text in table.notes]
+    # nothing is bold here
+    out += [f"{mark}: {text}" if mark else text for mark, text in table.notes if text != BOLD]
     return "\n".join(out)
 
 

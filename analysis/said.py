@@ -78,9 +78,15 @@ def lower(title: str) -> str:
     return title[0].lower() + title[1:]
 
 
-def verdicts(results: Results) -> list[str]:
+def verdicts(results: Results, pool: str = "all models") -> list[str]:
+    """What the report says in words. pool: what pooled comparisons are over."""
     where = title(results.measured).removeprefix("Exact match accuracy (%) on ")
-    return [f"{where}: {line}" for line in statistics_tables.verdicts(results.comparisons)]
+    claims = statistics_tables.claims(results)
+    lines = (
+        *statistics_tables.answers(results, pool),
+        *statistics_tables.verdicts(results.comparisons, pool, claims),
+    )
+    return [f"{where}: {line}" for line in lines]
 
 
 def facts(

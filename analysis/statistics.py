@@ -1,8 +1,10 @@
 """What the numbers allow to say: intervals, paired comparisons over seeds, and the test set's own error.
 
 - **Interval of a mean**: bootstrap over seeds, percentiles. With few seeds plain percentiles are too narrow
-  (five normal trials: 83 % of them hold the true mean; widened, 92 %), so they are widened as Hesterberg (2015, "What teachers should know about the
-  bootstrap", section 5.3) has it: the quantile is taken at Phi(-sqrt(n/(n-1)) t_{n-1}).
+  (five normal trials: 83 % of them hold the true mean; widened, 92 %), so they are widened as Hesterberg (2015, "What
+  teachers should know about the bootstrap", section 5.3) has it: the quantile is taken at Phi(-sqrt(n/(n-1)) t_{n-1}).
+  No resample leaves the range of the values, and with two, three or four trials this range itself holds the mean in
+  50, 75 and 87 % of cases only: with those it is Student's t interval.
 - **Comparison**: the same seed with both methods is one pair. Bootstrap interval of the mean difference;
   permutation test (the signs of the differences, all 2^n of them while that is feasible, two-sided), corrected
   over all comparisons of a metric by Holm's method; probability of improvement (Agarwal et al. 2021):
@@ -28,6 +30,7 @@ from analysis.trials import Measured, Trials
 LEVEL = 0.95
 RESAMPLES = 9999
 SEED = 0
+FEW = 5  # values from which a bootstrap can reach far enough
 EXACT = 8  # values whose resamples are all counted
 EXACT_SIGNS = 13  # pairs whose signs are all counted
 
@@ -87,7 +90,10 @@ def tail(n: int) -> float:
 
 
 def intervals(rows: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
-    """The bootstrap interval of each row's mean; rows may differ in length. NaN with fewer than two values."""
+    """The interval of each row's mean, by bootstrap or, of fewer than five values, Student's t.
+
+    Rows may differ in length. NaN with fewer than two values.
+    """
     out = [(math.nan, math.nan)] * len(rows)
     by_length: dict[int, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
@@ -95,6 +101,11 @@ def intervals(rows: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
             by_length[len(row)].append(index)
     for n, indices in by_length.items():
         data = np.array([rows[index] for index in indices], float)
+        if n < FEW:
+            middle, half = data.mean(axis=1), student(data)
+            for index, one, other in zip(indices, middle - half, middle + half, strict=True):
+                out[index] = (float(one), float(other))
+            continue
         counts, weights = resamples(n)
         for start in range(0, len(indices), 200):
             some = indices[start : start + 200]
@@ -106,6 +117,12 @@ def intervals(rows: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
             for index, one, other in zip(some, low.tolist(), high.tolist(), strict=True):
                 out[index] = (one, other)
     return out
+
+
+def student(data: np.ndarray) -> np.ndarray:
+    """(rows, n) values -> (rows,): half the width of the t interval of each row's mean."""
+    n = data.shape[1]
+    return -special.stdtrit(n - 1, (1 - LEVEL) / 2) * data.std(axis=1, ddof=1) / math.sqrt(n)
 
 
 @cache

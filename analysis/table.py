@@ -9,6 +9,9 @@ from functools import cached_property
 
 DASH = "–"
 ZERO = "°"  # marks a difference whose interval holds zero
+OPEN = "†"  # marks one whose interval does not, but whose corrected p decides nothing
+
+BOLD = "bold: the highest mean of its column, whether or not it can be told from the next"
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Notes:
     def __init__(self) -> None:
         self._letters: dict[str, str] = {}
         self._fixed: dict[str, str] = {}
+        self._plain: list[str] = []
 
     def letter(self, text: str) -> str:
         number = len(self._letters)
@@ -77,8 +81,17 @@ class Notes:
         self._fixed[mark] = text
         return mark
 
+    def plain(self, text: str) -> None:
+        """A note that no cell points to."""
+        if text not in self._plain:
+            self._plain.append(text)
+
     def all(self) -> tuple[tuple[str, str], ...]:
-        return (*((letter, text) for text, letter in self._letters.items()), *self._fixed.items())
+        return (
+            *((letter, text) for text, letter in self._letters.items()),
+            *self._fixed.items(),
+            *(("", text) for text in self._plain),
+        )
 
 
 def ranked(lines: Sequence[Line]) -> list[Line]:

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from analysis_database import Database
 
-from analysis import build, load, report, reward_noise
+from analysis import build, load, markdown, report, reward_noise
 from analysis.build import Asked
 from gapo_lab import noise
+from gapo_lab.errors import UserError
 
 LEVELS = {"nano": (0, 0.1, 0.2), "nano_large": (0,)}
 
@@ -95,6 +96,56 @@ def test_the_papers_tables_hold_no_noise_and_the_others_every_level(place):
     )
 
 
+def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(place):
+    """By level pairs of both GAPOs are pooled: those of one, five at most, could never be decided."""
+    made = build.build(load.connect(None), Asked(studies=("s",), figures=False))
+    tables = {one.name: {line.label: line.entries for line in one.lines} for one in made.tables}
+    # four pairs: an interval without zero decides nothing, and the cell says so
+    improve = tables["noise_id"]["Improve."]
+    assert improve[2].value == pytest.approx(10) and improve[2].marks == ("†",)
+    lost = tables["comparisons_lost_id"]
+    # GRPO loses a point for each percent, GAPO half of it
+    assert lost["nano noise=0.1: GAPO (G) over GRPO"][1].value == pytest.approx(5)
+    assert lost["nano noise=0.2: GAPO (D) over DAPO"][1].value == pytest.approx(10)
+    pooled = lost["both GAPOs: GAPO, nano-0.6M noise=0.2, over its baseline"]
+    assert pooled[0].value == 8 and pooled[1].value == pytest.approx(10) and pooled[-1].text == "better"
+    by_level = tables["comparisons_noise_id"]
+    assert "both GAPOs: GAPO, nano-0.6M noise=0.1, over its baseline" in by_level
+    assert not any("both" in label and "noise=0," in label for label in by_level)
+    assert any(line.startswith("change from no noise, the test set: GAPO") for line in made.verdicts)
+    assert not any("noise=0:" in line for line in made.verdicts)
+
+
+def test_every_gapo_has_its_sentence_and_what_cannot_be_decided_is_said(place):
+    made = build.build(load.connect(None), Asked(studies=("s",), figures=False))
+    first = next(line for line in made.verdicts if line.startswith("the test set: GAPO (G) over GRPO"))
+    assert "all models" in first and "8 pairs" in first and "[" in first and "corrected" in first
+    assert any("could not be decided: 4 pairs give no p below 0.125" in line for line in made.verdicts)
+    notes = {text for one in made.tables for _, text in one.notes}
+    assert any("bold" in text for text in notes) and any("Step Δ" in text for text in notes)
+
+
+def test_tau_has_numbers_and_comparisons(empty_mlflow, tmp_path):
+    runs = [one for one in study(5) if not float(one.get("noise", 0))]
+    runs += [
+        one | {"tau": tau, "key": f"{one['key']}-{tau}", "points": {"val/id/em": {0: 0.25, 10: value + one["seed"] / 500}}}
+        for one in runs
+        if one["model"] == "nano" and "gapo" in one["algo"]
+        for tau, value in ((0.1, 0.3), (0.9, 0.6))
+    ]  # fmt: skip
+    Database(empty_mlflow, tmp_path / "t.db").add(runs)
+    asked = Asked(studies=("s",), figures=False, allow_incomplete=True, spread=True)
+    made = {one.name: one for one in build.build(load.connect(f"sqlite:///{tmp_path}/t.db"), asked).tables}
+    values = {line.label: line.entries[0].value for line in made["tau_id"].lines}
+    assert values["GAPO (G) τ=0.1 (k=1)"] == pytest.approx(30.4) and values["GRPO"] == pytest.approx(50.4)
+    assert values["GAPO (D) τ=0.9 (k=8)"] == pytest.approx(60.4) and len(values) == 8
+    compared = {line.label: line.entries for line in made["comparisons_tau_id"].lines}
+    one = compared["nano-0.6M: GAPO (G) τ=0.1 (k=1) over GAPO (G) τ=0.5 (k=4)"]
+    assert one[0].value == 5 and one[-1].text == "interval only"
+    assert "nano-0.6M: GAPO (G) τ=0.9 (k=8) over GRPO" in compared and len(compared) == 8
+    assert [text for text, _ in made["statistics_id"].header[0]][4] == "last step"
+
+
 def test_noise_can_be_an_axis_of_a_slice_and_a_choice(place):
     made = build.build(
         load.connect(None), Asked(studies=("s",), rows=("algo", "noise"), where={"model": "nano"})
@@ -142,6 +193,14 @@ def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(
     assert {"img/results/figureS1.png", "img/results/figureS2.png"} <= set(re.findall(r"img/[^)]+", text))
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert len({line.split(" | ")[0] for line in rows}) > 20
+    page = place / "docs" / "results.md"
+    page.write_text(text.replace(markdown.BEGIN, f"{markdown.BEGIN}\nGAPO **helps** nobody.\n"))
+    assert markdown.own_words(page).strip() == "GAPO **helps** nobody."
+    made = build.build(load.connect(None), Asked(studies=("s",), figures=False))
+    markdown.write(made, page)
+    assert page.read_text().count("GAPO **helps** nobody.") == 1
+    with pytest.raises(UserError, match="no page of a report"):
+        markdown.own_words(place / "runs" / study()[0]["key"] / "attempts/1/generations/train/1.jsonl")
     # each row of a table has as many cells as its head
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({len(re.split(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, block

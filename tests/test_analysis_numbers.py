@@ -77,12 +77,12 @@ def test_improvement_is_the_share_of_won_pairs(ours, theirs):
     assert statistics.improvement(ours, theirs) == pytest.approx(sum(won) / len(won))
 
 
-@pytest.mark.parametrize("n", [3, 5, 10])
+@pytest.mark.parametrize("n", [2, 3, 4, 5, 10])
 def test_intervals_hold_the_true_mean_about_as_often_as_they_say(n):
-    """Plain percentiles cover 75 %, 83 % and 91 % (4,000 samples of normal trials), these 75 %, 92 % and 95 %."""
+    """Of 2, 3, 4, 5 and 10 normal trials plain percentiles cover 50, 75, 79, 83 and 91 %, these 95, 95, 95, 92 and 95 %."""
     rows = np.random.default_rng(1).normal(size=(1500, n))
     covered = np.mean([low <= 0 <= high for low, high in statistics.intervals(rows.tolist())])
-    assert covered >= {3: 0.70, 5: 0.90, 10: 0.92}[n]
+    assert covered >= {5: 0.90, 10: 0.92}.get(n, 0.93)
     plain = [
         np.quantile(np.random.default_rng(0).choice(r, (500, n)).mean(1), [0.025, 0.975]) for r in rows[:400]
     ]
@@ -217,7 +217,7 @@ def test_a_table_as_csv_and_as_text():
         '"a,b",1.00,–[a],1.004,',
         "# a: gone",
     ]
-    assert "1.00*" in plain.to_text(table) and "a gone" in plain.to_text(table)
+    assert "1.00*" in plain.to_text(table) and "a: gone" in plain.to_text(table)
 
 
 def test_in_a_terminal_points_stand_below_points():
