@@ -19,6 +19,7 @@ from gapo_lab.data import identity, ood
 from gapo_lab.errors import UserError
 from gapo_lab.key_checks import check_keys
 from gapo_lab.method_checks import check_method
+from gapo_lab.settings import problem
 
 DATA = ("micro", "git", "lists")
 
@@ -47,6 +48,8 @@ def check_settings(config: ConfigView) -> None:
 def _words(config: ConfigView) -> None:
     if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
         raise UserError(f"study={config.study}: a name of letters, digits, dots, dashes and underscores")
+    if config.tracking not in ("live", "later"):
+        raise UserError(f"tracking={config.tracking}: must be live or later")
 
 
 def _numbers(config: ConfigView) -> None:
@@ -99,7 +102,7 @@ def _model(config: ConfigView) -> None:
         if not has_gpu():
             raise UserError(
                 f"model={model.name} with backend={config.backend.name} needs {model.gpus} GPUs and this machine has "
-                "none; take model=nano, or run it on a cluster"
+                f"none; {'leave backend out' if model.cpu else 'take model=nano'}, or run it on a cluster"
             )
         if 0 < (there := len(list(Path("/dev").glob("nvidia[0-9]*")))) < model.gpus:
             raise UserError(
@@ -123,8 +126,37 @@ def _cluster(config: ConfigView) -> None:
         value = config.cluster.get(key)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UserError(f"cluster.{key}={value}: must be a whole number above 0")
+    if config.trainer.nnodes != config.cluster.nodes:
+        raise UserError(
+            f"trainer.nnodes={config.trainer.nnodes}: the nodes of a run are cluster.nodes={config.cluster.nodes}; "
+            "set cluster.nodes and leave trainer.nnodes out"
+        )
+    _site(config)
     if config.cluster.name == "local" and config.cluster.nodes > 1:
         raise UserError(f"cluster.nodes={config.cluster.nodes}: this machine is one node; take cluster=slurm")
+
+
+# Of cluster=slurm and the sites' presets: the key and the range of a number there.
+RANGES = {"hours": "(0, inf)", "requeues": "[0, inf)", "grace": "[0, inf)", "cpus": "[1, inf)", "cpus_per_gpu": "[1, inf)",
+          "memory": "(0, inf)", "gpu_memory": "(0, inf)", "array_size": "[1, inf)", "ray_patience": "(0, inf)"}  # fmt: skip
+
+
+def _site(config: ConfigView) -> None:
+    """What SLURM would be asked for: a mistake there shows only after the runs were claimed, or once they start."""
+    for key, rule in RANGES.items():
+        value = config.cluster.get(key)
+        if value is not None and (wrong := problem(value, rule)):
+            raise UserError(f"cluster.{key}={value}: {wrong}")
+    for key in ("setup", "container"):
+        value = config.cluster.get(key)
+        if value is not None and not isinstance(value, list):
+            raise UserError(f"cluster.{key}={value}: must be a list: 'cluster.{key}=[{value}]'")
+    gpus, wanted = config.cluster.get("gpus"), config.trainer.n_gpus_per_node
+    if config.backend.needs_gpu and (isinstance(gpus, bool) or not isinstance(gpus, int) or gpus < wanted):
+        raise UserError(
+            f"cluster.gpus={gpus}: a node of this run has {wanted} GPUs at work; set trainer.n_gpus_per_node and leave "
+            "cluster.gpus out"
+        )
 
 
 def _fits(config: ConfigView) -> None:

@@ -24,6 +24,18 @@ def adder(parser: argparse.ArgumentParser) -> Callable[[str, Command, str], argp
     return add
 
 
+def script(main: Callable[[], None]) -> int:
+    """Run a program without commands; its exit code, and one line for a user's mistake."""
+    try:
+        main()
+        return 0
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
 def run(parser: argparse.ArgumentParser, words: list[str] | None, stopped: str = "") -> int:
     """Run one command: exit code 0, 1 when something failed, 2 for a user's mistake, 130 for Ctrl-C.
 

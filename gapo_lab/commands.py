@@ -102,7 +102,7 @@ def row(folder: RunFolder, now: float, state: Mapping[str, Any] | None = None) -
     except UserError as error:  # one broken folder must not hide the others
         return [folder.key, "", "", _coloured("broken"), "", "", "", "", escape(str(error))]
     step = f"{numbers.get('final/step', 0):.0f}/{state.get('total_steps') or '?'}"
-    said = " ".join(text for text in (state.get("message"), state.get("remedy")) if text)
+    said = "; ".join(text for text in (state.get("message"), state.get("remedy")) if text)
     return [
         folder.key,
         escape(str(spec.get("study", ""))),

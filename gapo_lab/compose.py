@@ -25,6 +25,16 @@ from gapo_lab.launch import plugins
 
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf"
+HELP = """python -m gapo_lab.run WORD=VALUE ...        one run
+python -m gapo_lab.run -m WORD=A,B ...       a sweep: its plan, then what is missing of it
+python -m gapo_lab plan WORD=A,B ...         the plan only
+python -m gapo_lab --help                    status, watch, logs, cancel, retry, sync, gc, ui
+
+Words that choose a file (and +sweep=NAME, one of sweeps/):
+$APP_CONFIG_GROUPS
+Words with a value: tau=0.5 noise=0 seed=0 study=default run_root=runs on_finish=null, and any key of verl, such as
+actor_rollout_ref.actor.optim.lr=1e-4; --cfg job shows them all.
+"""
 
 
 def verl_config_folder() -> Path:
@@ -59,6 +69,7 @@ def register() -> None:
     OmegaConf.register_new_resolver(
         "gapo_lab.reward_manager", lambda name, noise: "noisy" if noise else name, replace=True
     )
+    OmegaConf.register_new_resolver("gapo_lab.help", lambda: HELP, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.nano", _nano_folder, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.smollm2", _smollm2_folder, replace=True)
 
@@ -100,6 +111,12 @@ def explain(error: Exception) -> str:
         group, options = missing.group(2), missing.group(3).split()
         word = missing.group(1).removeprefix(group + "/")
         return f"{group}={word}: no such {group}{_nearest(word, options)}; there are: {', '.join(options)}"
+    if several := re.search(r"Ambiguous value for argument '(.+?)'\s*\n", text):
+        if several.group(1).startswith("+"):
+            return f"{several.group(1)}: one at a time; what two sweeps share is one run"
+        return (
+            f"{several.group(1)}: several values are a sweep: add -m after gapo_lab.run; a list is KEY=[a,b]"
+        )
     if isinstance(error, OverrideParseException):
         return (
             f"{error.override}: cannot be read as a setting; quote what the shell or Hydra would take apart"
@@ -109,16 +126,20 @@ def explain(error: Exception) -> str:
 
 
 def _unknown_key(key: str) -> str:
-    keys = known_keys()
+    if key == "sweep":
+        return "sweep: is not in every run, so it is added: +sweep=NAME"
+    leaves = known_keys()
+    keys = sorted({*leaves, *(leaf.partition(".")[0] for leaf in leaves)})
     return f"{key}: no such key{_nearest(key, keys)}; `+{key}=...` adds a new one"
 
 
 def _nearest(word: str, options: Sequence[str]) -> str:
-    close = get_close_matches(word, options, n=1, cutoff=0.5)
+    close = sorted((option for option in options if word and option.startswith(f"{word}_")), key=len)[:2]
+    close = close or get_close_matches(word, options, n=1, cutoff=0.5)
     if not close:
         leaf = word.rsplit(".", 1)[-1]
         close = [o for o in options if o.rsplit(".", 1)[-1] == leaf][:1]
-    return f" (did you mean {close[0]}?)" if close else ""
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
 def known_keys() -> list[str]:

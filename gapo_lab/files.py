@@ -43,8 +43,11 @@ def writing(path: Path) -> Iterator[None]:
 
 def make_folder(path: Path) -> None:
     """Make ``path`` and its parents; what exists is left alone."""
-    with writing(path):
-        path.mkdir(parents=True, exist_ok=True)
+    try:
+        with writing(path):
+            path.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:  # as below /proc
+        raise UserError(f"cannot make the folder {path}: choose another place") from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -115,6 +115,12 @@ def _noise(config: ConfigView) -> None:
 
 
 SHARED = {
+    "actor_rollout_ref.actor.optim.lr": "[0, inf)",
+    "actor_rollout_ref.actor.optim.weight_decay": "[0, inf)",
+    "actor_rollout_ref.rollout.temperature": "(0, inf)",
+    "actor_rollout_ref.rollout.top_p": "(0, 1]",
+    "actor_rollout_ref.rollout.val_kwargs.temperature": "[0, inf)",
+    "actor_rollout_ref.rollout.val_kwargs.top_p": "(0, 1]",
     "actor_rollout_ref.actor.clip_ratio_low": "[0, inf)",
     "actor_rollout_ref.actor.clip_ratio_high": "[0, inf)",
     "actor_rollout_ref.actor.clip_ratio_c": "(1, inf)",
@@ -140,7 +146,7 @@ SHARED = {
 
 
 def _shared_settings(config: ConfigView) -> None:
-    """The keys of verl that the files in conf/algo set."""
+    """The keys of verl that the files in conf/algo set, and those of sampling and the optimizer."""
     for key, rule in SHARED.items():
         value = config.select(key)
         if value is not None and (wrong := problem(value, rule)):

@@ -163,9 +163,9 @@ def decide(status: Mapping[str, Any] | None) -> tuple[Action, str]:
     if state == "failed":
         return Action.RETRY, _first_line(status)
     if state == "interrupted":
-        return Action.RUN, f"goes on from step {status.get('step') or 0}"
+        return Action.RUN, f"goes on from step {status['step']}" if status.get("step") else ""
     if state == "broken":
-        return Action.INVALID, _first_line(status)
+        return Action.INVALID, _first_line(status, 400)  # the remedy stands at its end
     return Action.RUN, ""
 
 
@@ -173,6 +173,6 @@ def _where(status: Mapping[str, Any]) -> str:
     return f" as job {status['job']}" if status.get("job") else ""
 
 
-def _first_line(status: Mapping[str, Any]) -> str:
+def _first_line(status: Mapping[str, Any], longest: int = 100) -> str:
     text = str(status.get("cause") or status.get("message") or "").strip()
-    return text.splitlines()[-1][:100] if text else ""
+    return text.splitlines()[-1][:longest] if text else ""

@@ -189,11 +189,13 @@ def show_end(folder: RunFolder, console: Console, tracking_uri: str | None = Non
 
 def where_lines(folder: RunFolder, tracking_uri: str) -> list[str]:
     """Where the run folder, its log and its charts are."""
-    attempts = folder.attempts()
+    attempts, charts = folder.attempts(), uri.how_to_open(tracking_uri)
+    if folder.config().get("tracking") == "later":
+        charts = f"after {uri.command('sync', folder.key)}: {charts}"
     return (
         [f"run folder  {_near(folder.path)}"]
         + ([f"log         {_near(attempts[-1].log_path)}"] if attempts else [])
-        + [f"charts      {uri.how_to_open(tracking_uri)}"]
+        + [f"charts      {charts}"]
     )
 
 

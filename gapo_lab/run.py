@@ -13,6 +13,7 @@ import traceback
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
@@ -29,10 +30,20 @@ def one_run(config: DictConfig) -> float | None:
     from gapo_lab.checks import check
     from gapo_lab.spec import make_spec
 
+    _not_a_grid(config)
     check(config)
     overrides = tuple(HydraConfig.get().overrides.task) if HydraConfig.initialized() else ()
     summary = supervise.run(make_spec(config, overrides), config)
     return summary.get("best/id/em")
+
+
+def _not_a_grid(config: DictConfig) -> None:
+    """Raise UserError where the words of a sweep came without -m: its axes would not be read."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.RUN:
+        return
+    if HydraConfig.get().sweeper.get("params") or "search" in config:
+        words = " ".join(HydraConfig.get().overrides.task)
+        raise UserError(f"{words}: is a sweep, not one run: python -m gapo_lab.run -m {words}")
 
 
 def unforeseen(error: Exception) -> str:

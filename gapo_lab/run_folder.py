@@ -275,7 +275,13 @@ class RunFolder:
     # What a run leaves
 
     def summary(self) -> dict[str, Any] | None:
-        return files.read_json(self.path / "summary.json")
+        """summary.json, None before the run has finished; UserError where it is not numbers by name."""
+        path = self.path / "summary.json"
+        found = files.read_json(path)
+        numbers = found.values() if isinstance(found, dict) else [found]
+        if found is not None and not all(isinstance(value, (int, float)) for value in numbers):
+            raise UserError(f"{path} is no summary, numbers by name: mend it or move the folder away")
+        return found
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json: from now on the run is finished."""

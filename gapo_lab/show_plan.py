@@ -97,7 +97,7 @@ def _number(value: float) -> str:
 def _seeds(runs: Sequence[Planned]) -> str:
     seeds = sorted({run.spec.seed for run in runs if run.spec})
     if not seeds:
-        return f"{len(runs)} runs"
+        return f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
     if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
         return f"{seeds[0]}-{seeds[-1]}"
     return ",".join(map(str, seeds))
@@ -108,8 +108,12 @@ def _actions(runs: Sequence[Planned]) -> str:
     text = ", ".join(
         f"[{COLOURS[a]}]{a}[/]" + (f" {counts[a]}" if len(counts) > 1 else "") for a in Action if counts[a]
     )
-    reasons = dict.fromkeys(run.why for run in runs if run.why and run.action in (Action.RETRY, Action.RUN))
-    return text + (f" ({escape(next(iter(reasons)))})" if reasons else "")
+    todo = [run for run in runs if run.action in (Action.RETRY, Action.RUN)]
+    reasons = Counter(run.why for run in todo if run.why)
+    if not reasons:
+        return text
+    (why, of_them), *_others = reasons.most_common(1)
+    return text + (f" ({escape(why)})" if of_them == len(todo) else f" ({of_them} of them: {escape(why)})")
 
 
 def _machines(run: Planned) -> str:

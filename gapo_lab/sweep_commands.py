@@ -90,7 +90,11 @@ def cancel(asked: argparse.Namespace) -> int:
     from gapo_lab.launch.ending import end
 
     ended = end(asked.root, states.read(asked.root, chosen(asked.root, asked.study)), "cancelled", GO_ON)
-    print(f"{len(ended)} runs cancelled" if ended else "nothing is queued or running")
+    print(
+        f"{len(ended)} run{'s' if len(ended) > 1 else ''} cancelled"
+        if ended
+        else "nothing is queued or running"
+    )
     return 0
 
 
@@ -113,13 +117,23 @@ def retry(asked: argparse.Namespace) -> int:
         print("nothing to retry: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
         return 0
     cells = [tuple(RunFolder(asked.root / key).spec.get("overrides") or ()) for key in again]
-    sweep.carry_out(sweep.plan_of(cells))
+    wanted = sweep.plan_of(cells)
+    sweep.carry_out(wanted, skip_invalid=True)
+    if left := len(wanted.doing(sweep.Action.INVALID)):
+        raise UserError(
+            f"{left} of {len(again)} runs cannot be started with the words they had: see the plan above"
+        )
     return 0
 
 
 def gc(asked: argparse.Namespace) -> int:
     """Checkpoints of finished runs, submissions and code copies that no run waits for any more."""
     keys = chosen(asked.root, asked.study)
+    with files.locked(asked.root / ".submit.lock"):  # a submitter may just be copying the code
+        return _clean(asked, keys)
+
+
+def _clean(asked: argparse.Namespace, keys: list[str]) -> int:
     found = states.read(asked.root, [folder.key for folder in find(asked.root)])
     gone = [asked.root / key / "checkpoints" for key in keys if found.get(key, {}).get("state") == "finished"]
     gone = [path for path in gone if path.is_dir()]

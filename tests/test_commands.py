@@ -54,7 +54,7 @@ def test_status_shows_every_run(run, capsys):
 def test_status_says_how_a_run_ended(run, capsys):
     run.write_status(state="failed", message="out of memory [/red]", remedy="use scale=nano")
     assert main(["status"]) == 0
-    assert "out of memory [/red] use scale=nano" in capsys.readouterr().out
+    assert "out of memory [/red]; use scale=nano" in capsys.readouterr().out
 
 
 def test_nothing_there(tmp_path, capsys):

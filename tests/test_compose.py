@@ -72,6 +72,11 @@ def test_verls_tree_is_as_verl_composes_it():
         ("algo=gapo_grp", "did you mean gapo_grpo?"),
         ("modl=nano", "modl: no such key (did you mean model"),
         ("tau=[", "tau=["),
+        ("sweep=table2", "it is added: +sweep="),
+        ("+sweep=table2,table5", "+sweep=table2,table5: one at a time"),
+        ("algo=gapo", "did you mean gapo_dapo or gapo_grpo?"),
+        ("alog=grpo", "did you mean algo?"),
+        ("tau=0.1,0.5", "tau=0.1,0.5: several values are a sweep: add -m"),
         ("actor_rollout_ref.actor.optm.lr=1", "did you mean actor_rollout_ref.actor.optim.lr?"),
     ],
 )
@@ -83,7 +88,8 @@ def test_a_wrong_word_gets_one_line_with_the_nearest(word, says):
 
 
 def test_command_line_errors_are_one_line_and_no_traceback(lab):
-    for words, code in ((["tau=1.5"], 2), (["algo=nope"], 2), (["model=qwen_coder_7b"], 2), (["x.y=1"], 2)):
+    for words, code in ((["tau=1.5"], 2), (["algo=nope"], 2), (["model=qwen_coder_7b"], 2), (["x.y=1"], 2),
+                        (["+sweep=table2"], 2)):  # fmt: skip
         done = lab.run(*words, tiny=False)
         assert done.returncode == code, done.stderr
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr

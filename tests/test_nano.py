@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from gapo_lab import command_line
 from gapo_lab.checks import check_settings
 from gapo_lab.compose import compose_run
 from gapo_lab.config_view import ConfigView
@@ -143,8 +144,10 @@ def test_a_warm_start_of_a_few_steps_lowers_the_loss_and_repeats(tokenizer, tmp_
     assert vocabulary.load(tmp_path / "made").get_vocab() == tokenizer.get_vocab()
 
 
-def test_the_command_names_a_bad_number_of_steps(tmp_path):
+def test_the_command_names_a_bad_number_of_steps(tmp_path, capsys):
     with pytest.raises(UserError, match="--steps 0"):
         warm_start.main(["--out", str(tmp_path / "x"), "--steps", "0"])
     with pytest.raises(UserError, match="--size huge: no such size"):
         warm_start.main(["--out", str(tmp_path / "x"), "--size", "huge"])
+    assert command_line.script(lambda: warm_start.main(["--out", str(tmp_path / "x"), "--steps", "0"])) == 2
+    assert capsys.readouterr().err == "--steps 0: at least one step is needed\n"

@@ -82,6 +82,14 @@ def test_an_invalid_cell_says_why(word, says):
     assert says in shown(made)
 
 
+def test_what_one_of_a_cells_runs_goes_on_from_is_not_said_of_all():
+    runs = planned("algo=grpo", "seed=0,1,2").runs
+    key = runs[0].spec.key
+    made = plan.Plan(runs).decided({key: {"state": "interrupted", "step": 20}})
+    assert "run (1 of them: goes on from step 20)" in shown(made)
+    assert decide({"state": "interrupted", "step": 0})[1] == ""
+
+
 def test_the_totals_are_one_line():
     made = planned("model=qwen_coder_7b", "cluster=slurm", "algo=grpo,gapo_grpo", "tau=0.1,0.5")
     assert totals(made).startswith("15 runs in 3 cells: 15 run | ")
@@ -150,6 +158,18 @@ def test_a_folder_written_by_hand_is_invalid_and_left_alone(tmp_path):
     (tmp_path / run.spec.key / "spec.yaml").write_text("cut: [sho")
     with pytest.raises(UserError, match="move the folder away"):
         RunFolder.open(tmp_path, run.spec.key, run.spec.as_dict())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("summary.json", "{"), ("summary.json", '{"best/id/em": "high"}'), ("spec.yaml", "")]
+)
+def test_a_result_that_cannot_be_read_is_no_result(tmp_path, name, text):
+    folder = RunFolder.open(tmp_path, "k", {"model": "nano"})
+    folder.write_summary({"best/id/em": 0.5})
+    assert decide(states.read(tmp_path, ["k"])["k"])[0] == Action.SKIP
+    (folder.path / name).write_text(text)
+    action, why = decide(states.read(tmp_path, ["k"])["k"])
+    assert action == Action.INVALID and name in why and "move the f" in why
 
 
 def test_a_submitter_killed_while_it_made_a_folder_has_left_nothing_to_mend(tmp_path):

@@ -163,3 +163,5 @@ def test_the_end(folder, monkeypatch, tmp_path):
     assert "-m gapo_lab ui   (MLflow, on http://127.0.0.1:5000)\n" in text
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
     assert progress.where_lines(folder, "http://tracker:5000")[-1] == "charts      http://tracker:5000"
+    folder.write_config("tracking: later")
+    assert "gapo_lab sync key: http://tracker:5000" in progress.where_lines(folder, "http://tracker:5000")[-1]

@@ -207,6 +207,11 @@ def test_other_refusals_to_write(tmp_path, number, said):
         raise OSError(errno.EIO, "odd")
 
 
+def test_a_folder_that_cannot_be_made_is_named():
+    with pytest.raises(UserError, match="/proc/nothing: choose another place"):
+        files.make_folder(run_folder.Path("/proc/nothing"))
+
+
 def test_readers_never_meet_half_a_status(folder):
     """A writer in another process, killed in the middle: every read is a whole JSON value."""
     process = in_another_process(

@@ -123,6 +123,21 @@ def test_log_probs_entropy_and_gradients_are_those_of_verls_rows(engine):
         torch.testing.assert_close(gradient, value, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"_attn_implementation": "eager"},
+        {"sliding_window": 4096},
+        {"layer_types": ["full_attention", "conv"]},
+    ],
+)
+def test_a_model_that_would_read_the_mask_otherwise_is_left_to_verl(engine, monkeypatch, other):
+    """Eager attention adds the mask to its scores: each token would see all others, and log-probs be off by nats."""
+    for name, value in other.items():
+        monkeypatch.setattr(engine.module.config, name, value, raising=False)
+    assert engine.prepare_model_inputs(micro_batch(groups=3, n=4))[0]["attention_mask"].dim() == 2
+
+
 def test_rows_that_share_nothing_are_left_to_verl(engine):
     batch = micro_batch(groups=4, n=1)
     assert engine.prepare_model_inputs(batch)[0]["attention_mask"].dim() == 2

@@ -71,7 +71,7 @@ def test_the_hooks_we_fill_exist():
 
     assert issubclass(LabTrainer, PPOTrainerSync)
     private = {"_compute_advantage", "_val_metrics_update", "_log_rollout_data"}
-    private |= {"_compute_old_log_prob", "_compute_ref_log_prob", "_update_actor"}
+    private |= {"_compute_old_log_prob", "_compute_ref_log_prob", "_update_actor", "_shutdown_dump_executor"}
     assert private <= set(vars(PPOTrainer))
     for hook in ("on_init_end", "on_validate_begin", "on_train_begin", "on_step_begin"):
         assert hook in vars(PPOTrainer)

@@ -65,9 +65,12 @@ class LabSweeper(Sweeper):
         self.config = config
 
     def sweep(self, arguments: list[str]) -> None:
+        from gapo_lab.errors import UserError
         from gapo_lab.grid import make_cells
         from gapo_lab.launch import sweep
 
+        if self.invalid not in ("refuse", "skip"):
+            raise UserError(f"hydra.sweeper.invalid={self.invalid}: must be refuse or skip")
         if "search" in self.config:
             from gapo_lab.search.carry_out import carry_out
 

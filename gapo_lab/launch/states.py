@@ -87,10 +87,15 @@ def _memory(root: Path, status: dict[str, Any]) -> dict[str, Any]:
 def _status(folder: RunFolder) -> dict[str, Any]:
     try:
         # what is written aside begins with a dot: a submitter that was killed there has left nothing else
-        whole = (folder.path / "spec.yaml").exists()
+        spec = folder.path / "spec.yaml"
+        whole = spec.exists() and spec.stat().st_size
         if not whole and any(not entry.name.startswith(".") for entry in folder.path.iterdir()):
-            return {"state": "broken", "message": f"{folder.path} has no spec.yaml: move the folder away"}
-        return folder.status()
+            what = "an empty" if spec.exists() else "no"
+            return {"state": "broken", "message": f"{folder.path} has {what} spec.yaml: move the folder away"}
+        status = folder.status()
+        if status.get("state") == "finished":
+            folder.summary()  # a result that cannot be read is none
+        return status
     except (UserError, NotADirectoryError) as error:
         return {"state": "broken", "message": str(error)}
 

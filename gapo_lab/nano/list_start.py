@@ -9,11 +9,13 @@ GAPO is to undo. With one thread the same arguments give the same weights on the
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
+from gapo_lab import command_line
 from gapo_lab.data.lists import SEPARATOR, generate, score_choice
 from gapo_lab.data.prompt import load_template, messages
 from gapo_lab.data.store import TEMPLATES
@@ -162,4 +164,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.script(main))

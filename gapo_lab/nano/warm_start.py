@@ -12,12 +12,14 @@ import argparse
 import os
 import random
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gapo_lab import command_line
 from gapo_lab.data.micro import generate
 from gapo_lab.data.task import Task
 from gapo_lab.errors import UserError
@@ -211,4 +213,4 @@ def asked(program: str, about: str, kind: type, arguments: list[str] | None) -> 
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(command_line.script(main))

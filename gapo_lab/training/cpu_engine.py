@@ -58,7 +58,8 @@ class CpuFSDPEngine(FSDPEngineWithLMHead):
         return inputs, {SHARED: shared}
 
     def _may_share(self, micro_batch) -> bool:
-        """Text whose log-probs the model itself computes, with padding: what conf/backend/cpu.yaml asks for."""
+        """Text whose log-probs the model itself computes, with padding: what conf/backend/cpu.yaml asks for. And a
+        model that takes our mask as it is: other attentions than torch's add it to their scores, or know no mask."""
         asked = {
             name: tu.get_non_tensor_data(data=micro_batch, key=name, default=default)
             for name, default in (
@@ -68,9 +69,8 @@ class CpuFSDPEngine(FSDPEngineWithLMHead):
             )
         }
         plain = micro_batch["position_ids"].dim() == 2 and "multi_modal_inputs" not in micro_batch
-        return plain and asked["use_fused_kernels"] and not asked["use_remove_padding"] and not asked[
-            "distillation_use_topk"
-        ]  # fmt: skip
+        here = asked.pop("use_fused_kernels") and not any(asked.values())
+        return plain and here and _takes_masks(self.module.config)
 
     def prepare_model_outputs(self, output, output_args, micro_batch, logits_processor_func):
         """Log-probs, and entropy where asked for, of every row again, as verl's (zero at the prompts)."""
@@ -85,3 +85,10 @@ class CpuFSDPEngine(FSDPEngineWithLMHead):
             name: torch.nested.nested_tensor_from_jagged(shared.unpack(values, int(offsets[-1])), offsets)
             for name, values in wanted.items()
         }
+
+
+def _takes_masks(model) -> bool:
+    """Whether every layer of a model with this configuration sees what a boolean mask shows it, all of it or nothing."""
+    windowed = getattr(model, "sliding_window", None) and getattr(model, "use_sliding_window", True)
+    layers = set(getattr(model, "layer_types", None) or ())
+    return model._attn_implementation == "sdpa" and not windowed and layers <= {"full_attention"}
