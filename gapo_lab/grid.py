@@ -55,6 +55,11 @@ def make_grid(
     if "seed" not in map(key, everything):
         everything.append(TRIALS)
     grid = Grid(tuple(_axis(word) for word in everything))
+    for axis in grid.axes:
+        if key(axis[0]) == "study" and len(axis) > 1:
+            raise UserError(
+                f"{' '.join(axis)}: a sweep is of one study; take study={axis[0].partition('=')[2]}"
+            )
     if len(grid) > LARGEST:
         sizes = " x ".join(f"{len(axis)} {key(axis[0])}" for axis in grid.axes if len(axis) > 1)
         raise UserError(f"{sizes} is {len(grid):,} runs, more than {LARGEST:,}: sweep over less at a time")

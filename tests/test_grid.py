@@ -78,3 +78,8 @@ def test_a_word_of_the_command_line_goes_round_as_slowly_as_the_axis_it_stands_i
     assert seeds == ["seed=3"] * 4 + ["seed=1"] * 4
     assert methods == ["algo=x", "algo=y"] * 4 and all("tau=0.5" in cell for cell in made)
     assert ["noise=1" in cell for cell in made] == [False, False, True, True] * 2
+
+
+def test_a_sweep_is_of_one_study():
+    with pytest.raises(UserError, match="study=x study=y: a sweep is of one study; take study=x"):
+        make_grid(["study=x,y", "seed=0"])

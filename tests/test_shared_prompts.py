@@ -47,6 +47,15 @@ def test_every_answer_token_sees_its_own_row_and_nothing_else(drawn):
     assert shared.attention.any(-1).all()  # padding sees itself: no row of the mask is empty
 
 
+def test_long_answers_of_a_short_prompt_are_not_shared():
+    """Eight answers side by side attend to each other's places: 4 times the pairs of eight rows, though fewer tokens."""
+    short, long = ([((1,) * 30, range(2, 2 + size))] * 8 for size in (6, 60))
+    assert [
+        share_prompts(*packed(rows)).is_less(8, len(rows[0][0]) + len(rows[0][1]) - 1)
+        for rows in (short, long)
+    ] == [True, False]
+
+
 @pytest.fixture(scope="module")
 def engine():
     """Our engine's two methods over the shipped model, without FSDP."""

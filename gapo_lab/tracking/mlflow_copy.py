@@ -194,7 +194,8 @@ class Copier:
         if state in ("RUNNING", "SCHEDULED"):
             self.client.update_run(run.info.run_id, status=state)
         else:
-            self.client.set_terminated(run.info.run_id, state, int(status["updated"] * 1000))
+            ended = status.get("updated")  # a status.json written by hand may lack it
+            self.client.set_terminated(run.info.run_id, state, int(ended * 1000) if ended else None)
 
 
 def copy_all(folders: Iterable[RunFolder], uri: str | None = None) -> dict[Path, str | Exception]:

@@ -45,7 +45,7 @@ class CpuFSDPEngine(FSDPEngineWithLMHead):
         rows = micro_batch["input_ids"]
         tokens, offsets = rows.values(), rows.offsets()
         shared = share_prompts(tokens, offsets, micro_batch["responses"].offsets().diff())
-        if shared.source.numel() >= len(rows) * (int(offsets.diff().max()) - 1):
+        if not shared.is_less(len(rows), int(offsets.diff().max()) - 1):
             return super().prepare_model_inputs(micro_batch)
         inputs = {
             "input_ids": tokens[shared.source],

@@ -9,6 +9,7 @@ mask keeps the answers apart, the positions are those of the rows, so every answ
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,15 +20,26 @@ from torch import Tensor
 class SharedPrompts:
     """How T packed tokens of B rows become G rows of L, one a prompt.
 
-    source: (G, L), which packed token stands there; 0 in padding. attention: (G, 1, L, L), True where a token (third
-    axis) sees another (fourth). predicts, predicted_at: (A,) each, the places in the flattened (G, L) whose
+    source: (G, L), which packed token stands there; 0 in padding. member: (G, L), 0 for the prompt's tokens, 1, 2, ... for
+    those of its answers, -1 in padding. predicts, predicted_at: (A,) each, the places in the flattened (G, L) whose
     outputs tell of the answers' tokens, and those in the packed T where verl looks for them (one before the token).
     """
 
     source: Tensor
-    attention: Tensor
+    member: Tensor
     predicts: Tensor
     predicted_at: Tensor
+
+    @cached_property
+    def attention(self) -> Tensor:
+        """(G, 1, L, L), True where a token (third axis) sees another (fourth)."""
+        own = self.member.unsqueeze(1) == self.member.unsqueeze(2)
+        return (own | (self.member == 0).unsqueeze(1)).tril().unsqueeze(1)
+
+    def is_less(self, rows: int, longest: int) -> bool:
+        """Whether this is less to compute than so many rows, padded to the longest: in tokens and in pairs of them."""
+        groups, width = self.source.shape
+        return groups * width < rows * longest and groups * width**2 <= rows * longest**2
 
     def unpack(self, outputs: Tensor, tokens: int) -> Tensor:
         """One number a place, (G, L) -> (tokens,); zero at the prompts, which no loss reads."""
@@ -56,12 +68,9 @@ def share_prompts(tokens: Tensor, offsets: Tensor, answers: Tensor) -> SharedPro
     for row, (parts, sizes) in enumerate(groups.values()):
         source[row, : sum(sizes)] = np.concatenate(parts)
         member[row, : sum(sizes)] = np.repeat(np.arange(len(sizes)), sizes)
-    owner = torch.from_numpy(member)
-    own = owner.unsqueeze(1) == owner.unsqueeze(2)
-    seen = (own | (owner == 0).unsqueeze(1)).tril()
     return SharedPrompts(
         source=torch.from_numpy(source),
-        attention=seen.unsqueeze(1),
+        member=torch.from_numpy(member),
         predicts=_ranges((group * width + place, answer) for group, place, _, answer in found),
         predicted_at=_ranges((last, answer) for _, _, last, answer in found),
     )
