@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,10 +121,6 @@ def train_in_cluster(
         trainer.fit(rollout_manager(config, trainer))
         ended_well = True
     finally:
-        with suppress(
-            Exception
-        ):  # what is still being written of the generations: this process ends without waiting
-            trainer._shutdown_dump_executor()
         recorder.finish(exit_code=0 if ended_well else 1)
         recorder.phase("ending Ray")
         tq.close()

@@ -31,6 +31,13 @@ class LabTrainer(PPOTrainerSync):
         self.recorder = recorder
         super().__init__(config)
 
+    def fit(self, *args):
+        """As verl's; a run that is stopped or fails also ends what it still writes of its generations."""
+        try:
+            super().fit(*args)
+        finally:
+            self._shutdown_dump_executor()
+
     def on_init_end(self):
         super().on_init_end()
         self.recorder.total_steps(self.total_training_steps)
