@@ -11,8 +11,9 @@ import sys
 import traceback
 from pathlib import Path
 
+from gapo_lab.attempt import Attempt
 from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.run_folder import Attempt, RunFolder
+from gapo_lab.run_folder import RunFolder
 
 # As gapo_lab.supervise knows it.
 STOPPED_ITSELF = 75

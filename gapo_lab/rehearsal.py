@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from gapo_lab import files
-from gapo_lab.run_folder import Attempt, RunFolder
+from gapo_lab.attempt import Attempt
+from gapo_lab.run_folder import RunFolder
 
 
 def made_up(seed: int, step: int) -> dict[str, float]:

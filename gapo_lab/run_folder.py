@@ -7,15 +7,15 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from gapo_lab import files, metrics
+from gapo_lab import files, metrics, process
+from gapo_lab.attempt import Attempt
 from gapo_lab.errors import UserError
-from gapo_lab.metrics import Points, Row
+from gapo_lab.metrics import Points
 
 # Fields of a spec that may differ between two ways of asking for the same run: who asked, the names of
 # config files (what they set is in "science"), and where it runs.
@@ -29,55 +29,6 @@ CARRIED = ("submission", "task", "submitted", "wall_seconds")
 RESERVE = 32_768
 # libyaml reads a spec ten times faster, which counts with a thousand of them.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One try at a run. A run that was cut off goes on in the next attempt."""
-
-    number: int
-    path: Path
-
-    @property
-    def metrics_path(self) -> Path:
-        return self.path / "metrics.jsonl"
-
-    @property
-    def log_path(self) -> Path:
-        return self.path / "train.log"
-
-    @property
-    def generations(self) -> Path:
-        """Where sample generations go, one file a validation."""
-        return self.path / "generations"
-
-    @property
-    def stop_path(self) -> Path:
-        """While this file is there the run saves after its step and ends."""
-        return self.path / "stop"
-
-    def append_metrics(self, step: int, values: Mapping[str, float], now: float | None = None) -> None:
-        """Add what was measured at ``step``; ``now`` is in Unix seconds. UserError when the disk is full."""
-        row = Row(step, time.time() if now is None else now, values)
-        files.append_line(self.metrics_path, row.to_json())
-
-    def rows(self) -> list[Row]:
-        """The rows of the metrics file. A last line that is cut short (a crash) is ignored."""
-        try:
-            text = self.metrics_path.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return []
-        *whole, _cut = text.split("\n")
-        return [self._row(number, line) for number, line in enumerate(whole, 1)]
-
-    def _row(self, number: int, line: str) -> Row:
-        try:
-            return Row.from_json(line)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{self.metrics_path}:{number} is no metrics row ({line:.60}): "
-                "remove the line or move the attempt's folder away"
-            ) from error
 
 
 class RunFolder:
@@ -185,7 +136,7 @@ class RunFolder:
             | {
                 "state": "running",
                 "attempt": number,
-                **self.process(),
+                **process.named(),
                 "started": now,
                 "updated": now,
                 "step": max(self.merged_points(), default=0),
@@ -215,7 +166,7 @@ class RunFolder:
         status = files.read_json(self._status_path) or {}
         if self.is_finished:
             return status | {"state": "finished"}
-        if status.get("state") in ("running", "queued") and _is_gone(status):
+        if status.get("state") in ("running", "queued") and process.is_gone(status):
             started = status["state"] == "running"
             return status | {
                 "state": "interrupted",
@@ -308,10 +259,6 @@ class RunFolder:
         """Give back what was kept for a full disk."""
         (self.path / "reserve").unlink(missing_ok=True)
 
-    def process(self) -> dict[str, Any]:
-        """What names this process in a status: queued and running last as long as it does."""
-        return {"pid": os.getpid(), "pid_start": _pid_start(os.getpid()), "host": socket.gethostname()}
-
 
 def find(root: Path) -> list[RunFolder]:
     """All run folders under ``root`` (those with a spec.yaml), by key."""
@@ -341,28 +288,3 @@ def _flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = value
     return flat
-
-
-def _is_gone(status: Mapping[str, Any]) -> bool:
-    """The process named in ``status`` was on this host and lives no more (another one may have its pid)."""
-    if status.get("host") != socket.gethostname() or not isinstance(status.get("pid"), int):
-        return False
-    try:
-        os.kill(status["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    started = _pid_start(status["pid"])
-    return started == "ended" or (
-        None not in (started, status.get("pid_start")) and started != status["pid_start"]
-    )
-
-
-def _pid_start(pid: int) -> int | str | None:
-    """When ``pid`` started, in clock ticks since boot; 'ended' for a zombie, None where there is no /proc."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return "ended" if fields[0] in "ZX" else int(fields[19])

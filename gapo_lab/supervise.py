@@ -18,10 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from gapo_lab import metrics, provenance
+from gapo_lab.attempt import Attempt
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.failure import REMEDIES, failure_cause, failure_lines
 from gapo_lab.progress import Progress, show_end
-from gapo_lab.run_folder import Attempt, RunFolder
+from gapo_lab.run_folder import RunFolder
 from gapo_lab.sentinel import MARK, watched_scratch_folder
 from gapo_lab.spec import Spec
 from gapo_lab.tracking.describe import run_name

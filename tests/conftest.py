@@ -43,7 +43,14 @@ TINY = (
 
 
 # The files that take longest, which pytest-xdist must give out first (--dist loadfile: a file is one worker's).
-LONGEST = ["test_training", "test_slurm", "test_methods_train", "test_soak", "test_search_real", "test_launch"]
+LONGEST = [
+    "test_training",
+    "test_slurm",
+    "test_methods_train",
+    "test_soak",
+    "test_search_real",
+    "test_launch",
+]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

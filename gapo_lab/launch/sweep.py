@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from gapo_lab import cost, files, plan, provenance, supervise
+from gapo_lab import cost, files, plan, process, provenance, supervise
 from gapo_lab.compose import PACKAGE
 from gapo_lab.compose_many import unflatten
 from gapo_lab.errors import RunFailed, UserError
@@ -145,7 +145,7 @@ def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> Run
     folder.write_config(text.replace(str(PACKAGE), str(submission.code / PACKAGE.name)))
     fields: dict[str, Any] = {"submitted": submission.time}
     if submission.cluster["name"] == "local":
-        fields |= folder.process()
+        fields |= process.named()
     else:
         fields |= {"submission": submission.name, "task": task}
     folder.queue(**fields)

@@ -7,7 +7,8 @@ from collections import defaultdict
 from typing import Any
 
 from gapo_lab import files, metrics
-from gapo_lab.run_folder import Attempt, RunFolder
+from gapo_lab.attempt import Attempt
+from gapo_lab.run_folder import RunFolder
 
 
 class Stopped(Exception):

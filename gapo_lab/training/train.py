@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gapo_lab import smollm2
+from gapo_lab.attempt import Attempt
 from gapo_lab.errors import UserError
 from gapo_lab.launch import nodes
-from gapo_lab.run_folder import Attempt, RunFolder
+from gapo_lab.run_folder import RunFolder
 from gapo_lab.training import checkpoints
 from gapo_lab.training.recorder import Recorder
 
