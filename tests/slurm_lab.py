@@ -96,6 +96,13 @@ class SlurmLab(Lab):
     def finished(self, study: str, seconds: float = 400) -> dict[str, dict]:
         return self.until(study, lambda s: s and all(v["state"] == "finished" for v in s.values()), seconds)
 
+    def left_the_queue(self, job: str, seconds: float = 120) -> None:
+        """Wait until a job is over: a run is finished before its last copy to MLflow is."""
+        end = time.monotonic() + seconds
+        while job in self.slurm("squeue", "--noheader", "--format=%i %A").split():
+            assert time.monotonic() < end, f"job {job} is still in the queue"
+            time.sleep(0.5)
+
 
 def undisturbed(folder: RunFolder, seed: int, steps: int) -> bool:
     """The metrics of a rehearsal are those of one that nobody touched: every step, once, the same numbers."""

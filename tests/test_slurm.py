@@ -230,6 +230,7 @@ def test_real_training_through_a_warning_and_a_requeue_ends_with_the_same_number
     lab.until("real", lambda s: len(folder.attempts()) == 2 and lab.at_step("real", 2), 400)
     lab.slurm("scontrol", "requeue", folder.status()["job"])
     lab.finished("real", 400)
+    lab.left_the_queue(folder.status()["job"])
     assert science(folder.merged_metrics()) == science(finished.folder().merged_metrics())
     assert len(folder.attempts()) == 3
     with sqlite3.connect(lab.cwd / "mlflow.db") as db:
