@@ -178,9 +178,7 @@ def _place(table: Table) -> tuple[int, str]:
 
 def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
     title, out = said.title(one), []
-    trials = f"mean over {len(results.seeds)} seed{'s' if len(results.seeds) != 1 else ''}"
-    if asked.spread:
-        trials += " ± standard deviation"
+    trials = said.trials(results, asked.spread)
     if asked.is_slice:
         words = [*asked.rows, "by", *asked.columns, one.metric]
         name = "slice_" + re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(words))

@@ -34,7 +34,9 @@ def noise_tables(results: Results, suffix: str, spread: bool) -> list[Table]:
     """Accuracy by share of rollouts with an outlier for their reward, comparisons at a level, and what is lost to it."""
     title = f"{said.title(results.measured)} by noise on the rewards"
     found = [
-        paper_tables.slice_table(results, f"noise{suffix}", f"{title}, {_trials(results, spread)}", spread),
+        paper_tables.slice_table(
+            results, f"noise{suffix}", f"{title}, {said.trials(results, spread)}", spread
+        ),
         statistics_tables.cells_table(results, f"statistics_noise{suffix}", f"{title}: seeds and test set"),
         statistics_tables.comparisons_table(
             results, f"comparisons_noise{suffix}", f"{title}: same seeds", POOL, "a method at a level"
@@ -145,13 +147,8 @@ def tau_tables(results: Results, suffix: str, spread: bool) -> list[Table]:
     """Accuracy by tau in numbers (Figure 6), and compared."""
     title = f"{said.title(results.measured)} by τ"
     found = [
-        paper_tables.slice_table(results, f"tau{suffix}", f"{title}, {_trials(results, spread)}", spread),
+        paper_tables.slice_table(results, f"tau{suffix}", f"{title}, {said.trials(results, spread)}", spread),
         statistics_tables.cells_table(results, f"statistics_tau{suffix}", f"{title}: seeds and test set"),
         statistics_tables.comparisons_table(results, f"comparisons_tau{suffix}", f"{title}: same seeds"),
     ]
     return [table for table in found if table]
-
-
-def _trials(results: Results, spread: bool) -> str:
-    number = len(results.seeds)
-    return f"mean over {number} seed{'s' if number != 1 else ''}{' ± standard deviation' if spread else ''}"

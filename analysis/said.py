@@ -74,6 +74,12 @@ def title(one: Measured) -> str:
     return f"{one.metric}{' (%)' if one.is_share else ''}"
 
 
+def trials(results: Results, spread: bool) -> str:
+    """What the numbers of a table are: `mean over 5 seeds ± standard deviation`."""
+    number = len(results.seeds)
+    return f"mean over {number} seed{'s' if number != 1 else ''}{' ± standard deviation' if spread else ''}"
+
+
 def lower(title: str) -> str:
     return title[0].lower() + title[1:]
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -43,22 +44,21 @@ def follow(
     with (
         Live(console=console, transient=True, refresh_per_second=4)
         if console.is_terminal
-        else _Quiet() as live
+        else nullcontext() as live
     ):
         while True:
             over = tick()
             found = states.read(root, keys)
+            left = pace.left(_shares(keys, found), time.time())
             for key in keys:
                 state = found.get(key, {}).get("state", "new")
                 if said.get(key) != state:
                     if state not in ("new", "queued") and not (state == "finished" and key not in said):
-                        left = pace.left(_shares(root, keys, found), time.time())
                         console.print(_event(key, names[key], found, left), highlight=False, soft_wrap=True)
                     said[key] = state
             if over and not any(found.get(key, {}).get("state") in states.ACTIVE for key in keys):
                 return found
-            if console.is_terminal:
-                left = pace.left(_shares(root, keys, found), time.time())
+            if live is not None:
                 live.update(_table(root, keys, names, found, left))
             slurm = any(status.get("submission") for status in found.values())
             time.sleep(max(every, EVERY_SCHEDULER if slurm and len(keys) > 1 else 2.0) if slurm else every)
@@ -90,7 +90,7 @@ class Pace:
         return rest * (now - self.began) / done
 
 
-def _shares(root: Path, keys: Sequence[str], found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+def _shares(keys: Sequence[str], found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
     """How much of each run is done: its steps; all of it where it has ended."""
     out = {}
     for key in keys:
@@ -98,19 +98,6 @@ def _shares(root: Path, keys: Sequence[str], found: Mapping[str, Mapping[str, An
         over = status.get("state") in ("finished", "failed", "interrupted", "broken")
         out[key] = 1.0 if over else (status.get("step") or 0) / (status.get("total_steps") or 1)
     return out
-
-
-class _Quiet:
-    """Stands where the live table would be, on a console that is no terminal."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        pass
-
-    def update(self, _: object) -> None:
-        pass
 
 
 def _name(path: Path) -> str:
