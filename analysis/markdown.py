@@ -68,8 +68,7 @@ def write(report: Report, path: Path) -> list[Path]:
     for place, content in written.items():
         try:
             files.make_folder(place.parent)
-            with files.writing(place):
-                place.write_bytes(content)
+            files.write_bytes(place, content)
         except OSError as error:
             raise UserError(f"cannot write to {place} ({error.strerror}): name another --markdown") from error
     return list(written)

@@ -53,14 +53,11 @@ def draw(
             panels = figures.by_method(results, one, methods)
             caption = f"{what}, {on}. {band}"
             caption += f"{', running mean over 2% of the steps' if smooth else ''}."
-            caption += (
-                (
+            if note:
+                caption += (
                     " Above each panel: the gain of the mean over all steps, without an interval; runs that share a machine"
                     " slow one another."
                 )
-                if note
-                else ""
-            )
             found.append(figures.draw(f"{name}{suffix}", caption, panels, ylabel, scale, smooth, note))
     for algo, suffix in (("gapo_dapo", ""), ("gapo_grpo", "_grpo")):
         for name, what, one, smooth, ylabel in (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from pathlib import Path
 
@@ -35,15 +34,7 @@ class Folder:
                 return path
             self._keep(name, path)
         files.make_folder(path.parent)
-        with files.writing(path):
-            handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                os.chmod(aside, 0o644)
-                os.replace(aside, path)
-            finally:
-                Path(aside).unlink(missing_ok=True)
+        files.write_bytes(path, data)
         return path
 
     def _keep(self, name: str, path: Path) -> None:
