@@ -101,7 +101,6 @@ def build(source: Source, asked: Asked) -> Report:
     for one in measured:
         cells = [cell for cell in selection.cells if one.by_cell[cell.id].values or not cell.runs]
         drawn[one.metric] = results = paper_tables.results(cells, one, seeds, asked.rows, asked.columns)
-        left_out |= set(results.grid.left_out)
         tables += _tables(asked, one, results)
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
         remarks.append(
@@ -109,12 +108,17 @@ def build(source: Source, asked: Asked) -> Report:
         )
     first = drawn[measured[0].metric]
     noisy: dict[str, Results] = {}
+    elsewhere: dict[str, set[str]] = {one.metric: set() for one in measured}
     for one in () if asked.is_slice else measured:
         if results := by_axis.noise(selection, one, seeds):
             noisy[one.metric] = results
+            elsewhere[one.metric] |= {cell.id for cell in results.grid.at.values()}
             tables += by_axis.noise_tables(results, SUFFIX[one.metric], asked.spread)
         if results := by_axis.tau(selection, one, seeds):
+            elsewhere[one.metric] |= {cell.id for cell in results.grid.at.values()}
             tables += by_axis.tau_tables(results, SUFFIX[one.metric], asked.spread)
+    for metric, results in drawn.items():
+        left_out |= set(results.grid.left_out(elsewhere[metric]))
     if not asked.is_slice:
         tables = _with_data_table(asked, selection, tables, remarks)
     extra, pictures = [], []

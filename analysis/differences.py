@@ -8,6 +8,7 @@ from statistics import median
 from analysis import layout
 from analysis.paper_tables import Results
 from analysis.published import Published
+from analysis.statistics import sampling_error
 from analysis.table import DASH, Entry, Line, Table, spans
 from analysis.trials import number
 
@@ -44,6 +45,7 @@ def table(results: Results, theirs: Sequence[Published], name: str, title: str) 
     notes = (
         ("", "differences of exact match in points; ours: mean and interval over seeds"),
         ("", f"the paper: differences of the means that it prints in {numbers}, without intervals"),
+        *(("", _coarse(one)) for one in tables if one.test_cases),
     )
     return Table(
         name, title, ("Comparison", ""), (head, tuple((part, 1) for part in parts)), (tuple(lines),), notes
@@ -57,6 +59,15 @@ def differences(tables: Sequence[Published], method: str, baseline: str) -> list
         if found := [a - b for a, b in both if a is not None and b is not None]:
             return found
     return []
+
+
+def _coarse(one: Published) -> str:
+    """How fine a printed accuracy is, and the standard error of a difference that its test set alone gives."""
+    error = 100 * 2**0.5 * (sampling_error(0.5, one.test_cases) or 0.0)
+    return (
+        f"Table {one.table} is of {one.test_cases:,} test cases: one case is {100 / one.test_cases:.2f} points, and two"
+        f" independent accuracies near 50% differ by chance with a standard error of {error:.1f} points"
+    )
 
 
 def _ours(results: Results, one) -> list[Entry]:

@@ -142,7 +142,9 @@ def band(ax: Axes, one: Series, scale: float, smooth: bool):
     )  # fmt: skip
     if len(values) > 1:
         sd = values.std(axis=0, ddof=1)
-        ax.fill_between(steps, mean - sd, mean + sd, color=one.colour, alpha=0.16, linewidth=0, zorder=2)
+        # a share or a speed is never below zero, and its band neither
+        low = np.maximum(mean - sd, min(0.0, values.min()))
+        ax.fill_between(steps, low, mean + sd, color=one.colour, alpha=0.16, linewidth=0, zorder=2)
     return line
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis import layout
@@ -15,14 +15,25 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Grid:
-    """``at[row, column]`` is a cell; a place without one was not run."""
+    """``at[row, column]`` is a cell; a place without one was not run.
+
+    ``noisy`` and ``unusual`` (in tau) are cells that have no place, because another one stands in it.
+    """
 
     row_axes: Key
     column_axes: Key
     rows: tuple[Key, ...]
     columns: tuple[Key, ...]
     at: Mapping[tuple[Key, Key], Cell]
-    left_out: tuple[str, ...] = ()
+    noisy: tuple[Cell, ...] = ()
+    unusual: tuple[Cell, ...] = ()
+
+    def left_out(self, elsewhere: Container[str] = ()) -> tuple[str, ...]:
+        """Lines for what has no place here; ``elsewhere``: ids of cells that are shown."""
+        noisy, unusual = (
+            [cell for cell in cells if cell.id not in elsewhere] for cells in (self.noisy, self.unusual)
+        )
+        return (*_unusual(unusual), *_noisy(noisy))
 
 
 def lay_out(
@@ -30,8 +41,9 @@ def lay_out(
 ) -> Grid:
     """Cells by the values of their ``rows`` and ``columns`` parameters, in the paper's order.
 
-    Where tau is no axis and a method ran with several, the paper's 0.5 stands for it and the others are
-    left out, and said; so is what ran with noise where noise is no axis and something ran without. UserError for an axis that no cell has, and where two cells would share a place.
+    Where tau is no axis and a method ran with several, the paper's 0.5 stands for it and the others have no place;
+    nor has what ran with noise where noise is no axis and something ran without. UserError for an axis that no
+    cell has, and where two cells would share a place.
     """
     _check_axes(cells, (*rows, *columns))
     places: dict[tuple[Key, Key], list[Cell]] = {}
@@ -59,7 +71,8 @@ def lay_out(
         tuple(found_rows),
         tuple(found_columns),
         at,
-        (*_unusual(unusual), *_noisy(noisy)),
+        tuple(noisy),
+        tuple(unusual),
     )
 
 

@@ -47,7 +47,7 @@ def draw(
         for name, what, one, smooth, note, ylabel in (
             ("figure3", "Accuracy on the test set", accuracy, False, None, "exact match, %"),
             ("figure4", "Clip fraction in training", clipped, True, None, "clip fraction, %"),
-            ("figure5", "Throughput in training", speed, True, gain, "tokens / s / GPU"),
+            ("figure5", "Throughput in training", speed, True, gain, "tokens / s / worker"),
         ):
             scale = 1.0 if one is speed else 100.0
             panels = figures.by_method(results, one, methods)
@@ -55,8 +55,8 @@ def draw(
             caption += f"{', running mean over 2% of the steps' if smooth else ''}."
             if note:
                 caption += (
-                    " Above each panel: the gain of the mean over all steps, without an interval; runs that share a machine"
-                    " slow one another."
+                    " A worker is one GPU, or one process on a CPU. Above each panel: the gain of the mean over all"
+                    " steps, without an interval; runs that share a machine slow one another."
                 )
             found.append(figures.draw(f"{name}{suffix}", caption, panels, ylabel, scale, smooth, note))
     for algo, suffix in (("gapo_dapo", ""), ("gapo_grpo", "_grpo")):

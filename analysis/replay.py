@@ -93,7 +93,7 @@ def _replay(path: Path, words: list[str], asked: argparse.Namespace, console: Co
         title_justify="left",
         box=SIMPLE_HEAD,
     )
-    columns = ("algo", "kind", "positive", "negative", "gap", "magnitude", "low_outlier", "high_outlier")
+    columns = ("algo", "kind", "positive", "negative", "best_zero", "gap", "magnitude", "low_outlier", "high_outlier")
     _show(shown, measured, columns, console)
     console.print(NOTE, highlight=False)
     console.print(f"{', '.join(path.name for path in written)} in {asked.out}", highlight=False)
@@ -121,11 +121,12 @@ def _simulate(words: list[str], asked: argparse.Namespace, console: Console) -> 
 
 
 NOTE = (
-    "gap: mean - median of a group's rewards; |A|: mean size; low, high: how far one more rollout with the "
-    "lowest (highest) reward moves the others' advantages, in units of their root mean square"
+    "best=0: share of a group's best rollouts that get no signal; gap: mean - median of a group's rewards; "
+    "|A|: mean size; low, high: how far one more rollout with the lowest (highest) reward moves the others' "
+    "advantages, in units of their root mean square"
 )
-SHARES = {"positive", "negative", "sign"}  # shown in percent
-HEADS = {"positive": "A > 0", "negative": "A < 0", "magnitude": "|A|", "low_outlier": "low",
+SHARES = {"positive", "negative", "best_zero", "sign"}  # shown in percent
+HEADS = {"positive": "A>0", "negative": "A<0", "best_zero": "best=0", "magnitude": "|A|", "low_outlier": "low",
          "high_outlier": "high", "sign": "sign kept", "order": "order kept",
          "pooled": "order kept, all groups"}  # fmt: skip
 
@@ -149,6 +150,8 @@ def _show(shown: Table, rows, columns: tuple[str, ...], console: Console) -> Non
 
 
 def _cell(name: str, value: object) -> str:
+    if value != value:  # NaN: nothing to take a share of
+        return "-"
     if name in SHARES:
         return f"{value:.0%}"
     return f"{value:.2f}" if isinstance(value, float) else str(value)

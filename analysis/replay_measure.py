@@ -72,13 +72,15 @@ def table(recorded: Rewards, chosen: Sequence[Method]) -> pd.DataFrame:
     """One row for each method and kind of group, and one for all groups together.
 
     Columns: groups, rollouts; positive, negative, zero: shares of the advantages; gap: mean - median of the rewards, a
-    mean over groups; magnitude: mean |A|; largest: max |A|; low_outlier, high_outlier: mean |change of A| of the
+    mean over groups; magnitude: mean |A|; largest: max |A|; best_zero: share of a group's best rollouts (all that have
+    its largest reward; not in flat groups) that get exactly 0; low_outlier, high_outlier: mean |change of A| of the
     rollouts of a group when one more rollout gets the lowest (highest) reward of all, in units of the method's
     root mean square.
     """
     rewards, groups = torch.tensor(recorded.rewards), torch.tensor(recorded.groups)
     members = recorded.members()
     kinds = np.array([kind(one) for one in members])
+    best = _best(recorded)
     gaps = np.array([one.mean() - np.median(one) for one in members])
     rows = []
     for method in chosen:
@@ -93,15 +95,22 @@ def table(recorded: Rewards, chosen: Sequence[Method]) -> pd.DataFrame:
             inside = which[recorded.groups]
             if not which.any():
                 continue
-            a = advantages[inside]
+            a, of_best = advantages[inside], advantages[inside & best]
             rows.append({
                 "algo": method.name, "kind": name, "groups": int(which.sum()), "rollouts": int(inside.sum()),
                 "positive": float((a > 0).mean()), "negative": float((a < 0).mean()), "zero": float((a == 0).mean()),
                 "gap": float(gaps[which].mean()), "magnitude": float(np.abs(a).mean()),
                 "largest": float(np.abs(a).max()),
+                "best_zero": float((of_best == 0).mean()) if len(of_best) else None,
                 **{key: float(shift[inside].mean()) for key, shift in moved.items()},
             })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def _best(recorded: Rewards) -> np.ndarray:
+    """(B,) whether a rollout has the largest reward of its group, where the group's rewards differ."""
+    edge = np.array([[one.min(), one.max()] for one in recorded.members()])[recorded.groups]
+    return (recorded.rewards == edge[:, 1]) & (edge[:, 0] < edge[:, 1])
 
 
 def by_group(recorded: Rewards, chosen: Sequence[Method]) -> pd.DataFrame:

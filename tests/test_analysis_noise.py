@@ -69,10 +69,15 @@ def place(empty_mlflow, tmp_path, monkeypatch) -> Path:
 
 def test_a_report_shows_noise_beside_the_papers_tables(place, capsys):
     assert report.main(["s", "--no-log"]) == 0
-    assert "not among those without noise" in capsys.readouterr().out
+    assert "not among those without noise" not in capsys.readouterr().out  # it has tables of its own
     files = {path.name for path in (place / "reports" / "s").iterdir()}
     wanted = ("table2", "noise_id", "noise_ood", "comparisons_noise_id", "rewards")
     assert {f"{name}.csv" for name in wanted} | {"figureS1.png", "figureS2.png", "figure1.png"} <= files
+
+
+def test_noise_that_no_table_shows_is_said_to_be_left_out(place, capsys):
+    assert report.main(["s", "--no-log", "--metric", "val/id/em"]) == 0
+    assert "noise=0.1, 0.2: not among those without noise" in capsys.readouterr().out
 
 
 def test_the_papers_tables_hold_no_noise_and_the_others_every_level(place):
@@ -213,3 +218,4 @@ def test_the_papers_differences_stand_beside_ours(place):
     ours, theirs = lines["GAPO (G) over GRPO"][:6], lines["GAPO (G) over GRPO"][6:]
     assert ours[0] == pytest.approx(0) and theirs == pytest.approx([9, 0.53, 2.31, 4.35])
     assert lines["GAPO (D) over DAPO"][6:] == pytest.approx([8, 0.61, 1.435, 2.32])
+    assert any("Table 2 is of 3,897 test cases: one case is 0.03 points" in text for _, text in table.notes)

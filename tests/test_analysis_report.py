@@ -72,7 +72,7 @@ def test_everything_is_written_and_twice_the_same(database, tmp_path, capsys):
         assert set(ImageOps.crop(image, 4).getextrema()) == {0, 255} and image.width < 1200
         edges = [image.crop((0, 0, image.width, 8)), image.crop((0, image.height - 8, *image.size))]
         assert all(edge.getextrema() == (255, 255) for edge in edges)
-    assert "GAPO (G)" in out and "not the usual tau=0.5" in out
+    assert "GAPO (G)" in out and "not the usual tau=0.5" not in out and "tau_id.csv" in files
     assert report.main(["s", "--no-log", "--spread"]) == 0
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == files
 

@@ -35,6 +35,15 @@ def test_kinds_of_groups():
     assert names == ["left-skewed", "right-skewed", "symmetric", "flat"]
 
 
+def test_the_best_of_a_group_that_is_mostly_right_get_nothing_from_gapo(few):
+    groups = {"easy": [1.0] * 5 + [0.4, 0.3, 0.4], "hard": [0.4, 0.3, 0.4, 0.35, 0.4, 0.4, 1.0, 0.2], "flat": FLAT}
+    rows = pd.DataFrame([(uid, r) for uid, group in groups.items() for r in group], columns=["uid", "reward"])
+    found = table(from_table(rows["uid"], rows["reward"]), few).set_index(["algo", "kind"])["best_zero"]
+    assert found["gapo_grpo", "left-skewed"] == 1 and found["gapo_grpo", "right-skewed"] == 0
+    assert found["gapo_grpo", "all"] == pytest.approx(5 / 6) and found["grpo", "all"] == 0
+    assert np.isnan(found["gapo_grpo", "flat"])
+
+
 def test_gapo_turns_the_signs_of_skewed_groups(recorded, few):
     """Appendix A.2: more negative advantages where rewards are left-skewed, more positive where right-skewed."""
     found = table(recorded, few).set_index(["algo", "kind"])
