@@ -7,8 +7,8 @@ from pathlib import Path
 
 from analysis.runs import Selection
 from analysis.table import Entry, Line, Table
-from gapo_lab import files
 from gapo_lab.errors import UserError
+from gapo_lab.run_folder import RunFolder
 
 
 def table(path: Path, name: str = "table1") -> Table:
@@ -57,9 +57,7 @@ def _line(label: str, pairs: list[tuple[int, int]], whole: int) -> Line:
 def find(selection: Selection, runs_root: Path) -> Path | None:
     """The training data that a run of the selection names in its run folder, where both are on this machine."""
     for run in selection.runs if runs_root.is_dir() else ():
-        about = files.read_json(runs_root / run.identity / "data.json") or {}
-        folder = about.get("folder")
-        for place in (Path(folder), runs_root.parent / folder) if folder else ():
-            if (place / "train.parquet").exists():
-                return place / "train.parquet"
+        place = RunFolder(runs_root / run.identity).data_folder()
+        if place and (place / "train.parquet").exists():
+            return place / "train.parquet"
     return None

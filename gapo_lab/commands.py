@@ -1,4 +1,4 @@
-"""The words after ``python -m gapo_lab``. Light: nothing that trains is imported, MLflow only by ``sync``.
+"""The words after ``python -m gapo_lab``. Light: torch is imported only by ``evaluate``, MLflow only by ``sync``.
 
 A command is a function of the parsed words that gives the exit code, and one entry in ``parser``.
 """
@@ -53,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
     one = add("sync", sync, "copy runs to MLflow; again and again gives the same")
     one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
     one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
+
+    one = add("evaluate", evaluate, "greedy exact match of finished runs' last checkpoints, into their metrics")
+    one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
 
     sweep_commands.add(add)
 
@@ -178,6 +181,35 @@ def sync(asked: argparse.Namespace) -> int:
 def _first_line(error: Exception) -> str:
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
+
+
+# evaluate
+
+
+def evaluate(asked: argparse.Namespace) -> int:
+    folders = [folder for folder in named(asked.root, asked.run) if folder.is_finished]
+    if not folders:
+        raise UserError(f"no finished run of {asked.run} in {asked.root}: python -m gapo_lab status shows all")
+    from gapo_lab.training.evaluate import Evaluator
+
+    evaluator, began, failed = Evaluator(), time.monotonic(), 0
+    for number, folder in enumerate(folders, 1):
+        name = describe.run_name(folder.spec)
+        try:
+            step, found = evaluator.evaluate(folder)
+        except UserError as error:  # the others can be measured all the same
+            print(f"{name}: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        shown = ", ".join(
+            f"{short.upper()} {percent(found[key])}"
+            for short in ("id", "ood")
+            if (key := f"val/{short}/em_greedy") in found
+        )
+        left = duration((time.monotonic() - began) / number * (len(folders) - number))
+        print(f"{name} ({folder.key}): {shown}, greedy, step {step}  [{number}/{len(folders)}, {left} left]", flush=True)
+    print("python -m gapo_lab sync copies them to MLflow")
+    return 1 if failed else 0
 
 
 # ui

@@ -255,6 +255,13 @@ class RunFolder:
         except FileNotFoundError:
             return {}
 
+    def data_folder(self) -> Path | None:
+        """The prepared data that data.json names, as seen from here or from where the run folders lie; None where they
+        are not on this machine."""
+        named = (files.read_json(self.path / "data.json") or {}).get("folder")
+        places = (Path(named), self.path.parent.parent / named) if named else ()
+        return next((place for place in places if place.is_dir()), None)
+
     def free_reserve(self) -> None:
         """Give back what was kept for a full disk."""
         (self.path / "reserve").unlink(missing_ok=True)

@@ -1,0 +1,119 @@
+"""The last checkpoint of a finished run answers its test sets greedily: torch and transformers, no verl.
+
+A validation samples at T=1, where a policy also wins by becoming sure of what it knows. Greedy answers do not pay for
+that. What is found joins the run's metrics as `val/{id,ood}/em_greedy` at the checkpoint's step, as a run with
+`data.greedy=true` measures it itself.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from gapo_lab.data.task import SAMPLED_AGENT
+from gapo_lab.errors import UserError
+from gapo_lab.run_folder import RunFolder
+from gapo_lab.training import checkpoints
+from gapo_lab.training.reward_function import compute_score
+from gapo_lab.training.sampling import SamplingParams, sample
+
+HEADLINE = "val/id/em_greedy"
+
+
+@dataclass
+class Evaluator:
+    """Keeps what the runs of a sweep share: the token ids of their test sets' prompts."""
+
+    _prompts: dict[tuple, list[list[int]]] = field(default_factory=dict)
+
+    def evaluate(self, folder: RunFolder) -> tuple[int, dict[str, float]]:
+        """The checkpoint's step and its greedy metrics; appended to the run's last attempt unless they are there.
+
+        Raises UserError where the run has not finished, keeps no whole checkpoint of its last step or is scored by a reward
+        of its own, and where its test sets are not on this machine.
+        """
+        if not folder.is_finished:
+            raise UserError(f"run {folder.key} has not finished: the same sweep command goes on with it")
+        step = max(folder.merged_points(), default=0)
+        there = folder.merged_metrics().get(step, {})
+        if HEADLINE in there:
+            return step, {
+                name: value
+                for name, value in there.items()
+                if name.startswith("val/") and name.endswith("_greedy")
+            }
+        config = folder.config()
+        reward = config["reward"]["custom_reward_function"]["name"]
+        if reward != compute_score.__name__:
+            raise UserError(f"run {folder.key} is rewarded by {reward}: only exact match is evaluated here")
+        rows = _rows(folder)
+        model, tokenizer = _load(folder, step, config)
+        prompts = self._tokenized(rows, tokenizer, folder, config)
+        params = SamplingParams(int(config["data"]["max_response_length"]), temperature=0.0)
+        eos, pad = {tokenizer.eos_token_id}, tokenizer.pad_token_id
+        answers, _ = sample(model, prompts, 1, params, eos, pad, seed=0)
+        found = _means(rows, tokenizer.batch_decode(answers, skip_special_tokens=True))
+        folder.attempts()[-1].append_metrics(step, found)
+        return step, found
+
+    def _tokenized(self, rows: list[dict], tokenizer, folder: RunFolder, config: Mapping) -> list[list[int]]:
+        key = (str(folder.data_folder()), tokenizer.chat_template, tokenizer.vocab_size)
+        if key not in self._prompts:
+            self._prompts[key] = [
+                tokenizer.apply_chat_template(
+                    list(row["prompt"]),
+                    add_generation_prompt=True,
+                    tokenize=True,
+                    return_dict=False,
+                    **config["data"]["apply_chat_template_kwargs"],
+                )
+                for row in rows
+            ]
+        return self._prompts[key]
+
+
+def _rows(folder: RunFolder) -> list[dict[str, Any]]:
+    """The rows of both test sets, once each."""
+    import pyarrow.parquet as pq
+
+    place = folder.data_folder()
+    if place is None:
+        raise UserError(f"run {folder.key}: its test sets are not on this machine (data.json says where they were)")
+    rows = pq.read_table(place / "val.parquet").to_pylist()
+    return [row for row in rows if row["agent_name"] == SAMPLED_AGENT]
+
+
+def _load(folder: RunFolder, step: int, config: Mapping) -> tuple[torch.nn.Module, Any]:
+    """The model that the checkpoint holds, ready to answer, and its tokenizer."""
+    place = checkpoints.steps(folder).get(step)
+    if place is None:
+        raise UserError(
+            f"run {folder.key} keeps no checkpoint of step {step}, its last (gc removes them): train with data.greedy=true"
+        )
+    actor = place / "actor"
+    settings = config["actor_rollout_ref"]
+    attention = (settings["model"].get("override_config") or {}).get("attn_implementation", "sdpa")
+    model = AutoModelForCausalLM.from_config(
+        AutoConfig.from_pretrained(actor / "huggingface"),
+        dtype=getattr(torch, settings["rollout"]["dtype"]),
+        attn_implementation=attention,
+    )
+    model.load_state_dict(checkpoints.weights(actor))
+    tokenizer = AutoTokenizer.from_pretrained(actor / "huggingface")
+    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+
+
+def _means(rows: list[dict[str, Any]], answers: list[str]) -> dict[str, float]:
+    """`val/<set>/<measure>_greedy`: means over each test set."""
+    scores: dict[str, list[float]] = defaultdict(list)
+    for row, answer in zip(rows, answers, strict=True):
+        source = row["data_source"]
+        found = compute_score(source, answer, row["reward_model"]["ground_truth"], row["extra_info"])
+        for measure, value in found.items():
+            scores[f"val/{source}/{measure}_greedy"].append(value)
+    return {name: sum(values) / len(values) for name, values in scores.items()}

@@ -1,0 +1,67 @@
+"""Greedy answers of a finished run's last checkpoint: what the trainer itself would have measured."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from gapo_lab import commands
+from gapo_lab.run_folder import RunFolder
+
+
+@pytest.fixture
+def sampled(finished, tmp_path, monkeypatch):
+    """A copy of a real run whose greedy metrics after the start are taken out, and what they were."""
+    shutil.copytree(finished.cwd / "runs", tmp_path / "runs")
+    shutil.copytree(finished.cwd / "data", tmp_path / "data")
+    monkeypatch.chdir(tmp_path)
+    (path,) = (p for p in (tmp_path / "runs").iterdir() if (p / "spec.yaml").exists())
+    folder = RunFolder(path)
+    rows = folder.attempts()[-1].rows()
+    measured = {n: v for row in rows if row.step == 3 for n, v in row.metrics.items() if n.endswith("_greedy")}
+    kept = [
+        {"step": row.step, "time": row.time,
+         "metrics": {n: v for n, v in row.metrics.items() if row.step < 3 or not n.endswith("_greedy")}}
+        for row in rows
+    ]  # fmt: skip
+    folder.attempts()[-1].metrics_path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+    assert "val/id/em_greedy" not in folder.merged_metrics()[3]
+    return folder, measured
+
+
+def test_it_finds_what_the_trainer_measured(sampled, capsys):
+    folder, measured = sampled
+    assert commands.main(["evaluate"]) == 0
+    found = folder.merged_metrics()[3]
+    assert {"val/id/em_greedy", "val/ood/em_greedy", "val/id/similarity_greedy"} <= set(measured)
+    # verl's reward is the score with what is added to it
+    scored = {n: value for n, value in measured.items() if "/reward" not in n}
+    assert {n: found[n] for n in scored} == pytest.approx(scored)
+    assert "greedy, step 3  [1/1, 0:00 left]" in capsys.readouterr().out
+    rows = len(folder.attempts()[-1].rows())
+    assert commands.main(["evaluate", folder.key]) == 0  # again: shown, not measured again
+    assert len(folder.attempts()[-1].rows()) == rows and "greedy, step 3" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("gone, said", [
+    ("checkpoints", "keeps no checkpoint"), ("data", "not on this machine"), ("shard", "not whole"),
+])  # fmt: skip
+def test_what_cannot_be_evaluated_is_said_in_a_line(sampled, capsys, gone, said):
+    folder, _ = sampled
+    if gone == "shard":
+        actor = folder.checkpoints / "global_step_3" / "actor"
+        next(actor.glob("model_*rank_1.pt")).unlink()
+    else:
+        shutil.rmtree(folder.checkpoints if gone == "checkpoints" else "data")
+    assert commands.main(["evaluate", folder.key]) == 1
+    error = capsys.readouterr().err
+    assert said in error and len(error.splitlines()) == 1
+
+
+def test_a_run_that_has_not_finished_is_none(sampled, capsys):
+    folder, _ = sampled
+    (folder.path / "summary.json").unlink()
+    assert commands.main(["evaluate"]) == 2
+    assert "no finished run of all" in capsys.readouterr().err
