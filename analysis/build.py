@@ -78,8 +78,7 @@ class Report:
 
 def build(source: Source, asked: Asked) -> Report:
     """Read, check and draw. UserError where there is nothing to show, or cells are incomplete."""
-    studies = load.find_studies(source, asked.studies)
-    everything = source.runs(studies)
+    studies, everything = load.find_runs(source, asked.studies, asked.runs_root)
     selection = runs.select(everything, asked.where)
     _check_there(source, asked, everything, selection)
     seeds = tuple(range(asked.seeds)) if asked.seeds else selection.seeds

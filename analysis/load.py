@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from analysis.curves import Curve
 from analysis.runs import Run
 from gapo_lab.errors import UserError
+from gapo_lab.launch import states
 from gapo_lab.tracking import uri as addresses
 
 
@@ -50,15 +52,21 @@ def connect(uri: str | None = None) -> Source:
     )
 
 
-def find_studies(source: Source, names: Sequence[str]) -> dict[str, str]:
-    """{name: experiment id} of the studies asked for; UserError with the nearest name, or all of them."""
+def find_runs(source: Source, names: Sequence[str], runs_root: Path) -> tuple[dict[str, str], list[Run]]:
+    """{name: experiment id} of the studies asked for, and their runs.
+
+    Also the runs that a study shares with one that asked for them first, in whose experiment they lie: a study that
+    shares all of its runs has no experiment of its own. UserError for a study without either, with the nearest name.
+    """
     there = source.studies()
-    found = {}
-    for name in names:
-        if name in there:
-            found[name] = there[name]
-            continue
+    found = {name: there[name] for name in names if name in there}
+    keys = {name: set(states.of_study(runs_root, name)) for name in names}
+    for name in (name for name in names if name not in there and not keys[name]):
         near = difflib.get_close_matches(name, there, n=1, cutoff=0.6)
         said = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(there)) or 'none'}"
         raise UserError(f"no study {name} in {source.uri}: {said}")
-    return found
+    runs = source.runs(found) if found else []
+    if missing := set().union(*keys.values()) - {run.identity for run in runs}:
+        others = {name: experiment for name, experiment in there.items() if name not in found}
+        runs += [run for run in source.runs(others) if run.identity in missing] if others else []
+    return found, runs

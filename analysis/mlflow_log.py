@@ -28,6 +28,8 @@ def log(uri: str, experiments: Mapping[str, str], folder: Path, names: Sequence[
 
     A report with the same files as the study's newest one is not logged again, and an older report stays.
     """
+    if not experiments:
+        return "not logged to MLflow: all of these runs lie in other studies"
     client = store.connect(uri)
     mark, new = _digest(folder, names), 0
     for experiment in experiments.values():

@@ -72,8 +72,8 @@ def document(rows: list[Row]) -> str:
     table = "\n".join([head, *map(line, rows)])
     notes = "\n\n".join(f"**{measure.__name__}**: {inspect.getdoc(measure)}" for measure in ROWS)
     return (
-        "# Measurements\n\nWritten by `make bench`. Each row compares two things measured by turns in one process;"
-        f" the numbers are medians.\n\nMachine: {machine()}.\n\n{table}\n\n{notes}\n"
+        "# Measurements\n\nWritten by `make bench`. Rows of two implementations are medians, measured by turns;"
+        f" rows against a limit are one measurement.\n\nMachine: {machine()}.\n\n{table}\n\n{notes}\n"
     )
 
 

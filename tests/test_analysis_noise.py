@@ -164,7 +164,7 @@ def test_noise_can_be_an_axis_of_a_slice_and_a_choice(place):
 
 
 def test_the_rewards_before_training_are_those_of_a_method_without_penalty(place):
-    selection = build.runs.select(load.connect(None).runs(load.find_studies(load.connect(None), ["s"])))
+    selection = build.runs.select(load.find_runs(load.connect(None), ["s"], Path("runs"))[1])
     found = reward_noise.found(selection, place / "runs")
     assert list(found) == [("nano", 0.0), ("nano", 0.1), ("nano", 0.2), ("nano_large", 0.0)]
     assert {len(groups) for groups in found.values()} == {4 * 32}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 
@@ -182,6 +183,22 @@ def test_two_studies_that_share_a_cell_are_one_table(empty_mlflow, tmp_path):
     report = made(empty_mlflow, tmp_path, both, studies=("s", "t"))
     assert row(report, "GRPO") == ["46.00"] and row(report, "GAPO (G)") == ["46.00"]
     assert any("also in study" in line for line in report.missing)
+
+
+def test_a_study_has_the_runs_that_another_asked_for_first(empty_mlflow, tmp_path):
+    """Their folders and their place in MLflow are the first study's; the launcher writes down who shares them."""
+    theirs = [one | {"tags": {"gapo.key": f"grpo{one['seed']}"}} for one in trials("grpo", study="default")]
+    (tmp_path / "runs" / ".studies").mkdir(parents=True)
+    for study in ("s", "all_shared"):
+        keys = [f"grpo{seed}" for seed in range(3)]
+        (tmp_path / "runs" / ".studies" / f"{study}.json").write_text(json.dumps(keys))
+    words = {"runs_root": tmp_path / "runs"}
+    both = made(empty_mlflow, tmp_path, theirs + trials("gapo_grpo"), **words)
+    assert row(both, "GRPO") == ["46.00"] and row(both, "GAPO (G)") == ["46.00"]
+    shared = made(empty_mlflow, tmp_path, theirs, studies=("all_shared",), **words)
+    assert row(shared, "GRPO") == ["46.00"] and not shared.experiments
+    with pytest.raises(UserError, match="no study nothing in .*: there are"):
+        made(empty_mlflow, tmp_path, theirs, studies=("nothing",), **words)
 
 
 def test_an_out_of_memory_cell_is_a_dash_with_its_reason(empty_mlflow, tmp_path):
