@@ -9,6 +9,7 @@ import pytest
 
 from gapo_lab import commands
 from gapo_lab.run_folder import RunFolder
+from gapo_lab.tracking import describe
 
 
 @pytest.fixture
@@ -40,6 +41,10 @@ def test_it_finds_what_the_trainer_measured(sampled, capsys):
     scored = {n: value for n, value in measured.items() if "/reward" not in n}
     assert {n: found[n] for n in scored} == pytest.approx(scored)
     assert "greedy, step 3  [1/1, 0:00 left]" in capsys.readouterr().out
+    attempts = {one.number: one.rows() for one in folder.attempts()}
+    before = attempts | {max(attempts): attempts[max(attempts)][:-1]}
+    sent = describe.to_send(before, folder.summary())[1]
+    assert sent < describe.to_send(attempts, folder.summary())[1]  # a copy in MLflow is added to, not made anew
     rows = len(folder.attempts()[-1].rows())
     assert commands.main(["evaluate", folder.key]) == 0  # again: shown, not measured again
     assert len(folder.attempts()[-1].rows()) == rows and "greedy, step 3" in capsys.readouterr().out

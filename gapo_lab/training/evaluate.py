@@ -58,7 +58,9 @@ class Evaluator:
         eos, pad = {tokenizer.eos_token_id}, tokenizer.pad_token_id
         answers, _ = sample(model, prompts, 1, params, eos, pad, seed=0)
         found = _means(rows, tokenizer.batch_decode(answers, skip_special_tokens=True))
-        folder.attempts()[-1].append_metrics(step, found)
+        # as of the run's end: MLflow's copy of the summary bears the time of the newest point
+        ended = max(point.time for at in folder.merged_points().values() for point in at.values())
+        folder.attempts()[-1].append_metrics(step, found, ended)
         return step, found
 
     def _tokenized(self, rows: list[dict], tokenizer, folder: RunFolder, config: Mapping) -> list[list[int]]:
