@@ -21,11 +21,14 @@ def groups(path: Path) -> list[np.ndarray]:
 
 
 def first_generations(runs_root: Path, keys: Sequence[str]) -> Path | None:
-    """The rollouts of the first training step of the first of these runs that still has them here."""
+    """The rollouts of the first training step of the first of these runs that still has them here.
+
+    An attempt that ended before its first step has none: of several that have, the newest is the one that went on.
+    """
     for key in keys:
-        path = runs_root / key / "attempts" / "1" / "generations" / "train" / "1.jsonl"
-        if path.exists():
-            return path
+        found = (runs_root / key / "attempts").glob("[0-9]*/generations/train/1.jsonl")
+        if paths := sorted(found, key=lambda path: int(path.parents[2].name)):
+            return paths[-1]
     return None
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from analysis_database import Database
 
-from analysis import build, load, markdown, report, reward_noise
+from analysis import build, load, markdown, report, reward_noise, rewards
 from analysis.build import Asked
 from gapo_lab import noise
 from gapo_lab.errors import UserError
@@ -73,6 +73,14 @@ def test_a_report_shows_noise_beside_the_papers_tables(place, capsys):
     files = {path.name for path in (place / "reports" / "s").iterdir()}
     wanted = ("table2", "noise_id", "noise_ood", "comparisons_noise_id", "rewards")
     assert {f"{name}.csv" for name in wanted} | {"figureS1.png", "figureS2.png", "figure1.png"} <= files
+
+
+def test_a_run_whose_first_attempt_ended_before_a_step_has_its_rewards_too(place):
+    attempts = place / "runs" / "nano-gapo_grpo-0-0" / "attempts"
+    (attempts / "1").rename(attempts / "2")
+    (attempts / "1" / "generations" / "train").mkdir(parents=True)
+    path = rewards.first_generations(place / "runs", ["nano-gapo_grpo-0-0"])
+    assert path == attempts / "2" / "generations" / "train" / "1.jsonl"
 
 
 def test_noise_that_no_table_shows_is_said_to_be_left_out(place, capsys):
