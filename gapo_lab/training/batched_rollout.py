@@ -23,6 +23,7 @@ from verl.trainer.ppo.reward import load_reward_manager
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
 from gapo_lab.data.store import GREEDY_AGENT
+from gapo_lab.training.policy import tokenize
 
 # What the trainer reads of a prompt later on; every further field costs time in every phase.
 KEPT = ("uid", "data_source", "reward_model")
@@ -97,13 +98,7 @@ class BatchedRolloutManager:
         key = tuple((message["role"], message["content"]) for message in messages)
         if key in self.tokenized:
             return self.tokenized[key]
-        ids = self.tokenizer.apply_chat_template(
-            list(messages),
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=False,
-            **self.config.data.apply_chat_template_kwargs,
-        )
+        ids = tokenize(self.tokenizer, messages, self.config.data.apply_chat_template_kwargs)
         if len(ids) > self.rollout.prompt_length:
             raise ValueError(
                 f"a prompt of {len(ids)} tokens is longer than data.max_prompt_length={self.rollout.prompt_length}"

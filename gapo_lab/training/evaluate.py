@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoTokenizer
 
 from gapo_lab.data.task import SAMPLED_AGENT
 from gapo_lab.errors import UserError
 from gapo_lab.run_folder import RunFolder
 from gapo_lab.training import checkpoints
+from gapo_lab.training.policy import network, tokenize
 from gapo_lab.training.reward_function import compute_score
 from gapo_lab.training.sampling import SamplingParams, sample
 
@@ -39,12 +40,13 @@ class Evaluator:
         """
         if not folder.is_finished:
             raise UserError(f"run {folder.key} has not finished: the same sweep command goes on with it")
-        step = max(folder.merged_points(), default=0)
-        there = folder.merged_metrics().get(step, {})
+        points = folder.merged_points()
+        step = max(points, default=0)
+        there = points.get(step, {})
         if HEADLINE in there:
             return step, {
-                name: value
-                for name, value in there.items()
+                name: point.value
+                for name, point in there.items()
                 if name.startswith("val/") and name.endswith("_greedy")
             }
         config = folder.config()
@@ -59,7 +61,7 @@ class Evaluator:
         answers, _ = sample(model, prompts, 1, params, eos, pad, seed=0)
         found = _means(rows, tokenizer.batch_decode(answers, skip_special_tokens=True))
         # as of the run's end: MLflow's copy of the summary bears the time of the newest point
-        ended = max(point.time for at in folder.merged_points().values() for point in at.values())
+        ended = max(point.time for at in points.values() for point in at.values())
         folder.attempts()[-1].append_metrics(step, found, ended)
         return step, found
 
@@ -67,13 +69,7 @@ class Evaluator:
         key = (str(folder.data_folder()), tokenizer.chat_template, tokenizer.vocab_size)
         if key not in self._prompts:
             self._prompts[key] = [
-                tokenizer.apply_chat_template(
-                    list(row["prompt"]),
-                    add_generation_prompt=True,
-                    tokenize=True,
-                    return_dict=False,
-                    **config["data"]["apply_chat_template_kwargs"],
-                )
+                tokenize(tokenizer, row["prompt"], config["data"]["apply_chat_template_kwargs"])
                 for row in rows
             ]
         return self._prompts[key]
@@ -100,14 +96,10 @@ def _load(folder: RunFolder, step: int, config: Mapping) -> tuple[torch.nn.Modul
     actor = place / "actor"
     settings = config["actor_rollout_ref"]
     attention = (settings["model"].get("override_config") or {}).get("attn_implementation", "sdpa")
-    model = AutoModelForCausalLM.from_config(
-        AutoConfig.from_pretrained(actor / "huggingface"),
-        dtype=getattr(torch, settings["rollout"]["dtype"]),
-        attn_implementation=attention,
-    )
+    model = network(actor / "huggingface", settings["rollout"]["dtype"], attention)
     model.load_state_dict(checkpoints.weights(actor))
     tokenizer = AutoTokenizer.from_pretrained(actor / "huggingface")
-    return model.eval().to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
+    return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
 
 def _means(rows: list[dict[str, Any]], answers: list[str]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import hashlib
 import torch
 from verl.workers.rollout.replica import TokenOutput
 
+from gapo_lab.training.policy import network
 from gapo_lab.training.sampling import SamplingParams, sample
 
 
@@ -18,13 +19,10 @@ class CpuRolloutServer:
     """One copy of the model in one process. Weights come from the actor before every rollout."""
 
     def __init__(self, model_path: str, dtype: str, response_length: int, seed: int, attention: str = "sdpa"):
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoTokenizer
 
         torch.set_num_threads(1)
-        config = AutoConfig.from_pretrained(model_path)
-        self.model = AutoModelForCausalLM.from_config(
-            config, dtype=getattr(torch, dtype), attn_implementation=attention
-        ).eval()
+        self.model = network(model_path, dtype, attention)
         tokenizer = AutoTokenizer.from_pretrained(model_path)
         self.eos_ids = {tokenizer.eos_token_id}
         self.pad_id = tokenizer.pad_token_id
