@@ -8,7 +8,6 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
@@ -22,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.errors import UserError
 from gapo_lab.launch import plugins
+from gapo_lab.utils.key_names import nearest
 
 PACKAGE = Path(__file__).parent
 CONF = PACKAGE.parent / "conf"
@@ -134,11 +134,7 @@ def _unknown_key(key: str) -> str:
 
 
 def _nearest(word: str, options: Sequence[str]) -> str:
-    close = sorted((option for option in options if word and option.startswith(f"{word}_")), key=len)[:2]
-    close = close or get_close_matches(word, options, n=1, cutoff=0.5)
-    if not close:
-        leaf = word.rsplit(".", 1)[-1]
-        close = [o for o in options if o.rsplit(".", 1)[-1] == leaf][:1]
+    close = nearest(word, options)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
