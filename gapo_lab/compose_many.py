@@ -111,6 +111,10 @@ class Composer:
             changed[key] = _unquoted(value)
         return self._with(base, changed)
 
+    def has(self, group: str, name: str) -> bool:
+        """Whether there is a config file `group=name`."""
+        return self._repo.config_exists(f"{group}/{name}")
+
     def _is_new_leaf(self, base: _Base, override: Override, key: str) -> bool:
         """Whether `+key=value` only adds a leaf: no node is there, and no leaf stands in its way."""
         if not (override.is_add() or override.is_force_add()):
