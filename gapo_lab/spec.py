@@ -58,6 +58,8 @@ NOT_SCIENCE = (
 )  # fmt: skip
 # At this value a setting is as if it were not there: the keys of runs from before it was thought of stay.
 NEUTRAL = {"noise": 0}
+# Address of a module of ours -> the name it has in keys. A module that moves keeps the name it had first.
+CANONICAL: dict[str, str] = {}
 # A checkpoint's digest reads files up to WHOLE bytes, and BLOCKS blocks of BLOCK bytes of larger ones.
 WHOLE, BLOCKS, BLOCK = 64 << 20, 64, 1 << 16
 # Everyday words that verl also needs in its tree: said once, under the name a person uses.
@@ -151,7 +153,9 @@ def science(written: Mapping[str, object], resolved: Mapping[str, object]) -> di
 
 
 def _plain(value: object) -> object:
-    """A whole number however it was written: `tau=1` and `tau=1.0` are one run."""
+    """A whole number however it was written (`tau=1` and `tau=1.0` are one run), a module wherever it is now."""
+    if isinstance(value, str):
+        return CANONICAL.get(value, value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
