@@ -77,7 +77,7 @@ def _hydra_seconds(cells) -> float:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
-    from gapo_lab.compose import CONF
+    from gapo_lab.paths import CONF
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):

@@ -22,9 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.errors import UserError
 from gapo_lab.launch import plugins
+from gapo_lab.paths import CONF, NANO, PACKAGE
 
-PACKAGE = Path(__file__).parent
-CONF = PACKAGE.parent / "conf"
 HELP = """python -m gapo_lab.run WORD=VALUE ...        one run
 python -m gapo_lab.run -m WORD=A,B ...       a sweep: its plan, then what is missing of it
 python -m gapo_lab plan WORD=A,B ...         the plan only
@@ -75,7 +74,7 @@ def register() -> None:
 
 
 def _nano_folder(data: str) -> str:
-    return str(PACKAGE / "nano" / ("lists_checkpoint" if data == "lists" else "checkpoint"))
+    return str(NANO / ("lists_checkpoint" if data == "lists" else "checkpoint"))
 
 
 def _smollm2_folder() -> str:

@@ -26,8 +26,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab import compose
-from gapo_lab.compose import CONF, compose_run, flatten
+from gapo_lab.compose import compose_run, flatten
 from gapo_lab.errors import UserError
+from gapo_lab.paths import CONF
 
 _TOKEN = re.compile(r"\.*[\w@-]+(?:\.[\w@-]+)*")
 _MISSING = object()

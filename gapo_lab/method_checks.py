@@ -9,10 +9,10 @@ from pathlib import Path
 
 from gapo_lab.config_view import ConfigView
 from gapo_lab.errors import UserError
+from gapo_lab.paths import METHODS
 from gapo_lab.settings import problem, rules_of
 from gapo_lab.spec import verl_defaults
 
-METHODS = Path(__file__).with_name("methods")
 # verl's own, as in verl.trainer.ppo.core_algos; those that need more than a reward a rollout are left out
 VERL_ESTIMATORS = (
     *("grpo", "grpo_vectorized", "grpo_passk", "rloo", "rloo_vectorized", "opo", "gpg"),

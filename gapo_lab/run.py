@@ -20,6 +20,7 @@ from rich.console import Console
 
 from gapo_lab import compose
 from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.paths import CONF
 
 INTERRUPTED = 130
 
@@ -84,7 +85,7 @@ def main() -> int:
             tell(error, unforeseen(error), 1)
 
     try:
-        hydra.main(config_path=str(compose.CONF), config_name="config", version_base="1.3")(task)()
+        hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(task)()
     except KeyboardInterrupt:
         return INTERRUPTED
     except Interrupted as error:

@@ -21,6 +21,7 @@ from gapo_lab import metrics, provenance
 from gapo_lab.attempt import Attempt
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.failure import REMEDIES, failure_cause, failure_lines
+from gapo_lab.paths import IMPORT_ROOT
 from gapo_lab.progress import Progress, show_end
 from gapo_lab.run_folder import RunFolder
 from gapo_lab.sentinel import MARK, watched_scratch_folder
@@ -28,7 +29,6 @@ from gapo_lab.spec import Spec
 from gapo_lab.tracking.describe import run_name
 from gapo_lab.tracking.uri import command
 
-REPO = Path(__file__).parents[1]
 PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.5
 # A job that is told to stop gets this long before it is killed.
@@ -62,7 +62,7 @@ def run(spec: Spec, config: DictConfig, console: Console | None = None) -> dict[
             return folder.summary()
         resolved = OmegaConf.create(OmegaConf.to_container(config, resolve=True))
         folder.write_config(OmegaConf.to_yaml(resolved))
-        _locked(folder, console, spec.name, {}, lambda: provenance.collect(REPO))
+        _locked(folder, console, spec.name, {}, lambda: provenance.collect(IMPORT_ROOT))
         show_end(folder, console, title=spec.name)
         return folder.summary()
 
@@ -84,7 +84,7 @@ def work(
     with folder.lock(patience):
         if not folder.is_finished:
             _locked(folder, console, run_name(folder.spec), status or {},
-                    lambda: {**provenance.collect(REPO), **(origin or {})})  # fmt: skip
+                    lambda: {**provenance.collect(IMPORT_ROOT), **(origin or {})})  # fmt: skip
     return folder.summary()
 
 
@@ -201,8 +201,7 @@ def _named(cause: str, reason: str) -> str:
 
 def _environment() -> dict[str, str]:
     """Our package must be found by the job wherever the user stands."""
-    here = str(Path(__file__).parents[1])
-    paths = [here, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    paths = [str(IMPORT_ROOT), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths)), "PYTHONUNBUFFERED": "1"}
 
 

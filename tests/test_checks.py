@@ -6,8 +6,9 @@ import pytest
 
 from gapo_lab import checks
 from gapo_lab.checks import check
-from gapo_lab.compose import CONF, compose_run
+from gapo_lab.compose import compose_run
 from gapo_lab.errors import UserError
+from gapo_lab.paths import CONF
 
 
 def test_the_default_run_passes():

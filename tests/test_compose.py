@@ -10,8 +10,9 @@ import pytest
 from conftest import REPO
 from omegaconf import OmegaConf
 
-from gapo_lab.compose import CONF, compose_run, verl_config_folder
+from gapo_lab.compose import compose_run, verl_config_folder
 from gapo_lab.errors import UserError
+from gapo_lab.paths import CONF
 
 GROUPS = {group: sorted(p.stem for p in (CONF / group).glob("*.yaml")) for group in
           ("model", "recipe", "algo", "data", "scale", "backend", "cluster")}  # fmt: skip

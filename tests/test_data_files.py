@@ -158,13 +158,13 @@ def test_what_cannot_be_read(folder, tmp_path, capsys):
 
 
 def test_rows_that_are_too_long_for_a_model(folder, capsys):
-    from gapo_lab.compose import PACKAGE
+    from gapo_lab.paths import NANO
 
     words = [
         "validate",
         str(folder),
         "--model",
-        str(PACKAGE / "nano" / "checkpoint"),
+        str(NANO / "checkpoint"),
         "--max-prompt-length",
         "100",
     ]

@@ -9,7 +9,7 @@ import sys
 
 from conftest import REPO
 
-from gapo_lab.compose import CONF
+from gapo_lab.paths import CONF
 
 PAGE = (REPO / "docs" / "methods.md").read_text(encoding="utf-8")
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-import gapo_lab
+from gapo_lab.paths import NANO
 from gapo_lab.training.sampling import SamplingParams, cut, sample
 
-CHECKPOINT = Path(gapo_lab.__file__).parent / "nano" / "checkpoint"
+CHECKPOINT = NANO / "checkpoint"
 
 
 @pytest.fixture(scope="module")

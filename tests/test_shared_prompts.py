@@ -65,11 +65,11 @@ def engine():
     from transformers import AutoModelForCausalLM
     from verl.models.transformers.dense_common import forward_with_torch_backend
 
-    from gapo_lab.compose import PACKAGE
+    from gapo_lab.paths import NANO
 
     made = object.__new__(CpuFSDPEngine)
     made.module = AutoModelForCausalLM.from_pretrained(
-        PACKAGE / "nano" / "checkpoint", attn_implementation="sdpa"
+        NANO / "checkpoint", attn_implementation="sdpa"
     )
     made.run = lambda inputs: forward_with_torch_backend(made.module, **inputs, use_cache=False)
     made.use_ulysses_sp = made.pad_to_length = False

@@ -9,8 +9,6 @@ from importlib.metadata import version
 import pytest
 import torch
 
-import gapo_lab
-
 
 @pytest.fixture(scope="module", autouse=True)
 def plugin():
@@ -144,13 +142,12 @@ def test_the_servers_methods_are_the_ones_verl_calls():
 
 
 def test_a_server_holds_the_weights_it_was_given(tmp_path):
-    from pathlib import Path
-
     from transformers import AutoModelForCausalLM
 
+    from gapo_lab.paths import NANO
     from gapo_lab.training.rollout_server import CpuRolloutServer, digest
 
-    checkpoint = Path(gapo_lab.__file__).parent / "nano" / "checkpoint"
+    checkpoint = NANO / "checkpoint"
     server = CpuRolloutServer(str(checkpoint), "float32", response_length=4, seed=0)
     actor = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
     with torch.no_grad():

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Optional
 
@@ -24,10 +23,11 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from gapo_lab.paths import SLURM, SWEEPS
+
 MODULE = "hydra_plugins.gapo_lab"
-ROOT = Path(__file__).parents[2]
 # Config groups that lie outside conf/, and their folders.
-FOLDERS = {"sweep": ROOT / "sweeps", "cluster": ROOT / "slurm"}
+FOLDERS = {"sweep": SWEEPS, "cluster": SLURM}
 
 
 @dataclass

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from gapo_lab import files
-from gapo_lab.compose import PACKAGE
+from gapo_lab.paths import IMPORT_ROOT, PACKAGE
 
 SKIPPED = ("__pycache__",)
 
@@ -40,5 +40,5 @@ def take(root: Path) -> Path:
 def environment(code: Path) -> dict[str, str]:
     """Variables with which Python takes the package from `code`, also where the working folder has another."""
     others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    path = os.pathsep.join([str(code), *(p for p in others if p != str(PACKAGE.parent))])
+    path = os.pathsep.join([str(code), *(p for p in others if p != str(IMPORT_ROOT))])
     return {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}

@@ -11,12 +11,12 @@ import yaml
 from rich.console import Console
 
 from gapo_lab import cost, files, plan, process, provenance, supervise
-from gapo_lab.compose import PACKAGE
 from gapo_lab.compose_many import unflatten
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.launch import slurm, snapshot, states, watch
 from gapo_lab.launch.local import LocalQueue
 from gapo_lab.launch.submission import Submission
+from gapo_lab.paths import IMPORT_ROOT, PACKAGE
 from gapo_lab.plan import Action, Plan, Planned
 from gapo_lab.run_folder import RunFolder, find
 from gapo_lab.show_plan import show_plan
@@ -114,7 +114,7 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
         code=snapshot.take(root),
         on_finish=settings["on_finish"],
         study=settings["study"],
-        origin={name: value for name, value in provenance.collect(supervise.REPO).items() if name in ORIGIN},
+        origin={name: value for name, value in provenance.collect(IMPORT_ROOT).items() if name in ORIGIN},
     )
     submission.write()
     folders = [_prepare(root, run, submission, task) for task, run in enumerate(runs)]

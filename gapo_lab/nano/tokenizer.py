@@ -14,8 +14,9 @@ from transformers import PreTrainedTokenizerFast
 
 from gapo_lab.data.micro import generate
 from gapo_lab.data.prompt import MARKERS
+from gapo_lab.paths import NANO
 
-FOLDER = Path(__file__).with_name("checkpoint")
+FOLDER = NANO / "checkpoint"
 PAD, END, ANSWER = "<|pad|>", "<|im_end|>", "<|answer|>"
 VOCABULARY = 640
 # A path is one piece, a keyword takes its space along, a diff sign its line end, a sign the spaces around it.

@@ -14,6 +14,7 @@ from gapo_lab import smollm2
 from gapo_lab.attempt import Attempt
 from gapo_lab.errors import UserError
 from gapo_lab.launch import nodes
+from gapo_lab.paths import IMPORT_ROOT
 from gapo_lab.run_folder import RunFolder
 from gapo_lab.training import checkpoints
 from gapo_lab.training.recorder import Recorder
@@ -30,7 +31,7 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
         "VERL_USE_EXTERNAL_MODULES": "gapo_lab.training.plugin",
         ERROR_FILE: str(attempt.path / "reward_error.txt"),
         "PYTHONPATH": os.pathsep.join(
-            filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+            filter(None, [str(IMPORT_ROOT), os.environ.get("PYTHONPATH", "")])
         ),
         # other clusters of this user cannot talk to this one by mistake
         "RAY_AUTH_MODE": "token",
