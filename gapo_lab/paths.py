@@ -16,4 +16,4 @@ SLURM = _SHIPPED / "slurm"
 # One file a method.
 METHODS = PACKAGE / "methods"
 # The shipped models: checkpoint, large_checkpoint, lists_checkpoint.
-NANO = PACKAGE / "nano"
+NANO = PACKAGE / "models" / "nano"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from gapo_lab.compose import compose_run
-from gapo_lab.compose_many import Composer
-from gapo_lab.spec import make_spec, spec_of
+from gapo_lab.config.compose import compose_run
+from gapo_lab.config.fast_compose import Composer
+from gapo_lab.planning.spec import make_spec, spec_of
 
 # Overrides -> the key, as of the first release.
 GOLDEN = {

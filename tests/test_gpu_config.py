@@ -6,17 +6,17 @@ import os
 from functools import cache
 
 os.environ.setdefault("VERL_PLATFORM", "cpu")
-os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.plugin")
+os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.verl_plugin")
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from gapo_lab.checks import check
-from gapo_lab.compose import compose_run
+from gapo_lab.config.compose import compose_run
 from gapo_lab.errors import UserError
-from gapo_lab.method_checks import our_files
 from gapo_lab.paths import CONF, NANO
-from gapo_lab.spec import make_spec
+from gapo_lab.planning.method_rules import our_files
+from gapo_lab.planning.spec import make_spec
+from gapo_lab.planning.validation import check
 
 CHECKPOINT = NANO / "checkpoint"
 # Hugging Face id; attention heads, key-value heads (the models' config.json)
@@ -148,7 +148,7 @@ def test_the_gpus_divide(model):
 
 @pytest.mark.parametrize("model", NINE)
 def test_a_machine_without_a_gpu_is_told_so(model, monkeypatch):
-    monkeypatch.setattr("gapo_lab.checks.has_gpu", lambda: False)
+    monkeypatch.setattr("gapo_lab.planning.validation.has_gpu", lambda: False)
     with pytest.raises(UserError, match=f"model={model}.*GPU") as caught:
         check(composed(model))
     assert "\n" not in str(caught.value)

@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("VERL_PLATFORM", "cpu")
-os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.plugin")
+os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.verl_plugin")
 
 import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from gapo_lab.compose import compose_run
-from gapo_lab.data.store import GREEDY_AGENT, SAMPLED_AGENT
+from gapo_lab.config.compose import compose_run
+from gapo_lab.data.prepare import GREEDY_AGENT, SAMPLED_AGENT
 from gapo_lab.paths import NANO
 
 CHECKPOINT = NANO / "checkpoint"
