@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapo_lab.data.git_filters import (
+from gapo_lab.data.mining.file_filters import (
     changed_lines,
     common_prefix,
     edit_kind,

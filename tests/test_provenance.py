@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from gapo_lab import provenance
+from gapo_lab.runs import provenance
 
 
 @pytest.fixture

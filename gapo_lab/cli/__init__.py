@@ -1,1 +1,1 @@
-"""What the commands of `python -m gapo_lab` do."""
+"""What the commands of `python -m gapo_lab` do, one function each."""

@@ -15,10 +15,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from gapo_lab.errors import UserError
-from gapo_lab.launch import states
-from gapo_lab.progress import duration, line, percent, snapshot
-from gapo_lab.run_folder import RunFolder
-from gapo_lab.tracking.describe import run_name
+from gapo_lab.launch import run_states
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.supervision.progress import duration, line, percent, snapshot
+from gapo_lab.tracking.mapping import run_name
 
 EVERY = 1.0  # seconds between two looks at the folders
 EVERY_SCHEDULER = 10.0  # seconds between two questions to the scheduler
@@ -48,7 +48,7 @@ def follow(
     ):
         while True:
             over = tick()
-            found = states.read(root, keys)
+            found = run_states.read(root, keys)
             left = pace.left(_shares(keys, found), time.time())
             for key in keys:
                 state = found.get(key, {}).get("state", "new")
@@ -56,7 +56,7 @@ def follow(
                     if state not in ("new", "queued") and not (state == "finished" and key not in said):
                         console.print(_event(key, names[key], found, left), highlight=False, soft_wrap=True)
                     said[key] = state
-            if over and not any(found.get(key, {}).get("state") in states.ACTIVE for key in keys):
+            if over and not any(found.get(key, {}).get("state") in run_states.ACTIVE for key in keys):
                 return found
             if live is not None:
                 live.update(_table(root, keys, names, found, left))
@@ -112,7 +112,7 @@ def _event(key: str, name: str, found: Mapping[str, Mapping[str, Any]], left: fl
     state = status["state"]
     done = Counter(s.get("state") for s in found.values())
     where = f" as job {status['job']}" if status.get("job") and state == "running" else ""
-    text = f"{time.strftime('%H:%M:%S')} [{states.COLOURS.get(state, '')}]{state}[/]{where}  {escape(name)} ({key})"
+    text = f"{time.strftime('%H:%M:%S')} [{run_states.COLOURS.get(state, '')}]{state}[/]{where}  {escape(name)} ({key})"
     remains = f", {duration(left)} left" if left else ""
     text += f"  [{done['finished']}/{len(found)} finished{remains}]" if state == "finished" else ""
     if state in ("failed", "interrupted", "broken"):

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from gapo_lab.compose_many import Composed, Composer
+from gapo_lab.config.fast_compose import Composed, Composer
 from gapo_lab.errors import UserError
 from gapo_lab.runs import naming
-from gapo_lab.spec import Spec, checkpoint_digest, science_settings
+from gapo_lab.planning.spec import Spec, checkpoint_digest, science_settings
 from gapo_lab.utils.key_names import short
 
 # Config groups that are named where they are not what the model brings along.

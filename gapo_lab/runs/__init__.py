@@ -1,1 +1,1 @@
-"""The run folder, the source of truth: what a run is called, how it went, what it left."""
+"""The run folder, the source of truth about a run."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from gapo_lab.launch.nodes import PATIENCE_SECONDS, cpus, invited, start_ray
+from gapo_lab.launch.worker_nodes import PATIENCE_SECONDS, cpus, invited, start_ray
 
 
 @contextmanager
@@ -18,7 +18,7 @@ def cluster(
     """A Ray cluster for the time of the block: this node, and those of the job that help it.
 
     config: verl's, whose `ray_kwargs.ray_init` wins over what is chosen here.
-    py_executable: what starts Ray's workers (`zygote.command`); None is this Python.
+    py_executable: what starts Ray's workers (`fork_server.command`); None is this Python.
     folder: Ray's own folder; short, because it holds Unix sockets.
     """
     import ray
