@@ -11,10 +11,10 @@ Hydra's composition.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra import initialize_config_dir
 from hydra._internal.config_repository import CachingConfigRepository
@@ -40,6 +40,13 @@ class Composed:
 
     written: dict[str, Any]
     resolved: dict[str, Any]
+
+
+class _File(NamedTuple):
+    """A config file, and the node it goes to where that is not the one it names itself."""
+
+    path: str
+    package: str | None
 
 
 @dataclass
@@ -69,6 +76,8 @@ class Composer:
         self._parsed: dict[str, Override] = {}
         self._files: dict[str, tuple[str | None, dict[str, Any]]] = {}
         self._bases: dict[tuple[str, ...], _Base] = {}
+        self._chosen: dict[tuple[str, ...], tuple[_File, ...]] = {}
+        self._alone: dict[tuple[_File, ...], _Base] = {}
         self._groups: dict[str, bool] = {}
         self._values: dict[tuple, Any] = {}
         self._words: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -112,6 +121,25 @@ class Composer:
             changed[key] = _unquoted(value)
         return self._with(base, changed)
 
+    def files_alone(
+        self, words: Sequence[str], without: Collection[str], values: Mapping[str, Any]
+    ) -> Composed:
+        """The configuration of the config files that these overrides choose, without those of some groups.
+
+        values: of keys that these files have; the other overrides are left out.
+        """
+        overrides = [self._parse(word) for word in words]
+        chosen = tuple(word for word, o in zip(words, overrides, strict=True) if self._chooses_file(o))
+        files = tuple(
+            file for file in self._chosen_files(chosen) if file.path.partition("/")[0] not in without
+        )
+        if files not in self._alone:
+            self._alone[files] = self._merged(files)
+        base = self._alone[files]
+        return self._with(
+            base, {k: v for k, v in values.items() if k in base.written and base.written[k] != v}
+        )
+
     def has(self, group: str, name: str) -> bool:
         """Whether there is a config file `group=name`."""
         return self._repo.config_exists(f"{group}/{name}")
@@ -154,20 +182,31 @@ class Composer:
 
     # The part that is done once for each choice of config files
 
-    def _base(self, chosen: Sequence[str]) -> _Base:
-        defaults = create_defaults_list(
-            repo=self._repo,
-            config_name="config",
-            overrides_list=[self._parsed[word] for word in chosen],
-            prepend_hydra=True,
-            skip_missing=False,
-        )
+    def _base(self, chosen: tuple[str, ...]) -> _Base:
+        return self._merged(self._chosen_files(chosen))
+
+    def _chosen_files(self, chosen: tuple[str, ...]) -> tuple[_File, ...]:
+        """The config files that these overrides choose, in the order in which they are merged."""
+        if chosen not in self._chosen:
+            defaults = create_defaults_list(
+                repo=self._repo,
+                config_name="config",
+                overrides_list=[self._parsed[word] for word in chosen],
+                prepend_hydra=True,
+                skip_missing=False,
+            )
+            self._chosen[chosen] = tuple(
+                _File(str(default.config_path), default.package)
+                for default in defaults.defaults
+                if not default.config_path.startswith("hydra/")
+            )
+        return self._chosen[chosen]
+
+    def _merged(self, files: Sequence[_File]) -> _Base:
         tree: dict[str, Any] = {}
-        for default in defaults.defaults:
-            if default.config_path.startswith("hydra/"):
-                continue
-            package, content = self._file(default.config_path)
-            package = default.package if default.package is not None else package
+        for file in files:
+            package, content = self._file(file.path)
+            package = file.package if file.package is not None else package
             for name in reversed(package.split(".") if package else []):
                 content = {name: content}
             _merge(tree, content)

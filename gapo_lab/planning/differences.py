@@ -1,35 +1,42 @@
 """What a cell sets otherwise than the config files it chose: the part of its name behind model, method, tau and noise.
 
-The comparison is with the configuration of the same model, method, tau and noise alone; a config file that the model
-does not bring along (`data=git`) is named as a whole, and what it sets is not repeated.
+The comparison is with the configuration of those files alone, at the same tau and noise. A file that the model does not
+bring along (`data=git`) is named as a whole, and what it sets is not repeated.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from hydra.errors import HydraException
+
 from gapo_lab.config.fast_compose import Composed, Composer
 from gapo_lab.errors import UserError
-from gapo_lab.runs import naming
 from gapo_lab.planning.spec import Spec, checkpoint_digest, science_settings
+from gapo_lab.runs import naming
 from gapo_lab.utils.key_names import short
 
 # Config groups that are named where they are not what the model brings along.
-GROUPS = ("data", "scale", "recipe", "backend")
+NAMED = ("data", "scale", "recipe", "backend")
+# Config groups whose files decide where a run belongs and where it runs: what else they set is a difference.
+NOT_DEFAULTS = ("sweep", "cluster", "search")
 _KEY = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 _ABSENT = object()
 
 
 @dataclass(frozen=True)
-class _Default:
+class _Defaults:
     """A configuration of config files alone, and its science."""
 
     composed: Composed
     science: Mapping[str, object]
+
+    def __getitem__(self, key: str) -> Any:
+        return self.composed.resolved.get(key)
 
 
 class Namer:
@@ -37,102 +44,119 @@ class Namer:
 
     def __init__(self, composer: Composer) -> None:
         self.composer = composer
-        self._defaults: dict[tuple[str, ...], _Default | None] = {}
+        self._alone: dict[tuple[str, ...], _Defaults | None] = {}
+        self._composed: dict[tuple[str, ...], _Defaults] = {}
 
     def named(self, spec: Spec, composed: Composed) -> Spec:
-        """Return ``spec`` with what its name needs; unchanged where its config files alone do not compose."""
-        chosen = self._chosen(spec, composed)
-        alone = self._default(chosen)
+        """Return ``spec`` with what its name needs; unchanged where its config files alone cannot be composed."""
+        alone = self._files_alone(spec)
         if alone is None:
             return spec
-        weights = self._weights(spec, composed, alone)
-        found = self._differs(composed, chosen, alone)
-        return replace(spec, differs=found, weights=weights)
+        usual = self._compose(self._choice("model", composed, spec))
+        return replace(
+            spec,
+            differs={
+                **self._files(spec, composed, alone, usual),
+                **_places(composed, alone),
+                **_settings(composed, alone),
+            },
+            weights=self._weights(spec, composed, usual),
+        )
 
-    def _chosen(self, spec: Spec, composed: Composed) -> tuple[str, ...]:
-        """Return the overrides for the run's model, method, tau and noise."""
-        given = naming.given_overrides({"overrides": spec.overrides})
-        out = []
-        for group in ("model", "algo"):
-            name = str(composed.resolved.get(f"{group}.name"))
-            name = name if self.composer.has(group, name) else given.get(group, "")
-            out += [f"{group}={name}"] if name else []
-        out += [f"tau={spec.tau!r}"] if spec.tau is not None else []
-        return (*out, *([f"noise={spec.noise!r}"] if spec.noise else []))
-
-    def _default(self, overrides: tuple[str, ...]) -> _Default | None:
-        if overrides not in self._defaults:
+    def _files_alone(self, spec: Spec) -> _Defaults | None:
+        """Return the configuration of the run's config files, at its tau and noise."""
+        known = (*spec.overrides, f"{spec.tau} {spec.noise}")
+        if known not in self._alone:
+            values = {"noise": spec.noise} | ({"tau": spec.tau} if spec.tau is not None else {})
             try:
-                composed = self.composer.compose(overrides)
-                science = science_settings(composed.written, composed.resolved)
-                self._defaults[overrides] = _Default(composed, science)
-            except UserError:
-                self._defaults[overrides] = None
-        return self._defaults[overrides]
+                self._alone[known] = _defaults(self.composer.files_alone(spec.overrides, NOT_DEFAULTS, values))
+            except (UserError, HydraException):
+                self._alone[known] = None
+        return self._alone[known]
 
-    def _differs(self, composed: Composed, chosen: tuple[str, ...], alone: _Default) -> dict[str, object]:
-        resolved = composed.resolved
-        groups = {
-            group: str(name)
-            for group in GROUPS
-            if (name := resolved.get(f"{group}.name")) != alone.composed.resolved.get(f"{group}.name")
-            and self.composer.has(group, str(name))
+    def _choice(self, group: str, composed: Composed, spec: Spec) -> tuple[str, ...]:
+        """Return the override that chooses the run's file of ``group``; none where nobody knows it."""
+        name = str(composed.resolved.get(f"{group}.name"))
+        if not self.composer.has(group, name):
+            name = naming.given_overrides({"overrides": spec.overrides}).get(group, "")
+        return (f"{group}={name}",) if name else ()
+
+    def _compose(self, overrides: tuple[str, ...]) -> _Defaults:
+        if overrides not in self._composed:
+            self._composed[overrides] = _defaults(self.composer.compose(overrides))
+        return self._composed[overrides]
+
+    def _files(
+        self, spec: Spec, composed: Composed, alone: _Defaults, usual: _Defaults
+    ) -> dict[str, object]:
+        """Return the config files that the model does not bring along and that change what this run computes."""
+        chosen = {
+            group: str(alone[f"{group}.name"])
+            for group in NAMED
+            if alone[f"{group}.name"] != usual[f"{group}.name"] and self.composer.has(group, str(alone[f"{group}.name"]))
         }
-        base = self._with_groups(chosen, groups) or alone
-        # a file that changes nothing about this run (backend=vllm, say) does not name it
-        told = {
+        if not chosen:
+            return {}
+        method = (*self._choice("model", composed, spec), *self._choice("algo", composed, spec))
+
+        def science(files: Mapping[str, str]) -> Mapping[str, object]:
+            return self._compose((*method, *(f"{group}={name}" for group, name in files.items()))).science
+
+        return {
             group: name
-            for group, name in groups.items()
-            if (less := self._with_groups(chosen, {g: n for g, n in groups.items() if g != group})) is None
-            or less.science != base.science
+            for group, name in chosen.items()
+            if science({g: n for g, n in chosen.items() if g != group}) != science(chosen)
         }
-        keys = composed.written.keys()
-        found = {short(key, keys): resolved.get(key) for key in _origins(composed, base)}
-        return {**told, **_places(composed, base), **dict(sorted(found.items()))}
 
-    def _with_groups(self, chosen: Sequence[str], groups: Mapping[str, str]) -> _Default | None:
-        return self._default((*chosen, *(f"{group}={name}" for group, name in groups.items())))
-
-    def _weights(self, spec: Spec, composed: Composed, alone: _Default) -> str | None:
+    def _weights(self, spec: Spec, composed: Composed, usual: _Defaults) -> str | None:
         """Return what the model is called where its weights are another model's and nobody has named it."""
-        resolved, own = composed.resolved, alone.composed
-        path, its = str(resolved["model.path"]), str(own.resolved["model.path"])
+        path, own = str(composed.resolved["model.path"]), str(usual["model.path"])
+        rule = usual.composed.written["model.path"]
         if "model.name" in naming.given_overrides({"overrides": spec.overrides}):
             return None
-        if resolved["model.name"] != own.resolved["model.name"]:
+        if composed.resolved["model.name"] != usual["model.name"]:
             return None  # a file of its own has named it
-        if composed.written["model.path"] == own.written["model.path"] or path == its:
+        if path == own or composed.written["model.path"] == rule:
             return None
-        if own.written["model.path"] == its and naming.weights_name(path) == PurePosixPath(its).name:
+        if rule == own and naming.weights_name(path) == PurePosixPath(own).name:
             return None  # a copy of what would be fetched
-        if (digest := checkpoint_digest(Path(path))) and digest == checkpoint_digest(Path(its)):
+        digest = checkpoint_digest(Path(path))
+        if digest and digest == checkpoint_digest(Path(own)):
             return None
         name = naming.weights_name(path)
         taken = (name,) if self.composer.has("model", name) else ()
         return naming.weights_name(path, taken, spec.science.get("checkpoint"))
 
 
-def _origins(composed: Composed, base: _Default) -> list[str]:
-    """Return the keys of science whose values differ from ``base`` for no other reason than themselves.
+def _defaults(composed: Composed) -> _Defaults:
+    return _Defaults(composed, science_settings(composed.written, composed.resolved))
+
+
+def _settings(composed: Composed, alone: _Defaults) -> dict[str, object]:
+    """Return the settings of the science that differ from ``alone`` for no other reason than themselves, by short name.
 
     data.max_response_length=64 also changes what refers to it; only the former is a reason.
     """
     science = science_settings(composed.written, composed.resolved)
     different = {
         key
-        for key in science.keys() | base.science.keys()
-        if science.get(key, _ABSENT) != base.science.get(key, _ABSENT)
+        for key in science.keys() | alone.science.keys()
+        if science.get(key, _ABSENT) != alone.science.get(key, _ABSENT)
     }
-    return sorted(key for key in different if not _follows(key, different, composed, base.composed))
+    reasons = [key for key in different if not _follows(key, different, composed, alone.composed)]
+    keys = composed.written.keys()
+    return dict(sorted((short(key, keys), composed.resolved.get(key)) for key in reasons))
 
 
-def _follows(key: str, different: set[str], composed: Composed, base: Composed) -> bool:
+def _follows(key: str, different: set[str], composed: Composed, alone: Composed) -> bool:
     """Whether the value of ``key`` is what the default's interpolation makes of other keys that differ."""
-    rule, now = base.written.get(key), composed.written.get(key)
-    if not any(other in different for other in _read(key, base.written) if other != key):
+    rule = alone.written.get(key)
+    if not any(other in different for other in _read(key, alone.written) if other != key):
         return False
-    whole = re.fullmatch(r"\$\{([\w.-]+)\}", rule) if isinstance(rule, str) else None
-    return rule == now or (whole is not None and composed.resolved.get(whole[1]) == composed.resolved.get(key))
+    whole = re.fullmatch(r"\$\{([\w.-]+)\}", str(rule))
+    return rule == composed.written.get(key) or (
+        whole is not None and composed.resolved.get(whole[1]) == composed.resolved.get(key)
+    )
 
 
 def _read(key: str, written: Mapping[str, Any], seen: frozenset[str] = frozenset()) -> Iterator[str]:
@@ -146,10 +170,10 @@ def _read(key: str, written: Mapping[str, Any], seen: frozenset[str] = frozenset
             yield from _read(other, written, seen | {other})
 
 
-def _places(composed: Composed, base: _Default) -> dict[str, object]:
-    """Return where the data are found, where that was given: its content is in the run key."""
+def _places(composed: Composed, alone: _Defaults) -> dict[str, object]:
+    """Return where the data are found, where that was given: their content is in the run key."""
     return {
         key: naming.place_name(value)
         for key in naming.PLACES
-        if (value := composed.resolved.get(key)) and value != base.composed.resolved.get(key)
+        if (value := composed.resolved.get(key)) and value != alone[key]
     }
