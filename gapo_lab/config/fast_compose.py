@@ -11,7 +11,7 @@ Hydra's composition.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -26,9 +26,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.config import compose
-from gapo_lab.config.compose import compose_run, flatten
+from gapo_lab.config.compose import compose_run
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF
+from gapo_lab.utils.dotted import flatten, unflatten
 
 _TOKEN = re.compile(r"\.*[\w@-]+(?:\.[\w@-]+)*")
 _MISSING = object()
@@ -328,15 +329,3 @@ def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
             _merge(into[name], value)
         elif not (value == "???" and name in into):
             into[name] = deepcopy(value)
-
-
-def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys to nested dicts: the other way round than ``compose.flatten``."""
-    tree: dict[str, Any] = {}
-    for key, value in flat.items():
-        node = tree
-        *parents, last = key.split(".")
-        for name in parents:
-            node = node.setdefault(name, {})
-        node[last] = value
-    return tree
