@@ -18,8 +18,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
+from gapo_lab import hydra_plugin
 from gapo_lab.config import compose
-from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.errors import Interrupted, RunFailed, UserError
 from gapo_lab.paths import CONF
 
 INTERRUPTED = 130
@@ -55,9 +56,8 @@ def unforeseen(error: Exception) -> str:
 
 def main() -> int:
     """Parse the command line and run. Exit code 0; 1 failed run; 2 user's mistake; 130 interrupted."""
-    from gapo_lab.supervision.supervisor import Interrupted
-
     compose.register()
+    hydra_plugin.register()
     # one line of ours instead of Hydra's; HYDRA_FULL_ERROR=1 set by the user shows the traceback as well
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"

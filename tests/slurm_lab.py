@@ -14,6 +14,7 @@ from conftest import REPO, Lab
 
 from gapo_lab.launch import run_states
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.studies import of_study
 from gapo_lab.training.rehearsal import made_up
 
 # Each checkout, and each worker of pytest-xdist, has its own cluster on the machine.
@@ -60,7 +61,7 @@ class SlurmLab(Lab):
         ).stdout
 
     def keys(self, study: str) -> list[str]:
-        return run_states.of_study(self.root, study)
+        return of_study(self.root, study)
 
     def states(self, study: str) -> dict[str, dict]:
         os.environ.update(self.conf)

@@ -10,7 +10,8 @@ import pytest
 from conftest import REPO
 from omegaconf import OmegaConf
 
-from gapo_lab.config.compose import compose_run, verl_config_folder
+from gapo_lab.config.compose import compose_run
+from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF
 

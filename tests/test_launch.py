@@ -15,6 +15,7 @@ from conftest import Lab
 
 from gapo_lab.launch import code_snapshot, run_states
 from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.studies import of_study
 from gapo_lab.training.rehearsal import made_up
 
 REHEARSE = ("-m", "scale=rehearsal", "rehearsal.seconds=0.05")
@@ -59,7 +60,7 @@ def test_a_sweep_shows_its_plan_runs_and_then_is_skipped(lab):
     second = sweep(lab, "algo=grpo,gapo_grpo", "seed=0,1,2", "study=more")
     assert "6 runs in 2 cells: 2 run, 4 skip" in second.stdout, second.stdout
     assert all(len(folder.attempts()) == 1 for folder in find(lab.cwd / "runs"))
-    assert len(run_states.of_study(lab.cwd / "runs", "more")) == 6
+    assert len(of_study(lab.cwd / "runs", "more")) == 6
     gone = command(lab, "gc")
     assert gone.returncode == 0 and not list((lab.cwd / "runs").glob("*/checkpoints"))
     assert command(lab, "status", "more").stdout.count("finished") == 6

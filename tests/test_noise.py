@@ -18,6 +18,7 @@ from gapo_lab.planning.spec import make_spec
 from gapo_lab.planning.validation import check_settings
 from gapo_lab.rewards import outliers
 from gapo_lab.rewards.edit_reward import score
+from gapo_lab.runs.naming import run_name
 from gapo_lab.tracking import mapping
 
 SHARES = st.floats(0, 0.99)
@@ -164,7 +165,7 @@ def test_no_noise_is_the_run_that_it_was_and_noise_another():
     assert plain.key == none.key and "noise" not in plain.science
     assert not any(name.startswith("reward.reward_manager") for name in plain.science)
     assert len({plain.key, some.key, more.key}) == 3
-    assert some.name == mapping.run_name(some.as_dict()) == "nano gapo_grpo tau=0.5 noise=0.1 seed=0"
-    assert mapping.run_name(plain.as_dict()) == plain.name
+    assert some.name == run_name(some.as_dict()) == "nano gapo_grpo tau=0.5 noise=0.1 seed=0"
+    assert run_name(plain.as_dict()) == plain.name
     assert [mapping.params(one.as_dict())["noise"] for one in (plain, some)] == ["0", "0.1"]
     assert mapping.cell_params(some.as_dict())["noise"] == "0.1"

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gapo_lab.config.compose import compose_run
-from gapo_lab.data import fingerprint
+from gapo_lab.data.mining.format import mined_digest
 from gapo_lab.data.ood import editeval, zeta
 from gapo_lab.data.ood import registry as ood
 from gapo_lab.data.tasks.prompt import messages
@@ -217,6 +217,6 @@ def test_a_run_on_mined_data_says_which_commits_it_saw(here):
         check(compose_run(["data=git", "data.path=out"]))
     about = dataset.make(["s"], here / "out", dataset.Options(near=False), workers=1)
     check(compose_run(["data=git", "data.path=out"]))
-    assert fingerprint.mined_digest(here / "out") == about["digest"]
+    assert mined_digest(here / "out") == about["digest"]
     with pytest.raises(UserError, match="data.repos: no repository"):
         check(compose_run(["data=git", "data.repos=[]"]))

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from gapo_lab.runs import metrics
+from gapo_lab.runs.failure import failure_lines
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.supervision import progress
-from gapo_lab.supervision.progress import Progress, failure_lines
+from gapo_lab.supervision.progress import Progress
 
 RAY_LOG = """\
 2025-11-21 12:00:00,123 INFO worker.py:1942 -- Started a local Ray instance.

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from gapo_lab.errors import UserError
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.metrics import Row
+from gapo_lab.runs.naming import run_name
 from gapo_lab.tracking import artifacts, mapping, mlflow_client, uri
 
 SPEC = {
@@ -66,7 +67,7 @@ def test_a_cell_is_the_same_for_every_seed():
     other_tasks = SPEC | {"science": SPEC["science"] | {"data.generator_seed": 4}}
     assert mapping.cell_id(other_tasks) != mapping.cell_id(SPEC)
     assert mapping.cell_id(SPEC | {"tau": 0.9}) != mapping.cell_id(SPEC)
-    assert mapping.run_name(SPEC | {"tau": None, "algo": "grpo"}) == "nano grpo seed=0"
+    assert run_name(SPEC | {"tau": None, "algo": "grpo"}) == "nano grpo seed=0"
 
 
 def test_sample_generations_are_the_first_and_the_last_of_each_folder(tmp_path):

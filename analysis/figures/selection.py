@@ -10,7 +10,7 @@ from analysis.figures.curves import Picture
 from analysis.paper import conventions
 from analysis.results.measurements import Measured, measure
 from analysis.results.runs import Selection
-from analysis.sources.connect import Source
+from analysis.results.source import Source
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 

@@ -12,13 +12,21 @@ from typing import TYPE_CHECKING
 
 from analysis.paper import published
 from analysis.render import html
-from analysis.report import wording  # fmt: skip
+from analysis.report import wording
 from analysis.results import runs
 from analysis.results.measurements import Measured, measure
 from analysis.results.runs import Selection
+from analysis.results.source import Source
 from analysis.sources import connect
-from analysis.sources.connect import Source
-from analysis.tables import against_paper, differences, noise_and_tau, paper, statistics, training_data
+from analysis.tables import (
+    against_paper,
+    captions,
+    differences,
+    noise_and_tau,
+    paper,
+    statistics,
+    training_data,
+)
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 from gapo_lab.errors import UserError
@@ -119,7 +127,7 @@ def build(source: Source, asked: Asked) -> Report:
             selection as drawing,  # matplotlib takes as long to import as all tables to make
         )
 
-        by_noise = {wording.title(r.measured).rpartition(" on ")[2]: r for r in noisy.values()}
+        by_noise = {captions.title(r.measured).rpartition(" on ")[2]: r for r in noisy.values()}
         pictures, extra, more = drawing.draw(
             source, selection, drawn.get(ID), asked.runs_root, remarks, by_noise
         )
@@ -135,7 +143,7 @@ def build(source: Source, asked: Asked) -> Report:
             *sorted(left_out),
         ),
         verdicts=(
-            *(line for one in drawn.values() for line in wording.verdicts(one)),
+            *(line for one in drawn.values() for line in captions.verdicts(one)),
             *(line for one in noisy.values() for line in noise_and_tau.noise_verdicts(one)),
         ),
         links=tuple(html.run_links(selection, source.uri)),
@@ -175,8 +183,8 @@ def _place(table: Table) -> tuple[int, str]:
 
 
 def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
-    title, out = wording.title(one), []
-    trials = wording.trials(results, asked.spread)
+    title, out = captions.title(one), []
+    trials = captions.trials(results, asked.spread)
     if asked.is_slice:
         words = [*asked.rows, "by", *asked.columns, one.metric]
         name = "slice_" + re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(words))
@@ -189,7 +197,7 @@ def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
         out.append(paper.main_table(results, name, f"{title}, {trials}", not is_ood, is_ood, asked.spread))
         if not is_ood and (
             found := paper.ablation_table(
-                results, "table5", f"GAPO's variants: {wording.lower(title)}, {trials}", asked.spread
+                results, "table5", f"GAPO's variants: {captions.lower(title)}, {trials}", asked.spread
             )
         ):
             out.append(found)
@@ -201,10 +209,10 @@ def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
     if asked.against_paper:
         for theirs in published.paper():
             if theirs.metric == one.metric:
-                head = f"Against the paper's Table {theirs.table}: {wording.lower(title)}"
+                head = f"Against the paper's Table {theirs.table}: {captions.lower(title)}"
                 out += against_paper.tables(results, theirs, f"against_table{theirs.table}", head)
         if not any(table.name.startswith("against") for table in out):
-            head = f"Differences beside the paper's, which has other models: {wording.lower(title)}"
+            head = f"Differences beside the paper's, which has other models: {captions.lower(title)}"
             beside = differences.table(results, published.paper(), f"against_paper{suffix}", head)
             out += [beside] if beside else []
     return out

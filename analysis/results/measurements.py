@@ -11,7 +11,7 @@ from fractions import Fraction
 from analysis.results import curves as reducing
 from analysis.results.curves import Curve
 from analysis.results.runs import Cell, Selection
-from analysis.sources.connect import Source
+from analysis.results.source import Source
 
 _SHARE = re.compile(r"(^|/)(em|similarity)(_greedy)?$")
 _SUMMARY = re.compile(r"^(first|best|final|mean)/")

@@ -6,33 +6,14 @@ MLflow's own client answers one history a call; both sources here ask for many a
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
-from analysis.results.curves import Curve
 from analysis.results.runs import Run
+from analysis.results.source import Source
 from gapo_lab.errors import UserError
-from gapo_lab.launch import run_states
+from gapo_lab.runs.studies import of_study
 from gapo_lab.tracking import uri as addresses
-
-
-class Source(Protocol):
-    """Where runs come from."""
-
-    uri: str
-
-    def studies(self) -> dict[str, str]:
-        """{name: experiment id} of the studies that are not deleted."""
-
-    def runs(self, studies: Mapping[str, str]) -> list[Run]:
-        """All runs of these experiments that are not deleted."""
-
-    def curves(self, runs: Sequence[str], metric: str) -> dict[str, Curve]:
-        """{run id: curve} of one metric; a run that never logged it is absent."""
-
-    def metrics(self, runs: Sequence[str]) -> list[str]:
-        """The names of what these runs logged."""
 
 
 def connect(uri: str | None = None) -> Source:
@@ -60,7 +41,7 @@ def find_runs(source: Source, names: Sequence[str], runs_root: Path) -> tuple[di
     """
     there = source.studies()
     found = {name: there[name] for name in names if name in there}
-    keys = {name: set(run_states.of_study(runs_root, name)) for name in names}
+    keys = {name: set(of_study(runs_root, name)) for name in names}
     for name in (name for name in names if name not in there and not keys[name]):
         near = difflib.get_close_matches(name, there, n=1, cutoff=0.6)
         said = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(there)) or 'none'}"

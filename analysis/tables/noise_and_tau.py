@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from analysis.paper import conventions
-from analysis.report import wording
 from analysis.results.measurements import Measured, Trials
 from analysis.results.runs import Cell, Selection
 from analysis.statistics import inference
 from analysis.statistics.inference import Comparison
-from analysis.tables import paper, statistics
+from analysis.tables import captions, paper, statistics
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 
@@ -35,9 +34,9 @@ def noise(selection: Selection, one: Measured, seeds: Sequence[int]) -> Results 
 
 def noise_tables(results: Results, suffix: str, spread: bool) -> list[Table]:
     """Accuracy by share of rollouts with an outlier for their reward, comparisons at a level, and what is lost to it."""
-    title = f"{wording.title(results.measured)} by noise on the rewards"
+    title = f"{captions.title(results.measured)} by noise on the rewards"
     found = [
-        paper.slice_table(results, f"noise{suffix}", f"{title}, {wording.trials(results, spread)}", spread),
+        paper.slice_table(results, f"noise{suffix}", f"{title}, {captions.trials(results, spread)}", spread),
         statistics.cells_table(results, f"statistics_noise{suffix}", f"{title}: seeds and test set"),
         statistics.comparisons_table(
             results, f"comparisons_noise{suffix}", f"{title}: same seeds", POOL, "a method at a level"
@@ -76,9 +75,9 @@ def lost(results: Results) -> tuple[Comparison, ...]:
 def noise_verdicts(results: Results) -> list[str]:
     """At each level of noise, and of what is lost to it; without noise all is said elsewhere."""
     some = tuple(c for c in results.comparisons if c.model is None or not c.model.endswith("noise=0"))
-    out = [f"by noise, {line}" for line in wording.verdicts(replace(results, comparisons=some), POOL)]
+    out = [f"by noise, {line}" for line in captions.verdicts(replace(results, comparisons=some), POOL)]
     change = replace(results, comparisons=lost(results))
-    return out + [f"change from no noise, {line}" for line in wording.verdicts(change, POOL)]
+    return out + [f"change from no noise, {line}" for line in captions.verdicts(change, POOL)]
 
 
 def _minus(ours: Trials, theirs: Trials) -> Trials:
@@ -146,9 +145,9 @@ def _name(cell: Cell) -> str:
 
 def tau_tables(results: Results, suffix: str, spread: bool) -> list[Table]:
     """Accuracy by tau in numbers (Figure 6), and compared."""
-    title = f"{wording.title(results.measured)} by τ"
+    title = f"{captions.title(results.measured)} by τ"
     found = [
-        paper.slice_table(results, f"tau{suffix}", f"{title}, {wording.trials(results, spread)}", spread),
+        paper.slice_table(results, f"tau{suffix}", f"{title}, {captions.trials(results, spread)}", spread),
         statistics.cells_table(results, f"statistics_tau{suffix}", f"{title}: seeds and test set"),
         statistics.comparisons_table(results, f"comparisons_tau{suffix}", f"{title}: same seeds"),
     ]

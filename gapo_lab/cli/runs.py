@@ -6,7 +6,6 @@ A command is a function of the parsed words that gives the exit code, and one en
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import shlex
 import socket
@@ -21,14 +20,16 @@ from rich.markup import escape
 from rich.table import Table
 
 from gapo_lab.cli import sweeps
+from gapo_lab.cli.select import find_one, named
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.launch import run_states
-from gapo_lab.runs import folder as run_folder
 from gapo_lab.runs import metrics
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.supervision.progress import duration, percent
-from gapo_lab.tracking import mapping, uri
+from gapo_lab.runs.naming import run_name
+from gapo_lab.runs.status import COLOURS
+from gapo_lab.tracking import uri
 from gapo_lab.utils import command_line
+from gapo_lab.utils.text import duration, percent
 
 
 def main(words: list[str] | None = None) -> int:
@@ -114,7 +115,7 @@ def row(folder: RunFolder, now: float, state: Mapping[str, Any] | None = None) -
     return [
         folder.key,
         escape(str(spec.get("study", ""))),
-        escape(mapping.run_name(spec)),
+        escape(run_name(spec)),
         _coloured(state.get("state", "new")),
         step,
         _share(numbers, "best/id/em"),
@@ -125,7 +126,7 @@ def row(folder: RunFolder, now: float, state: Mapping[str, Any] | None = None) -
 
 
 def _coloured(state: str) -> str:
-    return f"[{run_states.COLOURS[state]}]{state}[/]" if state in run_states.COLOURS else state
+    return f"[{COLOURS[state]}]{state}[/]" if state in COLOURS else state
 
 
 def _share(numbers: Mapping[str, Any], name: str) -> str:
@@ -201,7 +202,7 @@ def evaluate(asked: argparse.Namespace) -> int:
 
     evaluator, began, failed = Evaluator(), time.monotonic(), 0
     for number, folder in enumerate(folders, 1):
-        name = mapping.run_name(folder.spec)
+        name = run_name(folder.spec)
         try:
             step, found = evaluator.evaluate(folder)
         except UserError as error:  # the others can be measured all the same
@@ -252,44 +253,3 @@ def ui(asked: argparse.Namespace) -> int:
 
 
 # Finding runs
-
-
-def named(root: Path, word: str | None) -> list[RunFolder]:
-    """The runs that a word on the command line means: a study's, one by its key, all without a word or with ``all``.
-
-    UserError naming the nearest where there are runs and the word means none of them.
-    """
-    every = run_folder.find(root)
-    if word in (None, "all") or not every:
-        return every
-    return of_study(every, word) or [find_one(root, word)]
-
-
-def of_study(folders: list[RunFolder], study: str) -> list[RunFolder]:
-    """Those of ``study``, also what it shares with another; a folder whose spec cannot be read belongs to none."""
-    shared = set(run_states.of_study(folders[0].path.parent, study)) if folders else set()
-    return [folder for folder in folders if folder.key in shared or _study(folder) == study]
-
-
-def _study(folder: RunFolder) -> str | None:
-    try:
-        return folder.spec.get("study")
-    except UserError:
-        return None
-
-
-def find_one(root: Path, key: str) -> RunFolder:
-    """The run whose key is, or begins with, ``key``; UserError naming the nearest where there is none."""
-    folders = run_folder.find(root)
-    found = [f for f in folders if f.key == key] or [f for f in folders if f.key.startswith(key)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(
-            f"{key} is the beginning of {len(found)} runs ({', '.join(f.key for f in found[:5])}): "
-            "give more of it"
-        )
-    words = [f.key for f in folders] + [study for study in map(_study, folders) if study]
-    near = difflib.get_close_matches(key, words, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise UserError(f"no study or run {key} in {root}: {hint}python -m gapo_lab status shows all")

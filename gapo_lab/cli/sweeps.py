@@ -14,7 +14,8 @@ from rich.console import Console
 from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
 from gapo_lab.runs.folder import RunFolder, find
-from gapo_lab.tracking.mapping import run_name
+from gapo_lab.runs.naming import run_name
+from gapo_lab.runs.status import ACTIVE
 from gapo_lab.utils import atomic_files
 
 GO_ON = "the same command, or python -m gapo_lab retry, goes on from the last checkpoint"
@@ -67,7 +68,7 @@ def plan(asked: argparse.Namespace) -> int:
 
 def chosen(root: Path, study: str | None) -> list[str]:
     """The keys of the runs that a word on the command line means. UserError where it means none."""
-    from gapo_lab.cli.runs import named
+    from gapo_lab.cli.select import named
 
     keys = [folder.key for folder in named(root, study)]
     if not keys:
@@ -137,7 +138,7 @@ def _clean(asked: argparse.Namespace, keys: list[str]) -> int:
     found = run_states.read(asked.root, [folder.key for folder in find(asked.root)])
     gone = [asked.root / key / "checkpoints" for key in keys if found.get(key, {}).get("state") == "finished"]
     gone = [path for path in gone if path.is_dir()]
-    if not any(status.get("state") in run_states.ACTIVE for status in found.values()):
+    if not any(status.get("state") in ACTIVE for status in found.values()):
         gone += sorted((asked.root / ".code").glob("*"))
         gone += [
             p for p in sorted((asked.root / ".submissions").glob("*")) if time.time() - p.stat().st_mtime > 60

@@ -5,23 +5,21 @@ Importing verl takes a quarter of a minute; finding its folder takes nothing.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from functools import cache
 
 from hydra import compose, initialize_config_dir
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, OverrideParseException
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.config import search_path
+from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF, NANO, PACKAGE
+from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.key_names import nearest
 
 HELP = """python -m gapo_lab.run WORD=VALUE ...        one run
@@ -36,26 +34,8 @@ actor_rollout_ref.actor.optim.lr=1e-4; --cfg job shows them all.
 """
 
 
-def verl_config_folder() -> Path:
-    """The folder of verl's YAML files. Raises UserError when verl is not installed."""
-    found = importlib.util.find_spec("verl")
-    if found is None:
-        raise UserError("verl is not installed in this Python; run `make setup` and use .venv/bin/python")
-    return Path(found.submodule_search_locations[0]) / "trainer" / "config"
-
-
-class VerlSearchPath(SearchPathPlugin):
-    """Puts verl's configuration folder, the sweeps and the clusters behind conf/ on Hydra's search path."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        search_path.append(provider="verl", path=f"file://{verl_config_folder()}")
-        for path in search_path.search_path():
-            search_path.append(provider="gapo_lab", path=path)
-
-
 def register() -> None:
-    """Make Hydra know verl's folder and our resolvers. Harmless when called again."""
-    Plugins.instance().register(VerlSearchPath)
+    """Make Hydra know our folders and resolvers. Harmless when called again."""
     search_path.register()
     OmegaConf.register_new_resolver("gapo_lab.package_file", lambda name: str(PACKAGE / name), replace=True)
     OmegaConf.register_new_resolver(
@@ -143,11 +123,8 @@ def known_keys() -> list[str]:
         return sorted(flatten(OmegaConf.to_container(compose("config"), resolve=False)))
 
 
-def flatten(tree: object, prefix: str = "") -> dict[str, object]:
-    """Nested dicts to one level with dotted keys; lists and empty dicts are leaves."""
-    if isinstance(tree, dict) and tree:
-        flat: dict[str, object] = {}
-        for name, value in tree.items():
-            flat.update(flatten(value, f"{prefix}{name}."))
-        return flat
-    return {prefix[:-1]: tree}
+@cache
+def verl_defaults() -> dict[str, object]:
+    """verl's own settings, dotted; interpolations stand as they are written."""
+    tree = OmegaConf.load(verl_config_folder() / "_generated_ppo_trainer.yaml")
+    return flatten(OmegaConf.to_container(tree, resolve=False))

@@ -11,7 +11,7 @@ Hydra's composition.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -26,9 +26,10 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.config import compose
-from gapo_lab.config.compose import compose_run, flatten
+from gapo_lab.config.compose import compose_run
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF
+from gapo_lab.utils.dotted import flatten, unflatten
 
 _TOKEN = re.compile(r"\.*[\w@-]+(?:\.[\w@-]+)*")
 _MISSING = object()
@@ -122,23 +123,27 @@ class Composer:
         return self._with(base, changed)
 
     def files_alone(
-        self, words: Sequence[str], without: Collection[str], values: Mapping[str, Any]
+        self, words: Sequence[str], instead: Mapping[str, str | None], values: Mapping[str, Any]
     ) -> Composed:
-        """The configuration of the config files that these overrides choose, without those of some groups.
+        """The configuration of the config files that these overrides choose; the other overrides are left out.
 
-        values: of keys that these files have; the other overrides are left out.
+        instead: group -> the file that takes the place of those of that group, `cluster/local`; None for none.
+        values: of keys that these files have.
         """
         overrides = [self._parse(word) for word in words]
         chosen = tuple(word for word, o in zip(words, overrides, strict=True) if self._chooses_file(o))
-        files = tuple(
-            file for file in self._chosen_files(chosen) if file.path.partition("/")[0] not in without
-        )
-        if files not in self._alone:
-            self._alone[files] = self._merged(files)
-        base = self._alone[files]
-        return self._with(
-            base, {k: v for k, v in values.items() if k in base.written and base.written[k] != v}
-        )
+        files: dict[_File, None] = {}
+        for file in self._chosen_files(chosen):
+            group = file.path.partition("/")[0]
+            path = instead.get(group, file.path)
+            if path is not None:
+                files[_File(path, file.package)] = None
+        key = tuple(files)
+        if key not in self._alone:
+            self._alone[key] = self._merged(key)
+        base = self._alone[key]
+        new = {name: v for name, v in values.items() if name in base.written and base.written[name] != v}
+        return self._with(base, new)
 
     def has(self, group: str, name: str) -> bool:
         """Whether there is a config file `group=name`."""
@@ -371,15 +376,3 @@ def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:
             _merge(into[name], value)
         elif not (value == "???" and name in into):
             into[name] = deepcopy(value)
-
-
-def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted keys to nested dicts: the other way round than ``compose.flatten``."""
-    tree: dict[str, Any] = {}
-    for key, value in flat.items():
-        node = tree
-        *parents, last = key.split(".")
-        for name in parents:
-            node = node.setdefault(name, {})
-        node[last] = value
-    return tree

@@ -1,30 +1,26 @@
-"""What Hydra must know of us: a sweeper that plans, a launcher for sweepers of others, and where sweeps lie.
+"""Where Hydra looks for configuration: conf/, verl's own tree as installed, sweeps/ and slurm/.
 
-Hydra takes plugins from a package called hydra_plugins only; the name is enough, there is no such folder.
-Nothing here is imported before it is used: this module is loaded by every command.
+Importing verl takes a quarter of a minute; finding its folder takes nothing.
 """
 
 # (no `from __future__ import annotations`: it breaks Hydra's look at dataclasses)
 import importlib.util
 import os
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import ModuleType
+from pathlib import Path
 from typing import Any, Optional
 
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
-from hydra.plugins.launcher import Launcher
-from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from gapo_lab.errors import UserError
 from gapo_lab.paths import SLURM, SWEEPS
 
+# Where Hydra finds the sweeper and the launcher (gapo_lab/hydra_plugin.py).
 MODULE = "hydra_plugins.gapo_lab"
 # Config groups that lie outside conf/, and their folders.
 FOLDERS = {"sweep": SWEEPS, "cluster": SLURM}
@@ -51,62 +47,8 @@ class LabLauncherConf:
     _target_: str = f"{MODULE}.LabLauncher"
 
 
-class LabSweeper(Sweeper):
-    """`-m`: shows the plan of the grid, then starts what has to be started; with `search` in the config, searches."""
-
-    __module__ = MODULE
-
-    def __init__(
-        self, params: Any = None, instead: Any = None, also: Any = None, invalid: str = "refuse"
-    ) -> None:
-        self.params, self.instead, self.also, self.invalid = params or {}, instead or {}, also or {}, invalid
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.config = config
-
-    def sweep(self, arguments: list[str]) -> None:
-        from gapo_lab.config.sweep_grid import make_cells
-        from gapo_lab.errors import UserError
-        from gapo_lab.launch import executor
-
-        if self.invalid not in ("refuse", "skip"):
-            raise UserError(f"hydra.sweeper.invalid={self.invalid}: must be refuse or skip")
-        if "search" in self.config:
-            from gapo_lab.search.runner import carry_out
-
-            carry_out(list(arguments))
-            return
-        params = {key: _plain(value) for key, value in self.params.items()}
-        cells = make_cells(list(arguments), params, _plain(self.instead), _plain(self.also))
-        executor.carry_out(executor.plan_of(cells), skip_invalid=self.invalid == "skip")
-
-
-class LabLauncher(Launcher):
-    """Runs the jobs that a sweeper of someone else asks for, and waits for them: their best exact match is returned."""
-
-    __module__ = MODULE
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.config = config
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from gapo_lab.launch import executor
-        from gapo_lab.planning.plan import draft
-
-        plan = executor.plan_of([tuple(words) for words in job_overrides])
-        summaries = executor.carry_out(plan, wait=True)
-        best = {run.spec.key: summaries[run.spec.key].get("best/id/em") for run in plan.runs}
-        keys = [run.spec.key for run in draft([tuple(words) for words in job_overrides])]
-        out = [JobReturn(overrides=list(words), status=JobStatus.COMPLETED) for words in job_overrides]
-        for done, key in zip(out, keys, strict=True):
-            done.return_value = best[key]
-        return out
-
-
 class FolderSource(FileConfigSource):
     """Config files of one group in a folder that has another name: `sweep=` in sweeps/, `cluster=` in slurm/ too."""
-
-    __module__ = MODULE
 
     @staticmethod
     def scheme() -> str:
@@ -145,24 +87,28 @@ class FolderSource(FileConfigSource):
         return self._source().list("", results_filter) if self.is_group(config_path) else []
 
 
-def search_path() -> list[str]:
-    """The addresses of the groups that lie outside conf/."""
-    return [f"gapo_lab://{group}" for group, folder in FOLDERS.items() if folder.is_dir()]
+def verl_config_folder() -> Path:
+    """The folder of verl's YAML files. Raises UserError when verl is not installed."""
+    found = importlib.util.find_spec("verl")
+    if found is None:
+        raise UserError("verl is not installed in this Python; run `make setup` and use .venv/bin/python")
+    return Path(found.submodule_search_locations[0]) / "trainer" / "config"
+
+
+class LabSearchPath(SearchPathPlugin):
+    """Put verl's configuration folder, the sweeps and the clusters behind conf/ on Hydra's search path."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        search_path.append(provider="verl", path=f"file://{verl_config_folder()}")
+        for group, folder in FOLDERS.items():
+            if folder.is_dir():
+                search_path.append(provider="gapo_lab", path=f"gapo_lab://{group}")
 
 
 def register() -> None:
-    """Make all of it known to Hydra. Harmless when called again."""
-    if "hydra_plugins" not in sys.modules and importlib.util.find_spec("hydra_plugins") is None:
-        sys.modules["hydra_plugins"] = package = ModuleType("hydra_plugins")
-        package.__path__ = []
-    sys.modules[MODULE] = sys.modules[__name__]
-    for plugin in (LabSweeper, LabLauncher, FolderSource):
-        Plugins.instance().register(plugin)
-    sys.modules["hydra_plugins"].gapo_lab = sys.modules[MODULE]
+    """Make Hydra know these folders, and the settings of our sweeper and launcher. Harmless when called again."""
+    Plugins.instance().register(LabSearchPath)
+    Plugins.instance().register(FolderSource)
     store = ConfigStore.instance()
     store.store(group="hydra/sweeper", name="lab", node=LabSweeperConf, provider="gapo_lab")
     store.store(group="hydra/launcher", name="lab", node=LabLauncherConf, provider="gapo_lab")
-
-
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

@@ -12,7 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gapo_lab.config.compose import flatten
+from gapo_lab.utils.dotted import flatten
 
 MISSING = object()
 

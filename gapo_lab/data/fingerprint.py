@@ -11,11 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gapo_lab.data.mining.format import FORMAT, mined_digest
 from gapo_lab.data.ood import registry as ood
 from gapo_lab.errors import UserError
-from gapo_lab.utils import atomic_files
-
-FORMAT = 1  # of mined data: raised whenever the same history would give other rows
 
 
 def of(data: Mapping[str, Any]) -> str | None:
@@ -51,13 +49,3 @@ def head(repo: str | Path) -> str:
     from gapo_lab.data.mining.repository import open_repository
 
     return str(open_repository(repo).head.target)
-
-
-def mined_digest(folder: Path) -> str:
-    """The content hash of a mined folder. Raises UserError when the folder is not one."""
-    about = atomic_files.read_json(folder / "about.json") if folder.is_dir() else None
-    if about is None or "digest" not in about:
-        raise UserError(
-            f"{folder}: no mined data here (no about.json); make it: python -m gapo_lab.data mine REPO"
-        )
-    return about["digest"]

@@ -11,13 +11,13 @@ from typing import Any
 import psutil
 
 from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.launch import run_states
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import ACTIVE
 
 
 def end(root: Path, found: Mapping[str, Mapping[str, Any]], cause: str, remedy: str) -> list[str]:
     """End those of these runs (key -> status) that are active; their keys. ``cause`` is what their status will say."""
-    active = {key: status for key, status in found.items() if status.get("state") in run_states.ACTIVE}
+    active = {key: status for key, status in found.items() if status.get("state") in ACTIVE}
     for key, status in active.items():
         folder = RunFolder(Path(root) / key)
         if not status.get("submission") and status.get("state") == "running":

@@ -10,8 +10,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from gapo_lab.config.fast_compose import unflatten
-from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.errors import Interrupted, RunFailed, UserError
 from gapo_lab.launch import code_snapshot, run_states, slurm, watch
 from gapo_lab.launch.local_queue import LocalQueue
 from gapo_lab.launch.submission import Submission
@@ -21,8 +20,9 @@ from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import show_plan
 from gapo_lab.runs import provenance
 from gapo_lab.runs.folder import RunFolder, find
-from gapo_lab.supervision import supervisor
 from gapo_lab.utils import atomic_files, processes
+from gapo_lab.utils.dotted import unflatten
+from gapo_lab.utils.signals import interrupted_by_sigterm
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -183,17 +183,15 @@ def _follow(
     found: Mapping[str, Mapping[str, Any]] = {}
     if followed:
         try:
-            with supervisor.interrupted_by_sigterm():
+            with interrupted_by_sigterm():
                 expected = {
                     run.spec.key: run.seconds for run in runs if run.seconds and run.spec.key in followed
                 }
                 found = watch.follow(root, followed, console, tick, expected=expected)
-        except (KeyboardInterrupt, supervisor.Interrupted) as stop:
+        except (KeyboardInterrupt, Interrupted) as stop:
             for queue in local:
                 queue.stop()
-            raise supervisor.Interrupted(
-                "stopped; the same command goes on from the last checkpoints"
-            ) from stop
+            raise Interrupted("stopped; the same command goes on from the last checkpoints") from stop
     study = runs[0].spec.study
     if len(followed) < len(keys):
         console.print(f"follow them, from any shell: python -m gapo_lab watch {study}", highlight=False)

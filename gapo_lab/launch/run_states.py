@@ -14,18 +14,8 @@ from gapo_lab.launch import sacct
 from gapo_lab.launch.sacct import Seen
 from gapo_lab.launch.submission import FOLDER
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.utils import atomic_files
+from gapo_lab.runs.status import ACTIVE
 
-ACTIVE = ("queued", "running")
-# How a state is shown on a terminal.
-COLOURS = {
-    "queued": "dim",
-    "running": "cyan",
-    "finished": "green",
-    "failed": "red",
-    "interrupted": "yellow",
-    "broken": "red",
-}
 # States in which the scheduler may know more than the folder: a job that died is requeued, or is not.
 ASKED = (*ACTIVE, "interrupted")
 _TOO_LITTLE = re.compile(r"exceeded (?:job )?memory limit|oom[-_ ]kill|out[- ]of[- ]memory", re.IGNORECASE)
@@ -130,8 +120,3 @@ def reconcile(status: Mapping[str, Any], seen: Mapping[tuple[str, int], Seen] | 
     state = "interrupted" if job.state in BLAMELESS else "failed"
     message = f"SLURM: {job.state} on {job.nodes or 'no node'} (job {job.job}, exit code {job.exit_code})"
     return known | {"state": state, "cause": cause, "message": message, "remedy": remedy}
-
-
-def of_study(root: Path, study: str) -> list[str]:
-    """The keys of a study's runs, also of those that it shares with an earlier study."""
-    return atomic_files.read_json(Path(root) / ".studies" / f"{study}.json") or []

@@ -14,11 +14,12 @@ from typing import Any
 
 from rich.console import Console
 
-from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.errors import Interrupted, RunFailed, UserError
 from gapo_lab.launch.submission import Submission
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.supervision import supervisor
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.processes import end_descendants
 
 # How long a run that is still held (a requeued job whose first life is being ended) is waited for.
 PATIENCE_SECONDS = 90.0
@@ -61,12 +62,13 @@ class Task:
 
     def __call__(self) -> None:
         from gapo_lab.launch import worker_nodes
+        from gapo_lab.training.ray_cluster import MEETING
 
         submission = Submission.read(Path(self.path))
         if worker_nodes.rank() > 0:
             worker_nodes.help_rank_0(submission, self.task)
             return
-        os.environ[worker_nodes.MEETING] = str(worker_nodes.meeting(submission))
+        os.environ[MEETING] = str(worker_nodes.meeting(submission))
         work(submission, self.task, job=job_number())
 
     def checkpoint(self) -> Any:
@@ -75,7 +77,7 @@ class Task:
 
         submission = Submission.read(Path(self.path))
         saved = supervisor.save_and_stop(submission.cluster.get("grace", 120) * 0.75)
-        supervisor.end_descendants()
+        end_descendants()
         folder = RunFolder(submission.root / submission.keys[self.task])
         how = "after saving" if saved else "from the last checkpoint"
         folder.write_status(state="queued", message=f"time limit or preemption: requeued, goes on {how}",
@@ -95,7 +97,7 @@ def main(path: str, task: str) -> int:
     try:
         work(Submission.read(Path(path)), int(task))
         return 0
-    except supervisor.Interrupted as stop:
+    except Interrupted as stop:
         print(stop, flush=True)
         return 130
     except (UserError, RunFailed) as error:

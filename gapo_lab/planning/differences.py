@@ -22,8 +22,8 @@ from gapo_lab.utils.key_names import short
 
 # Config groups that are named where they are not what the model brings along.
 NAMED = ("data", "scale", "recipe", "backend")
-# Config groups whose files decide where a run belongs and where it runs: what else they set is a difference.
-NOT_DEFAULTS = ("sweep", "cluster", "search")
+# Config groups whose files say why and where a run is made: what else they set is a difference, not a default.
+NO_DEFAULTS = {"sweep": None, "search": None, "cluster": "cluster/local"}
 _KEY = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 _ABSENT = object()
 
@@ -44,35 +44,26 @@ class Namer:
 
     def __init__(self, composer: Composer) -> None:
         self.composer = composer
-        self._alone: dict[tuple[str, ...], _Defaults | None] = {}
+        self._found: dict[tuple, dict[str, Any]] = {}
         self._composed: dict[tuple[str, ...], _Defaults] = {}
 
     def named(self, spec: Spec, composed: Composed) -> Spec:
         """Return ``spec`` with what its name needs; unchanged where its config files alone cannot be composed."""
-        alone = self._files_alone(spec)
-        if alone is None:
-            return spec
-        usual = self._compose(self._choice("model", composed, spec))
-        return replace(
-            spec,
-            differs={
-                **self._files(spec, composed, alone, usual),
-                **_places(composed, alone),
-                **_settings(composed, alone),
-            },
-            weights=self._weights(spec, composed, usual),
-        )
+        same = (spec.cell, *(override for override in spec.overrides if not override.startswith("seed=")))
+        if same not in self._found:
+            self._found[same] = self._find(spec, composed)
+        return replace(spec, **self._found[same])
 
-    def _files_alone(self, spec: Spec) -> _Defaults | None:
-        """Return the configuration of the run's config files, at its tau and noise."""
-        known = (*spec.overrides, f"{spec.tau} {spec.noise}")
-        if known not in self._alone:
-            values = {"noise": spec.noise} | ({"tau": spec.tau} if spec.tau is not None else {})
-            try:
-                self._alone[known] = _defaults(self.composer.files_alone(spec.overrides, NOT_DEFAULTS, values))
-            except (UserError, HydraException):
-                self._alone[known] = None
-        return self._alone[known]
+    def _find(self, spec: Spec, composed: Composed) -> dict[str, Any]:
+        values = {"noise": spec.noise} | ({"tau": spec.tau} if spec.tau is not None else {})
+        try:
+            alone = _defaults(self.composer.files_alone(spec.overrides, NO_DEFAULTS, values))
+        except (UserError, HydraException):
+            return {}
+        usual = self._compose(self._choice("model", composed, spec))
+        files = self._files(spec, composed, alone, usual)
+        differs = {**files, **_places(composed, alone), **_settings(composed, alone)}
+        return {"differs": differs, "weights": self._weights(spec, composed, usual)}
 
     def _choice(self, group: str, composed: Composed, spec: Spec) -> tuple[str, ...]:
         """Return the override that chooses the run's file of ``group``; none where nobody knows it."""

@@ -7,10 +7,10 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
+from gapo_lab.config.compose import verl_defaults
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.paths import METHODS
-from gapo_lab.planning.spec import verl_defaults
 from gapo_lab.utils.value_rules import problem, rules_of
 
 # verl's own, as in verl.trainer.ppo.core_algos; those that need more than a reward a rollout are left out

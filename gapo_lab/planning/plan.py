@@ -18,8 +18,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.planning import cost
 from gapo_lab.planning.spec import Spec, spec_of
 from gapo_lab.planning.validation import check_settings
-
-ACTIVE = ("queued", "running")
+from gapo_lab.runs.status import ACTIVE
 
 
 class Action(StrEnum):

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from gapo_lab.planning.plan import Action, Plan, Planned
-from gapo_lab.runs.provenance import cores
-from gapo_lab.supervision.progress import duration
+from gapo_lab.utils.machine import cores
+from gapo_lab.utils.text import duration
 
 COLOURS = {Action.RUN: "green", Action.SKIP: "dim", Action.ATTACH: "cyan", Action.RETRY: "yellow",
            Action.INVALID: "red"}  # fmt: skip

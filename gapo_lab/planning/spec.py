@@ -16,10 +16,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from gapo_lab.config.compose import flatten, verl_config_folder
+from gapo_lab.config.compose import verl_defaults
 from gapo_lab.data import fingerprint
 from gapo_lab.models import smollm2
 from gapo_lab.runs import naming
+from gapo_lab.utils.dotted import flatten
 
 # Where and how a run happens; beginnings of dotted keys. Everything else is science.
 NOT_SCIENCE = (
@@ -180,13 +181,6 @@ def _plain(value: object) -> object:
 def is_science(key: str) -> bool:
     """Whether the setting at this dotted key is part of what a run computes."""
     return not key.startswith(NOT_SCIENCE) and key not in SEEDS
-
-
-@cache
-def verl_defaults() -> dict[str, object]:
-    """verl's own settings, dotted; interpolations stand as they are written."""
-    tree = OmegaConf.load(verl_config_folder() / "_generated_ppo_trainer.yaml")
-    return flatten(OmegaConf.to_container(tree, resolve=False))
 
 
 def checkpoint_digest(folder: Path) -> str | None:

@@ -6,13 +6,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import shutil
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gapo_lab.config.compose import explain, flatten
+from gapo_lab.config.compose import explain
 from gapo_lab.config.view import ConfigView
 from gapo_lab.data import fingerprint
 from gapo_lab.data.ood import registry as ood
@@ -20,6 +19,8 @@ from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
 from gapo_lab.planning.method_rules import check_method
 from gapo_lab.planning.verl_key_rules import check_keys
+from gapo_lab.utils.dotted import flatten
+from gapo_lab.utils.machine import has_gpu
 from gapo_lab.utils.value_rules import problem
 
 DATA = ("micro", "git", "lists")
@@ -178,11 +179,6 @@ def _fits(config: ConfigView) -> None:
             f"model={model.name} cannot fit: {needed:.0f} GiB of weights, gradients or optimizer on a GPU of "
             f"{room:g} GiB; raise trainer.n_gpus_per_node, cluster.nodes or model.tensor_parallel"
         )
-
-
-def has_gpu() -> bool:
-    """Whether this machine shows an NVIDIA GPU, asked without importing torch."""
-    return Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
 
 
 def _data(config: ConfigView) -> None:

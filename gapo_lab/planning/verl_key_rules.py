@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from gapo_lab.config.compose import verl_defaults
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
-from gapo_lab.planning.spec import verl_defaults
 
 # The run folder and the data sets are ours: a value given here would be replaced.
 DECIDED = {

@@ -16,12 +16,12 @@ from gapo_lab.errors import UserError
 from gapo_lab.runs import metrics
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.metrics import Points
+from gapo_lab.runs.status import STATES
 from gapo_lab.utils import atomic_files, processes
 
 # Fields of a spec that may differ between two ways of asking for the same run: who asked, the names of
 # config files (what they set is in "science"), and where it runs.
 NOT_IDENTITY = frozenset({"study", "overrides", "algo", "tau", "scale", "backend"})
-STATES = ("queued", "running", "finished", "failed", "interrupted")
 # Fields of status.json that stay from one attempt to the next: how the run came to be started.
 CARRIED = ("submission", "task", "submitted", "wall_seconds")
 

@@ -42,10 +42,10 @@ def cell_name(spec: Spec) -> str:
     """Return the name of the run's cell: `qwen_coder_7b gapo_dapo tau=0.5 noise=0.1 lr=1e-4`."""
     parts = [model_name(spec), str(spec.get("algo"))]
     if spec.get("tau") is not None:
-        parts.append(f"tau={text(spec['tau'])}")
-    if noise(spec):
-        parts.append(f"noise={text(noise(spec))}")
-    return " ".join([*parts, *(f"{label}={text(value)}" for label, value in differs(spec).items())])
+        parts.append(f"tau={shown(spec['tau'])}")
+    if noise_of(spec):
+        parts.append(f"noise={shown(noise_of(spec))}")
+    return " ".join([*parts, *(f"{label}={shown(value)}" for label, value in differs(spec).items())])
 
 
 def run_name(spec: Spec) -> str:
@@ -80,7 +80,7 @@ def beginning(one: str, others: Collection[str]) -> str:
     )
 
 
-def noise(spec: Spec) -> float:
+def noise_of(spec: Spec) -> float:
     """Return the share of training rollouts whose reward is an outlier."""
     return (spec.get("science") or {}).get("noise", 0)
 
@@ -120,7 +120,7 @@ def differs(spec: Spec) -> dict[str, object]:
     if spec.get("scale") == "rehearsal":
         out["scale"] = "rehearsal"
     for key in (key for key in PLACES if key in given):
-        out[key] = place_name(given[key])
+        out[key] = place_name(given[key].strip("[]").split(","))
     keys = {key for key in given if key in science and key != "noise"}
     if science.get("algorithm.gapo.tau") == spec.get("tau"):
         keys.discard("algorithm.gapo.tau")
@@ -136,21 +136,22 @@ def given_overrides(spec: Spec) -> dict[str, str]:
 def place_name(value: object) -> object:
     """Return the last part of a path; of each path of a list."""
     if isinstance(value, (list, tuple)):
-        return [place_name(one) for one in value]
+        names = [place_name(one) for one in value]
+        return names[0] if len(names) == 1 else names
     return PurePosixPath(str(value)).name or str(value)
 
 
-def text(value: object) -> str:
+def shown(value: object) -> str:
     """Return a value as a name shows it: six digits, `1e-4`, `true`, `null`, `[a,b]`, the last part of a path."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, float):
         return _number(value)
     if isinstance(value, (list, tuple)):
-        return f"[{','.join(map(text, value))}]"
-    shown = json.dumps(value, sort_keys=True, default=str) if isinstance(value, Mapping) else str(value)
-    shown = shown.rstrip("/").rpartition("/")[2] if "/" in shown and not isinstance(value, Mapping) else shown
-    return shown if len(shown) <= LONGEST_TEXT else f"{shown[: LONGEST_TEXT - 3]}..."
+        return f"[{','.join(map(shown, value))}]"
+    text = json.dumps(value, sort_keys=True, default=str) if isinstance(value, Mapping) else str(value)
+    text = text.rstrip("/").rpartition("/")[2] if "/" in text and not isinstance(value, Mapping) else text
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 3]}..."
 
 
 def _number(value: float) -> str:
@@ -158,3 +159,8 @@ def _number(value: float) -> str:
         return f"{value:g}"
     digits, _, exponent = f"{value:.5e}".partition("e")
     return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def text_of(value: Any) -> str:
+    """Return a value as MLflow's parameters have it."""
+    return f"{value:g}" if isinstance(value, float) else str(value)

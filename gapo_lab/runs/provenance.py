@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from gapo_lab.utils.machine import cores, gpus
+
 MAX_DIFF = 1_000_000  # characters of the diff that are kept
 SLURM = (
     "SLURM_CLUSTER_NAME",
@@ -86,23 +88,3 @@ def packages() -> dict[str, str]:
     return dict(
         sorted(((name, version) for name, version in found if name), key=lambda pair: pair[0].lower())
     )
-
-
-def gpus() -> list[str]:
-    """Name, memory and driver of each NVIDIA GPU; empty where there is none (or nvidia-smi fails)."""
-    try:
-        text = subprocess.run(
-            ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=30,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,7 +12,7 @@ from gapo_lab.search import loop
 from gapo_lab.search.conditional_axes import Conditions
 from gapo_lab.search.config import Search, make_search
 from gapo_lab.search.runner import introduction
-from gapo_lab.supervision.progress import duration
+from gapo_lab.utils.text import duration
 
 
 def show(words: Sequence[str], console: Console) -> None:

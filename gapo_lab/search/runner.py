@@ -9,7 +9,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from rich.console import Console
 
-from gapo_lab.errors import RunFailed
+from gapo_lab.errors import Interrupted, RunFailed
 from gapo_lab.search import loop, report, result, samplers, storage
 from gapo_lab.search.conditional_axes import Conditions
 from gapo_lab.search.config import Search, make_search
@@ -17,8 +17,8 @@ from gapo_lab.search.loop import Loop
 from gapo_lab.search.result import Result
 from gapo_lab.search.run_backend import ClusterRuns, Runs
 from gapo_lab.search.trials import Proposer
-from gapo_lab.supervision import supervisor
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.signals import interrupted_by_sigterm
 
 
 def carry_out(words: Sequence[str], console: Console | None = None) -> Result | None:
@@ -49,11 +49,11 @@ def carry_out_search(
         slots, most = loop.slots(search, search.max_parallel), loop.most(search)
         proposer = Proposer(search, study, conditions)
         try:
-            with supervisor.interrupted_by_sigterm():
+            with interrupted_by_sigterm():
                 Loop(search, study, proposer, runs, console, slots, most).run()
-        except (KeyboardInterrupt, supervisor.Interrupted) as stop:
+        except (KeyboardInterrupt, Interrupted) as stop:
             runs.stop()
-            raise supervisor.Interrupted("stopped; the same command goes on with the same trials") from stop
+            raise Interrupted("stopped; the same command goes on with the same trials") from stop
         except RunFailed:
             runs.stop()
             raise

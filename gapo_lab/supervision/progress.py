@@ -20,11 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from gapo_lab.runs import metrics
-from gapo_lab.runs.failure import failure_lines
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.tracking import uri
-
-__all__ = ["Progress", "Snapshot", "failure_lines", "line", "show_end", "snapshot", "table", "where_lines"]
+from gapo_lab.utils.text import duration, percent, points
 
 PLAIN_EVERY = 10  # steps between two lines where there is no terminal
 RECENT = 10  # steps that the pace is taken from
@@ -203,18 +201,3 @@ def _near(path: Path) -> str:
     """``path`` from the working folder, where it lies below it."""
     path, here = Path(path).absolute(), Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
-def percent(share: float) -> str:
-    return "nan" if math.isnan(share) else f"{100 * share:.1f}%"
-
-
-def points(change: float) -> str:
-    return "nan" if math.isnan(change) else f"{100 * change:+.1f} pts"
-
-
-def duration(seconds: float) -> str:
-    """``75`` -> ``1:15``; hours only where there are some."""
-    whole = int(seconds)
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.errors import STOPPED_ITSELF, Interrupted, RunFailed, UserError
 from gapo_lab.paths import IMPORT_ROOT
 from gapo_lab.planning.spec import Spec
 from gapo_lab.runs import metrics, provenance
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.failure import REMEDIES, failure_cause, failure_lines
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.naming import run_name
 from gapo_lab.supervision.progress import Progress, show_end
 from gapo_lab.supervision.watchdog import MARK, watched_scratch_folder
-from gapo_lab.tracking.mapping import run_name
 from gapo_lab.tracking.uri import command
+from gapo_lab.utils.processes import PATIENCE_SECONDS, adopt_orphans, end_descendants
+from gapo_lab.utils.signals import raise_interrupted
 
-PR_SET_CHILD_SUBREAPER = 36
 POLL_SECONDS = 0.5
-# A job that is told to stop gets this long before it is killed.
-PATIENCE_SECONDS = 5.0
 
 
-# Exit code of a job that was asked to stop and has saved (EX_TEMPFAIL).
-STOPPED_ITSELF = 75
 # The attempt and the process that run now, for `save_and_stop`, which a signal calls.
 _current: tuple[Attempt, subprocess.Popen] | None = None
-
-
-class Interrupted(Exception):
-    """SIGTERM or Ctrl-C: end the job, leave a run that can go on."""
 
 
 def run(spec: Spec, config: DictConfig, console: Console | None = None) -> dict[str, float]:
@@ -102,9 +93,9 @@ def _attempt(folder: RunFolder, attempt: Attempt, console: Console) -> None:
     """One attempt, from the job's start until every process of it has ended."""
     global _current
     adopt_orphans()
-    signal.signal(signal.SIGTERM, _raise_interrupted)
+    signal.signal(signal.SIGTERM, raise_interrupted)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # the terminal is gone; under nohup that is nothing
-        signal.signal(signal.SIGHUP, _raise_interrupted)
+        signal.signal(signal.SIGHUP, raise_interrupted)
     started, before, follower = time.monotonic(), folder.raw_status.get("wall_seconds", 0.0), None
     live = folder.config().get("tracking", "live") == "live"
     environment = _environment()
@@ -235,36 +226,3 @@ def _end_following(
         console.print(
             f"MLflow could not be reached: nothing is lost; to copy the run later: {later}", soft_wrap=True
         )
-
-
-def adopt_orphans() -> None:
-    """Make processes whose parent has ended ours (Linux), so that none escapes `end_descendants`."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-
-
-def end_descendants(keep: set[int] = frozenset()) -> None:
-    """End every process below this one, politely and then not; `keep` names pids to leave."""
-    for kill in (psutil.Process.terminate, psutil.Process.kill):
-        ours = [p for p in psutil.Process().children(recursive=True) if p.pid not in keep]
-        for process in ours:
-            try:
-                kill(process)
-            except psutil.NoSuchProcess:
-                continue
-        with suppress(KeyboardInterrupt, Interrupted):  # impatience: on to the next signal
-            psutil.wait_procs(ours, timeout=PATIENCE_SECONDS)
-
-
-@contextmanager
-def interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM raises Interrupted inside the block, as Ctrl-C raises KeyboardInterrupt."""
-    before = signal.signal(signal.SIGTERM, _raise_interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _raise_interrupted(*_) -> None:
-    raise Interrupted("told to stop")

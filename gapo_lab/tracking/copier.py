@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.naming import cell_name, run_name
 from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.mapping import Copied, Sample
@@ -88,7 +89,7 @@ class Copier:
         started = next((row.time for attempt in self.folder.attempts() for row in attempt.rows()), None)
         started = started or self.folder.status().get("started")
         run = self.client.create_run(
-            experiment, int(started * 1000) if started else None, tags, mapping.run_name(self.spec)
+            experiment, int(started * 1000) if started else None, tags, run_name(self.spec)
         )
         self._log_params(run.info.run_id, mapping.params(self.spec, self.folder.config()))
         return self.client.get_run(run.info.run_id)
@@ -103,7 +104,7 @@ class Copier:
             CELL: cell_id,
             "mlflow.note.content": "One cell: its runs differ only in their seed. Its metrics are the means over the finished ones, at the step that is their number.",
         }
-        run_id = self.client.create_run(experiment, None, tags, mapping.cell_name(self.spec)).info.run_id
+        run_id = self.client.create_run(experiment, None, tags, cell_name(self.spec)).info.run_id
         self._log_params(run_id, mapping.cell_params(self.spec))
         self.client.set_terminated(run_id)
         return run_id

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from gapo_lab.runs import metrics
 from gapo_lab.runs.metrics import Row
+from gapo_lab.runs.naming import noise_of, text_of
 
 # The axes people compare by, beside the spec's own words, and the verl keys they are.
 SETTINGS = {
@@ -38,8 +39,8 @@ def params(spec: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -
     found = {word: spec.get(word) for word in WORDS}
     science = spec.get("science", {})
     found |= {name: science.get(key, _at(settings or {}, key)) for name, key in SETTINGS.items()}
-    found["noise"] = _noise(spec)
-    return {name: _text(value) for name, value in found.items() if value is not None}
+    found["noise"] = noise_of(spec)
+    return {name: text_of(value) for name, value in found.items() if value is not None}
 
 
 def _at(settings: Mapping[str, Any], key: str) -> Any:
@@ -50,8 +51,8 @@ def _at(settings: Mapping[str, Any], key: str) -> Any:
 
 
 def cell_params(spec: Mapping[str, Any]) -> dict[str, str]:
-    found = {word: _text(spec[word]) for word in CELL_WORDS if spec.get(word) is not None}
-    return {**found, "noise": _text(_noise(spec))}
+    found = {word: text_of(spec[word]) for word in CELL_WORDS if spec.get(word) is not None}
+    return {**found, "noise": text_of(noise_of(spec))}
 
 
 def cell_id(spec: Mapping[str, Any]) -> str:
@@ -59,26 +60,6 @@ def cell_id(spec: Mapping[str, Any]) -> str:
     same = {word: spec.get(word) for word in CELL_WORDS}
     same["science"] = spec.get("science", {})  # the trial's seed is not in it
     return hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()[:10]
-
-
-def cell_name(spec: Mapping[str, Any]) -> str:
-    """``qwen_coder_7b gapo_dapo tau=0.5``; with noise on the rewards ``... noise=0.1``."""
-    tau = f" tau={_text(spec['tau'])}" if spec.get("tau") is not None else ""
-    noise = f" noise={_text(_noise(spec))}" if _noise(spec) else ""
-    return f"{spec.get('model')} {spec.get('algo')}{tau}{noise}"
-
-
-def _noise(spec: Mapping[str, Any]) -> float:
-    return (spec.get("science") or {}).get("noise", 0)
-
-
-def run_name(spec: Mapping[str, Any]) -> str:
-    """``qwen_coder_7b gapo_dapo tau=0.5 seed=3``."""
-    return f"{cell_name(spec)} seed={spec.get('seed')}"
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def tags(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, str]:
@@ -104,7 +85,7 @@ def note(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping
     """The run's description in Markdown: how to repeat it, how it ended, where it came from."""
     git = provenance.get("git", {})
     words = [
-        f"{w}={_text(spec[w])}"
+        f"{w}={text_of(spec[w])}"
         for w in ("model", "algo", "tau", "seed", "data", "scale")
         if spec.get(w) is not None
     ]
@@ -168,11 +149,11 @@ class Copied(NamedTuple):
     summary: bool
     check: str
 
-    def to_text(self) -> str:
+    def totext_of(self) -> str:
         return json.dumps(self._asdict())
 
     @classmethod
-    def from_text(cls, text: str | None) -> Copied:
+    def fromtext_of(cls, text: str | None) -> Copied:
         if not text:
             return cls({}, False, digest([]))
         raw = json.loads(text)

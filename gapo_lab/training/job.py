@@ -11,12 +11,9 @@ import sys
 import traceback
 from pathlib import Path
 
-from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.errors import STOPPED_ITSELF, RunFailed, UserError
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
-
-# As gapo_lab.supervision.supervisor knows it.
-STOPPED_ITSELF = 75
 
 
 def main(path: str, number: str, scratch: str) -> int:
@@ -24,7 +21,7 @@ def main(path: str, number: str, scratch: str) -> int:
 
     Exit code 0, 1 for a failed run, 2 for a user's mistake.
     """
-    from gapo_lab.training.cpu.fork_server import die_with_parent
+    from gapo_lab.utils.processes import die_with_parent
 
     die_with_parent()
     # Ctrl-C reaches the whole terminal group; the supervisor decides what it means

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gapo_lab.errors import STOPPED_ITSELF
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.utils import atomic_files
@@ -56,18 +57,18 @@ def rehearse(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt, scr
 @contextmanager
 def _ray(config: Mapping[str, Any], folder: RunFolder, scratch: Path) -> Iterator[None]:
     """Ray over all nodes of the job, each of which has answered."""
-    from gapo_lab.launch import worker_nodes
+    from gapo_lab.training.ray_cluster import cpus, environment, in_time, invited, start_ray
 
-    os.environ.update(worker_nodes.environment(config, scratch))
+    os.environ.update(environment(config, scratch))
     import ray
 
     workers, count = config["trainer"]["n_gpus_per_node"], config["cluster"]["nodes"]
     patience = config["cluster"]["ray_patience"]
-    with worker_nodes.in_time(folder, patience + 30):
-        address = worker_nodes.start_ray(patience, include_dashboard=False, num_cpus=worker_nodes.cpus(workers), num_gpus=workers,
+    with in_time(folder, patience + 30):
+        address = start_ray(patience, include_dashboard=False, num_cpus=cpus(workers), num_gpus=workers,
                                   _temp_dir=str(scratch), object_store_memory=100_000_000)  # fmt: skip
     try:
-        with worker_nodes.invited(address, scratch / "token", count, patience):
+        with invited(address, scratch / "token", count, patience):
             for node in ray.nodes():
                 print(f"Ray node {node['NodeID'][:8]} with {node['Resources'].get('GPU', 0):.0f} GPUs")
             yield
@@ -91,7 +92,7 @@ def _steps(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt) -> in
         folder.report("rehearsing", step=step)
         atomic_files.write_json(checkpoint, {"step": step})
         if attempt.stop_path.exists():
-            return 75
+            return STOPPED_ITSELF
     return 0
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gapo_lab.errors import UserError
-from gapo_lab.launch import worker_nodes
 from gapo_lab.models import smollm2
 from gapo_lab.paths import IMPORT_ROOT
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training import checkpoints
+from gapo_lab.training.ray_cluster import PATIENCE_SECONDS, in_time
 from gapo_lab.training.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -83,12 +83,12 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
         recorder.phase("unpacking the model")
         smollm2.ensure()
     recorder.phase("starting Ray")
-    patience = OmegaConf.select(config, "cluster.ray_patience", default=worker_nodes.PATIENCE_SECONDS)
+    patience = OmegaConf.select(config, "cluster.ray_patience", default=PATIENCE_SECONDS)
     with ExitStack() as stack:
         stack.callback(recorder.end_phase)
         # Ray's start is mostly waiting for its processes
         data = stack.enter_context(ThreadPoolExecutor(1)).submit(prepare_data, config, folder)
-        with worker_nodes.in_time(folder, patience + 30):
+        with in_time(folder, patience + 30):
             stack.enter_context(ray_cluster.cluster(config, executable, scratch))
         recorder.phase("preparing the data")
         prepared = data.result()

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gapo_lab.data.fingerprint import FORMAT, mined_digest
 from gapo_lab.data.mining import parallel, split
+from gapo_lab.data.mining.format import FORMAT, mined_digest
 from gapo_lab.data.mining.near_duplicates import Leaks, Near
 from gapo_lab.data.mining.rules import Rules, in_order, nothing_mined
 from gapo_lab.data.tasks import parquet_rows

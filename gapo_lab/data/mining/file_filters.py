@@ -4,20 +4,6 @@ from __future__ import annotations
 
 import re
 
-# The paper's ten languages (Table 1). `.h` is C or C++, by the repository.
-LANGUAGES = {
-    ".go": "go",
-    ".py": "python",
-    ".java": "java",
-    **dict.fromkeys((".cc", ".cpp", ".cxx", ".hh", ".hpp", ".hxx"), "cpp"),
-    **dict.fromkeys((".kt", ".kts"), "kotlin"),
-    **dict.fromkeys((".ts", ".tsx", ".mts", ".cts"), "typescript"),
-    **dict.fromkeys((".js", ".jsx", ".mjs", ".cjs"), "javascript"),
-    ".c": "c",
-    ".rs": "rust",
-    ".lua": "lua",
-}
-
 _GENERATED_NAME = re.compile(r"(_pb2(_grpc)?\.py|\.pb\.(go|cc|h)|\.min\.js|[._]generated\.\w+|[._]gen\.\w+)$")
 _GENERATED_MARK = re.compile(
     rb"code generated|do not edit|do not modify|@generated|auto-?generated", flags=re.IGNORECASE
@@ -26,13 +12,6 @@ _VENDORED = {
     "3rdparty", "_vendor", "bower_components", "extern", "external", "godeps", "node_modules",
     "site-packages", "third-party", "third_party", "thirdparty", "vendor", "vendored", "vendors",
 }  # fmt: skip
-
-
-def language(path: str, header: str = "c") -> str | None:
-    """The language of a file by its suffix; `header` is what `.h` means. None for any other."""
-    name = path.rpartition("/")[2]
-    suffix = name[name.rfind(".") :].lower() if "." in name[1:] else ""
-    return header if suffix == ".h" else LANGUAGES.get(suffix)
 
 
 def is_generated(path: str, data: bytes) -> bool:
@@ -67,9 +46,3 @@ def edit_kind(before: list[str], after: list[str]) -> str:
     if removed and added:
         return "replace"
     return "insert" if added else "delete"
-
-
-def common_prefix(a: str, b: str) -> int:
-    """How many characters the two texts share at the start."""
-    shorter = min(len(a), len(b))
-    return next((i for i in range(shorter) if a[i] != b[i]), shorter)

@@ -31,6 +31,8 @@ from gapo_lab.data.mining.rules import (
     nothing_mined,
 )
 from gapo_lab.data.tasks.task import Hunk, Task
+from gapo_lab.data.tasks.text import common_prefix
+from gapo_lab.data.tasks.text import language as language_of
 from gapo_lab.errors import UserError
 
 
@@ -150,7 +152,7 @@ class Miner:
             prefix="".join(after[: new_span.start]),
             region=region,
             suffix="".join(before[old_span.stop :]),
-            cursor=filters.common_prefix(region, truth),
+            cursor=common_prefix(region, truth),
             truth=truth,
             instruction=instruction,
             provenance={**provenance, "path": path, "blob": str(delta.new_file.id)},
@@ -172,7 +174,7 @@ class Miner:
         if not {delta.old_file.mode, delta.new_file.mode} <= {FileMode.BLOB, FileMode.BLOB_EXECUTABLE}:
             raise _Dropped("not a file")  # a link, a submodule
         path = _decoded(delta.new_file.raw_path)
-        language = filters.language(path, self.origin.header)
+        language = language_of(path, self.origin.header)
         if language is None:
             raise _Dropped("other language")
         if filters.is_vendored(path):
@@ -234,7 +236,7 @@ def _masked(task: Task, mask, count: int) -> Task:
         **{part: mask(getattr(task, part)) for part in ("path", "prefix", "suffix", "instruction")},
         region=region,
         truth=truth,
-        cursor=filters.common_prefix(region, truth) if task.kind != NO_CHANGE else 0,
+        cursor=common_prefix(region, truth) if task.kind != NO_CHANGE else 0,
         provenance={**task.provenance, "path": mask(task.path), "blob": "", "masked": str(count)},
     )
 

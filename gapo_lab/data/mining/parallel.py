@@ -7,7 +7,6 @@ says nothing about what is in it: the output is the same for any number of worke
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import hashlib
 import json
 import multiprocessing
@@ -27,7 +26,7 @@ from pathlib import Path
 import pyarrow as pa
 import pygit2
 
-from gapo_lab.data.fingerprint import FORMAT
+from gapo_lab.data.mining.format import FORMAT
 from gapo_lab.data.mining.miner import Miner, digest
 from gapo_lab.data.mining.near_duplicates import signature
 from gapo_lab.data.mining.repository import Origin, first_parents, open_repository, origin
@@ -35,11 +34,11 @@ from gapo_lab.data.mining.rules import Rules
 from gapo_lab.data.tasks import parquet_rows
 from gapo_lab.data.tasks.prompt import Budget, load_template
 from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.runs.provenance import cores
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.machine import cores
+from gapo_lab.utils.processes import die_with_parent
 
 CHUNK = 128  # commits of a part
-PR_SET_PDEATHSIG = 1
 PART_SCHEMA = parquet_rows.SCHEMA.append(pa.field("digest", pa.binary(16))).append(
     pa.field("signature", pa.binary())
 )
@@ -177,10 +176,9 @@ def _deaf() -> Iterator[None]:
 def _stay_with(parent: int) -> None:
     """A worker does not outlive its parent, however that ends."""
     give_back_memory()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            sys.exit(1)
+    die_with_parent()
+    if os.getppid() != parent:  # it has ended already
+        sys.exit(1)
 
 
 def _mine_chunk(chunk: Chunk) -> int:

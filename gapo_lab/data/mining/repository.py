@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pygit2
 
-from gapo_lab.data.mining import file_filters as filters
+from gapo_lab.data.tasks.text import language
 from gapo_lab.errors import UserError
 
 _LICENCE_FILE = re.compile(r"^(un)?licen[cs]e|^copying|^licen[cs]es$", re.IGNORECASE)
@@ -113,7 +113,7 @@ def header_language(repository: pygit2.Repository) -> str:
                 if entry.id in repository:  # a partial clone may lack it
                     trees.append(repository[entry.id])
             else:
-                counts[filters.language(entry.raw_name.decode("utf-8", "replace"), header=None)] += 1
+                counts[language(entry.raw_name.decode("utf-8", "replace"), header=None)] += 1
     return "cpp" if counts["cpp"] > counts["c"] else "c"
 
 

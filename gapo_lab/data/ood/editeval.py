@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gapo_lab.data.mining.file_filters import common_prefix, edit_kind
+from gapo_lab.data.mining.file_filters import edit_kind
 from gapo_lab.data.tasks.task import Task
+from gapo_lab.data.tasks.text import common_prefix
 from gapo_lab.errors import UserError
 
 FIELDS = ("instruction", "input", "output")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from gapo_lab.data.mining.file_filters import common_prefix, language
 from gapo_lab.data.tasks.task import Hunk, Task
+from gapo_lab.data.tasks.text import common_prefix, language
 from gapo_lab.errors import UserError
 
 START, END = "<|editable_region_start|>", "<|editable_region_end|>"

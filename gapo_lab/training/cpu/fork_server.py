@@ -9,7 +9,6 @@ fork has every import done. CPU only: a forked process cannot use CUDA.
 from __future__ import annotations
 
 import array
-import ctypes
 import gc
 import json
 import os
@@ -23,13 +22,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-PR_SET_PDEATHSIG = 1
-
-
-def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent ends. Nothing elsewhere."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+from gapo_lab.utils.processes import die_with_parent
 
 
 def start(path: Path) -> int:
