@@ -113,7 +113,7 @@ def test_the_same_command_retries_what_failed_and_only_that(disturbed):
     disturbed.finished("job_killed")
     assert undisturbed(disturbed.one("job_killed"), 0, STEPS)
     last = disturbed.sweep("study=all_killed", "+rehearsal.of=all_killed", *LONG)
-    assert "1 runs in 1 cells: 1 skip" in last.stdout and submitted(last) == 0
+    assert "1 run in 1 cell: 1 skip" in last.stdout and submitted(last) == 0
 
 
 def test_one_array_for_each_resource_shape_and_runs_are_shared(lab):

@@ -42,15 +42,15 @@ def plan_of(cells: Sequence[Sequence[str]]) -> Plan:
 
 
 def measured(root: Path) -> dict[tuple, float]:
-    """Mean seconds of finished runs, by `cost.shape`."""
+    """Mean seconds of finished runs, by `cost.cost_key`."""
     times: dict[tuple, list[float]] = {}
     for folder in find(root):
         try:
             if folder.is_finished and (seconds := folder.summary().get("wall_seconds")):
-                times.setdefault(cost.shape(folder.spec), []).append(seconds)
+                times.setdefault(cost.cost_key(folder.spec), []).append(seconds)
         except UserError:  # a broken folder is none of this sweep's business
             continue
-    return {shape: sum(found) / len(found) for shape, found in times.items()}
+    return {key: sum(found) / len(found) for key, found in times.items()}
 
 
 def carry_out(
@@ -92,11 +92,11 @@ def start(root: Path, runs: Sequence[Planned], console: Console) -> list[LocalQu
 
 def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
     """Runs that ask for the same resources, cut to the largest array."""
-    shapes: dict[tuple, list[Planned]] = {}
+    alike: dict[tuple, list[Planned]] = {}
     for run in runs:
-        shapes.setdefault(run.shape, []).append(run)
+        alike.setdefault(run.resources, []).append(run)
     out = []
-    for same in shapes.values():
+    for same in alike.values():
         size = same[0].settings.get("cluster.array_size") or len(same)
         out += [same[i : i + size] for i in range(0, len(same), size)]
     return out

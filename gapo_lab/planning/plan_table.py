@@ -11,7 +11,7 @@ from rich.table import Table
 
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.utils.machine import cores
-from gapo_lab.utils.text import duration
+from gapo_lab.utils.text import duration, several
 
 COLOURS = {Action.RUN: "green", Action.SKIP: "dim", Action.ATTACH: "cyan", Action.RETRY: "yellow",
            Action.INVALID: "red"}  # fmt: skip
@@ -32,9 +32,9 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
     table.add_column("nodes x GPUs", justify="right", no_wrap=True)
     table.add_column("a run", justify="right", no_wrap=True)
     table.add_column("GPU-h", justify="right", no_wrap=True)
-    for name, runs in shown:
+    for _, runs in shown:
         table.add_row(
-            escape(name), _seeds(runs), _actions(runs), _machines(runs[0]), _time(runs), _hours(runs)
+            escape(runs[0].name), _seeds(runs), _actions(runs), _machines(runs[0]), _time(runs), _hours(runs)
         )
     console.print(table)
     if len(cells) > len(shown):
@@ -42,7 +42,7 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
             f"... and {len(cells) - len(shown):,} more cells (all: python -m gapo_lab plan --all ...)"
         )
     for run, count in _wrong(plan):
-        console.print(f"[red]invalid[/] {escape(run.cell)}" + (f" and {count - 1} more" if count > 1 else ""))
+        console.print(f"[red]invalid[/] {escape(run.name)}" + (f" and {count - 1} more" if count > 1 else ""))
         console.print(f"        {escape(run.why)}", highlight=False, soft_wrap=True)
     console.print(totals(plan), highlight=False, soft_wrap=True)
     if any(run.gpus and run.spec.data == "micro" for run in plan.todo):
@@ -54,7 +54,7 @@ def totals(plan: Plan) -> str:
     counts = plan.counts
     parts = ", ".join(f"{counts[action]:,} {action}" for action in Action if counts[action])
     cells = len({run.cell for run in plan.runs})
-    out = f"{len(plan.runs):,} runs in {cells:,} cells: {parts}"
+    out = f"{several(len(plan.runs), 'run')} in {several(cells, 'cell')}: {parts}"
     if not plan.todo:
         return out
     measured = sum(run.measured for run in plan.todo)
