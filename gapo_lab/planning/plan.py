@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from gapo_lab.config import search_path
 from gapo_lab.config.fast_compose import Composed, Composer
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
@@ -133,16 +134,20 @@ def _drafted(words: tuple[str, ...], composer: Composer, namer: Namer) -> Planne
     try:
         _complete(composed)
         check_settings(ConfigView(composed.resolved))
-        spec = namer.named(spec_of(composed.written, composed.resolved, words), composed)
-        return Planned(words, spec, composed.resolved)
+        return Planned(words, _spec(words, composed, namer), composed.resolved)
     except UserError as error:
         return Planned(words, action=Action.INVALID, why=str(error), called=_called(words, composed, namer))
+
+
+def _spec(words: tuple[str, ...], composed: Composed, namer: Namer) -> Spec:
+    overrides = (*words, *search_path.as_words())
+    return namer.named(spec_of(composed.written, composed.resolved, overrides), composed)
 
 
 def _called(words: tuple[str, ...], composed: Composed, namer: Namer) -> str:
     """The name of a cell that is invalid; with the overrides themselves where one has no valid value."""
     try:
-        return naming.cell_name(namer.named(spec_of(composed.written, composed.resolved, words), composed).as_dict())
+        return naming.cell_name(_spec(words, composed, namer).as_dict())
     except (UserError, ValueError, TypeError, OSError):
         overrides = naming.given_overrides({"overrides": words})
         named = [str(composed.resolved.get(f"{group}.name")) for group in ("model", "algo")]
