@@ -206,6 +206,10 @@ class RunFolder:
 
         self._change_status(change)
 
+    def restore(self, status: Mapping[str, Any]) -> None:
+        """Put status.json back to what `raw_status` said before."""
+        self._replace_status(dict(status))
+
     @property
     def raw_status(self) -> dict[str, Any]:
         """What status.json says, word for word; {} where there is none."""

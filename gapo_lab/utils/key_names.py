@@ -16,6 +16,7 @@ LIKELIEST = (
     "cluster.",
     "model.",
     "reward.",
+    "rehearsal.",
 )
 
 

@@ -1,0 +1,188 @@
+"""`gapo_lab status`: the runs of a study by cell and seed, a mean for each cell, what is wrong, and a line of totals."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from gapo_lab.errors import UserError
+from gapo_lab.runs import metrics, naming
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import COLOURS
+from gapo_lab.utils.text import duration, percent, several
+
+ORDER = ("finished", "running", "queued", "interrupted", "failed", "broken", "new")
+HEADS = ("key", "seed", "state", "step", "best ID", "best OOD", "seen", "")
+LEFT = ("key", "state", "")
+# What tells the messages of two jobs apart that say the same.
+_JOB = re.compile(r"job \d+(?:_\d+)?, ")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the table shows of one run. ``cell`` is '' where its spec cannot be read; ``seen`` is in seconds."""
+
+    key: str
+    study: str
+    cell: str
+    seed: int | None
+    state: str
+    step: str = ""
+    em_id: float | None = None
+    em_ood: float | None = None
+    seen: float | None = None
+    message: str = ""
+
+
+def rows(
+    folders: Iterable[RunFolder], states: Mapping[str, Mapping[str, Any]], now: float, study: str | None = None
+) -> list[Row]:
+    """Read the runs, sorted by study, cell and seed. study: the one that was asked for, in place of the first."""
+    specs, broken = {}, []
+    for folder in folders:
+        try:
+            specs[folder] = folder.spec
+        except UserError as error:
+            broken.append(Row(folder.key, "", "", None, "broken", message=str(error)))
+    names = naming.cell_names(specs.values())
+    found = [
+        _row(folder, spec, names[naming.cell_id(spec)], states.get(folder.key, {}), now, study)
+        for folder, spec in specs.items()
+    ]
+    return [*sorted(found, key=lambda row: (row.study, _natural(row.cell), _natural(str(row.seed)), row.key)), *broken]
+
+
+def _row(
+    folder: RunFolder, spec: Mapping[str, Any], cell: str, status: Mapping[str, Any], now: float, study: str | None
+) -> Row:
+    study, seed = study or str(spec.get("study", "")), spec.get("seed")
+    try:
+        numbers = folder.summary() or metrics.summary(folder.merged_metrics())
+    except UserError as error:  # one broken folder must not hide the others
+        return Row(folder.key, study, cell, seed, "broken", message=str(error))
+    return Row(
+        key=folder.key,
+        study=study,
+        cell=cell,
+        seed=seed,
+        state=str(status.get("state", "new")),
+        step=f"{numbers.get('final/step', 0):.0f}/{status.get('total_steps') or '?'}",
+        em_id=numbers.get("best/id/em"),
+        em_ood=numbers.get("best/ood/em"),
+        seen=max(0.0, now - status["updated"]) if "updated" in status else None,
+        message=_message(status),
+    )
+
+
+def _message(status: Mapping[str, Any]) -> str:
+    """Why a run stands still, and what to do; nothing of one that is under way or has finished."""
+    if status.get("state") == "finished" or (status.get("state") == "running" and status.get("step")):
+        return ""
+    return "\n".join(str(text) for text in (status.get("message"), status.get("remedy")) if text)
+
+
+def _natural(text: str) -> list:
+    """A key that sorts `tau=0.5` before `tau=0.10`, and seed 9 before seed 10."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", text)
+    return [(0, float(part), "") if place % 2 else (1, 0.0, part) for place, part in enumerate(parts)]
+
+
+def show(found: Sequence[Row], console: Console, cells_only: bool = False) -> None:
+    """Print the runs, cell by cell; or a line for each cell."""
+    notes = Notes()
+    lines = [[_line(row, notes) for row in runs] for _, _, runs in _cells(found)]
+    widths = [max(len(text) for text in column) for column in zip(HEADS, *(line for cell in lines for line in cell))]
+    several_studies = len({row.study for row in found}) > 1
+    if not cells_only:
+        console.print(f"[bold]{_padded(HEADS, widths)}[/]", highlight=False, soft_wrap=True)
+    before = None
+    for (study, name, runs), texts in zip(_cells(found), lines, strict=True):
+        if several_studies and study != before:
+            console.print(f"[bold]study {escape(study)}[/]", highlight=False, soft_wrap=True)
+        before = study
+        console.print(f"[bold]{escape(name)}[/]  {_summary(runs)}", highlight=False, soft_wrap=True)
+        for row, text in zip(runs, texts, strict=True) if not cells_only else ():
+            padded = _padded(text, widths)
+            coloured = f"[{COLOURS[row.state]}]{row.state}[/]" if row.state in COLOURS else row.state
+            console.print(padded.replace(row.state, coloured, 1), highlight=False, soft_wrap=True)
+    for text in notes.lines():
+        console.print(text, highlight=False, soft_wrap=True)
+    console.print(totals(found), highlight=False, soft_wrap=True)
+
+
+def _cells(found: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
+    out: dict[tuple[str, str], list[Row]] = {}
+    for row in found:
+        out.setdefault((row.study, row.cell), []).append(row)
+    return [(study, cell or "cannot be read", runs) for (study, cell), runs in out.items()]
+
+
+def _summary(runs: Sequence[Row]) -> str:
+    """`4 of 5 finished, mean ID 35.2%, OOD 12.0%`: the means are over what has finished."""
+    over = [row for row in runs if row.state == "finished"]
+    text = f"{len(over)} of {len(runs)} finished"
+    means = [
+        f"{name} {percent(statistics.fmean(values))}"
+        for name, values in (("ID", [row.em_id for row in over]), ("OOD", [row.em_ood for row in over]))
+        if values and None not in values
+    ]
+    return text + (f", mean best {', '.join(means)}" if means else "")
+
+
+def _line(row: Row, notes: Notes) -> list[str]:
+    return [
+        row.key,
+        "" if row.seed is None else str(row.seed),
+        row.state,
+        row.step,
+        "" if row.em_id is None else percent(row.em_id),
+        "" if row.em_ood is None else percent(row.em_ood),
+        "" if row.seen is None else f"{duration(row.seen)} ago",
+        notes.mark(row),
+    ]
+
+
+def _padded(texts: Sequence[str], widths: Sequence[int]) -> str:
+    columns = zip(texts, widths, HEADS, strict=True)
+    return "  ".join(t.ljust(width) if head in LEFT else t.rjust(width) for t, width, head in columns).rstrip()
+
+
+class Notes:
+    """Messages, each shown once below the table however many runs share it."""
+
+    def __init__(self) -> None:
+        self._runs: dict[tuple[str, str], list[Row]] = {}
+
+    def mark(self, row: Row) -> str:
+        """Return the number that stands beside the run; '' where it says nothing."""
+        if not row.message:
+            return ""
+        key = (row.state, _JOB.sub("", row.message))
+        self._runs.setdefault(key, []).append(row)
+        return f"({list(self._runs).index(key) + 1})"
+
+    def lines(self) -> list[str]:
+        """Return each message with its number, how many runs share it, and their state."""
+        out = []
+        for number, ((state, shared), runs) in enumerate(self._runs.items(), 1):
+            first, *rest = (shared if len(runs) > 1 else runs[0].message).splitlines() or [""]
+            who = f"{several(len(runs), 'run')} {state}" if len(runs) > 1 else f"{runs[0].key} {state}"
+            out.append(f"({number}) {escape(f'{who}: {first}')}")
+            out += [f"    {escape(text)}" for text in rest]
+        return out
+
+
+def totals(found: Sequence[Row]) -> str:
+    """`35 runs in 7 cells: 30 finished, 3 running, 2 queued`."""
+    counts = Counter(row.state for row in found)
+    states = sorted(counts, key=lambda state: ORDER.index(state) if state in ORDER else len(ORDER))
+    cells = len({row.cell for row in found if row.cell})
+    parts = ", ".join(f"{counts[state]:,} {state}" for state in states)
+    return f"{several(len(found), 'run')} in {several(cells, 'cell')}: {parts}"
