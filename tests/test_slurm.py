@@ -187,9 +187,49 @@ def test_sbatch_refusing_is_one_line_and_nothing_is_lost(lab):
     assert (
         "SLURM refused" in done.stderr and "partition" in done.stderr and len(done.stderr.splitlines()) == 1
     )
-    assert next(iter(lab.states("refused").values()))["state"] == "interrupted"
+    # nothing stays of it
+    assert lab.states("refused") == {} and not lab.keys("refused")
+    records = [json.loads(path.read_text())["study"] for path in lab.root.glob(".submissions/*.json")]
+    assert "refused" not in records
     assert submitted(lab.sweep(*words)) == 1
     lab.finished("refused")
+
+
+def test_a_refused_retry_leaves_what_was_there(lab):
+    words = ("study=again", "+rehearsal.of=again", "rehearsal.steps=200", "seed=0")
+    assert submitted(lab.sweep(*words)) == 1
+    lab.at_step("again", 2)
+    assert lab.command("cancel", "again").returncode == 0
+    folder = lab.one("again")
+    lab.left_the_queue(folder.raw_status["job"])
+    before, rows = folder.raw_status, folder.attempts()[0].rows()
+    assert lab.sweep(*words, "cluster.partition=nowhere").returncode == 1
+    assert folder.raw_status == before and folder.attempts()[0].rows() == rows and lab.keys("again") == [folder.key]
+
+
+def test_squeue_shows_the_study_and_each_jobs_run(lab):
+    words = ("study=seen", "+rehearsal.of=seen", "rehearsal.steps=200", "algo=grpo,dapo", "seed=0")
+    assert submitted(lab.sweep(*words)) == 1
+    lab.until("seen", lambda s: all(v.get("step") or 0 for v in s.values()))
+    jobs = lab.slurm("squeue", "-h", "--name=seen", "-o", "%j|%k").splitlines()
+    assert sorted(jobs) == [f"seen|nano {algo} scale=rehearsal of=seen steps=200 seed=0" for algo in ("dapo", "grpo")]
+    assert lab.command("cancel", "seen").returncode == 0
+
+
+def test_a_run_of_a_node_that_went_down_is_queued_again(lab):
+    """Only squeue knows it: until the job starts again, sacct says that its node failed."""
+    words = ("study=down", "+rehearsal.of=down", *LONG, "+cluster.sbatch.nodelist=n2")
+    assert submitted(lab.sweep(*words)) == 1
+    lab.at_step("down", 3)
+    lab.slurm("scontrol", "update", "nodename=n2", "state=down", "reason=test")
+    try:
+        found = lab.until("down", lambda s: all(v.get("message") == "requeued after node failure" for v in s.values()))
+        assert {(status["state"], status["remedy"]) for status in found.values()} == {("queued", "")}
+        assert "queued: requeued after node failure" in lab.command("status", "down").stdout
+    finally:
+        lab.slurm("scontrol", "update", "nodename=n2", "state=resume")
+    lab.finished("down", 400)
+    assert undisturbed(lab.one("down"), 0, STEPS)
 
 
 def test_cancel_and_on_finish(lab):
