@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -9,15 +10,19 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.config.sweep_grid import make_grid
 from gapo_lab.paths import NANO
 from gapo_lab.planning import plan
+from gapo_lab.planning.plan_table import show_plan
 from gapo_lab.runs import naming
 
 LR = "actor_rollout_ref.actor.optim.lr"
-VALUES = st.one_of(st.integers(-3, 3), st.floats(0, 1e-3), st.booleans(), st.none(), st.sampled_from(["a", "b"]))
+VALUES = st.one_of(
+    st.integers(-3, 3), st.floats(0, 1e-3), st.booleans(), st.none(), st.sampled_from(["a", "b"])
+)
 SCIENCE = st.dictionaries(st.sampled_from([LR, "data.train_size", "noise", "checkpoint", "x.lr"]), VALUES)
 SPECS = st.fixed_dictionaries(
     {
@@ -122,6 +127,21 @@ def test_a_run_from_before_is_named_by_its_overrides(composer):
     words = ("algo=grpo", f"{LR}=1e-4", "data=lists", "trainer.save_freq=3", "seed=3")
     old = {k: v for k, v in spec(composer, *words).as_dict().items() if k not in ("differs", "weights")}
     assert naming.run_name(old) == "nano grpo data=lists lr=1e-4 seed=3"
+
+
+def test_what_all_cells_share_is_said_once(composer):
+    words = ("trainer.total_training_steps=40", "data.greedy=false")
+    specs = [spec(composer, *words, f"{LR}={lr}", "algo=grpo").as_dict() for lr in ("1e-4", "3e-4")]
+    common = naming.in_common(specs)
+    assert common == ["greedy=false", "total_training_steps=40"] and naming.in_common(specs[:1]) == []
+    assert list(naming.cell_names(specs, common).values()) == ["nano grpo lr=1e-4", "nano grpo lr=3e-4"]
+    out = io.StringIO()
+    show_plan(plan.make(plan.draft([(*words, f"seed={seed}", *more) for seed in (0, 1) for more in ((), ("algo=dapo",))],
+                                   composer)), Console(file=out, width=120))  # fmt: skip
+    assert (
+        "nano dapo  " in out.getvalue()
+        and "all cells: greedy=false total_training_steps=40" in out.getvalue()
+    )
 
 
 # Weights of one's own

@@ -34,7 +34,11 @@ def forget(asked: argparse.Namespace) -> int:
         states = run_states.read(asked.root, keys)
         held = {key: _holding(RunFolder(asked.root / key), states.get(key, {})) for key in keys}
         gone = [key for key, one in held.items() if not one.why or (one.removable and asked.with_results)]
-        lost = [f"{key} {run_name(RunFolder(asked.root / key).spec)}, which had {held[key].why}" for key in gone if held[key].why]
+        lost = [
+            f"{key} {run_name(RunFolder(asked.root / key).spec)}, which had {held[key].why}"
+            for key in gone
+            if held[key].why
+        ]
         if not asked.dry_run:
             folders.forget(asked.root, gone)
     print(f"{'would remove' if asked.dry_run else 'removed'} {several(len(gone), 'run')}")

@@ -79,9 +79,12 @@ def status(asked: argparse.Namespace) -> int:
         return 0
     found = run_states.read(asked.root, [folder.key for folder in folders])
     study = asked.study if studies.of_study(asked.root, asked.study or "") else None
-    status_table.show(status_table.rows(folders, found, time.time(), study), console, asked.cells)
+    table = status_table.read(folders, found, time.time(), study)
+    status_table.show(table, console, asked.cells)
     if any("unsure" in one for one in found.values()):
-        console.print("SLURM does not answer: its jobs are shown as their run folders said last", soft_wrap=True)
+        console.print(
+            "SLURM does not answer: its jobs are shown as their run folders said last", soft_wrap=True
+        )
     return 0
 
 

@@ -41,28 +41,53 @@ class Row:
     message: str = ""
 
 
-def rows(
-    folders: Iterable[RunFolder], states: Mapping[str, Mapping[str, Any]], now: float, study: str | None = None
-) -> list[Row]:
-    """Read the runs, sorted by study, cell and seed. study: the one that was asked for, in place of the first."""
-    specs, broken = {}, []
+@dataclass(frozen=True)
+class Table:
+    """The runs by study, cell and seed. ``common``: study -> what all of its cells set, and their names leave out."""
+
+    rows: tuple[Row, ...]
+    common: Mapping[str, Sequence[str]]
+
+
+def read(
+    folders: Iterable[RunFolder],
+    states: Mapping[str, Mapping[str, Any]],
+    now: float,
+    study: str | None = None,
+) -> Table:
+    """Read the runs. study: the one that was asked for, in place of each run's first."""
+    by_study: dict[str, dict[RunFolder, Mapping[str, Any]]] = {}
+    broken = []
     for folder in folders:
         try:
-            specs[folder] = folder.spec
+            spec = folder.spec
+            by_study.setdefault(study or str(spec.get("study", "")), {})[folder] = spec
         except UserError as error:
             broken.append(Row(folder.key, "", "", None, "broken", message=str(error)))
-    names = naming.cell_names(specs.values())
-    found = [
-        _row(folder, spec, names[naming.cell_id(spec)], states.get(folder.key, {}), now, study)
-        for folder, spec in specs.items()
-    ]
-    return [*sorted(found, key=lambda row: (row.study, _natural(row.cell), _natural(str(row.seed)), row.key)), *broken]
+    found, common = [], {}
+    for name, specs in sorted(by_study.items()):
+        common[name] = naming.in_common(specs.values())
+        cells = naming.cell_names(specs.values(), common[name])
+        found += sorted(
+            (
+                _row(
+                    folder,
+                    name,
+                    cells[naming.cell_id(spec)],
+                    spec.get("seed"),
+                    states.get(folder.key, {}),
+                    now,
+                )
+                for folder, spec in specs.items()
+            ),
+            key=lambda row: (_natural(row.cell), _natural(str(row.seed)), row.key),
+        )
+    return Table((*found, *broken), common)
 
 
 def _row(
-    folder: RunFolder, spec: Mapping[str, Any], cell: str, status: Mapping[str, Any], now: float, study: str | None
+    folder: RunFolder, study: str, cell: str, seed: int | None, status: Mapping[str, Any], now: float
 ) -> Row:
-    study, seed = study or str(spec.get("study", "")), spec.get("seed")
     try:
         numbers = folder.summary() or metrics.summary(folder.merged_metrics())
     except UserError as error:  # one broken folder must not hide the others
@@ -94,27 +119,34 @@ def _natural(text: str) -> list:
     return [(0, float(part), "") if place % 2 else (1, 0.0, part) for place, part in enumerate(parts)]
 
 
-def show(found: Sequence[Row], console: Console, cells_only: bool = False) -> None:
+def show(table: Table, console: Console, cells_only: bool = False) -> None:
     """Print the runs, cell by cell; or a line for each cell."""
-    notes = Notes()
-    lines = [[_line(row, notes) for row in runs] for _, _, runs in _cells(found)]
-    widths = [max(len(text) for text in column) for column in zip(HEADS, *(line for cell in lines for line in cell))]
-    several_studies = len({row.study for row in found}) > 1
-    if not cells_only:
-        console.print(f"[bold]{_padded(HEADS, widths)}[/]", highlight=False, soft_wrap=True)
-    before = None
-    for (study, name, runs), texts in zip(_cells(found), lines, strict=True):
-        if several_studies and study != before:
-            console.print(f"[bold]study {escape(study)}[/]", highlight=False, soft_wrap=True)
-        before = study
-        console.print(f"[bold]{escape(name)}[/]  {_summary(runs)}", highlight=False, soft_wrap=True)
-        for row, text in zip(runs, texts, strict=True) if not cells_only else ():
-            padded = _padded(text, widths)
-            coloured = f"[{COLOURS[row.state]}]{row.state}[/]" if row.state in COLOURS else row.state
-            console.print(padded.replace(row.state, coloured, 1), highlight=False, soft_wrap=True)
-    for text in notes.lines():
+
+    def say(text: str) -> None:
         console.print(text, highlight=False, soft_wrap=True)
-    console.print(totals(found), highlight=False, soft_wrap=True)
+
+    notes = Notes()
+    cells = _cells(table.rows)
+    lines = [[_line(row, notes) for row in runs] for _, _, runs in cells]
+    columns = zip(HEADS, *(line for cell in lines for line in cell), strict=True)
+    widths = [max(map(len, column)) for column in columns]
+    if not cells_only:
+        say(f"[bold]{_padded(HEADS, widths)}[/]")
+    for study in dict.fromkeys(row.study for row in table.rows):
+        common = table.common.get(study)
+        if len(table.common) > 1 or common:
+            text = f"study {study}" + (f", all cells {' '.join(common)}" if common else "")
+            say(f"[bold]{escape(text)}[/]")
+        for (of, name, runs), texts in zip(cells, lines, strict=True):
+            if of != study:
+                continue
+            say(f"[bold]{escape(name)}[/]  {_summary(runs)}")
+            for row, line in zip(runs, texts, strict=True) if not cells_only else ():
+                coloured = f"[{COLOURS[row.state]}]{row.state}[/]" if row.state in COLOURS else row.state
+                say(_padded(line, widths).replace(row.state, coloured, 1))
+    for text in notes.lines():
+        say(text)
+    say(totals(table.rows))
 
 
 def _cells(found: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
@@ -151,7 +183,9 @@ def _line(row: Row, notes: Notes) -> list[str]:
 
 def _padded(texts: Sequence[str], widths: Sequence[int]) -> str:
     columns = zip(texts, widths, HEADS, strict=True)
-    return "  ".join(t.ljust(width) if head in LEFT else t.rjust(width) for t, width, head in columns).rstrip()
+    return "  ".join(
+        t.ljust(width) if head in LEFT else t.rjust(width) for t, width, head in columns
+    ).rstrip()
 
 
 class Notes:

@@ -40,7 +40,9 @@ def add(one: Adder) -> None:
     words.add_argument("study", help="a study, the key of a run, or all")
     words = one("forget", forget.forget, "remove runs that ended before their first step")
     words.add_argument("study", help="a study, the key of a run, or all")
-    words.add_argument("--with-results", action="store_true", help="also unfinished runs that have metrics or a checkpoint")
+    words.add_argument(
+        "--with-results", action="store_true", help="also unfinished runs that have metrics or a checkpoint"
+    )
     words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     words = one("gc", gc, "remove what finished runs no longer need: checkpoints, old code copies")
     words.add_argument("study", nargs="?", default="all", help="a study, the key of a run, or all (default)")
@@ -152,7 +154,9 @@ def _clean(asked: argparse.Namespace, keys: list[str]) -> int:
     print(f"{'would remove' if asked.dry_run else 'removed'} {len(gone)} things, {size / 1e6:,.1f} MB")
     kept = [key for key in keys if found.get(key, {}).get("state") in ("failed", "interrupted")]
     for key in kept[:SHOWN]:
-        print(f"kept: {key} {run_name(RunFolder(asked.root / key).spec)} is {found[key]['state']} and may go on")
+        print(
+            f"kept: {key} {run_name(RunFolder(asked.root / key).spec)} is {found[key]['state']} and may go on"
+        )
     if len(kept) > SHOWN:
         print(f"kept: {len(kept) - SHOWN} more that may go on")
     return 0

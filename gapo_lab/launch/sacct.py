@@ -72,7 +72,11 @@ def look(sent: Iterable[Sent]) -> dict[tuple[str, int], Seen] | None:
     for words, fields, those in (
         (["-j", ",".join(numbered)], FORMAT, [one for one in sent if one.job]),
         # its script lies in the submission's folder
-        (["--name", ",".join(sorted({n for one in lost for n in (one.study, one.name) if n}))], FORMAT + ",SubmitLine", lost),
+        (
+            ["--name", ",".join(sorted({n for one in lost for n in (one.study, one.name) if n}))],
+            FORMAT + ",SubmitLine",
+            lost,
+        ),
     ):
         if not those:
             continue
@@ -93,7 +97,9 @@ def _waiting_again(found: Mapping[tuple[str, int], Seen]) -> dict[tuple[str, int
     lines = _ask(["squeue", "-h", "-r", "-j", ",".join(jobs), "-o", "%i|%T|%r"]) or []
     waiting = {number: (state, reason) for number, state, reason in (line.split("|", 2) for line in lines)}
     return {
-        key: Seen(seen.job, waiting[seen.job][0], nodes=seen.nodes, reason=waiting[seen.job][1], before=seen.state)
+        key: Seen(
+            seen.job, waiting[seen.job][0], nodes=seen.nodes, reason=waiting[seen.job][1], before=seen.state
+        )
         for key, seen in ended.items()
         if waiting.get(seen.job, ("", ""))[0] in PENDING
     }

@@ -77,14 +77,13 @@ class Namer:
             self._composed[overrides] = _defaults(self.composer.compose(overrides))
         return self._composed[overrides]
 
-    def _files(
-        self, spec: Spec, composed: Composed, alone: _Defaults, usual: _Defaults
-    ) -> dict[str, object]:
+    def _files(self, spec: Spec, composed: Composed, alone: _Defaults, usual: _Defaults) -> dict[str, object]:
         """Return the config files that the model does not bring along and that change what this run computes."""
         chosen = {
             group: str(alone[f"{group}.name"])
             for group in NAMED
-            if alone[f"{group}.name"] != usual[f"{group}.name"] and self.composer.has(group, str(alone[f"{group}.name"]))
+            if alone[f"{group}.name"] != usual[f"{group}.name"]
+            and self.composer.has(group, str(alone[f"{group}.name"]))
         }
         if not chosen:
             return {}

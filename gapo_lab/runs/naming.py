@@ -38,14 +38,28 @@ def _hash(content: str) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:10]
 
 
-def cell_name(spec: Spec) -> str:
-    """Return the name of the run's cell: `qwen_coder_7b gapo_dapo tau=0.5 noise=0.1 lr=1e-4`."""
+def cell_name(spec: Spec, without: Collection[str] = ()) -> str:
+    """Return the name of the run's cell: `qwen_coder_7b gapo_dapo tau=0.5 noise=0.1 lr=1e-4`.
+
+    without: differences that are not shown, because a table says them once for all of its cells (``in_common``).
+    """
     parts = [model_name(spec), str(spec.get("algo"))]
     if spec.get("tau") is not None:
         parts.append(f"tau={shown(spec['tau'])}")
     if noise_of(spec):
         parts.append(f"noise={shown(noise_of(spec))}")
-    return " ".join([*parts, *(f"{label}={shown(value)}" for label, value in differs(spec).items())])
+    return " ".join([*parts, *(text for text in _texts(spec) if text not in without)])
+
+
+def _texts(spec: Spec) -> list[str]:
+    return [f"{label}={shown(value)}" for label, value in differs(spec).items()]
+
+
+def in_common(specs: Iterable[Spec]) -> list[str]:
+    """Return the differences from the defaults that all cells share, `greedy=false`; none of a single cell."""
+    cells = {cell_id(spec): _texts(spec) for spec in specs}
+    first, *others = cells.values() or [[]]
+    return [text for text in first if all(text in other for other in others)] if others else []
 
 
 def run_name(spec: Spec) -> str:
@@ -53,11 +67,14 @@ def run_name(spec: Spec) -> str:
     return f"{cell_name(spec)} seed={spec.get('seed')}"
 
 
-def cell_names(specs: Iterable[Spec]) -> dict[str, str]:
-    """Return a name for each cell by its id; where two cells have the same, the beginnings of their ids are added."""
+def cell_names(specs: Iterable[Spec], without: Collection[str] = ()) -> dict[str, str]:
+    """Return a name for each cell by its id; where two cells have the same, the beginnings of their ids are added.
+
+    without: as of ``cell_name``.
+    """
     names: dict[str, str] = {}
     for spec in specs:
-        name = cell_name(spec)
+        name = cell_name(spec, without)
         # a run from before names were complete does not name the cell where a newer one does
         if cell_id(spec) not in names or "differs" in spec:
             names[cell_id(spec)] = name
@@ -91,7 +108,9 @@ def model_name(spec: Spec) -> str:
         return str(spec["weights"])
     given = {} if "differs" in spec else given_overrides(spec)
     if spec.get("model") in WITH_WEIGHTS and "model.path" in given and "model.name" not in given:
-        return weights_name(given["model.path"], (str(spec["model"]),), (spec.get("science") or {}).get("checkpoint"))
+        return weights_name(
+            given["model.path"], (str(spec["model"]),), (spec.get("science") or {}).get("checkpoint")
+        )
     return str(spec.get("model"))
 
 
