@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from gapo_lab.data import dataset_summary, task_view
 from gapo_lab.data.commands import main
 from gapo_lab.data.mining import dataset
 from gapo_lab.data.mining.miner import mine
+from gapo_lab.data.prepare import code_digest
 from gapo_lab.data.tasks.task import Hunk, Task
+from gapo_lab.paths import PACKAGE
 
 
 @pytest.fixture(scope="module")
@@ -190,3 +193,21 @@ def strip(task: Task, like: Task) -> Task:
     from dataclasses import replace
 
     return replace(task, provenance={**{key: "" for key in like.provenance}, **task.provenance})
+
+
+def test_only_code_that_makes_rows_counts_for_prepared_data(tmp_path):
+    """A printer may change; the generator of edits, a folder further down, may not."""
+    place = tmp_path / "data"
+    shutil.copytree(PACKAGE / "data", place, ignore=shutil.ignore_patterns("__pycache__"))
+    before = code_digest(place)
+    assert before == code_digest(PACKAGE / "data")
+    with open(place / "task_view.py", "a") as file:
+        file.write("# a remark\n")
+    assert code_digest(place) == before
+    with open(place / "micro" / "edit_kinds.py", "a") as file:
+        file.write("# a remark\n")
+    changed = code_digest(place)
+    assert changed != before
+    (place / "micro" / "more").mkdir()
+    (place / "micro" / "more" / "kinds.py").write_text("")
+    assert code_digest(place) not in (before, changed)
