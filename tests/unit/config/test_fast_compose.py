@@ -43,6 +43,7 @@ def test_every_config_file(composer, word):
     same_as_hydra(composer, [word])
 
 
+@pytest.mark.slow
 @given(
     st.fixed_dictionaries({}, optional={group: st.sampled_from(names) for group, names in GROUPS.items()}),
     st.lists(st.sampled_from(VALUES), max_size=4, unique=True),
