@@ -33,6 +33,7 @@ LONGEST = [
     "test_soak",
     "test_search_real",
     "test_launch",
+    "test_wheel",
 ]
 
 

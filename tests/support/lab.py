@@ -44,7 +44,7 @@ class Lab:
         return process
 
     def end(self) -> None:
-        """What a test that failed has left running; a killed supervisor's sentinel ends the rest."""
+        """What a test that failed has left running; a killed supervisor's watchdog ends the rest."""
         for process in self.started:
             process.kill()
             process.wait()
