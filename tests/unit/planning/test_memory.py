@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
-from test_gpu_config import NINE
-
+from gapo_lab.config.fast_compose import Composer
+from gapo_lab.config.view import ConfigView
+from gapo_lab.planning.fits import shape_of
 from gapo_lab.planning.memory import (
     GB,
     ModelShape,
@@ -21,6 +24,8 @@ QWEN3_8B = ModelShape(8.2e9, 36, 4096, 12288, 151936, 8, 128)
 MISTRAL = ModelShape(7.2e9, 32, 4096, 14336, 32768, 8, 128)
 DEEPSEEK = ModelShape(6.7e9, 32, 4096, 11008, 32256, 32, 128)
 QWEN_14B = ModelShape(14.8e9, 48, 5120, 13824, 152064, 8, 128)
+# Attention heads of the paper's models (their config.json).
+NINE = {"mistral_7b": 32, "qwen2_5_3b": 16, "qwen2_5_7b": 28, "qwen3_4b": 32, "qwen3_8b": 32, "qwen_coder_3b": 16, "qwen_coder_7b": 28, "qwen_coder_14b": 40, "deepseek_coder_6_7b": 32}
 # Measured on an H100: docs/bench.md
 QWEN_1_5B = ModelShape(1.54e9, 28, 1536, 8960, 151936, 2, 128)
 
@@ -112,11 +117,8 @@ def test_vllm_without_room_for_one_answer_is_refused(plan_of):
 
 @pytest.mark.parametrize("model", sorted(NINE))
 def test_the_sizes_of_a_model_give_its_number_of_parameters(plan_of, model):
-    _, heads, _ = NINE[model]
-    settings = plan_of(f"model={model}").settings
-    get = lambda name: settings[f"model.{name}"]  # noqa: E731
-    hidden, head, kv = get("hidden"), get("head_size"), get("kv_heads")
-    layer = hidden * head * (2 * heads + 2 * kv) + 3 * hidden * get("feed_forward")
+    shape = shape_of(ConfigView(plan_of(f"model={model}").settings))
+    layer = shape.hidden * shape.head_size * 2 * (NINE[model] + shape.kv_heads) + 3 * shape.hidden * shape.feed_forward
     tied = model in ("qwen2_5_3b", "qwen_coder_3b", "qwen3_4b")
-    total = get("layers") * layer + get("vocabulary") * hidden * (1 if tied else 2)
-    assert total == pytest.approx(get("billions") * 1e9, rel=0.02)
+    total = shape.layers * layer + shape.vocabulary * shape.hidden * (1 if tied else 2)
+    assert total == pytest.approx(shape.parameters, rel=0.02)
