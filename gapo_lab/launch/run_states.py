@@ -33,7 +33,12 @@ ENDED = {
     "DEADLINE": ("deadline", "the same command starts it again"),
 }
 # What a job is said to have been requeued after.
-AFTER = {"NODE_FAIL": "node failure", "BOOT_FAIL": "node failure", "PREEMPTED": "preemption", "TIMEOUT": "its time limit"}
+AFTER = {
+    "NODE_FAIL": "node failure",
+    "BOOT_FAIL": "node failure",
+    "PREEMPTED": "preemption",
+    "TIMEOUT": "its time limit",
+}
 # Ends that are nobody's fault: the run simply goes on.
 BLAMELESS = ("CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE")
 

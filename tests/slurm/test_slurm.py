@@ -204,7 +204,11 @@ def test_a_refused_retry_leaves_what_was_there(lab):
     lab.left_the_queue(folder.raw_status["job"])
     before, rows = folder.raw_status, folder.attempts()[0].rows()
     assert lab.sweep(*words, "cluster.partition=nowhere").returncode == 1
-    assert folder.raw_status == before and folder.attempts()[0].rows() == rows and lab.keys("again") == [folder.key]
+    assert (
+        folder.raw_status == before
+        and folder.attempts()[0].rows() == rows
+        and lab.keys("again") == [folder.key]
+    )
 
 
 def test_squeue_shows_the_study_and_each_jobs_run(lab):
@@ -212,7 +216,9 @@ def test_squeue_shows_the_study_and_each_jobs_run(lab):
     assert submitted(lab.sweep(*words)) == 1
     lab.until("seen", lambda s: all(v.get("step") or 0 for v in s.values()))
     jobs = lab.slurm("squeue", "-h", "--name=seen", "-o", "%j|%k").splitlines()
-    assert sorted(jobs) == [f"seen|nano {algo} scale=rehearsal of=seen steps=200 seed=0" for algo in ("dapo", "grpo")]
+    assert sorted(jobs) == [
+        f"seen|nano {algo} scale=rehearsal of=seen steps=200 seed=0" for algo in ("dapo", "grpo")
+    ]
     assert lab.command("cancel", "seen").returncode == 0
 
 
@@ -223,7 +229,9 @@ def test_a_run_of_a_node_that_went_down_is_queued_again(lab):
     lab.at_step("down", 3)
     lab.slurm("scontrol", "update", "nodename=n2", "state=down", "reason=test")
     try:
-        found = lab.until("down", lambda s: all(v.get("message") == "requeued after node failure" for v in s.values()))
+        found = lab.until(
+            "down", lambda s: all(v.get("message") == "requeued after node failure" for v in s.values())
+        )
         assert {(status["state"], status["remedy"]) for status in found.values()} == {("queued", "")}
         assert "queued: requeued after node failure" in lab.command("status", "down").stdout
     finally:

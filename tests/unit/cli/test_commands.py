@@ -44,7 +44,9 @@ def test_status_shows_every_run(run, capsys):
     (run.path.parent / "broken" / "status.json").write_text("{")
     assert main(["status"]) == 0
     said = capsys.readouterr().out
-    assert [word in said for word in ("abc123", "nano grpo", "3  running", "7/60", "25.0%", "12.5%")] == [True] * 6
+    assert [word in said for word in ("abc123", "nano grpo", "3  running", "7/60", "25.0%", "12.5%")] == [
+        True
+    ] * 6
     assert "not valid JSON" in said and said.endswith("2 runs in 1 cell: 1 running, 1 broken\n")
     assert main(["status", "table2"]) == 0
     assert "broken" not in capsys.readouterr().out
@@ -80,7 +82,16 @@ def test_status_is_sorted_and_grouped_by_cell_with_means(tmp_path, capsys):
         "nano dapo lr=2e-4  1 of 1 finished, mean best ID 10.0%, OOD 50.0%",
         "nano grpo  3 of 3 finished, mean best ID 70.0%, OOD 50.0%",
     ]
-    assert [line.split()[1] for line in lines if line.startswith(("dapo", "grpo"))] == ["2", "3", "9", "10", "1", "2", "9", "10"]
+    assert [line.split()[1] for line in lines if line.startswith(("dapo", "grpo"))] == [
+        "2",
+        "3",
+        "9",
+        "10",
+        "1",
+        "2",
+        "9",
+        "10",
+    ]
     assert lines[-1] == "8 runs in 3 cells: 7 finished, 1 queued"
     assert main(["--root", str(root), "status", "--cells"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4

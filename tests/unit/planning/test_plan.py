@@ -126,7 +126,9 @@ def test_every_sweep_plans(name, more):
 
 def of_sweep(name: str, *words: str) -> plan.Plan:
     conf = compose_run([f"+sweep={name}"], hydra=True).hydra.sweeper
-    return plan.make(plan.draft(make_cells([f"+sweep={name}", *words], conf.params, conf.instead, conf.also), composer()))
+    return plan.make(
+        plan.draft(make_cells([f"+sweep={name}", *words], conf.params, conf.instead, conf.also), composer())
+    )
 
 
 def test_the_paper_in_miniature_has_every_axis_and_each_run_once():
@@ -259,7 +261,11 @@ def test_what_slurm_has_requeued_is_queued_again(fake_slurm, tmp_path):
     (tmp_path / "runs" / ".submissions").mkdir()
     (tmp_path / "runs" / ".submissions" / "gapo-a.json").write_text('{"job": "1", "study": "down"}')
     status = run_states.read(tmp_path / "runs", ["k"])["k"]
-    assert (status["state"], status["message"], status["remedy"]) == ("queued", "requeued after node failure", "")
+    assert (status["state"], status["message"], status["remedy"]) == (
+        "queued",
+        "requeued after node failure",
+        "",
+    )
     assert status["job"] == "1_0" and status["step"] == 7
 
 
@@ -274,7 +280,11 @@ def test_what_slurm_has_requeued_is_queued_again(fake_slurm, tmp_path):
             Seen("1", "PENDING", reason="Resources"),
             "time limit or preemption: requeued, goes on from step 3: Resources",
         ),
-        ({"state": "interrupted", "message": "told to stop"}, Seen("1", "RUNNING", nodes="n2"), "starting on n2"),
+        (
+            {"state": "interrupted", "message": "told to stop"},
+            Seen("1", "RUNNING", nodes="n2"),
+            "starting on n2",
+        ),
         ({"state": "running", "message": "training"}, Seen("1", "RUNNING", nodes="n2"), "training"),
     ],
 )

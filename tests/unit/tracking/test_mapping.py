@@ -75,9 +75,17 @@ def test_a_cell_is_the_same_for_every_seed():
 def test_parameters_have_what_differs_and_the_models_own_name():
     spec = SPEC | {"differs": {"lr": 1e-5, "test_freq": 7, "greedy": False}, "weights": "mymodel"}
     found = mapping.params(spec)
-    assert (found["model"], found["lr"], found["test_freq"], found["greedy"]) == ("mymodel", "1e-05", "7", "False")
+    assert (found["model"], found["lr"], found["test_freq"], found["greedy"]) == (
+        "mymodel",
+        "1e-05",
+        "7",
+        "False",
+    )
     assert mapping.cell_params(spec) == {k: v for k, v in found.items() if k not in ("seed", "key")}
-    assert mapping.tags(spec, {}, {})["gapo.cell_name"] == "mymodel gapo_grpo tau=0.5 lr=1e-5 test_freq=7 greedy=false"
+    assert (
+        mapping.tags(spec, {}, {})["gapo.cell_name"]
+        == "mymodel gapo_grpo tau=0.5 lr=1e-5 test_freq=7 greedy=false"
+    )
     assert "model=nano" in mapping.note(spec, {}, {})
 
 

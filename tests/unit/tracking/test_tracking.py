@@ -124,7 +124,9 @@ def test_a_cell_of_before_goes_on_under_its_name_of_today(tmp_path, database):
     found = client.get_run(copier.copy(new, database))
     assert found.data.tags["mlflow.parentRunId"] == parent
     assert {client.get_run(run).data.tags["gapo.cell"] for run in (run_id, parent)} == {naming.cell_id(spec)}
-    assert client.get_run(parent).info.run_name == naming.cell_name(new.spec) == "nano gapo_grpo tau=0.5 lr=1e-5"
+    assert (
+        client.get_run(parent).info.run_name == naming.cell_name(new.spec) == "nano gapo_grpo tau=0.5 lr=1e-5"
+    )
     assert found.info.run_name == "nano gapo_grpo tau=0.5 lr=1e-5 seed=1"
     client.update_run(parent, name="mine")
     copier.copy(new, database)
