@@ -70,6 +70,7 @@ def test_a_pruned_run_says_so_and_keeps_what_it_measured(thirty):
     assert out.count("pruned at step") == len(runs.ended)
 
 
+@pytest.mark.slow
 def test_trials_are_runs_like_any_others(thirty):
     """Their words give the same key without the search; a second search of the same trials starts nothing."""
     from gapo_lab.planning import plan
@@ -282,6 +283,7 @@ def test_a_mistake_is_one_line(tmp_path, words, says):
     assert "\n" not in str(error.value) and not list(tmp_path.glob("*/spec.yaml")) or "measures" in says
 
 
+@pytest.mark.slow
 def test_every_config_of_a_search_composes():
     for group in ("sampler", "pruner"):
         for path in (REPO / "conf" / "search" / group).glob("*.yaml"):
@@ -289,6 +291,7 @@ def test_every_config_of_a_search_composes():
             assert samplers.sampler(search.sampler, search.space, 3) and samplers.pruner(search.pruner)
 
 
+@pytest.mark.slow
 def test_the_report_has_pictures_a_table_and_the_result(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = (
@@ -310,6 +313,7 @@ def test_the_report_has_pictures_a_table_and_the_result(tmp_path, monkeypatch):
     assert json.loads((place / "result.json").read_text())["line"] == found.line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [["cluster=slurm"], ["scale=nano"], ["scale=rehearsal", "cluster=dev"]])
 def test_the_plan_says_what_a_search_may_cost(more, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
