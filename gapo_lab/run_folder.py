@@ -6,7 +6,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from gapo_lab import files, metrics, process
 from gapo_lab.attempt import Attempt
 from gapo_lab.errors import UserError
 from gapo_lab.metrics import Points
+from gapo_lab.runs import config_text
 
 # Fields of a spec that may differ between two ways of asking for the same run: who asked, the names of
 # config files (what they set is in "science"), and where it runs.
@@ -155,6 +156,11 @@ class RunFolder:
         """``{step: {metric: value}}``, the last attempt winning: see ``gapo_lab.metrics.merge``."""
         return metrics.values(self.merged_points())
 
+    def started(self) -> float | None:
+        """When the run first measured something, else when its last attempt began (Unix seconds)."""
+        times = (attempt.first_time() for attempt in self.attempts())
+        return next((time for time in times if time is not None), None) or self.raw_status.get("started")
+
     # Status
 
     def status(self) -> dict[str, Any]:
@@ -252,6 +258,13 @@ class RunFolder:
         """config.yaml as plain values; {} where there is none."""
         try:
             return yaml.load((self.path / "config.yaml").read_text(encoding="utf-8"), Loader=LOADER) or {}
+        except FileNotFoundError:
+            return {}
+
+    def config_values(self, keys: Collection[str]) -> dict[str, Any]:
+        """The values at a few dotted keys of config.yaml, found without parsing all of it."""
+        try:
+            return config_text.pick((self.path / "config.yaml").read_text(encoding="utf-8"), keys)
         except FileNotFoundError:
             return {}
 

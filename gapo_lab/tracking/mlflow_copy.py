@@ -12,7 +12,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gapo_lab import files
 from gapo_lab.run_folder import RunFolder
@@ -65,6 +65,10 @@ class Copier:
         with files.locked(self._lock):
             return self._copy_points().info.run_id
 
+    @property
+    def _config(self) -> dict[str, Any]:
+        return self.folder.config_values(describe.SETTINGS.values())
+
     # The runs
 
     def _find(self, experiment: str, **tags: str) -> Run | None:
@@ -85,12 +89,11 @@ class Copier:
 
     def _create(self, experiment: str, kept_tags: Mapping[str, str]) -> Run:
         tags = dict(kept_tags) | {KEY: self.folder.key, "mlflow.parentRunId": self._cell(experiment)}
-        started = next((row.time for attempt in self.folder.attempts() for row in attempt.rows()), None)
-        started = started or self.folder.status().get("started")
+        started = self.folder.started()
         run = self.client.create_run(
-            experiment, int(started * 1000) if started else None, tags, describe.run_name(self.spec)
+            experiment, describe.milliseconds(started) if started else None, tags, describe.run_name(self.spec)
         )
-        self._log_params(run.info.run_id, describe.params(self.spec, self.folder.config()))
+        self._log_params(run.info.run_id, describe.params(self.spec, self._config))
         return self.client.get_run(run.info.run_id)
 
     def _cell(self, experiment: str) -> str:
@@ -154,7 +157,7 @@ class Copier:
 
     def _copy_params(self, run: Run) -> None:
         """Parameters that MLflow lacks; one that has changed cannot be set again and becomes a tag."""
-        wanted, there = describe.params(self.spec, self.folder.config()), run.data.params
+        wanted, there = describe.params(self.spec, self._config), run.data.params
         self._log_params(
             run.info.run_id, {name: value for name, value in wanted.items() if name not in there}
         )
@@ -172,7 +175,7 @@ class Copier:
     def _copy_tags(self, run: Run) -> None:
         from mlflow.entities import RunTag
 
-        wanted = describe.tags(self.spec, self.folder.provenance() or {}, self.folder.status())
+        wanted = describe.tags(self.spec, self.folder.provenance() or {}, self.folder.status(), self.folder.started())
         new = [RunTag(name, value) for name, value in wanted.items() if run.data.tags.get(name) != value]
         if new:
             self.client.log_batch(run.info.run_id, tags=new)
