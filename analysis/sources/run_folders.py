@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from analysis import curves as building
-from analysis.curves import Curve
-from analysis.runs import Run
-from gapo_lab import metrics
+from analysis.results import curves as building
+from analysis.results.curves import Curve
+from analysis.results.runs import Run
 from gapo_lab.errors import UserError
-from gapo_lab.run_folder import RunFolder
-from gapo_lab.tracking import describe
+from gapo_lab.runs import metrics
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.naming import run_name
+from gapo_lab.tracking import mapping
 
 _STUDY = re.compile(rb"^study: *(.*)$", re.MULTILINE)
 
@@ -65,7 +66,7 @@ class RunFolders:
         for key in runs[:: max(1, len(runs) // 5)]:  # a few speak for all
             folder = RunFolder(self.root / key)
             names |= {name for at in folder.merged_points().values() for name in at} | set(folder.summary() or {})
-        return sorted(map(describe.metric_name, names))
+        return sorted(map(mapping.metric_name, names))
 
     def _folders(self) -> Iterator[tuple[Path, str]]:
         """Each run folder and the study that asked for it first, by key; only the line with the study is parsed."""
@@ -90,12 +91,12 @@ class RunFolders:
     def _read(self, folder: RunFolder) -> dict[str, list[tuple[int, int, float]]]:
         merged = metrics.merge(attempt.rows(self._choose) for attempt in folder.attempts())
         found = [(name, step, point.value, point.time) for step, at in merged.items() for name, point in at.items()]
-        last = describe.last_time(merged)
-        summary = describe.numbers(folder.summary() or {})
+        last = mapping.last_time(merged)
+        summary = mapping.numbers(folder.summary() or {})
         found += [(name, 0, summary[name], last) for name in self._choose(summary)]
         points: dict[str, list[tuple[int, int, float]]] = {}
         for name, step, value, time in found:
-            points.setdefault(describe.metric_name(name), []).append((step, describe.milliseconds(time), value))
+            points.setdefault(mapping.metric_name(name), []).append((step, mapping.milliseconds(time), value))
         return points
 
 
@@ -110,7 +111,7 @@ class _Chosen:
     def __call__(self, names: Mapping[str, object]) -> list[str]:
         if new := names.keys() - self._seen:
             self._seen |= new
-            self._wanted += sorted(name for name in new if describe.metric_name(name) in self._shown)
+            self._wanted += sorted(name for name in new if mapping.metric_name(name) in self._shown)
         return [name for name in self._wanted if name in names]
 
 
@@ -119,14 +120,14 @@ def _run(folder: RunFolder) -> Run:
     spec, status, started = folder.spec, folder.status(), folder.started()
     if folder.is_finished:
         folder.summary()  # a result that cannot be read is none
-    tags = describe.tags(spec, folder.provenance() or {}, status, started)
+    tags = mapping.tags(spec, folder.provenance() or {}, status, started)
     return Run(
         id=folder.key,
         study=tags["gapo.study"],
         experiment="",
-        name=describe.run_name(spec),
-        status=describe.STATUS.get(status.get("state", ""), "SCHEDULED"),
-        start=describe.milliseconds(started) if started else 0,
-        params=describe.params(spec, folder.config_values(describe.SETTINGS.values())),
+        name=run_name(spec),
+        status=mapping.STATUS.get(status.get("state", ""), "SCHEDULED"),
+        start=mapping.milliseconds(started) if started else 0,
+        params=mapping.params(spec, folder.config_values(mapping.SETTINGS.values())),
         tags={**tags, "gapo.key": folder.key},
     )

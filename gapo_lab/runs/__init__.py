@@ -1,1 +1,1 @@
-"""The run folder: the source of truth of a run."""
+"""The run folder, the source of truth about a run."""
