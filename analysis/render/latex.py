@@ -18,6 +18,7 @@ from pathlib import Path
 
 import jinja2
 
+from analysis.tables.document import Document
 from analysis.tables.table import Entry, Line, Table, numbers
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -152,12 +153,12 @@ def _down(blocks: Blocks) -> list[Blocks]:
     return [tuple(part) for part in parts]
 
 
-def document(title: str, tables: Sequence[str], figures: Sequence[tuple[str, str, str]], facts: Sequence[tuple[str, str]],
-             missing: Sequence[str], verdicts: Sequence[str] = ()) -> str:  # fmt: skip
-    """The report: names of .tex fragments, (file, number, caption) of figures, facts about the runs, what is missing."""
+def document(one: Document) -> str:
+    """The report; its tables are the .tex fragments beside it, its figures the .pdf files."""
+    names = [table.name for table in one.tables]
     return _environment().get_template("report.tex.jinja").render(
-        title=title, tables=tables, numbers=numbers(tables), figures=figures, facts=facts, missing=missing,
-        verdicts=verdicts,
+        title=one.title, notice=one.notice, tables=names, numbers=numbers(names), facts=one.facts, missing=one.missing,
+        verdicts=one.verdicts, figures=[(f"{p.name}.pdf", p.number, p.caption) for p in one.pictures],
     )  # fmt: skip
 
 

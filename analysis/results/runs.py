@@ -1,4 +1,4 @@
-"""A run as MLflow holds it, and which runs count: each once, finished, and fully described. Pure."""
+"""A run, and which runs count: each once, finished, and fully described. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from functools import cached_property
 
 OUT_OF_MEMORY = re.compile(r"out of memory|outofmemory|\boom\b|memory pressure|oom-kill", re.IGNORECASE)
 PRUNED = re.compile(r"pruned\b", re.IGNORECASE)
+NOW = "gapo.now."  # begins the tag of a parameter that has changed since it was logged
 # What two runs of one cell may differ in: which run it is and where it ran, not what it computes.
 NOT_CELL = frozenset({"seed", "key", "backend", "study"})
 
 
 @dataclass(frozen=True)
 class Run:
-    """One MLflow run. ``start`` is in Unix milliseconds; ``study`` is the experiment's name."""
+    """One run. ``start`` is in Unix milliseconds; ``study`` is the one that asked for it first.
+
+    ``id`` is what its source calls it; ``experiment`` is MLflow's, or empty. Parameters and tags are those of its copy in
+    MLflow, whatever the source.
+    """
 
     id: str
     study: str
@@ -49,12 +54,38 @@ class Run:
         return self.status == "FINISHED"
 
     @property
+    def is_trial(self) -> bool:
+        """Whether it trained, and does not stand for a cell or a report."""
+        return not (self.tags.get("gapo.is_cell") or self.tags.get("gapo.is_report"))
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether its numbers are made up; copies from before there was a tag say so in their scale."""
+        return self.tags.get("gapo.rehearsal") == "yes" or self.params.get("scale") == "rehearsal"
+
+    @property
+    def commit(self) -> str:
+        return self.tags.get("mlflow.source.git.commit", "")
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether the code had changes that were not committed."""
+        return self.tags.get("gapo.git.dirty") == "True"
+
+    @property
+    def host(self) -> str:
+        return self.tags.get("gapo.host", "")
+
+    @property
+    def message(self) -> str:
+        return self.tags.get("gapo.message", "")
+
+    @property
     def why_not(self) -> str:
         """Why an unfinished run has no result, in a few words."""
-        message = self.tags.get("gapo.message", "")
-        if self.status in ("FAILED", "KILLED") and OUT_OF_MEMORY.search(message):
+        if self.status in ("FAILED", "KILLED") and OUT_OF_MEMORY.search(self.message):
             return "out of memory"
-        if self.status in ("FAILED", "KILLED") and PRUNED.match(message):
+        if self.status in ("FAILED", "KILLED") and PRUNED.match(self.message):
             return "pruned by its search"
         words = {
             "RUNNING": "still running",
@@ -63,6 +94,27 @@ class Run:
             "KILLED": "interrupted",
         }
         return words.get(self.status, self.status.lower())
+
+
+def from_mlflow(
+    id: str, experiment: tuple[str, str], name: str, status: str, start: int,
+    params: Mapping[str, str], tags: Mapping[str, str],
+) -> Run:  # fmt: skip
+    """A run as MLflow holds it; ``experiment``: its id and name.
+
+    What MLflow cannot change after the first copy, tags say anew: parameters, the start, the study of a copy.
+    """
+    now = {name.removeprefix(NOW): value for name, value in tags.items() if name.startswith(NOW)}
+    return Run(
+        id=id,
+        study=tags.get("gapo.study", experiment[1]),
+        experiment=experiment[0],
+        name=name,
+        status=status,
+        start=int(tags.get("gapo.started", start)),
+        params={**params, **now},
+        tags=tags,
+    )
 
 
 @dataclass(frozen=True)
@@ -149,8 +201,8 @@ def select(runs: Iterable[Run], where: Mapping[str, str] | None = None) -> Selec
             run if "noise" in run.params else replace(run, params={**run.params, "noise": "0"})
             for run in runs
         ]
-    for run in sorted(runs, key=lambda r: (r.start, r.id)):
-        if run.tags.get("gapo.is_cell") or run.tags.get("gapo.is_report"):
+    for run in sorted(runs, key=lambda r: (r.start, r.identity, r.id)):
+        if not run.is_trial:
             continue
         if "model" not in run.params or "algo" not in run.params or run.seed is None:
             notes["no model, algo or seed among its parameters"].append(run.name or run.id)

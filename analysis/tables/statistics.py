@@ -205,7 +205,7 @@ def verdicts(
     open = [c for c in comparisons if c not in told]
     if open:
         near = sum(c.verdict == "interval only" for c in open)
-        few = [c.n for c in open if 1 < c.n and 2.0 ** (1 - c.n) > 1 - LEVEL]
+        few = [c.n for c in open if c.n > 1 and 2.0 ** (1 - c.n) > 1 - LEVEL]
         more = f"; in {near} of them the interval leaves zero out, and more seeds may decide" if near else ""
         if few:
             more += f"; {len(few)} of them could not be decided: {min(few)} pairs give no p below {2.0 ** (1 - min(few)):.4g}"

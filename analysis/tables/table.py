@@ -46,6 +46,11 @@ class Table:
     notes: tuple[tuple[str, str], ...] = ()
     source: tuple[str, ...] = ()  # what stands in the comment at the head of the .tex file
     ragged: bool = field(default=False)  # columns hold words, set flush left
+    notice: str = ""  # what must be said wherever the table is shown
+
+    @property
+    def caption(self) -> str:
+        return f"{self.notice}: {self.title}" if self.notice else self.title
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:

@@ -1,6 +1,6 @@
 """Copies run folders to MLflow: again and again, with the same result.
 
-A run folder is one MLflow run, found by its tag ``gapo.key``. MLflow cannot take a point back, so where a
+A run folder is one MLflow run in each study that asked for it, found by its tag ``gapo.key``. MLflow cannot take a point back, so where a
 resumed attempt gave up steps that had been copied already, the run is made anew and the old one deleted
 (as the UI's Delete does). What was sent is noted in tags before and after sending: a copy that was cut
 off is made good by the next.
@@ -14,9 +14,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import cell_name, run_name
-from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client
+from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client, study_page
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.mapping import Copied, Sample
 from gapo_lab.utils import atomic_files
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def copy(folder: RunFolder, uri: str | None = None) -> str:
-    """Make MLflow hold all that ``folder`` holds, and give back the id of its MLflow run.
+    """Make MLflow hold all that ``folder`` holds, and give back the id of its MLflow run in the study that asked first.
 
     ``uri`` is None for MLFLOW_TRACKING_URI, else ``sqlite:///mlflow.db``. MLflow's own errors propagate.
     """
@@ -52,19 +53,32 @@ class Copier:
     def everything(self) -> str:
         """Points, parameters, tags, files and the state."""
         with atomic_files.locked(self._lock):
-            run = self._copy_points()
-            self._copy_params(run)
-            self._copy_tags(run)
-            self._copy_files(run)
-            self._copy_state(run)
-            if self.folder.is_finished and (parent := run.data.tags.get("mlflow.parentRunId")):
-                cell_means.log_means(self.client, run.info.experiment_id, parent)
-            return run.info.run_id
+            return [self._everything(experiment) for experiment in self._experiments()][0]
 
     def points(self) -> str:
         """The new points only: what is done every few seconds while the run goes on."""
         with atomic_files.locked(self._lock):
-            return self._copy_points().info.run_id
+            return [self._copy_points(experiment).info.run_id for experiment in self._experiments()][0]
+
+    def _everything(self, experiment: str) -> str:
+        run = self._copy_points(experiment)
+        self._copy_params(run)
+        self._copy_tags(run)
+        self._copy_files(run)
+        self._copy_state(run)
+        if self.folder.is_finished and (parent := run.data.tags.get("mlflow.parentRunId")):
+            cell_means.log_means(self.client, experiment, parent)
+        study_page.set_up(self.client, experiment)
+        return run.info.run_id
+
+    def _experiments(self) -> list[str]:
+        """Those of the studies that asked for the run, the first of them first; others that a person deleted are left."""
+        first = self.spec.get("study") or "default"
+        found = [mlflow_client.experiment(self.client, self.uri, first)]
+        for study in studies.having(self.folder.path.parent, self.folder.key):
+            if study != first and not mlflow_client.is_deleted(self.client, study):
+                found.append(mlflow_client.experiment(self.client, self.uri, study))
+        return found
 
     @property
     def _config(self) -> dict[str, Any]:
@@ -80,8 +94,7 @@ class Copier:
         )
         return found[0] if found else None
 
-    def _run(self) -> Run:
-        experiment = mlflow_client.experiment(self.client, self.uri, self.spec.get("study") or "default")
+    def _run(self, experiment: str) -> Run:
         run = self._find(experiment, **{KEY: self.folder.key})
         if run is None:
             with mlflow_client.creating(self.uri, self.folder.path.parent):
@@ -114,8 +127,8 @@ class Copier:
 
     # Points
 
-    def _copy_points(self) -> Run:
-        run, summary = self._run(), self.folder.summary()
+    def _copy_points(self, experiment: str) -> Run:
+        run, summary = self._run(experiment), self.folder.summary()
         attempts = {attempt.number: attempt.rows() for attempt in self.folder.attempts()}
         mark, wanted = mapping.to_send(attempts, summary)
         sent, perhaps = (

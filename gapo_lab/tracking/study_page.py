@@ -1,13 +1,17 @@
-"""How a study looks in MLflow's pages: the columns of its list of runs, its charts, and what its description says.
+"""How a study looks in MLflow's pages: its views, and what its description says.
 
-MLflow keeps columns and charts in each person's browser; a shared view, kept in a tag of the experiment, is what a link
-can open for everyone. Two are made: the list of cells, and curves as means over seeds.
+MLflow keeps columns and charts in each person's browser. A view that is kept in a tag of the experiment is everyone's: it
+is in the list Views of the study's page, and a link opens it. Two are made: the list of cells and runs, and the curves as
+means over seeds, which begin with accuracy and training. The charts of a page without a view, and of a single run, are
+in MLflow's own order, by the alphabet, which nothing in a metric or tag can change.
 """
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from gapo_lab.tracking import mapping
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
 LIST, CURVES = "gapo", "gapocurves"
 SHARED = "mlflow.sharedViewState."
 NOTE, KIND = "mlflow.note.content", "mlflow.experimentKind"
+OURS = "gapo.note"  # a digest of the description as it was written here: a person's own stays
+IS_REPORT = "gapo.is_report"
 COLUMNS = (
     "metrics.`best/id/em`", "metrics.`final/id/em`", "metrics.`best/ood/em`", "metrics.`seeds`", "params.`seed`",
     "params.`tau`", "params.`lr`", "params.`steps`",
@@ -42,32 +48,60 @@ def artifact_of(experiment: str, run: str, name: str) -> str:
     return f"#/experiments/{experiment}/runs/{run}/artifacts/{name}?workflowType=machine_learning"
 
 
-def set_up(client: MlflowClient, experiment: str, report: str) -> None:
-    """Give the experiment its views, its kind (training, not chat) and a description that leads to ``report``.
+def set_up(client: MlflowClient, experiment: str) -> None:
+    """Give the experiment its views, its kind (training, not chat) and a description with links to them and the report.
 
     A description that a person wrote stays.
     """
     there = client.get_experiment(experiment).tags
-    start = f"[Runs]({list_of(experiment)}) "
-    page, pdf = (artifact_of(experiment, report, name) for name in ("report.html", "report.pdf"))
-    note = (
-        f"{start}with accuracy and settings as columns; a line is a cell, the plus sign before it opens its seeds. "
-        f"[Curves]({curves_of(experiment)}): a line a method, mean and range over seeds. "
-        f"[Report]({page}) ([PDF]({pdf})): tables, figures, statistics."
-    )
+    note = note_of(experiment, _report(client, experiment))
     wanted = {
-        SHARED + LIST: json.dumps(_state(list(COLUMNS))),
-        SHARED + CURVES: json.dumps(_state(list(COLUMNS), curves=True)),
-        KIND: "custom_model_development",
-        NOTE: note,
+        SHARED + LIST: _view("Runs and settings", _state()),
+        SHARED + CURVES: _view("Curves by method", _state(curves=True)),
+        KIND: there.get(KIND, "custom_model_development"),
     }
-    ours = {SHARED + LIST, SHARED + CURVES} | ({NOTE} if there.get(NOTE, "").startswith(start) else set())
+    if _is_ours(there, experiment):
+        wanted |= {NOTE: note, OURS: mapping.digest(note)}
     for name, value in wanted.items():
-        if name not in there or (name in ours and there[name] != value):
+        if there.get(name) != value:
             client.set_experiment_tag(experiment, name, value)
 
 
-def _state(columns: list[str], curves: bool = False) -> dict:
+def note_of(experiment: str, report: str | None) -> str:
+    """The description. Its links are named at its end: MLflow's list of experiments shows the beginning as it is written."""
+    links = {"Runs": list_of(experiment), "Curves": curves_of(experiment)}
+    if report:
+        files = {"Report": "report.html", "PDF": "report.pdf"}
+        links |= {name: artifact_of(experiment, report, file) for name, file in files.items()}
+    about = (
+        "In Runs a line is a cell, and the plus sign before it opens its seeds. In Curves a line is a method: mean and "
+        "range over seeds."
+    )
+    return "\n".join(
+        [f"See {', '.join(f'[{name}]' for name in links)}. {about}", "", *(f"[{n}]: {to}" for n, to in links.items())]
+    )
+
+
+def _is_ours(tags: dict[str, str], experiment: str) -> bool:
+    """Whether no person wrote the description; older versions began it with a link."""
+    note = tags.get(NOTE, "")
+    return not note or tags.get(OURS) == mapping.digest(note) or note.startswith(f"[Runs]({list_of(experiment)}) ")
+
+
+def _report(client: MlflowClient, experiment: str) -> str | None:
+    """The newest report of the study."""
+    found = client.search_runs(
+        [experiment], f"tags.`{IS_REPORT}` = 'yes'", order_by=["attributes.start_time DESC"], max_results=1
+    )
+    return found[0].info.run_id if found else None
+
+
+def _view(name: str, state: dict[str, Any]) -> str:
+    """A view as MLflow's page stores it, under the name that its list shows."""
+    return json.dumps({"name": name, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})
+
+
+def _state(curves: bool = False) -> dict[str, Any]:
     """The state of MLflow's page of runs, as that page itself would store it."""
     groups = [{"mode": "param", "groupByData": name} for name in ("model", "algo", "tau")]
     state = {
@@ -79,7 +113,7 @@ def _state(columns: list[str], curves: bool = False) -> dict:
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": columns,
+        "selectedColumns": list(COLUMNS),
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],
@@ -89,7 +123,8 @@ def _state(columns: list[str], curves: bool = False) -> dict:
         "autoRefreshEnabled": True,
         "useGroupedValuesInCharts": True,
         "hideEmptyCharts": True,
-        "isAccordionReordered": False,
+        # Sections that the page adds come after ours; otherwise it sorts them all by the alphabet.
+        "isAccordionReordered": curves,
         "viewMaximized": False,
         "runListHidden": False,
         "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
@@ -97,7 +132,7 @@ def _state(columns: list[str], curves: bool = False) -> dict:
     return state | (_charts() if curves else {})
 
 
-def _charts() -> dict:
+def _charts() -> dict[str, Any]:
     sections = [
         {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False, "isGenerated": False}
         for name in CHARTS
