@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -100,11 +99,6 @@ def _selected(source: Source, asked: Asked) -> Selection:
     everything = connect.find_runs(source, asked.studies, asked.runs_root)
     selection = runs.select(everything, asked.where)
     names = ", ".join(asked.studies)
-    if not everything:
-        broken = "; ".join(source.problems())
-        raise UserError(
-            f"study {names} in {source.place} has no runs yet: {broken or f'start one with study={shlex.quote(asked.studies[0])}'}"
-        )
     if not selection.cells and asked.where:
         words = " ".join(f"{name}={value}" for name, value in asked.where.items())
         raise UserError(f"no run of study {names} has {words}: {_values(everything, asked.where)}")

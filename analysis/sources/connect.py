@@ -6,6 +6,7 @@ MLflow's own client answers one history a call; the sources here ask for many at
 from __future__ import annotations
 
 import difflib
+import shlex
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def choose(
 def find_runs(source: Source, names: Sequence[str], root: Path) -> list[Run]:
     """The runs of these studies, also those that another study asked for first.
 
-    UserError for a study that has none and is not known, with the nearest name and what to do.
+    UserError where there are none, with the nearest name and what to do.
     """
     there = source.studies()
     keys = {name: set(of_study(root, name)) for name in names}
@@ -78,6 +79,10 @@ def find_runs(source: Source, names: Sequence[str], root: Path) -> list[Run]:
     if missing := set().union(*keys.values()) - {run.identity for run in runs}:
         others = {name: place for name, place in there.items() if name not in found}
         runs += source.runs(others, missing) if others else []
+    if not runs:
+        broken = "; ".join(source.problems())
+        what = broken or _elsewhere(source, names, root) or f"start one with study={shlex.quote(names[0])}"
+        raise UserError(f"study {', '.join(names)} in {source.place} has no runs yet: {what}")
     return runs
 
 
@@ -85,9 +90,16 @@ def _unknown(source: Source, name: str, there: Collection[str], root: Path) -> s
     said = f"no study {name} in {source.place}: {_near(name, there)}"
     if isinstance(source, RunFolders):
         return f"{said} Name another place with --runs, or read MLflow: --source mlflow"
-    if RunFolders(root).holds([name]):
-        return f"{said} The run folders in {root} have it: leave out --uri and --source, or copy them: python -m gapo_lab sync {name}"
-    return said
+    return f"{said} {_elsewhere(source, [name], root)}".strip()
+
+
+def _elsewhere(source: Source, names: Sequence[str], root: Path) -> str:
+    """What to do where MLflow lacks what the run folders hold; empty where they do not."""
+    if isinstance(source, RunFolders) or not RunFolders(root).holds(names):
+        return ""
+    return (
+        f"the run folders in {root} have it; leave out --uri and --source, or copy them: python -m gapo_lab sync {names[0]}"
+    )
 
 
 def _near(name: str, there: Collection[str]) -> str:

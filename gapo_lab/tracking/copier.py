@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 KEY, CELL, IS_CELL = "gapo.key", "gapo.cell", "gapo.is_cell"
-SENDING, SENT, FILES = "gapo.sending", "gapo.sent", "gapo.files"
+# MLflow's pages hide tags that begin with its name, and nobody wants to read these.
+SENDING, SENT, FILES = "mlflow.gapo.sending", "mlflow.gapo.sent", "mlflow.gapo.files"
 BATCH = 1000  # points a request: MLflow's limit, and its fastest
 
 log = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ class Copier:
     # Points
 
     def _copy_points(self, experiment: str) -> Run:
-        run, summary = self._run(experiment), self.folder.summary()
+        run, summary = self._with_marks(self._run(experiment)), self.folder.summary()
         attempts = {attempt.number: attempt.rows() for attempt in self.folder.attempts()}
         mark, wanted = mapping.to_send(attempts, summary)
         sent, perhaps = (
@@ -143,6 +144,16 @@ class Copier:
             self._log_points(run_id, sorted(new, key=lambda s: (s.step, s.milliseconds, s.name)))
             self.client.set_tag(run_id, SENT, mark.to_text())
         return run
+
+    def _with_marks(self, run: Run) -> Run:
+        """The run, with the marks of earlier versions under their present names."""
+        old = {name.removeprefix("mlflow."): name for name in (SENDING, SENT, FILES)}
+        if not old.keys() & run.data.tags.keys():
+            return run
+        for name in old.keys() & run.data.tags.keys():
+            self.client.set_tag(run.info.run_id, old[name], run.data.tags[name])
+            self.client.delete_tag(run.info.run_id, name)
+        return self.client.get_run(run.info.run_id)
 
     def _anew(self, old: Run) -> Run:
         """Another run in the place of ``old``, with the tags a person may have given it."""

@@ -8,7 +8,10 @@ in MLflow's own order, by the alphabet, which nothing in a metric or tag can cha
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gapo_lab.tracking import mapping
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 LIST, CURVES = "gapo", "gapocurves"
 SHARED = "mlflow.sharedViewState."
 NOTE, KIND = "mlflow.note.content", "mlflow.experimentKind"
-OURS = "gapo.note"  # a digest of the description as it was written here: a person's own stays
+OURS = "mlflow.gapo.note"  # a digest of the description as it was written here: a person's own stays
 IS_REPORT = "gapo.is_report"
 COLUMNS = (
     "metrics.`best/id/em`", "metrics.`final/id/em`", "metrics.`best/ood/em`", "metrics.`seeds`", "params.`seed`",
@@ -46,6 +49,19 @@ def curves_of(experiment: str) -> str:
 
 def artifact_of(experiment: str, run: str, name: str) -> str:
     return f"#/experiments/{experiment}/runs/{run}/artifacts/{name}?workflowType=machine_learning"
+
+
+def links(database: Path) -> dict[str, str]:
+    """{study: its list, below MLflow's address}, the newest first, of an SQLite database; for a command that waits for nothing."""
+    query = (
+        "SELECT name, experiment_id FROM experiments JOIN experiment_tags USING (experiment_id) "
+        "WHERE lifecycle_stage = 'active' AND key = ? ORDER BY last_update_time DESC LIMIT 10"
+    )
+    try:
+        with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as open_database:
+            return {name: list_of(str(id)) for name, id in open_database.execute(query, (SHARED + LIST,))}
+    except sqlite3.DatabaseError:  # of another MLflow; its own server says what is wrong
+        return {}
 
 
 def set_up(client: MlflowClient, experiment: str) -> None:
