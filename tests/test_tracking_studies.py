@@ -77,6 +77,19 @@ def test_a_study_that_joins_later_gets_its_copy_and_one_that_was_deleted_does_no
     assert set(found) == {"table2", "later"} and found["later"] == found["table2"]
 
 
+def test_a_run_of_a_study_brings_the_finished_ones_that_it_shares(tmp_path, database):
+    """A sweep skips what is finished already: nobody else would copy it to the new study's page."""
+    theirs, waits, mine = (make(tmp_path, seed) for seed in range(2)), make(tmp_path, 2), make(tmp_path, 3, study="mine")
+    for folder in (done := [*theirs, mine]):
+        train(folder, range(2))
+        finish(folder)
+    copier.copy_all([*done, waits], database)
+    share(tmp_path / "runs", table2=["run0", "run1", "run2"], mine=["run0", "run2", "run3"])
+    copier.Copier(mine, database).shared()
+    found = by_study(database)
+    assert [key for key, _ in found["mine"]] == ["run0", "run3"] and len(found["table2"]) == 3
+
+
 def test_there_is_one_experiment_default(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     client = mlflow_client.connect(uri)

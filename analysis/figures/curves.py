@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -65,8 +66,8 @@ def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.1 * across + (1.5 if across == 1 else 0.3), 1.45 * down + 0.6))
         axes = figure.subplots(down, across, squeeze=False)
-        handles: dict[str, object] = {}
-        for index, ax in enumerate(axes.flat):
+        handles: dict[str, Any] = {}
+        for index, ax in enumerate(axes.ravel().tolist()):
             if index >= len(panels):
                 ax.set_axis_off()
                 continue
@@ -149,15 +150,13 @@ def by_tau(by_cell: Mapping[str, Trials], algo: str) -> list[tuple[str, list[Ser
             models.setdefault(trials.cell.model, []).append(trials)
     panels = []
     for model in sorted(models, key=conventions.model_order):
-        here = sorted(models[model], key=lambda t: t.cell.tau)
-        if len({t.cell.tau for t in here}) > 1:
+        here = sorted(((t.cell.tau or 0.0, t) for t in models[model]), key=lambda pair: pair[0])
+        if len({tau for tau, _ in here}) > 1:
             others = iter(TAUS * len(here))
             series = []
-            for one in here:
-                label = conventions.tau_label(one.cell.tau, conventions.rollouts(one.cell.params))
-                series.append(
-                    Series(label, one, *((BLUE, "-") if one.cell.tau == conventions.TAU else next(others)))
-                )
+            for tau, one in here:
+                label = conventions.tau_label(tau, conventions.rollouts(one.cell.params))
+                series.append(Series(label, one, *((BLUE, "-") if tau == conventions.TAU else next(others))))
             panels.append((conventions.model_title(model), series))
     return panels
 

@@ -104,7 +104,7 @@ def distributions(by_level: Groups) -> Drawing:
     models = list(dict.fromkeys(model for model, _ in by_level))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.15 * across, 1.5 * len(models) + 0.55))
-        axes = figure.subplots(len(models), across, squeeze=False)
+        axes = figure.subplots(len(models), across, squeeze=False).tolist()
         for row, model in zip(axes, models, strict=True):
             levels = [(noise, groups) for (name, noise), groups in by_level.items() if name == model]
             for ax, level in zip(row, [*levels, *[None] * (across - len(levels))], strict=True):
@@ -144,7 +144,7 @@ def accuracy(by_set: Mapping[str, Results]) -> Drawing | None:
         return None
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.9 * max(2, len(panels)), 2.4))
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        axes = figure.subplots(1, len(panels), squeeze=False)[0].tolist()
         for ax, (title, (results, model)) in zip(axes, panels.items(), strict=True):
             algos = [row[0] for row in results.grid.rows]
             for place, algo in enumerate(algos):

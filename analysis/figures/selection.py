@@ -48,7 +48,7 @@ def draw(
     accuracy = results.measured
     clipped, speed = (measure(source, selection, name) for name in (CLIPPED, THROUGHPUT))
     rows = [key[0] for key in results.grid.rows]
-    sets = [
+    sets: list[tuple[tuple[str, ...], str]] = [
         (pair, "" if pair[0] == "dapo" else "_grpo") for pair in conventions.PAIRS if set(pair) <= set(rows)
     ]
     band = "Mean over seeds; band: one standard deviation over seeds"

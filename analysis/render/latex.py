@@ -27,7 +27,8 @@ INSTALL = (
     "install texlive-latex-recommended"
 )
 LINES, COLUMNS = 44, 16  # of one page; a larger table is cut into parts
-Header, Blocks = tuple[tuple[tuple[str, int], ...], ...], tuple[tuple[Line, ...], ...]
+Header = tuple[tuple[tuple[str, int], ...], ...]
+Blocks = tuple[tuple[Line, ...], ...]
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -143,12 +144,11 @@ def _down(blocks: Blocks) -> list[Blocks]:
     parts: list[list[tuple[Line, ...]]] = [[]]
     room = LINES
     for block in blocks:
-        block = list(block)
         while block:
             if room <= 0:
                 parts.append([])
                 room = LINES
-            parts[-1].append(tuple(block[:room]))
+            parts[-1].append(block[:room])
             block, room = block[room:], room - len(block[:room])
     return [tuple(part) for part in parts]
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from analysis.results.curves import Curve
 from analysis.results.measurements import Measured
 from analysis.results.runs import Run
 
@@ -55,14 +57,14 @@ def to_parquet(measured: Sequence[Measured]) -> bytes:
     return out.getvalue()
 
 
-def _curves(one: Measured) -> Iterator[tuple[Run, object]]:
+def _curves(one: Measured) -> Iterator[tuple[Run, Curve]]:
     for trials in one.by_cell.values():
         for run in trials.cell.runs:
             if run.seed in trials.curves:
                 yield run, trials.curves[run.seed]
 
 
-def _part(one: Measured, run: Run, curve) -> dict:
+def _part(one: Measured, run: Run, curve: Curve) -> dict[str, Any]:
     n = len(curve)
-    columns = {word: [value] * n for word, value in zip(WORDS, _words(run), strict=True)}
+    columns: dict[str, Any] = {word: [value] * n for word, value in zip(WORDS, _words(run), strict=True)}
     return {**columns, "metric": [one.metric] * n, "step": curve.steps, "value": curve.values}

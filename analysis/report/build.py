@@ -24,7 +24,7 @@ from analysis.tables import (
     statistics,
     training_data,
 )
-from analysis.tables.document import Document
+from analysis.tables.document import Document, Picture
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 from gapo_lab.errors import UserError
@@ -67,7 +67,9 @@ def build(source: Source, asked: Asked) -> Report:
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
         remarks.append("nothing to hold against the paper: these runs share no model and metric with its tables")
     by_axis = _by_axis(asked, selection, measured, seeds)
-    notice, pictures, more = made_up.notice(selection), (), ()
+    notice = made_up.notice(selection)
+    pictures: tuple[Picture, ...] = ()
+    more: tuple[Measured, ...] = ()
     if not asked.is_slice:
         data = _data_table(asked, selection)
         if data is None:

@@ -18,7 +18,7 @@ def cell_links(selection: Selection, root: Path, folder: Path, uri: str) -> Iter
     """Each cell with its runs by seed. ``root``: of the run folders; ``folder``: the report's; ``uri``: MLflow's."""
     for cell in selection.cells:
         if cell.runs:
-            runs = (RunLink(run.seed or 0, run.identity, _href(run, root, folder, uri)) for run in cell.runs)
+            runs = (RunLink(run.seed, run.identity, _href(run, root, folder, uri)) for run in cell.runs)
             yield CellLink(cell.name, tuple(runs))
 
 

@@ -32,10 +32,15 @@ class Run:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_described(self) -> bool:
+        """Whether its parameters say what it trained: model, algo and seed."""
+        return {"model", "algo"} <= self.params.keys() and bool(re.fullmatch(r"-?\d+", self.params.get("seed", "")))
+
     @cached_property
-    def seed(self) -> int | None:
-        text = self.params.get("seed", "")
-        return int(text) if re.fullmatch(r"-?\d+", text) else None
+    def seed(self) -> int:
+        """The seed of a run that is described."""
+        return int(self.params["seed"])
 
     @cached_property
     def cell(self) -> str:
@@ -180,9 +185,7 @@ class Selection:
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Every seed that a cell was started with."""
-        return tuple(
-            sorted({r.seed for c in self.cells for r in (*c.runs, *c.unfinished) if r.seed is not None})
-        )
+        return tuple(sorted({run.seed for cell in self.cells for run in (*cell.runs, *cell.unfinished)}))
 
 
 def select(runs: Iterable[Run], where: Mapping[str, str] | None = None) -> Selection:
@@ -204,7 +207,7 @@ def select(runs: Iterable[Run], where: Mapping[str, str] | None = None) -> Selec
     for run in sorted(runs, key=lambda r: (r.start, r.identity, r.id)):
         if not run.is_trial:
             continue
-        if "model" not in run.params or "algo" not in run.params or run.seed is None:
+        if not run.is_described:
             notes["no model, algo or seed among its parameters"].append(run.name or run.id)
         elif all(run.params.get(name) == value for name, value in (where or {}).items()):
             trials.append(run)

@@ -33,7 +33,10 @@ class Sqlite:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self.path = addresses.sqlite_path(uri)
+        path = addresses.sqlite_path(uri)
+        if path is None:
+            raise UserError(f"MLflow address {uri} names no file. Write sqlite:///FILE")
+        self.path = path
         if not self.path.exists():
             raise UserError(
                 f"{self.path} is not there: run something first, copy runs to it "
@@ -82,7 +85,7 @@ class Sqlite:
         chosen = f"SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND experiment_id IN ({marks})"
         ids = [int(id) for id in by_id]
         with self._open() as database:
-            words = {}
+            words: dict[str, dict[str, dict[str, str]]] = {}
             for table in ("params", "tags"):
                 words[table] = defaultdict(dict)
                 asked = f"SELECT run_uuid, key, value FROM {table} WHERE run_uuid IN ({chosen})"

@@ -26,6 +26,7 @@ import numpy as np
 from scipy import special
 
 from analysis.results.measurements import Measured, Trials
+from gapo_lab.utils.student import half_width
 
 LEVEL = 0.95
 RESAMPLES = 9999
@@ -124,8 +125,7 @@ def intervals(rows: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
 
 def student(data: np.ndarray) -> np.ndarray:
     """(rows, n) values -> (rows,): half the width of the t interval of each row's mean."""
-    n = data.shape[1]
-    return -special.stdtrit(n - 1, (1 - LEVEL) / 2) * data.std(axis=1, ddof=1) / math.sqrt(n)
+    return half_width(data.std(axis=1, ddof=1), data.shape[1], LEVEL)
 
 
 @cache

@@ -86,7 +86,7 @@ class Draft:
         summary, measured = self.results.summaries.get(cell.id), self.results.measured
         if summary is None:
             return self.dash(f"{measured.metric} was not measured" if cell.runs else cell.reason)
-        marks = ()
+        marks: tuple[str, ...] = ()
         if gone := cell.missing(self.results.seeds):
             expected = len(self.results.seeds)
             marks = (self.notes.letter(f"{expected - len(gone)} of {expected} seeds"),)
@@ -154,14 +154,14 @@ def _draft(results: Results, columns: Sequence[Key] | None, spread: bool) -> Dra
 
 def _finish(draft: Draft, name: str, title: str, blocks: Sequence[Sequence[Line]]) -> Table:
     """Rank each column over all blocks, and write head, notes and sources."""
-    blocks = [list(block) for block in blocks if block]
+    blocks = [block for block in blocks if block]
     lines = [line for block in blocks for line in block]
     flat = iter(lines if draft.results.measured.is_made_up else ranked(lines))
-    blocks = [tuple(next(flat) for _ in block) for block in blocks]
-    if any(entry.rank == 1 for block in blocks for line in block for entry in line.entries):
+    shown = tuple(tuple(next(flat) for _ in block) for block in blocks)
+    if any(entry.rank == 1 for block in shown for line in block for entry in line.entries):
         draft.notes.plain(BOLD)
     stub, header = head(draft.results.grid.column_axes, draft.columns)
-    return Table(name, title, stub, header, tuple(blocks), draft.notes.all(), _sources(draft))
+    return Table(name, title, stub, header, shown, draft.notes.all(), _sources(draft))
 
 
 def head(

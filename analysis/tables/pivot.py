@@ -99,7 +99,7 @@ def _unusual(cells: Sequence[Cell]) -> tuple[str, ...]:
     out = []
     for algo in sorted({cell.algo for cell in cells}):
         mine = [cell for cell in cells if cell.algo == algo]
-        taus = ", ".join(f"{tau:g}" for tau in sorted({cell.tau for cell in mine}))
+        taus = ", ".join(f"{tau:g}" for tau in sorted({cell.tau for cell in mine if cell.tau is not None}))
         models = sorted({cell.model for cell in mine}, key=conventions.model_order)
         where = models[0] if len(models) == 1 else f"{len(models)} models"
         out.append(

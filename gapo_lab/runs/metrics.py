@@ -145,18 +145,29 @@ def summary(merged: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
         if not curve:
             continue
         out[f"first/{short}"], out[f"final/{short}"] = curve[0][1], curve[-1][1]
-        measured = [(value, -step) for step, value in curve if not math.isnan(value)]
-        if measured:
-            value, step = max(measured)
-            out[f"best/{short}"] = value
-            out["best/" + short.replace("/em", "/step")] = float(-step)
+        if measured := [(step, value) for step, value in curve if not math.isnan(value)]:
+            out[f"best/{short}"] = top = reduce([value for _, value in measured], "best")
+            out["best/" + short.replace("/em", "/step")] = float(next(step for step, v in measured if v == top))
     if reward := series(merged, "train/reward"):
         out["first/train/reward"], out["final/train/reward"] = reward[0][1], reward[-1][1]
     if throughput := [v for _, v in series(merged, "perf/throughput") if not math.isnan(v)]:
-        out["mean/perf/throughput"] = math.fsum(throughput) / len(throughput)
+        out["mean/perf/throughput"] = reduce(throughput, "mean")
     if merged:
         out["final/step"] = float(max(merged))
     return out
+
+
+# How a curve becomes one number.
+HOW = ("best", "final", "first", "mean")
+
+
+def reduce(values: Sequence[float], how: str, largest: bool = True) -> float:
+    """One number of a curve's values in order, none of them NaN; see ``HOW``. ``largest``: the best is the largest."""
+    if how == "best":
+        return max(values) if largest else min(values)
+    if how == "mean":
+        return math.fsum(values) / len(values)
+    return {"first": values[0], "final": values[-1]}[how]
 
 
 def series(merged: Mapping[int, Mapping[str, float]], name: str) -> list[tuple[int, float]]:

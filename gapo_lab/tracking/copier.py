@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-KEY, CELL, IS_CELL = "gapo.key", "gapo.cell", "gapo.is_cell"
+KEY, CELL, IS_CELL, STUDY = "gapo.key", "gapo.cell", "gapo.is_cell", "gapo.study"
 # MLflow's pages hide tags that begin with its name, and nobody wants to read these.
 SENDING, SENT, FILES = "mlflow.gapo.sending", "mlflow.gapo.sent", "mlflow.gapo.files"
 BATCH = 1000  # points a request: MLflow's limit, and its fastest
@@ -74,12 +74,23 @@ class Copier:
 
     def _experiments(self) -> list[str]:
         """Those of the studies that asked for the run, the first of them first; others that a person deleted are left."""
+        return [mlflow_client.experiment(self.client, self.uri, study) for study in self._studies()]
+
+    def _studies(self) -> list[str]:
         first = self.spec.get("study") or "default"
-        found = [mlflow_client.experiment(self.client, self.uri, first)]
-        for study in studies.having(self.folder.path.parent, self.folder.key):
-            if study != first and not mlflow_client.is_deleted(self.client, study):
-                found.append(mlflow_client.experiment(self.client, self.uri, study))
-        return found
+        others = (s for s in studies.having(self.folder.path.parent, self.folder.key) if s != first)
+        return [first, *(study for study in others if not mlflow_client.is_deleted(self.client, study))]
+
+    def shared(self) -> None:
+        """Copy what else is finished of the run's studies, asked for first by another one and not on their pages yet."""
+        root = self.folder.path.parent
+        for study in self._studies():
+            experiment = mlflow_client.experiment(self.client, self.uri, study)
+            copies = self.client.search_runs([experiment], f"tags.`{STUDY}` != '{study}'", max_results=50_000)
+            there = {run.data.tags.get(KEY) for run in copies}
+            for folder in (RunFolder(root / key) for key in studies.of_study(root, study) if key not in there):
+                if folder.is_finished and (folder.spec.get("study") or "default") != study:
+                    Copier(folder, self.uri, self.client).everything()
 
     @property
     def _config(self) -> dict[str, Any]:
