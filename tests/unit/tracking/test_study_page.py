@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from test_tracking import everything, finish, make, table, train
+from copied_runs import everything, finish, make, table, train
 
 from gapo_lab.tracking import copier, mlflow_client, study_page
 from gapo_lab.tracking import uri as addresses

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import Lab
+from rehearsed_runs import rehearse
 
 from analysis import report
 from analysis.report import build
@@ -129,19 +129,19 @@ def test_both_sources_tell_the_same_of_every_run(database):
 
 @pytest.fixture(scope="module")
 def rehearsed(tmp_path_factory) -> Path:
-    """Two studies of rehearsals that share runs, with noise and several taus, and their copies in MLflow."""
-    lab = Lab(tmp_path_factory.mktemp("rehearsed"))
-    fast = ("-m", "scale=rehearsal", "rehearsal.seconds=0", "rehearsal.steps=3", "rehearsal.best_tau=0.4")
-    first = lab.run(*fast, "study=first", "algo=grpo", "noise=0,0.1", "seed=0,1", tiny=False)
-    both = lab.run(*fast, "study=both", "algo=grpo,gapo_grpo", "tau=0.5,0.1", "noise=0,0.1", "seed=0,1", tiny=False)
-    assert first.returncode == both.returncode == 0, first.stderr + both.stderr
-    return lab.cwd
+    """Two studies of rehearsals that share runs, with noise and several taus."""
+    root = tmp_path_factory.mktemp("rehearsed") / "runs"
+    root.mkdir()
+    noisy, seeds = ("noise=0", "noise=0.1"), ("seed=0", "seed=1")
+    rehearse(root, "first", ("algo=grpo",), noisy, seeds)
+    rehearse(root, "both", ("algo=grpo", "algo=gapo_grpo"), ("tau=0.5", "tau=0.1"), noisy, seeds)
+    return root
 
 
 @pytest.fixture
-def study(rehearsed, place, empty_mlflow) -> Path:
+def study(rehearsed, place) -> Path:
     """The working folder with a copy of those run folders; MLflow knows nothing of them yet."""
-    shutil.copytree(rehearsed / "runs", place / "runs")
+    shutil.copytree(rehearsed, place / "runs")
     return place
 
 
@@ -154,16 +154,17 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_a_report_needs_no_mlflow(study, capsys):
-    assert reported("both") == 0
+    assert reported("both", "--no-figures") == 0
     said = capsys.readouterr().out
     assert "12 runs from the run folders in runs" in said and not Path("mlflow.db").exists()
     assert 'href="../../runs/' in Path("reports/both/report.html").read_text()
 
 
+@pytest.mark.slow
 def test_run_folders_and_mlflow_give_the_same_bytes(study, empty_mlflow, capsys):
     shutil.copy(empty_mlflow, "mlflow.db")
     copied()
-    for words in (["both"], ["both", "first", "--spread"], ["both", "--rows", "algo,tau,noise", "--metric", "best/id/em"]):
+    for words in (["both", "first", "--spread"], ["both", "--rows", "algo,tau,noise", "--metric", "best/id/em"]):
         assert reported(*words, "--out", "ours", "--markdown", "ours.md") == 0
         assert reported(*words, "--out", "theirs", "--markdown", "theirs.md", "--uri", "sqlite:///mlflow.db") == 0
         ours, theirs = files(Path("ours")), files(Path("theirs"))
