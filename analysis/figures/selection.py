@@ -29,7 +29,11 @@ class Figures:
 
 
 def draw(
-    source: Source, selection: Selection, results: Results | None, runs_root: Path, by_noise: Mapping[str, Results]
+    source: Source,
+    selection: Selection,
+    results: Results | None,
+    runs_root: Path,
+    by_noise: Mapping[str, Results],
 ) -> Figures:
     """Draw the figures for which these runs have the data."""
     found: list[Drawing | None] = []

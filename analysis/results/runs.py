@@ -35,7 +35,9 @@ class Run:
     @property
     def is_described(self) -> bool:
         """Whether its parameters say what it trained: model, algo and seed."""
-        return {"model", "algo"} <= self.params.keys() and bool(re.fullmatch(r"-?\d+", self.params.get("seed", "")))
+        return {"model", "algo"} <= self.params.keys() and bool(
+            re.fullmatch(r"-?\d+", self.params.get("seed", ""))
+        )
 
     @cached_property
     def seed(self) -> int:

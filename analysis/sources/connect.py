@@ -36,7 +36,11 @@ def connect(uri: str | None = None) -> Source:
 
 
 def choose(
-    studies: Sequence[str], root: Path, uri: str | None = None, kind: str | None = None, expected: Collection[str] = ()
+    studies: Sequence[str],
+    root: Path,
+    uri: str | None = None,
+    kind: str | None = None,
+    expected: Collection[str] = (),
 ) -> Source:
     """Open the source of these studies: what ``kind`` names (runs, mlflow), MLflow where an address is given, else the run
     folders; where these hold no run of the studies, MLflow if it knows one.
@@ -97,9 +101,7 @@ def _elsewhere(source: Source, names: Sequence[str], root: Path) -> str:
     """What to do where MLflow lacks what the run folders hold; empty where they do not."""
     if isinstance(source, RunFolders) or not RunFolders(root).holds(names):
         return ""
-    return (
-        f"the run folders in {root} have it; leave out --uri and --source, or copy them: python -m gapo_lab sync {names[0]}"
-    )
+    return f"the run folders in {root} have it; leave out --uri and --source, or copy them: python -m gapo_lab sync {names[0]}"
 
 
 def _near(name: str, there: Collection[str]) -> str:

@@ -264,8 +264,20 @@ def _compared(measured: Measured, asked: Sequence[tuple]) -> list[Comparison]:
     ):
         p = known.setdefault(tuple(row), permutation_p(row)) if len(row) > 1 else math.nan
         delta = math.fsum(row) / len(row) if row else math.nan
-        found.append(Comparison(
-            measured.metric, model, method, baseline, len(row), delta, low, high, p, better, is_made_up=measured.is_made_up
-        ))
+        found.append(
+            Comparison(
+                measured.metric,
+                model,
+                method,
+                baseline,
+                len(row),
+                delta,
+                low,
+                high,
+                p,
+                better,
+                is_made_up=measured.is_made_up,
+            )
+        )
     corrected = holm([one.p for one in found])
     return [replace(one, p_corrected=p) for one, p in zip(found, corrected, strict=True)]

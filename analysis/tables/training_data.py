@@ -19,13 +19,23 @@ def table(path: Path, name: str = "table1") -> Table:
     head = tuple((text, 1) for text in ("Input", "Output", "Count", "Percent"))
     notes = (("", "Input, Output: lengths in characters of prompt and true edit, shortest to longest"),)
     return Table(
-        name, "Training data", ("Language",), (head,), (tuple(languages), (total,)), notes, (f"from {path.name}",)
+        name,
+        "Training data",
+        ("Language",),
+        (head,),
+        (tuple(languages), (total,)),
+        notes,
+        (f"from {path.name}",),
     )
 
 
 def _line(one: dataset_summary.Line) -> Line:
     spans = (Entry(f"{low:,} – {high:,}") for low, high in (one.input, one.output))
-    return Line(one.language, (*spans, Entry(f"{one.count:,}", one.count), Entry(f"{one.percent:.2f}%", one.percent)), "other")
+    return Line(
+        one.language,
+        (*spans, Entry(f"{one.count:,}", one.count), Entry(f"{one.percent:.2f}%", one.percent)),
+        "other",
+    )
 
 
 def find(selection: Selection, runs_root: Path) -> Path | None:

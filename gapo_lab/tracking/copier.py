@@ -14,9 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gapo_lab.runs import studies
+from gapo_lab.runs import naming, studies
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.naming import cell_name, run_name
 from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client, study_page
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.mapping import Copied, Sample
@@ -54,12 +53,14 @@ class Copier:
     def everything(self) -> str:
         """Points, parameters, tags, files and the state."""
         with atomic_files.locked(self._lock):
-            return [self._everything(experiment) for experiment in self._experiments()][0]
+            first, *_ = [self._everything(experiment) for experiment in self._experiments()]
+            return first
 
     def points(self) -> str:
         """The new points only: what is done every few seconds while the run goes on."""
         with atomic_files.locked(self._lock):
-            return [self._copy_points(experiment).info.run_id for experiment in self._experiments()][0]
+            first, *_ = [self._copy_points(experiment) for experiment in self._experiments()]
+            return first.info.run_id
 
     def _everything(self, experiment: str) -> str:
         run = self._copy_points(experiment)
@@ -88,7 +89,9 @@ class Copier:
             experiment = mlflow_client.experiment(self.client, self.uri, study)
             copies = self.client.search_runs([experiment], f"tags.`{STUDY}` != '{study}'", max_results=50_000)
             there = {run.data.tags.get(KEY) for run in copies}
-            for folder in (RunFolder(root / key) for key in studies.of_study(root, study) if key not in there):
+            for folder in (
+                RunFolder(root / key) for key in studies.of_study(root, study) if key not in there
+            ):
                 if folder.is_finished and (folder.spec.get("study") or "default") != study:
                     Copier(folder, self.uri, self.client).everything()
 
@@ -117,25 +120,43 @@ class Copier:
         tags = dict(kept_tags) | {KEY: self.folder.key, "mlflow.parentRunId": self._cell(experiment)}
         started = self.folder.started()
         run = self.client.create_run(
-            experiment, mapping.milliseconds(started) if started else None, tags, run_name(self.spec)
+            experiment, mapping.milliseconds(started) if started else None, tags, naming.run_name(self.spec)
         )
         self._log_params(run.info.run_id, mapping.params(self.spec, self._config))
         return self.client.get_run(run.info.run_id)
 
     def _cell(self, experiment: str) -> str:
         """The id of the parent run, which stands for the cell: the runs that differ only in seed."""
-        cell_id = mapping.cell_id(self.spec)
-        if found := self._find(experiment, **{IS_CELL: "yes", CELL: cell_id}):
+        if found := self._find(experiment, **{IS_CELL: "yes", CELL: naming.cell_id(self.spec)}):
             return found.info.run_id
+        if found := self._find(experiment, **{IS_CELL: "yes", CELL: mapping.old_cell_id(self.spec)}):
+            return self._renewed(experiment, found)
         tags = {
             IS_CELL: "yes",
-            CELL: cell_id,
+            CELL: naming.cell_id(self.spec),
             "mlflow.note.content": "One cell: its runs differ only in their seed. Its metrics are the means over the finished ones, at the step that is their number.",
         }
-        run_id = self.client.create_run(experiment, None, tags, cell_name(self.spec)).info.run_id
+        name = naming.cell_name(self.spec)
+        run_id = self.client.create_run(experiment, None, tags, name).info.run_id
         self._log_params(run_id, mapping.cell_params(self.spec))
         self.client.set_terminated(run_id)
         return run_id
+
+    def _renewed(self, experiment: str, parent: Run) -> str:
+        """The id of a parent run from before cells had today's id and name; it and its runs get the id."""
+        run_id = parent.info.run_id
+        children = self.client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
+        for run in (parent, *children):
+            self.client.set_tag(run.info.run_id, CELL, naming.cell_id(self.spec))
+        self._rename(parent, mapping.old_cell_name(self.spec), naming.cell_name(self.spec))
+        missing = mapping.cell_params(self.spec)
+        self._log_params(run_id, {k: v for k, v in missing.items() if k not in parent.data.params})
+        return run_id
+
+    def _rename(self, run: Run, old: str, new: str) -> None:
+        """Give a run today's name, unless a person has named it."""
+        if run.info.run_name == old != new:
+            self.client.update_run(run.info.run_id, name=new)
 
     # Points
 
@@ -211,10 +232,14 @@ class Copier:
     def _copy_tags(self, run: Run) -> None:
         from mlflow.entities import RunTag
 
-        wanted = mapping.tags(self.spec, self.folder.provenance() or {}, self.folder.status(), self.folder.started())
+        wanted = mapping.tags(
+            self.spec, self.folder.provenance() or {}, self.folder.status(), self.folder.started()
+        )
         new = [RunTag(name, value) for name, value in wanted.items() if run.data.tags.get(name) != value]
         if new:
             self.client.log_batch(run.info.run_id, tags=new)
+        before = f"{mapping.old_cell_name(self.spec)} seed={self.spec.get('seed')}"
+        self._rename(run, before, naming.run_name(self.spec))
 
     def _copy_files(self, run: Run) -> None:
         found = artifacts.collect(self.folder)

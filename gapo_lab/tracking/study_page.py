@@ -94,14 +94,22 @@ def note_of(experiment: str, report: str | None) -> str:
         "range over seeds."
     )
     return "\n".join(
-        [f"See {', '.join(f'[{name}]' for name in links)}. {about}", "", *(f"[{n}]: {to}" for n, to in links.items())]
+        [
+            f"See {', '.join(f'[{name}]' for name in links)}. {about}",
+            "",
+            *(f"[{n}]: {to}" for n, to in links.items()),
+        ]
     )
 
 
 def _is_ours(tags: dict[str, str], experiment: str) -> bool:
     """Whether no person wrote the description; older versions began it with a link."""
     note = tags.get(NOTE, "")
-    return not note or tags.get(OURS) == mapping.digest(note) or note.startswith(f"[Runs]({list_of(experiment)}) ")
+    return (
+        not note
+        or tags.get(OURS) == mapping.digest(note)
+        or note.startswith(f"[Runs]({list_of(experiment)}) ")
+    )
 
 
 def _report(client: MlflowClient, experiment: str) -> str | None:

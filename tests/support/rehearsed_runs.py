@@ -20,7 +20,12 @@ STEPS, BEST_TAU = 3, 0.4
 
 def rehearse(root: Path, study: str, *axes: Sequence[str]) -> list[str]:
     """Rehearse the runs of a grid, those that are not finished; their keys are the study's."""
-    words = ("scale=rehearsal", f"rehearsal.steps={STEPS}", f"rehearsal.best_tau={BEST_TAU}", f"study={study}")
+    words = (
+        "scale=rehearsal",
+        f"rehearsal.steps={STEPS}",
+        f"rehearsal.best_tau={BEST_TAU}",
+        f"study={study}",
+    )
     runs = {run.spec.key: run for run in draft([(*words, *cell) for cell in product(*axes)]) if run.spec}
     for key, run in runs.items():
         if not (root / key).exists():

@@ -152,7 +152,10 @@ def test_tau_has_numbers_and_comparisons(empty_mlflow, tmp_path):
     ]  # fmt: skip
     Database(empty_mlflow, tmp_path / "t.db").add(runs)
     asked = Asked(studies=("s",), figures=False, allow_incomplete=True, spread=True)
-    made = {one.name: one for one in build.build(connect.connect(f"sqlite:///{tmp_path}/t.db"), asked).document.tables}
+    made = {
+        one.name: one
+        for one in build.build(connect.connect(f"sqlite:///{tmp_path}/t.db"), asked).document.tables
+    }
     values = {line.label: line.entries[0].value for line in made["tau_id"].lines}
     assert values["GAPO (G) τ=0.1 (k=1)"] == pytest.approx(30.4) and values["GRPO"] == pytest.approx(50.4)
     assert values["GAPO (D) τ=0.9 (k=8)"] == pytest.approx(60.4) and len(values) == 8
@@ -224,7 +227,9 @@ def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(
 
 
 def test_the_papers_differences_stand_beside_ours(place):
-    made = build.build(connect.connect(None), Asked(studies=("s",), against_paper=True, figures=False)).document
+    made = build.build(
+        connect.connect(None), Asked(studies=("s",), against_paper=True, figures=False)
+    ).document
     table = next(one for one in made.tables if one.name == "against_paper_id")
     lines = {line.label: [entry.value for entry in line.entries] for line in table.lines}
     ours, theirs = lines["GAPO (G) over GRPO"][:6], lines["GAPO (G) over GRPO"][6:]

@@ -270,7 +270,9 @@ def test_holm_is_the_closed_test_of_bonferroni(values):
 def test_the_interval_of_few_values_is_scipys(values):
     low, high = inference.intervals([values])[0]
     mean, sd = np.mean(values), np.std(values, ddof=1)
-    theirs = stats.t.interval(0.95, len(values) - 1, mean, sd / math.sqrt(len(values))) if sd else (mean, mean)
+    theirs = (
+        stats.t.interval(0.95, len(values) - 1, mean, sd / math.sqrt(len(values))) if sd else (mean, mean)
+    )
     assert (low, high) == pytest.approx(theirs, abs=1e-9)
 
 

@@ -42,7 +42,12 @@ def start(root: Path, key: str, **words) -> RunFolder:
 
 def train(folder: RunFolder, steps, gain: float = 0.0, began: float = 1000.0) -> None:
     for step in steps:
-        values = {"val/id/em": 0.2 + gain + step / 100, "val/ood/em": 0.1 + gain, "actor/pg_clipfrac": 0.01, "odd@name": 1.0}
+        values = {
+            "val/id/em": 0.2 + gain + step / 100,
+            "val/ood/em": 0.1 + gain,
+            "actor/pg_clipfrac": 0.01,
+            "odd@name": 1.0,
+        }
         folder.attempts()[-1].append_metrics(step, values, now=began + step + 0.123456)
 
 
@@ -51,7 +56,9 @@ def finish(folder: RunFolder) -> None:
     folder.write_status(state="finished")
 
 
-def trained(root: Path, key: str, seed: int = 0, gain: float = 0.0, began: float = 1000.0, **words) -> RunFolder:
+def trained(
+    root: Path, key: str, seed: int = 0, gain: float = 0.0, began: float = 1000.0, **words
+) -> RunFolder:
     folder = start(root, key, seed=seed, **words)
     train(folder, range(4), gain, began)
     finish(folder)
@@ -117,7 +124,15 @@ def test_both_sources_tell_the_same_of_every_run(database):
     assert told(folders) == told(copies) and len(told(folders)) == 7
     chosen = [counting.select(connect.find_runs(one, ["s"], Path("runs"))) for one in (folders, copies)]
     assert chosen[0].left_out == chosen[1].left_out
-    for name in ("val/id/em", "val/ood/em", "odd_at_name", "best/id/em", "final/step", "wall_seconds", "never/logged"):
+    for name in (
+        "val/id/em",
+        "val/ood/em",
+        "odd_at_name",
+        "best/id/em",
+        "final/step",
+        "wall_seconds",
+        "never/logged",
+    ):
         curves = [
             {run.identity: (c.steps.tolist(), c.values.tolist())
              for run in picked.runs for c in [source.curves([r.id for r in picked.runs], name).get(run.id)] if c}
@@ -164,9 +179,15 @@ def test_a_report_needs_no_mlflow(study, capsys):
 def test_run_folders_and_mlflow_give_the_same_bytes(study, empty_mlflow, capsys):
     shutil.copy(empty_mlflow, "mlflow.db")
     copied()
-    for words in (["both", "first", "--spread"], ["both", "--rows", "algo,tau,noise", "--metric", "best/id/em"]):
+    for words in (
+        ["both", "first", "--spread"],
+        ["both", "--rows", "algo,tau,noise", "--metric", "best/id/em"],
+    ):
         assert reported(*words, "--out", "ours", "--markdown", "ours.md") == 0
-        assert reported(*words, "--out", "theirs", "--markdown", "theirs.md", "--uri", "sqlite:///mlflow.db") == 0
+        assert (
+            reported(*words, "--out", "theirs", "--markdown", "theirs.md", "--uri", "sqlite:///mlflow.db")
+            == 0
+        )
         ours, theirs = files(Path("ours")), files(Path("theirs"))
         assert ours.keys() == theirs.keys() and {"tidy.parquet", "report.html"} < ours.keys()
         assert [name for name in ours if ours[name] != theirs[name]] == []
@@ -193,7 +214,9 @@ def test_where_runs_are_read_from(study, empty_mlflow, capsys):
     assert "--runs" in nowhere and "gapo_lab sync" in nowhere
     shutil.copy(empty_mlflow, "mlflow.db")
     assert "or copy them: python -m gapo_lab sync both" in error("both", "--source", "mlflow")
-    assert "no study both in the run folders in nothing: there are: none." in error("both", "--source", "runs", "--runs", "nothing")
+    assert "no study both in the run folders in nothing: there are: none." in error(
+        "both", "--source", "runs", "--runs", "nothing"
+    )
     copied()
     shutil.move("runs", "elsewhere")
     assert reported("both", "--no-figures") == 0
@@ -216,11 +239,17 @@ def test_a_report_is_logged_where_mlflow_knows_the_study(study, empty_mlflow, ca
 def test_damaged_run_folders_are_left_out_and_said(place):
     for seed in range(2):
         trained(Path("runs"), f"a{seed}", seed=seed)
-    for key, file, text in (("b0", "summary.json", "[1]"), ("b1", "status.json", "{"), ("b2", "spec.yaml", "study: s\nmodel: [")):
+    for key, file, text in (
+        ("b0", "summary.json", "[1]"),
+        ("b1", "status.json", "{"),
+        ("b2", "spec.yaml", "study: s\nmodel: ["),
+    ):
         trained(Path("runs"), key, seed=5)
         (Path("runs") / key / file).write_text(text)
     made = build.build(RunFolders(Path("runs")), Asked(studies=("s",), figures=False)).document
-    assert [sum(f"run {key} left out" in line for line in made.missing) for key in ("a0", "b0", "b1", "b2")] == [0, 1, 1, 1]
+    assert [
+        sum(f"run {key} left out" in line for line in made.missing) for key in ("a0", "b0", "b1", "b2")
+    ] == [0, 1, 1, 1]
 
 
 def test_a_damaged_metrics_file_is_named_with_its_line(place):
@@ -234,7 +263,9 @@ def test_a_damaged_metrics_file_is_named_with_its_line(place):
 def test_each_metrics_file_is_read_once(study, monkeypatch):
     read: list[Path] = []
     rows = Attempt.rows
-    monkeypatch.setattr(Attempt, "rows", lambda self, *words: read.append(self.metrics_path) or rows(self, *words))
+    monkeypatch.setattr(
+        Attempt, "rows", lambda self, *words: read.append(self.metrics_path) or rows(self, *words)
+    )
     asked = Asked(studies=("both",))
     build.build(connect.choose(asked.studies, asked.runs_root, expected=asked.all_metrics), asked)
     assert len(read) == len(set(read)) == 12
@@ -248,7 +279,9 @@ def test_settings_are_found_without_parsing_the_config(study):
     assert len(found) > 900 and found == {key: whole[key] for key in found}
     assert config_text._scan(text, mapping.SETTINGS.values()).keys() == set(mapping.SETTINGS.values())
     rewritten = yaml.safe_dump(yaml.safe_load(text), default_flow_style=True)
-    assert config_text.pick(rewritten, ["data.id_size", "trainer.nnodes"]) == config_text.pick(text, ["data.id_size", "trainer.nnodes"])
+    assert config_text.pick(rewritten, ["data.id_size", "trainer.nnodes"]) == config_text.pick(
+        text, ["data.id_size", "trainer.nnodes"]
+    )
 
 
 # Rehearsals
@@ -261,7 +294,11 @@ def test_a_report_on_rehearsals_says_so_everywhere_and_claims_nothing(study, cap
     page, markdown = (folder / "report.html").read_text(), Path("page.md").read_text()
     for text in (said, page, markdown):
         assert "12 of" not in text and "these runs are rehearsals" in text
-        assert "What can be said" not in text and "not told apart" not in text and "bold: the highest" not in text
+        assert (
+            "What can be said" not in text
+            and "not told apart" not in text
+            and "bold: the highest" not in text
+        )
         assert " is better than " not in text and " is worse than " not in text
     assert "\\def\\@oddhead" in (folder / "report.tex").read_text()
     fragments = [path for path in folder.glob("*.tex") if path.stem != "report"]

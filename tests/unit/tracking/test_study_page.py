@@ -48,7 +48,9 @@ def test_a_run_that_another_study_asked_for_first_is_on_both_pages(tmp_path, dat
         finish(folder)
         copier.copy(folder, database)
     found = by_study(database)
-    assert [key for key, _ in found["mine"]] == ["run0", "run1"] and [key for key, _ in found["table2"]] == ["run0"]
+    assert [key for key, _ in found["mine"]] == ["run0", "run1"] and [key for key, _ in found["table2"]] == [
+        "run0"
+    ]
     assert found["mine"][0] == found["table2"][0] and found["mine"][0][1] > 9
     tags = table(database, "SELECT DISTINCT value FROM tags WHERE key = 'gapo.study' ORDER BY 1")
     assert tags == [("mine",), ("table2",)]
@@ -58,13 +60,19 @@ def test_a_run_that_another_study_asked_for_first_is_on_both_pages(tmp_path, dat
         "SELECT e.name, r.name FROM runs r JOIN experiments e USING (experiment_id) JOIN tags t USING (run_uuid) "
         "JOIN latest_metrics m USING (run_uuid) WHERE t.key = 'gapo.is_cell' AND m.key = 'seeds' ORDER BY 1, 2",
     )
-    assert cells == [("mine", "nano gapo_grpo tau=0.5"), ("mine", "nano grpo tau=0.5"), ("table2", "nano gapo_grpo tau=0.5")]
+    assert cells == [
+        ("mine", "nano gapo_grpo tau=0.5"),
+        ("mine", "nano grpo tau=0.5"),
+        ("table2", "nano gapo_grpo tau=0.5"),
+    ]
     before = everything(database)
     copier.copy_all([shared, own], database)
     assert everything(database) == before
 
 
-def test_a_study_that_joins_later_gets_its_copy_and_one_that_was_deleted_does_not_come_back(tmp_path, database):
+def test_a_study_that_joins_later_gets_its_copy_and_one_that_was_deleted_does_not_come_back(
+    tmp_path, database
+):
     folder = make(tmp_path)
     train(folder, range(2))
     finish(folder)
@@ -79,7 +87,11 @@ def test_a_study_that_joins_later_gets_its_copy_and_one_that_was_deleted_does_no
 
 def test_a_run_of_a_study_brings_the_finished_ones_that_it_shares(tmp_path, database):
     """A sweep skips what is finished already: nobody else would copy it to the new study's page."""
-    theirs, waits, mine = (make(tmp_path, seed) for seed in range(2)), make(tmp_path, 2), make(tmp_path, 3, study="mine")
+    theirs, waits, mine = (
+        (make(tmp_path, seed) for seed in range(2)),
+        make(tmp_path, 2),
+        make(tmp_path, 3, study="mine"),
+    )
     for folder in (done := [*theirs, mine]):
         train(folder, range(2))
         finish(folder)
