@@ -84,6 +84,11 @@ class Run:
         return self.tags.get("gapo.host", "")
 
     @property
+    def cell_name(self) -> str:
+        """Empty for a copy from before cells had one."""
+        return self.tags.get("gapo.cell_name", "")
+
+    @property
     def message(self) -> str:
         return self.tags.get("gapo.message", "")
 
@@ -157,6 +162,15 @@ class Cell:
 
     @property
     def name(self) -> str:
+        """The name that plan, status and MLflow have for it, too: with whatever differs from the defaults."""
+        return next(
+            (run.cell_name for run in reversed((*self.unfinished, *self.runs)) if run.cell_name),
+            self.short_name,
+        )
+
+    @property
+    def short_name(self) -> str:
+        """Model, method, tau and noise."""
         tau = f" tau={self.params['tau']}" if self.params.get("tau") else ""
         noise = f" noise={self.params['noise']}" if self.noise else ""
         return f"{self.model} {self.algo}{tau}{noise}"
@@ -247,9 +261,10 @@ def _cell(id: str, by_seed: Mapping[int, Run], unfinished: Sequence[Run]) -> Cel
     runs = tuple(by_seed[seed] for seed in sorted(by_seed))
     first = (*runs, *unfinished)[0]
     params = {name: value for name, value in first.params.items() if name not in NOT_CELL}
-    # Only what all runs of the cell agree on speaks for the cell.
+    # Only what all runs of the cell agree on speaks for the cell; one method may have been asked for by two names.
     for run in (*runs, *unfinished):
         params = {name: value for name, value in params.items() if run.params.get(name) == value}
+    params |= {name: first.params[name] for name in ("model", "algo")}
     return Cell(id, params, runs, tuple(r for r in unfinished if r.seed not in by_seed))
 
 

@@ -139,13 +139,13 @@ def _ambiguous(cells: Sequence[Cell], axes: Sequence[str]) -> str:
     differ = [name for name in names if len({cell.params.get(name) for cell in cells}) > 1]
     if not differ:
         return (
-            f"{len(cells)} cells of the study are {cells[0].name} and differ in settings that are not among their "
+            f"{len(cells)} cells of the study are {cells[0].short_name} and differ in settings that are not among their "
             "parameters: put them into studies of their own"
         )
     name = differ[0]
     values = sorted({cell.params.get(name, "none") for cell in cells})
     return (
-        f"{len(cells)} cells of the study are {cells[0].name}; they differ in {name} ({', '.join(values)}): "
+        f"{len(cells)} cells of the study are {cells[0].short_name}; they differ in {name} ({', '.join(values)}): "
         f"choose with --where {name}={values[0]}, or give it an axis: --rows algo,{name}"
     )
 

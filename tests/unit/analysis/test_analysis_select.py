@@ -205,6 +205,14 @@ def test_a_study_has_the_runs_that_another_asked_for_first(empty_mlflow, tmp_pat
         made(empty_mlflow, tmp_path, theirs, studies=("nothing",), **words)
 
 
+def test_one_method_asked_for_by_two_names_is_one_cell():
+    tags = {"gapo.cell": "c"}
+    both = [Run(f"i{n}", "s", "1", "", "FINISHED", n, {"model": "m", "algo": algo, "seed": str(n)}, tags)
+            for n, algo in enumerate(["grpo", "mine"])]  # fmt: skip
+    (cell,) = runs.select(both).cells
+    assert cell.algo == "grpo" and cell.seeds == (0, 1)
+
+
 def test_an_out_of_memory_cell_is_a_dash_with_its_reason(empty_mlflow, tmp_path):
     gone = trials(
         "dapo", status="FAILED", tags={"gapo.message": "torch.OutOfMemoryError: CUDA out of memory."}

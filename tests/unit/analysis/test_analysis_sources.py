@@ -33,7 +33,8 @@ CONFIG = "data:\n  id_size: 1024\n  ood_size: 512\nactor_rollout_ref:\n  rollout
 
 
 def start(root: Path, key: str, **words) -> RunFolder:
-    folder = RunFolder.open(root, key, SPEC | {"key": key} | words)
+    science = SPEC["science"] | {"algorithm.adv_estimator": words.get("algo", "grpo")}
+    folder = RunFolder.open(root, key, SPEC | {"key": key, "science": science} | words)
     folder.start_attempt()
     folder.write_provenance({"git": {"commit": "c0ffee" * 6, "dirty": True}})
     folder.write_config(CONFIG)
@@ -318,7 +319,9 @@ def test_a_study_of_both_says_so_and_one_without_says_nothing(place):
     real = build.build(RunFolders(Path("runs")), asked).document
     assert not real.notice and not any(table.notice for table in real.tables)
     for seed in range(2):
-        trained(Path("runs"), f"b{seed}", seed=seed, algo="dapo", science={"rehearsal.steps": 3})
+        trained(
+            Path("runs"), f"b{seed}", seed=seed, algo="dapo", science={"rehearsal.steps": 3, "of": "dapo"}
+        )
     mixed = build.build(RunFolders(Path("runs")), asked).document
     assert "2 of 4 runs are rehearsals" in mixed.notice and not mixed.verdicts
     assert all(table.notice for table in mixed.tables)

@@ -40,7 +40,7 @@ def by_study(database):
 
 
 def test_a_run_that_another_study_asked_for_first_is_on_both_pages(tmp_path, database):
-    shared, own = make(tmp_path, 0), make(tmp_path, 1, study="mine", algo="grpo")
+    shared, own = make(tmp_path, 0), make(tmp_path, 1, study="mine", algo="grpo", science={"of": "grpo"})
     share(tmp_path / "runs", table2=["run0"], mine=["run0", "run1"])
     for folder in (shared, own):
         train(folder, range(3))
