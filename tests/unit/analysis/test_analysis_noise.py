@@ -71,6 +71,7 @@ def place(empty_mlflow, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_report_shows_noise_beside_the_papers_tables(place, capsys):
     assert report.main(["s", "--no-log"]) == 0
     assert "not among those without noise" not in capsys.readouterr().out  # it has tables of its own
@@ -201,6 +202,7 @@ def test_skewness_and_gaps_by_hand():
     assert got["skewness"] == pytest.approx(0) and np.isnan(reward_noise.numbers([flat])["skewness"])
 
 
+@pytest.mark.slow
 def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(place, capsys):
     assert (
         report.main(["s", "--no-log", "--against", "paper", "--spread", "--markdown", "docs/results.md"]) == 0

@@ -54,6 +54,7 @@ def failed(capsys, *words: str) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_everything_is_written_and_twice_the_same(database, tmp_path, capsys):
     database.add(trials())
     assert report.main(["s", "--no-log", "--spread"]) == 0
@@ -211,6 +212,7 @@ def server(database, tmp_path):
         log.close()
 
 
+@pytest.mark.slow
 def test_a_server_gives_what_the_file_gives_and_takes_the_report(database, server, tmp_path, capsys):
     odd = {
         "val/id/em": [

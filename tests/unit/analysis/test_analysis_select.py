@@ -141,6 +141,7 @@ def row(report, label: str, table: str = "table2") -> list[str]:
     return next([e.text for e in line.entries] for line in found.lines if line.label == label)
 
 
+@pytest.mark.slow
 def test_nan_failed_extra_and_duplicated_change_nothing(empty_mlflow, tmp_path):
     clean = trials("grpo") + trials("gapo_grpo", gain=0.1)
     noisy = [dict(one) for one in clean]

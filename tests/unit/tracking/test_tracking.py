@@ -256,16 +256,20 @@ def test_follow_copies_while_the_run_goes_on_and_to_the_end(tmp_path, database):
         stdin=subprocess.DEVNULL,
         text=True,
     )
-    until = time.time() + 60
-    while time.time() < until and table(database, "SELECT COUNT(*) FROM metrics")[0][0] < 6:
-        time.sleep(0.1)
-    assert table(database, "SELECT status FROM runs WHERE name LIKE '%seed=0'") == [("RUNNING",)]
-    train(folder, range(2, 4))
-    finish(folder)
-    said, _ = process.communicate(timeout=60)
-    assert (process.returncode, said) == (0, "")
-    assert table(database, "SELECT status FROM runs WHERE name LIKE '%seed=0'") == [("FINISHED",)]
-    assert len(table(database, "SELECT 1 FROM metrics WHERE key='train/reward'")) == 4
+    try:
+        until = time.time() + 300
+        while time.time() < until and table(database, "SELECT COUNT(*) FROM metrics")[0][0] < 6:
+            time.sleep(0.1)
+        assert table(database, "SELECT status FROM runs WHERE name LIKE '%seed=0'") == [("RUNNING",)]
+        train(folder, range(2, 4))
+        finish(folder)
+        said, _ = process.communicate(timeout=300)
+        assert (process.returncode, said) == (0, "")
+        assert table(database, "SELECT status FROM runs WHERE name LIKE '%seed=0'") == [("FINISHED",)]
+        assert len(table(database, "SELECT 1 FROM metrics WHERE key='train/reward'")) == 4
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_follow_gives_up_with_one_line_when_mlflow_is_away(tmp_path):
