@@ -84,7 +84,7 @@ def comparisons_table(
     if not single:
         return None
     blocks = []
-    for model in dict.fromkeys(one.model for one in single):
+    for model in dict.fromkeys(one.model for one in single if one.model is not None):
         mine = [one for one in single if one.model == model]
         where = label((model,), results.grid.column_axes) if len(results.grid.column_axes) == 1 else model
         blocks.append(tuple(_comparison(results, one, where) for one in mine))
@@ -166,7 +166,7 @@ def claims(results: Results) -> list[Comparison]:
 
 def answers(results: Results, pool: str = "all models") -> list[str]:
     """The paper's claims in numbers, a sentence each, whatever came out."""
-    return [_sentence(results, c, _where(results, c) if c.model else pool) for c in claims(results)]
+    return [_sentence(results, c, _where(results, c.model) if c.model else pool) for c in claims(results)]
 
 
 def _claimed(one: Comparison) -> bool:
@@ -174,8 +174,8 @@ def _claimed(one: Comparison) -> bool:
     return (one.baseline, one.method) in conventions.PAIRS or one.baseline not in conventions.METHODS
 
 
-def _where(results: Results, one: Comparison) -> str:
-    return conventions.model_title(one.model) if len(results.grid.column_axes) == 1 else one.model
+def _where(results: Results, model: str) -> str:
+    return conventions.model_title(model) if len(results.grid.column_axes) == 1 else model
 
 
 def _sentence(results: Results, one: Comparison, where: str) -> str:
@@ -205,7 +205,7 @@ def verdicts(
     open = [c for c in comparisons if c not in told]
     if open:
         near = sum(c.verdict == "interval only" for c in open)
-        few = [c.n for c in open if 1 < c.n and 2.0 ** (1 - c.n) > 1 - LEVEL]
+        few = [c.n for c in open if c.n > 1 and 2.0 ** (1 - c.n) > 1 - LEVEL]
         more = f"; in {near} of them the interval leaves zero out, and more seeds may decide" if near else ""
         if few:
             more += f"; {len(few)} of them could not be decided: {min(few)} pairs give no p below {2.0 ** (1 - min(few)):.4g}"
