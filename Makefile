@@ -17,7 +17,7 @@ help:
 setup: $(ready)
 
 $(ready): requirements.lock pyproject.toml setup.sh
-	PYTHON="$(PYTHON)" GPU="$(GPU)" ./setup.sh
+	@PYTHON="$(PYTHON)" GPU="$(GPU)" ./setup.sh
 	@touch $@
 
 demo: setup
@@ -41,11 +41,11 @@ bench: setup
 
 # SmolLM2-135M, for model=smollm2_135m.
 smollm2: setup
-	WITH=smollm2 ./setup.sh
+	@WITH=smollm2 ./setup.sh
 
 # Resolve pyproject.toml again; the pins of the lock are kept where they still fit (UPGRADE=1: the newest).
 lock:
-	PYTHON="$(PYTHON)" UPGRADE="$(UPGRADE)" LOCK_ONLY=1 ./setup.sh
+	@PYTHON="$(PYTHON)" UPGRADE="$(UPGRADE)" LOCK_ONLY=1 ./setup.sh
 
 clean:
 	rm -rf .venv
