@@ -73,6 +73,7 @@ install() { uv pip install "$@"; }
 from_lock() { install ${torch[@]+"${torch[@]}"} "$@"; }
 
 resolve() {
+    trap '[ $? = 0 ] || mv -f requirements.lock.bak requirements.lock' EXIT
     # A pin without "+cpu" would be kept as it stands: the CUDA build.
     sed -i.bak '/^torch==/d' requirements.lock
     compile=(uv pip compile --quiet --no-header --no-annotate ${torch[@]+"${torch[@]}"} ${UPGRADE:+--upgrade})
