@@ -2,7 +2,7 @@
 
 import sys
 
-from gapo_lab.commands import main
+from gapo_lab.cli.runs import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -18,22 +18,24 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from gapo_lab import compose
-from gapo_lab.errors import RunFailed, UserError
+from gapo_lab import hydra_plugin
+from gapo_lab.config import compose
+from gapo_lab.errors import Interrupted, RunFailed, UserError
+from gapo_lab.paths import CONF
 
 INTERRUPTED = 130
 
 
 def one_run(config: DictConfig) -> float | None:
     """One run of a composed configuration; returns its best ID exact match, which sweepers read."""
-    from gapo_lab import supervise
-    from gapo_lab.checks import check
-    from gapo_lab.spec import make_spec
+    from gapo_lab.planning.spec import make_spec
+    from gapo_lab.planning.validation import check
+    from gapo_lab.supervision import supervisor
 
     _not_a_grid(config)
     check(config)
     overrides = tuple(HydraConfig.get().overrides.task) if HydraConfig.initialized() else ()
-    summary = supervise.run(make_spec(config, overrides), config)
+    summary = supervisor.run(make_spec(config, overrides), config)
     return summary.get("best/id/em")
 
 
@@ -54,9 +56,8 @@ def unforeseen(error: Exception) -> str:
 
 def main() -> int:
     """Parse the command line and run. Exit code 0; 1 failed run; 2 user's mistake; 130 interrupted."""
-    from gapo_lab.supervise import Interrupted
-
     compose.register()
+    hydra_plugin.register()
     # one line of ours instead of Hydra's; HYDRA_FULL_ERROR=1 set by the user shows the traceback as well
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -84,7 +85,7 @@ def main() -> int:
             tell(error, unforeseen(error), 1)
 
     try:
-        hydra.main(config_path=str(compose.CONF), config_name="config", version_base="1.3")(task)()
+        hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(task)()
     except KeyboardInterrupt:
         return INTERRUPTED
     except Interrupted as error:

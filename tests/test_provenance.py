@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from gapo_lab import provenance
+from gapo_lab.runs import provenance
+from gapo_lab.utils.machine import gpus
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_no_checkout_no_commit_no_git(tmp_path, monkeypatch):
     assert provenance.git(tmp_path)["missing"]
     monkeypatch.setenv("PATH", str(tmp_path))
     assert provenance.git(tmp_path) == {"missing": "git is not installed"}
-    assert provenance.gpus() == []
+    assert gpus() == []
 
 
 def test_slurm_and_gpus(tmp_path, monkeypatch):

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.launch import snapshot
+from gapo_lab.launch import code_snapshot
 from gapo_lab.launch.submission import Submission
-from gapo_lab.launch.work import Task
+from gapo_lab.launch.worker import Task
 
 
 def require() -> None:
@@ -64,7 +64,8 @@ def parameters(submission: Submission) -> dict[str, Any]:
     cluster = submission.cluster
     gpus, nodes = cluster["gpus"] or 0, cluster["nodes"]
     exports = [
-        f"export {name}={shlex.quote(value)}" for name, value in snapshot.environment(submission.code).items()
+        f"export {name}={shlex.quote(value)}"
+        for name, value in code_snapshot.environment(submission.code).items()
     ]
     found = {
         "job_name": submission.name,

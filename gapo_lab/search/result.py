@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gapo_lab.metrics import values
-from gapo_lab.run_folder import RunFolder
-from gapo_lab.search.conditions import Conditions
-from gapo_lab.search.running import Runs
-from gapo_lab.search.settings import Search
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.metrics import values
+from gapo_lab.search.conditional_axes import Conditions
+from gapo_lab.search.config import Search
+from gapo_lab.search.run_backend import Runs
 from gapo_lab.search.trials import DONE, runs_of
 
 

@@ -13,10 +13,11 @@ from typing import Any
 import optuna
 from optuna.storages.journal import JournalFileBackend
 
-from gapo_lab import files, grid
+from gapo_lab.config import sweep_grid
 from gapo_lab.errors import UserError
 from gapo_lab.search import samplers
-from gapo_lab.search.settings import Search
+from gapo_lab.search.config import Search
+from gapo_lab.utils import atomic_files
 
 # What makes two searches the same question: trials of one are no answers to the other.
 QUESTION = "gapo_lab.question"
@@ -29,9 +30,9 @@ STALE_SECONDS = 1.0
 @contextmanager
 def alone(search: Search) -> Iterator[None]:
     """Be the only process that leads this search. UserError where another one does."""
-    files.make_folder(search.folder)
+    atomic_files.make_folder(search.folder)
     path = search.folder / "search.lock"
-    handle = files.try_lock(path)
+    handle = atomic_files.try_lock(path)
     if handle is None:
         raise UserError(
             f"study {search.study} is being searched by {path.read_text().strip() or 'another process'}: follow its "
@@ -80,7 +81,7 @@ def open_study(search: Search) -> optuna.Study:
 
 def question(search: Search) -> dict[str, Any]:
     return {
-        "words": sorted(word for word in search.space.fixed if not grid.key(word).startswith(WHERE)),
+        "words": sorted(word for word in search.space.fixed if not sweep_grid.key(word).startswith(WHERE)),
         "objectives": [f"{one.direction} {one.name}" for one in search.objectives],
         "seeds": search.seeds,
         "first seed": search.first_seed,

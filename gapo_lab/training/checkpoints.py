@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gapo_lab.errors import UserError
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from torch import Tensor

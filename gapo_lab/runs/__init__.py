@@ -1,0 +1,1 @@
+"""The run folder, the source of truth about a run."""
