@@ -49,7 +49,7 @@ def _history(task: Task) -> Text:
         _signed(text, "-", hunk.before, "red")
         _signed(text, "+", hunk.after, "green")
         text.append("\n")
-    return text if text else Text("(none)", style="dim")
+    return text or Text("(none)", style="dim")
 
 
 def _signed(text: Text, sign: str, lines: str, style: str) -> None:

@@ -108,7 +108,7 @@ def environment(config: Mapping[str, Any], scratch: Path) -> dict[str, str]:
                  "VERL_USE_EXTERNAL_MODULES": "gapo_lab.training.verl_plugin", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
                  "RAY_prestart_worker_first_driver": "0", "TOKENIZERS_PARALLELISM": "false"}  # fmt: skip
     if config["trainer"]["device"] == "cpu":
-        variables |= {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        variables |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         variables["VERL_PLATFORM"] = "cpu"
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config["trainer"]["n_gpus_per_node"])))
     return variables
