@@ -57,8 +57,8 @@ def table(path: Path) -> list[Line]:
 
 def _lines(languages: np.ndarray, inputs: np.ndarray, outputs: np.ndarray) -> list[Line]:
     def line(name: str, chosen: np.ndarray) -> Line:
-        ranges = ((int(lengths[chosen].min()), int(lengths[chosen].max())) for lengths in (inputs, outputs))
-        return Line(name, *ranges, int(chosen.sum()), 100 * int(chosen.sum()) / len(languages))
+        shown, answer = ((int(one[chosen].min()), int(one[chosen].max())) for one in (inputs, outputs))
+        return Line(name, shown, answer, int(chosen.sum()), 100 * int(chosen.sum()) / len(languages))
 
     found = [line(NAMES.get(name, name), languages == name) for name in np.unique(languages)]
     everything = line("Total", np.ones(len(languages), bool))

@@ -79,8 +79,7 @@ def _truth(task: Task) -> Text:
     if task.region == task.truth:
         return Text("(no change)", style="dim")
     text = Text()
-    sides = (plain(side).split("\n") for side in (task.region, task.truth))
-    for line in difflib.ndiff(*sides):
+    for line in difflib.ndiff(plain(task.region).split("\n"), plain(task.truth).split("\n")):
         if not line.startswith("?"):
             text.append(line + "\n", style={"-": "red", "+": "green"}.get(line[0], ""))
     text.rstrip()

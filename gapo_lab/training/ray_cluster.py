@@ -18,9 +18,7 @@ from gapo_lab.utils import atomic_files
 
 
 @contextmanager
-def cluster(
-    config: DictConfig, py_executable: str | None = None, folder: Path | None = None
-) -> Iterator[None]:
+def cluster(config: DictConfig, py_executable: str | None, folder: Path) -> Iterator[None]:
     """A Ray cluster for the time of the block: this node, and those of the job that help it.
 
     config: verl's, whose `ray_kwargs.ray_init` wins over what is chosen here.

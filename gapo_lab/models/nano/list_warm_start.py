@@ -104,7 +104,7 @@ def _one_token(item: str, tokenizer) -> int:
 def _renamed(row: Example, rng: Random, words: list[int]) -> Example:
     """The list with random pieces of the vocabulary as its items: copying must not depend on words."""
     new = dict(zip(row.items, rng.sample(words, len(row.items)), strict=True))
-    return Example(tuple(new.get(token, token) for token in row.prompt), tuple(map(new.get, row.items)))
+    return Example(tuple(new.get(token, token) for token in row.prompt), tuple(new[item] for item in row.items))
 
 
 def _loss(model, rows: list[Example], decay: float, tokenizer):
