@@ -11,6 +11,7 @@ import sys
 import traceback
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -19,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from gapo_lab import hydra_plugin
-from gapo_lab.config import compose
+from gapo_lab.config import compose, search_path
 from gapo_lab.errors import Interrupted, RunFailed, UserError
 from gapo_lab.paths import CONF
 
@@ -34,7 +35,8 @@ def one_run(config: DictConfig) -> float | None:
 
     _not_a_grid(config)
     check(config)
-    overrides = tuple(HydraConfig.get().overrides.task) if HydraConfig.initialized() else ()
+    words = tuple(HydraConfig.get().overrides.task) if HydraConfig.initialized() else ()
+    overrides = (*words, *search_path.as_words())
     summary = supervisor.run(make_spec(config, overrides), config)
     return summary.get("best/id/em")
 
@@ -85,6 +87,8 @@ def main() -> int:
             tell(error, unforeseen(error), 1)
 
     try:
+        asked, more = get_args_parser().parse_known_args()
+        search_path.use([*asked.overrides, *more], asked.config_dir)
         hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(task)()
     except KeyboardInterrupt:
         return INTERRUPTED

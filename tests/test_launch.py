@@ -192,7 +192,7 @@ def test_a_wrong_sweep_starts_nothing(lab, words, says):
 
 def test_a_copy_of_the_code_is_made_once_and_is_what_python_takes(tmp_path, monkeypatch):
     code = code_snapshot.take(tmp_path)
-    assert code_snapshot.take(tmp_path) == code and (code / "gapo_lab" / "job.py").is_file()
+    assert code_snapshot.take(tmp_path) == code and (code / "gapo_lab" / "training" / "job.py").is_file()
     (code / "gapo_lab" / "mark.py").write_text("")
     env = {**os.environ, **code_snapshot.environment(code)}
     words = [sys.executable, "-c", "import gapo_lab.mark; print(gapo_lab.__file__)"]

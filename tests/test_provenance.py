@@ -54,6 +54,15 @@ def test_no_checkout_no_commit_no_git(tmp_path, monkeypatch):
     assert gpus() == []
 
 
+def test_installed_inside_another_checkout(repo):
+    """A virtual environment in someone's project: its commit is not ours."""
+    (repo / ".gitignore").write_text(".venv/\n")
+    installed = repo / ".venv" / "lib" / "site-packages"
+    installed.mkdir(parents=True)
+    (installed / "module.py").write_text("x = 1\n")
+    assert set(provenance.git(installed)) == {"missing"}
+
+
 def test_slurm_and_gpus(tmp_path, monkeypatch):
     smi = tmp_path / "nvidia-smi"
     smi.write_text("#!/bin/sh\necho 'NVIDIA H100, 81559 MiB, 570.1'\n")

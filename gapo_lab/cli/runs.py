@@ -40,7 +40,8 @@ def main(words: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
         prog="python -m gapo_lab",
-        description="See, follow and copy runs. To start one: python -m gapo_lab.run",
+        description="See, follow and copy runs. To start one: gapo-lab run (or python -m gapo_lab.run).",
+        epilog="Programs with an own --help: gapo-lab run | data | report | replay | check",
     )
     out.add_argument(
         "--root", type=Path, default=Path("runs"), help="where the run folders are (default: runs)"

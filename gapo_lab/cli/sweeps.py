@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from gapo_lab.config import search_path
 from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
 from gapo_lab.runs.folder import RunFolder, find
@@ -26,6 +27,7 @@ def add(one: Adder) -> None:
     """Put the commands into the parser; ``one(name, function, text)`` makes the parser of one."""
     words = one("plan", plan, "what a sweep would do; starts nothing")
     words.add_argument("--all", action="store_true", help="show every cell of a large plan")
+    words.add_argument("--config-dir", "-cd", metavar="DIR", help="a folder of your own with config groups")
     words.add_argument("overrides", nargs="*", metavar="WORD", help="as after gapo_lab.run -m")
     words = one("watch", watch, "follow runs until they have ended; Ctrl-C leaves them alone")
     words.add_argument("study", nargs="?", help="a study, or the key of a run (default: everything)")
@@ -49,17 +51,18 @@ def plan(asked: argparse.Namespace) -> int:
     for word in asked.overrides:
         if "=" not in word:
             raise UserError(f"{word}: a plan's words look as after gapo_lab.run -m: KEY=VALUE")
-    asked_for = [word for word in asked.overrides if word.lstrip("+").startswith(("sweep=", "hydra"))]
+    words = search_path.use(asked.overrides, asked.config_dir)
+    asked_for = [word for word in words if word.lstrip("+").startswith(("sweep=", "hydra"))]
     config = compose.compose_run(asked_for, hydra=True)
     console = Console()
     console = console if console.is_terminal else Console(width=120)
     if "search" in config:
         from gapo_lab.search import preview
 
-        preview.show(asked.overrides, console)
+        preview.show(words, console)
         return 0
     sweeper = OmegaConf.to_container(config.hydra.sweeper)
-    words = [word for word in asked.overrides if not word.lstrip("+").startswith("hydra")]
+    words = [word for word in words if not word.lstrip("+").startswith("hydra")]
     cells = make_cells(words, *(sweeper.get(name) for name in ("params", "instead", "also")))
     made = executor.plan_of(cells)
     show_plan(made, console, everything=asked.all)
@@ -118,7 +121,8 @@ def retry(asked: argparse.Namespace) -> int:
         print("nothing to retry: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
         return 0
     cells = [tuple(RunFolder(asked.root / key).spec.get("overrides") or ()) for key in again]
-    wanted = executor.plan_of(cells)
+    others = set(search_path.use(word for cell in cells for word in cell))
+    wanted = executor.plan_of([tuple(word for word in cell if word in others) for cell in cells])
     executor.carry_out(wanted, skip_invalid=True)
     if left := len(wanted.doing(executor.Action.INVALID)):
         raise UserError(

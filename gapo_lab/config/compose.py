@@ -69,6 +69,7 @@ def compose_run(overrides: Sequence[str], hydra: bool = False) -> DictConfig:
     Raises UserError, one line, for a word that does not exist.
     """
     register()
+    search_path.refuse_shadowed(overrides)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):

@@ -25,7 +25,7 @@ from hydra.core.override_parser.types import Override, QuotedString
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gapo_lab.config import compose
+from gapo_lab.config import compose, search_path
 from gapo_lab.config.compose import compose_run
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF
@@ -82,6 +82,7 @@ class Composer:
         if chosen in self._refused:
             raise UserError(self._refused[chosen])
         if chosen not in self._bases:
+            search_path.refuse_shadowed(chosen)
             try:
                 self._bases[chosen] = self._base(chosen)
             except Exception:  # noqa: BLE001 - Hydra's own way says what is wrong

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from gapo_lab.config import search_path
 from gapo_lab.config.fast_compose import Composed, Composer
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
@@ -118,7 +119,8 @@ def _drafted(words: tuple[str, ...], composer: Composer) -> Planned:
         composed: Composed = composer.compose(words)
         _complete(composed)
         check_settings(ConfigView(composed.resolved))
-        return Planned(words, spec_of(composed.written, composed.resolved, words), composed.resolved)
+        overrides = (*words, *search_path.as_words())
+        return Planned(words, spec_of(composed.written, composed.resolved, overrides), composed.resolved)
     except UserError as error:
         return Planned(words, action=Action.INVALID, why=str(error))
 

@@ -50,9 +50,11 @@ def collect(repo: Path) -> dict[str, Any]:
 
 
 def git(repo: Path) -> dict[str, Any]:
-    """The commit ``repo`` is at, and what differs from it."""
+    """The commit ``repo`` is at, and what differs from it. A folder inside someone else's checkout has none."""
     try:
         commit = _git(repo, "rev-parse", "HEAD").strip()
+        if not _git(repo, "ls-files", "-z", "--", "."):
+            return {"missing": f"{repo} is not part of the git checkout that it lies in (installed there?)"}
         diff = _git(repo, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
         untracked = _git(repo, "ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1]
     except FileNotFoundError:

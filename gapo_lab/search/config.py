@@ -54,11 +54,6 @@ class Search:
         return list(range(self.first_seed, self.first_seed + count))
 
 
-def is_search(words: Sequence[str]) -> bool:
-    """Whether these words ask for a search: their sweep file takes in `search: default`."""
-    return "search" in compose.compose_run(_choosing(words))
-
-
 def make_search(words: Sequence[str]) -> Search:
     """The search of a command line. UserError, one line, for what cannot be."""
     config = compose.compose_run(_choosing(words), hydra=True)

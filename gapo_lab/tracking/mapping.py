@@ -150,11 +150,11 @@ class Copied(NamedTuple):
     summary: bool
     check: str
 
-    def totext_of(self) -> str:
+    def to_text(self) -> str:
         return json.dumps(self._asdict())
 
     @classmethod
-    def fromtext_of(cls, text: str | None) -> Copied:
+    def from_text(cls, text: str | None) -> Copied:
         if not text:
             return cls({}, False, digest([]))
         raw = json.loads(text)
