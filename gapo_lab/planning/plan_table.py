@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from gapo_lab.planning.plan import Action, Plan, Planned
+from gapo_lab.planning.plan_notes import notes
+from gapo_lab.runs import naming
 from gapo_lab.utils.machine import cores
-from gapo_lab.utils.text import duration
+from gapo_lab.utils.text import duration, roughly, several, two_digits
 
 COLOURS = {Action.RUN: "green", Action.SKIP: "dim", Action.ATTACH: "cyan", Action.RETRY: "yellow",
            Action.INVALID: "red"}  # fmt: skip
-TOY = "data=micro, the default, is generated small edits; on edits of real repositories: data=git (docs/data.md)"
 LONGEST = 40  # cells shown unless all are asked for
 
 
 def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
     """Print the plan. ``everything`` also shows what is beyond the first cells."""
+    first, *rest = notes(plan) or [""]
+    if first:
+        console.print(f"[yellow]note[/] {escape(first)}", highlight=False, soft_wrap=True)
     cells: dict[str, list[Planned]] = {}
     for run in plan.runs:
         cells.setdefault(run.cell, []).append(run)
@@ -32,21 +36,25 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
     table.add_column("nodes x GPUs", justify="right", no_wrap=True)
     table.add_column("a run", justify="right", no_wrap=True)
     table.add_column("GPU-h", justify="right", no_wrap=True)
-    for name, runs in shown:
+    common = [] if plan.doing(Action.INVALID) else naming.in_common(run.spec.as_dict() for run in plan.runs)
+    for _, runs in shown:
+        name = naming.cell_name(runs[0].spec.as_dict(), common) if common else runs[0].name
         table.add_row(
             escape(name), _seeds(runs), _actions(runs), _machines(runs[0]), _time(runs), _hours(runs)
         )
     console.print(table)
+    if common:
+        console.print(f"all cells: {escape(' '.join(common))}", highlight=False, soft_wrap=True)
     if len(cells) > len(shown):
         console.print(
             f"... and {len(cells) - len(shown):,} more cells (all: python -m gapo_lab plan --all ...)"
         )
     for run, count in _wrong(plan):
-        console.print(f"[red]invalid[/] {escape(run.cell)}" + (f" and {count - 1} more" if count > 1 else ""))
+        console.print(f"[red]invalid[/] {escape(run.name)}" + (f" and {count - 1} more" if count > 1 else ""))
         console.print(f"        {escape(run.why)}", highlight=False, soft_wrap=True)
     console.print(totals(plan), highlight=False, soft_wrap=True)
-    if any(run.gpus and run.spec.data == "micro" for run in plan.todo):
-        console.print(f"[yellow]note[/] {TOY}", highlight=False, soft_wrap=True)
+    for note in rest:
+        console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
 
 
 def totals(plan: Plan) -> str:
@@ -54,13 +62,15 @@ def totals(plan: Plan) -> str:
     counts = plan.counts
     parts = ", ".join(f"{counts[action]:,} {action}" for action in Action if counts[action])
     cells = len({run.cell for run in plan.runs})
-    out = f"{len(plan.runs):,} runs in {cells:,} cells: {parts}"
+    out = f"{several(len(plan.runs), 'run')} in {several(cells, 'cell')}: {parts}"
     if not plan.todo:
         return out
     measured = sum(run.measured for run in plan.todo)
     source = "measured" if measured == len(plan.todo) else "estimated" if not measured else "partly measured"
     if any(run.gpus for run in plan.todo):
-        out += f" | {_number(plan.gpu_hours())} GPU-hours ({source})"
+        hours = plan.gpu_hours()
+        amount = _number(hours) if source == "measured" else f"about {two_digits(hours)}"
+        out += f" | {amount} GPU-hours ({source})"
     else:
         at_once = _at_once(plan.todo)
         seconds = sum(
@@ -95,12 +105,19 @@ def _number(value: float) -> str:
 
 
 def _seeds(runs: Sequence[Planned]) -> str:
-    seeds = sorted({run.spec.seed for run in runs if run.spec})
+    seeds = sorted({seed for run in runs if (seed := _seed(run)) is not None})
     if not seeds:
         return f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
     if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
         return f"{seeds[0]}-{seeds[-1]}"
     return ",".join(map(str, seeds))
+
+
+def _seed(run: Planned) -> int | None:
+    if run.spec:
+        return run.spec.seed
+    text = naming.given_overrides({"overrides": run.words}).get("seed", "")
+    return int(text) if text.isdigit() else None
 
 
 def _actions(runs: Sequence[Planned]) -> str:
@@ -123,18 +140,22 @@ def _machines(run: Planned) -> str:
     return f"{nodes} x {gpus}" if gpus else ("CPU" if nodes == 1 else f"{nodes} x CPU")
 
 
-def _time(runs: Iterable[Planned]) -> str:
-    known = [run.seconds for run in runs if run.seconds is not None]
-    return duration(sum(known) / len(known)) if known else "?"
+def _time(runs: Sequence[Planned]) -> str:
+    known = [run for run in runs if run.seconds is not None]
+    if not known:
+        return "?"
+    mean = sum(run.seconds for run in known) / len(known)
+    return duration(mean) if all(run.measured for run in known) else roughly(mean)
 
 
-def _hours(runs: Iterable[Planned]) -> str:
+def _hours(runs: Sequence[Planned]) -> str:
     todo = [run for run in runs if run.action in (Action.RUN, Action.RETRY)]
     if any(run.seconds is None for run in todo):
         return "?"
-    return (
-        _number(sum(run.seconds * run.gpus for run in todo) / 3600) if any(run.gpus for run in todo) else "-"
-    )
+    if not any(run.gpus for run in todo):
+        return "-"
+    hours = sum(run.seconds * run.gpus for run in todo) / 3600
+    return _number(hours) if all(run.measured for run in todo) else f"~{two_digits(hours)}"
 
 
 def _wrong(plan: Plan) -> list[tuple[Planned, int]]:

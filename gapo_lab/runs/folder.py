@@ -6,22 +6,22 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import metrics
+from gapo_lab.runs import config_text, metrics
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.metrics import Points
 from gapo_lab.runs.status import STATES
 from gapo_lab.utils import atomic_files, processes
 
 # Fields of a spec that may differ between two ways of asking for the same run: who asked, the names of
-# config files (what they set is in "science"), and where it runs.
-NOT_IDENTITY = frozenset({"study", "overrides", "algo", "tau", "scale", "backend"})
+# config files (what they set is in "science"), where it runs, and what it is called.
+NOT_IDENTITY = frozenset({"study", "overrides", "algo", "tau", "scale", "backend", "differs", "weights"})
 # Fields of status.json that stay from one attempt to the next: how the run came to be started.
 CARRIED = ("submission", "task", "submitted", "wall_seconds")
 
@@ -156,6 +156,11 @@ class RunFolder:
         """``{step: {metric: value}}``, the last attempt winning: see ``gapo_lab.runs.metrics.merge``."""
         return metrics.values(self.merged_points())
 
+    def started(self) -> float | None:
+        """When the run first measured something, else when its last attempt began (Unix seconds)."""
+        times = (attempt.first_time() for attempt in self.attempts())
+        return next((time for time in times if time is not None), None) or self.raw_status.get("started")
+
     # Status
 
     def status(self) -> dict[str, Any]:
@@ -206,6 +211,10 @@ class RunFolder:
 
         self._change_status(change)
 
+    def restore(self, status: Mapping[str, Any]) -> None:
+        """Put status.json back to what `raw_status` said before."""
+        self._replace_status(dict(status))
+
     @property
     def raw_status(self) -> dict[str, Any]:
         """What status.json says, word for word; {} where there is none."""
@@ -253,6 +262,13 @@ class RunFolder:
         """config.yaml as plain values; {} where there is none."""
         try:
             return yaml.load((self.path / "config.yaml").read_text(encoding="utf-8"), Loader=LOADER) or {}
+        except FileNotFoundError:
+            return {}
+
+    def config_values(self, keys: Collection[str]) -> dict[str, Any]:
+        """The values at a few dotted keys of config.yaml, found without parsing all of it."""
+        try:
+            return config_text.pick((self.path / "config.yaml").read_text(encoding="utf-8"), keys)
         except FileNotFoundError:
             return {}
 
