@@ -97,8 +97,10 @@ def comparisons_table(
         "Differences on the same seeds; interval: bootstrap over pairs, widened for few seeds; Student's t for fewer than five",
         f"p: permutation test of the signs, two-sided, corrected by Holm over {over}",
         "P(better): how often a random trial of the method beats one of the baseline",
-        "Verdict: better or worse where interval and corrected p (0.05) agree; interval only: the interval leaves "
-        + "zero out, the corrected p does not",
+        (
+            "Verdict: better or worse where interval and corrected p (0.05) agree; interval only: the interval leaves "
+            "zero out, the corrected p does not"
+        ),
     ]
     if pooled:
         texts.append("Pooled: every pair counts as independent, also those of one seed")
