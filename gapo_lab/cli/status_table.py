@@ -162,9 +162,9 @@ def _summary(runs: Sequence[Row]) -> str:
     over = [row for row in runs if row.state == "finished"]
     text = f"{len(over)} of {len(runs)} finished"
     means = [
-        f"{name} {percent(statistics.fmean(values))}"
+        f"{name} {percent(statistics.fmean(known))}"
         for name, values in (("ID", [row.em_id for row in over]), ("OOD", [row.em_ood for row in over]))
-        if values and None not in values
+        if values and len(known := [value for value in values if value is not None]) == len(values)
     ]
     return text + (f", mean best {', '.join(means)}" if means else "")
 
