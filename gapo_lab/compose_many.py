@@ -22,7 +22,7 @@ from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab import compose
@@ -39,6 +39,15 @@ class Composed:
 
     written: dict[str, Any]
     resolved: dict[str, Any]
+
+    @classmethod
+    def of(cls, config: DictConfig) -> Composed:
+        """What Hydra itself has composed. UserError, one line, where an interpolation cannot be resolved."""
+        try:
+            resolved = OmegaConf.to_container(config, resolve=True)
+        except OmegaConfBaseException as error:
+            raise UserError(compose.explain(error)) from error
+        return cls(flatten(OmegaConf.to_container(config, resolve=False)), flatten(resolved))
 
 
 @dataclass
@@ -140,12 +149,7 @@ class Composer:
         return self._groups[group]
 
     def _slowly(self, words: Sequence[str]) -> Composed:
-        config = compose_run(words)
-        try:
-            resolved = OmegaConf.to_container(config, resolve=True)
-        except OmegaConfBaseException as error:
-            raise UserError(compose.explain(error)) from error
-        return Composed(flatten(OmegaConf.to_container(config, resolve=False)), flatten(resolved))
+        return Composed.of(compose_run(words))
 
     # The part that is done once for each choice of config files
 

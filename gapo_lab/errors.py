@@ -1,4 +1,11 @@
-"""Errors a user can mend: one line that names the value and the remedy."""
+"""The three ways in which a command ends badly, and the exit codes of all ways."""
+
+# exit codes
+FAILED = 1
+USER_ERROR = 2
+INTERRUPTED = 130
+# of a training job that was told to stop and has saved (EX_TEMPFAIL)
+STOPPED = 75
 
 
 class UserError(Exception):
@@ -7,3 +14,7 @@ class UserError(Exception):
 
 class RunFailed(Exception):
     """A run that started and ended badly. The message is what the terminal shows; exit code 1."""
+
+
+class Interrupted(Exception):
+    """Ctrl-C or SIGTERM. What was running has been ended and can be resumed; exit code 130."""

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from gapo_lab import cost
@@ -17,6 +18,7 @@ from gapo_lab.checks import check_settings
 from gapo_lab.compose_many import Composed, Composer
 from gapo_lab.config_view import ConfigView
 from gapo_lab.errors import UserError
+from gapo_lab.runs.status import resumption
 from gapo_lab.spec import Spec, spec_of
 
 ACTIVE = ("queued", "running")
@@ -111,12 +113,13 @@ def make(
 def draft(cells: Iterable[Sequence[str]], composer: Composer | None = None) -> list[Planned]:
     """The runs of these cells, composed and checked; a wrong one is INVALID with the line that says why."""
     composer = composer or Composer()
-    return [_drafted(tuple(words), composer) for words in cells]
+    return [checked(tuple(words), partial(composer.compose, words)) for words in cells]
 
 
-def _drafted(words: tuple[str, ...], composer: Composer) -> Planned:
+def checked(words: tuple[str, ...], compose: Callable[[], Composed]) -> Planned:
+    """The run of ``words``; INVALID with the line that says why where it cannot be composed or cannot work."""
     try:
-        composed: Composed = composer.compose(words)
+        composed = compose()
         _complete(composed)
         check_settings(ConfigView(composed.resolved))
         return Planned(words, spec_of(composed.written, composed.resolved, words), composed.resolved)
@@ -161,9 +164,10 @@ def decide(status: Mapping[str, Any] | None) -> tuple[Action, str]:
     if state in ACTIVE:
         return Action.ATTACH, f"{state}{_where(status)}"
     if state == "failed":
-        return Action.RETRY, _first_line(status)
+        again = f"resumes from step {status['resumes_from']}" if status.get("resumes_from") else ""
+        return Action.RETRY, "; ".join(text for text in (_first_line(status), again) if text)
     if state == "interrupted":
-        return Action.RUN, f"goes on from step {status['step']}" if status.get("step") else ""
+        return Action.RUN, resumption(status.get("resumes_from", 0)) if status.get("attempt") else ""
     if state == "broken":
         return Action.INVALID, _first_line(status, 400)  # the remedy stands at its end
     return Action.RUN, ""

@@ -19,85 +19,69 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from gapo_lab import compose
-from gapo_lab.errors import RunFailed, UserError
-
-INTERRUPTED = 130
+from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
 
 
 def one_run(config: DictConfig) -> float | None:
-    """One run of a composed configuration; returns its best ID exact match, which sweepers read."""
-    from gapo_lab import supervise
-    from gapo_lab.checks import check
-    from gapo_lab.spec import make_spec
+    """One run of the configuration that Hydra has composed; returns its best ID exact match, which sweepers read."""
+    from gapo_lab.launch import foreground, sweep
 
-    _not_a_grid(config)
-    check(config)
-    overrides = tuple(HydraConfig.get().overrides.task) if HydraConfig.initialized() else ()
-    summary = supervise.run(make_spec(config, overrides), config)
+    hydra_config = HydraConfig.get()
+    words = tuple(hydra_config.overrides.task)
+    alone = hydra_config.mode == RunMode.RUN
+    if alone and (hydra_config.sweeper.get("params") or "search" in config):
+        said = " ".join(words)
+        raise UserError(f"{said}: is a sweep, not one run: python -m gapo_lab.run -m {said}")
+    console = Console()
+    summary = foreground.run(sweep.plan_of_one(words, config), console, wait=not alone)
     return summary.get("best/id/em")
 
 
-def _not_a_grid(config: DictConfig) -> None:
-    """Raise UserError where the words of a sweep came without -m: its axes would not be read."""
-    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.RUN:
-        return
-    if HydraConfig.get().sweeper.get("params") or "search" in config:
-        words = " ".join(HydraConfig.get().overrides.task)
-        raise UserError(f"{words}: is a sweep, not one run: python -m gapo_lab.run -m {words}")
+def exit_code(error: BaseException) -> int:
+    """The exit code that an error ends in."""
+    if isinstance(error, (Interrupted, KeyboardInterrupt)):
+        return INTERRUPTED
+    return USER_ERROR if isinstance(error, (UserError, HydraException, OmegaConfBaseException)) else FAILED
 
 
-def unforeseen(error: Exception) -> str:
-    """One line for an error that no check has foreseen."""
+def message(error: BaseException) -> str:
+    """The line that a person reads of an error."""
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return compose.explain(error)
+    if isinstance(error, (UserError, RunFailed, Interrupted, KeyboardInterrupt)):
+        return str(error)
     said = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {said:.300} (not foreseen; HYDRA_FULL_ERROR=1 shows where)"
 
 
 def main() -> int:
     """Parse the command line and run. Exit code 0; 1 failed run; 2 user's mistake; 130 interrupted."""
-    from gapo_lab.supervise import Interrupted
-
     compose.register()
     # one line of ours instead of Hydra's; HYDRA_FULL_ERROR=1 set by the user shows the traceback as well
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    codes: list[int] = []
+    codes = [0]
 
-    def tell(error: Exception, text: str, code: int) -> None:
+    def tell(error: BaseException) -> None:
         if wants_traceback:
-            traceback.print_exc()
-        Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
-        codes.append(code)
+            traceback.print_exception(error)
+        if text := message(error):
+            Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+        codes.append(exit_code(error))
 
     def task(config: DictConfig) -> float | None:
         try:
             return one_run(config)
-        except UserError as error:
-            tell(error, str(error), 2)
-        except RunFailed as error:
-            tell(error, str(error), 1)
-        except Interrupted as error:
-            tell(error, str(error), INTERRUPTED)
-            raise KeyboardInterrupt from error  # the rest of a grid is not started
-        except (HydraException, OmegaConfBaseException):
-            raise
-        except Exception as error:  # noqa: BLE001 - a person gets one line, and the word that shows the rest
-            tell(error, unforeseen(error), 1)
+        except Exception as error:  # noqa: BLE001 - Hydra would print a line of its own before ours
+            tell(error)
+            if isinstance(error, Interrupted):
+                raise KeyboardInterrupt from error  # the rest of a sweep is not started
 
     try:
         hydra.main(config_path=str(compose.CONF), config_name="config", version_base="1.3")(task)()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except Interrupted as error:
-        tell(error, str(error), INTERRUPTED)
-    except RunFailed as error:
-        tell(error, str(error), 1)
-    except UserError as error:
-        tell(error, str(error), 2)
-    except (HydraException, OmegaConfBaseException) as error:
-        tell(error, compose.explain(error), 2)
-    except Exception as error:  # noqa: BLE001
-        tell(error, unforeseen(error), 1)
-    return max(codes, default=0)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a person gets one line
+        tell(error)
+    return max(codes)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ from gapo_lab import files
 from gapo_lab.errors import UserError
 from gapo_lab.launch import states
 from gapo_lab.run_folder import RunFolder, find
+from gapo_lab.runs.status import resumptions, runs
 from gapo_lab.tracking.describe import run_name
 
-GO_ON = "the same command, or python -m gapo_lab retry, goes on from the last checkpoint"
 Adder = Callable[..., argparse.ArgumentParser]
 
 
@@ -28,7 +28,7 @@ def add(one: Adder) -> None:
     words.add_argument("overrides", nargs="*", metavar="WORD", help="as after gapo_lab.run -m")
     words = one("watch", watch, "follow runs until they have ended; Ctrl-C leaves them alone")
     words.add_argument("study", nargs="?", help="a study, or the key of a run (default: everything)")
-    words = one("cancel", cancel, "end queued and running runs; they can go on later")
+    words = one("cancel", cancel, "end queued and running runs; they can be resumed later")
     words.add_argument("study", help="a study, the key of a run, or all")
     words = one("retry", retry, "start failed, interrupted and cancelled runs again, where they ran before")
     words.add_argument("study", help="a study, the key of a run, or all")
@@ -87,14 +87,15 @@ def watch(asked: argparse.Namespace) -> int:
 
 def cancel(asked: argparse.Namespace) -> int:
     """One scancel for all SLURM jobs; local processes are told to stop."""
-    from gapo_lab.launch.ending import end
+    from gapo_lab.launch.ending import end, until_ended
 
-    ended = end(asked.root, states.read(asked.root, chosen(asked.root, asked.study)), "cancelled", GO_ON)
-    print(
-        f"{len(ended)} run{'s' if len(ended) > 1 else ''} cancelled"
-        if ended
-        else "nothing is queued or running"
-    )
+    ended = end(asked.root, states.read(asked.root, chosen(asked.root, asked.study)), "cancelled")
+    if not ended:
+        print("nothing is queued or running")
+        return 0
+    again = resumptions(until_ended(asked.root, ended).values())
+    later = f"; the same command, or python -m gapo_lab retry {asked.study}, {again}" if again else ""
+    print(f"{runs(len(ended))} cancelled{later}")
     return 0
 
 
@@ -110,7 +111,7 @@ def retry(asked: argparse.Namespace) -> int:
     if pruned and len(keys) > 1:
         again = [key for key in again if key not in pruned]
         print(
-            f"{len(pruned)} pruned runs are left alone; one goes on with: python -m gapo_lab retry {pruned[0]}"
+            f"{runs(len(pruned))} left alone that a search has pruned; to resume one: python -m gapo_lab retry {pruned[0]}"
         )
     if not again:
         counts = Counter(found.get(key, {}).get("state") for key in keys)
@@ -151,7 +152,7 @@ def _clean(asked: argparse.Namespace, keys: list[str]) -> int:
     for key in keys:
         if found.get(key, {}).get("state") in ("failed", "interrupted"):
             print(
-                f"kept: {key} {run_name(RunFolder(asked.root / key).spec)} is {found[key]['state']} and may go on"
+                f"kept: {key} {run_name(RunFolder(asked.root / key).spec)} is {found[key]['state']} and can be resumed"
             )
     return 0
 

@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gapo_lab import files, supervise
+from gapo_lab import files
 from gapo_lab.errors import RunFailed
 from gapo_lab.launch.submission import Submission
 from gapo_lab.run_folder import RunFolder
 from gapo_lab.scratch import scratch_folder
+from gapo_lab.supervise import adopt_orphans, end_descendants
 
 MEETING = "GAPO_LAB_MEETING"
 PATIENCE_SECONDS = 300.0
@@ -77,7 +78,7 @@ def help_rank_0(submission: Submission, task: int) -> None:
         if time.monotonic() > until:
             raise RunFailed(f"Ray did not come up: node 0 has not called in {patience:.0f} s")
         time.sleep(0.5)
-    supervise.adopt_orphans()
+    adopt_orphans()
     gpus = config["trainer"]["n_gpus_per_node"]
     with scratch_folder() as scratch:
         (scratch / "token").write_text(call["token"])
@@ -100,7 +101,7 @@ def help_rank_0(submission: Submission, task: int) -> None:
             while path.exists() and helper.poll() is None:
                 time.sleep(0.5)
         finally:
-            supervise.end_descendants()
+            end_descendants()
 
 
 def cpus(workers: int) -> int:

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.launch import snapshot
 from gapo_lab.launch.submission import Submission
 from gapo_lab.launch.work import Task
+from gapo_lab.utils.import_path import importing_from
 
 
 def require() -> None:
@@ -48,10 +48,8 @@ def submit(submission: Submission) -> str:
         why = next(
             (line for line in said if line.startswith("sbatch:")), said[-1] if said else type(error).__name__
         )
-        raise RunFailed(
-            f"SLURM refused the {len(tasks)} runs: {why.strip()}; mend cluster.* (or the file in slurm/) and give the "
-            "same command again"
-        ) from error
+        many = "the run" if len(tasks) == 1 else f"the {len(tasks)} runs"
+        raise RunFailed(f"SLURM refused {many}: {why.strip()}") from error
 
 
 def python(cluster: Mapping[str, Any]) -> list[str]:
@@ -64,7 +62,7 @@ def parameters(submission: Submission) -> dict[str, Any]:
     cluster = submission.cluster
     gpus, nodes = cluster["gpus"] or 0, cluster["nodes"]
     exports = [
-        f"export {name}={shlex.quote(value)}" for name, value in snapshot.environment(submission.code).items()
+        f"export {name}={shlex.quote(value)}" for name, value in importing_from(submission.code).items()
     ]
     found = {
         "job_name": submission.name,

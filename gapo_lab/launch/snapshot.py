@@ -35,10 +35,3 @@ def take(root: Path) -> Path:
             if not there.is_dir():  # someone else has just made the same
                 raise
     return there
-
-
-def environment(code: Path) -> dict[str, str]:
-    """Variables with which Python takes the package from `code`, also where the working folder has another."""
-    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    path = os.pathsep.join([str(code), *(p for p in others if p != str(PACKAGE.parent))])
-    return {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}

@@ -33,13 +33,13 @@ _TOO_LITTLE = re.compile(r"exceeded (?:job )?memory limit|oom[-_ ]kill|out[- ]of
 FRESH_SECONDS = 60.0
 # How SLURM's words for a job that has ended read, and what to do about them.
 ENDED = {
-    "OUT_OF_MEMORY": ("out of memory", "give it more memory (cluster.memory) or a smaller batch, then retry"),
-    "CANCELLED": ("cancelled", "the same command starts it again, from the last checkpoint"),
-    "TIMEOUT": ("time limit", "raise cluster.hours or cluster.requeues; the same command goes on from there"),
-    "NODE_FAIL": ("node failure", "the same command goes on from the last checkpoint"),
-    "PREEMPTED": ("preempted", "the same command goes on from the last checkpoint"),
-    "BOOT_FAIL": ("node failure", "the same command starts it again"),
-    "DEADLINE": ("deadline", "the same command starts it again"),
+    "OUT_OF_MEMORY": ("out of memory", "give it more memory (cluster.memory) or a smaller batch"),
+    "CANCELLED": ("cancelled", ""),
+    "TIMEOUT": ("time limit", "raise cluster.hours or cluster.requeues"),
+    "NODE_FAIL": ("node failure", ""),
+    "PREEMPTED": ("preempted", ""),
+    "BOOT_FAIL": ("node failure", ""),
+    "DEADLINE": ("deadline", ""),
 }
 # Ends that are nobody's fault: the run simply goes on.
 BLAMELESS = ("CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE")
@@ -62,8 +62,17 @@ def read(root: Path, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
         seen = scheduler.look(
             {status["submission"]: status.get("submitted", 0) for status in waiting.values()}
         )
-        found |= {key: _memory(Path(root), reconcile(status, seen)) for key, status in waiting.items()}
+        found |= {key: _known(Path(root), key, status, seen) for key, status in waiting.items()}
     return found
+
+
+def _known(
+    root: Path, key: str, status: Mapping[str, Any], seen: Mapping[tuple[str, int], Seen] | None
+) -> dict[str, Any]:
+    """``status``, corrected by what the scheduler says; with where the run resumes if it has stopped."""
+    now = _memory(root, reconcile(status, seen))
+    changed = now.get("state") not in ACTIVE and now != status
+    return RunFolder(root / key).stopped(now) if changed else now
 
 
 def _memory(root: Path, status: dict[str, Any]) -> dict[str, Any]:
@@ -118,7 +127,7 @@ def reconcile(status: Mapping[str, Any], seen: Mapping[tuple[str, int], Seen] | 
             "state": "interrupted",
             "cause": "lost",
             "message": "the scheduler does not know its job (never submitted, or purged)",
-            "remedy": "the same command starts it again, from the last checkpoint",
+            "remedy": "",
         }
     known = dict(status) | {"job": job.job, "node": job.nodes}
     if job.pending:
@@ -127,7 +136,7 @@ def reconcile(status: Mapping[str, Any], seen: Mapping[tuple[str, int], Seen] | 
         # a job that was requeued a moment ago has not said so yet
         return known | ({"state": "running"} if status.get("state") == "interrupted" else {})
     cause, remedy = ENDED.get(
-        job.state, ("killed", "see its log, mend the cause, and give the same command again")
+        job.state, ("killed", "see its log and fix the cause")
     )
     state = "interrupted" if job.state in BLAMELESS else "failed"
     message = f"SLURM: {job.state} on {job.nodes or 'no node'} (job {job.job}, exit code {job.exit_code})"

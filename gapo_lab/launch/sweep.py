@@ -8,25 +8,48 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import DictConfig
 from rich.console import Console
 
-from gapo_lab import cost, files, plan, process, provenance, supervise
+from gapo_lab import cost, files, plan, process, provenance
 from gapo_lab.compose import PACKAGE
-from gapo_lab.compose_many import unflatten
-from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.launch import slurm, snapshot, states, watch
+from gapo_lab.compose_many import Composed, unflatten
+from gapo_lab.errors import Interrupted, RunFailed, UserError
+from gapo_lab.launch import local, slurm, snapshot, states, watch
 from gapo_lab.launch.local import LocalQueue
 from gapo_lab.launch.submission import Submission
 from gapo_lab.plan import Action, Plan, Planned
 from gapo_lab.run_folder import RunFolder, find
+from gapo_lab.runs.status import resumptions
+from gapo_lab.runs.status import runs as count_of
 from gapo_lab.show_plan import show_plan
+from gapo_lab.supervise import interrupted_by_sigterm
 
+# What can be done about a job that SLURM does not take.
+REFUSED = "change cluster.* (or the file in slurm/)"
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def plan_of(cells: Sequence[Sequence[str]]) -> Plan:
     """The plan of these cells (words of each run), over the run folders that are there."""
     runs = plan.draft(cells)
+    root = _root(runs)
+    return plan.make(runs, partial(states.read, root), measured(root))
+
+
+def plan_of_one(words: Sequence[str], config: DictConfig) -> Planned:
+    """The plan of one run whose words Hydra has composed already."""
+    run = plan.checked(tuple(words), partial(Composed.of, config))
+    if run.spec is None:
+        return run
+    root = _root([run])
+    # what it will take is shown only of a run that is handed to a cluster, and reading all others takes a while
+    times = {} if run.settings["cluster.name"] == "local" else measured(root)
+    return plan.make([run], partial(states.read, root), times).runs[0]
+
+
+def _root(runs: Sequence[Planned]) -> Path:
+    """The folder of the run folders, which all runs share. UserError where there are several, or it is no folder."""
     roots = {run.settings["run_root"] for run in runs if run.settings}
     if len(roots) > 1:
         raise UserError(
@@ -35,7 +58,7 @@ def plan_of(cells: Sequence[Sequence[str]]) -> Plan:
     root = Path(roots.pop()) if roots else Path("runs")
     if root.exists() and not root.is_dir():
         raise UserError(f"run_root={root}: is taken by a file; choose a folder")
-    return plan.make(runs, partial(states.read, root), measured(root))
+    return root
 
 
 def measured(root: Path) -> dict[tuple, float]:
@@ -74,17 +97,23 @@ def carry_out(
 
 def start(root: Path, runs: Sequence[Planned], console: Console) -> list[LocalQueue]:
     """Hand over those of the runs that are not finished, queued or running; the queues of those that run here."""
+    return [LocalQueue(submission) for submission in hand_over(root, runs, console)]
+
+
+def hand_over(root: Path, runs: Sequence[Planned], console: Console) -> list[Submission]:
+    """Claim those of the runs that are not finished, queued or running, write everything down, and submit them.
+
+    Returns what is for this machine and has not been started yet.
+    """
     files.make_folder(root)
-    local: list[LocalQueue] = []
+    submissions = []
     with files.locked(root / ".submit.lock"):
         # someone else may have been faster since the plan was made
         todo = Plan(tuple(runs)).decided(states.read(root, [run.spec.key for run in runs])).todo
         _remember_studies(root, runs)
         for group in _groups(todo):
-            submission = _submit(root, group, console)
-            if submission.cluster["name"] == "local":
-                local.append(LocalQueue(submission))
-    return local
+            submissions.append(_submit(root, group, console))
+    return [submission for submission in submissions if submission.cluster["name"] == "local"]
 
 
 def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
@@ -114,7 +143,7 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
         code=snapshot.take(root),
         on_finish=settings["on_finish"],
         study=settings["study"],
-        origin={name: value for name, value in provenance.collect(supervise.REPO).items() if name in ORIGIN},
+        origin=provenance.origin(PACKAGE.parent),
     )
     submission.write()
     folders = [_prepare(root, run, submission, task) for task, run in enumerate(runs)]
@@ -124,17 +153,12 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
         job = slurm.submit(submission)
     except RunFailed as error:
         for folder in folders:
-            folder.write_status(state="interrupted", submission=None, cause="refused", message=str(error),
-                                remedy="mend cluster.* and give the same command again")  # fmt: skip
-        raise
+            folder.write_status(state="interrupted", submission=None, cause="refused", message=str(error), remedy=REFUSED)
+        raise RunFailed(f"{error}. To start them: {REFUSED}, and give the same command again.") from error
     Submission(**{**vars(submission), "job": job}).write()
     cap = f", at most {cluster['max_parallel']} at a time" if len(runs) > cluster["max_parallel"] else ""
-    console.print(f"submitted {len(runs)} runs as SLURM job {job}{cap}", highlight=False)
+    console.print(f"submitted {count_of(len(runs))} as SLURM job {job}{cap}", highlight=False)
     return submission
-
-
-# What the submitter knows of a run's origin; the job adds what it sees where it runs.
-ORIGIN = ("time", "command", "folder", "git")
 
 
 def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> RunFolder:
@@ -166,34 +190,30 @@ def _remember_studies(root: Path, runs: Sequence[Planned]) -> None:
 
 
 def _follow(
-    root: Path, runs: Sequence[Planned], local: Sequence[LocalQueue], wait: bool, console: Console
+    root: Path, runs: Sequence[Planned], queues: Sequence[LocalQueue], wait: bool, console: Console
 ) -> dict[str, dict[str, Any]]:
     keys = [run.spec.key for run in runs]
     here = [run.spec.key for run in runs if run.settings["cluster.name"] == "local"]
     followed = keys if wait else here
 
     def tick() -> bool:
-        for queue in local:
+        for queue in queues:
             queue.poll()
-        return all(queue.over for queue in local)
+        return all(queue.over for queue in queues)
 
     found: Mapping[str, Mapping[str, Any]] = {}
     if followed:
-        try:
-            with supervise.interrupted_by_sigterm():
-                expected = {
-                    run.spec.key: run.seconds for run in runs if run.seconds and run.spec.key in followed
-                }
+        expected = {run.spec.key: run.seconds for run in runs if run.seconds and run.spec.key in followed}
+        with interrupted_by_sigterm():
+            try:
                 found = watch.follow(root, followed, console, tick, expected=expected)
-        except (KeyboardInterrupt, supervise.Interrupted) as stop:
-            for queue in local:
-                queue.stop()
-            raise supervise.Interrupted(
-                "stopped; the same command goes on from the last checkpoints"
-            ) from stop
+            except (KeyboardInterrupt, Interrupted) as stop:
+                local.stop(queues, stop, console)
+                raise Interrupted(_stopped(root, queues)) from stop
     study = runs[0].spec.study
     if len(followed) < len(keys):
-        console.print(f"follow them, from any shell: python -m gapo_lab watch {study}", highlight=False)
+        what = study if len(runs) > 1 else runs[0].spec.key
+        console.print(f"to follow, from any shell: python -m gapo_lab watch {what}", highlight=False)
     bad = [key for key in followed if found.get(key, {}).get("state") != "finished"]
     if bad:
         raise RunFailed(
@@ -201,3 +221,10 @@ def _follow(
             f"python -m gapo_lab status {study}; the same command starts those and only those again"
         )
     return {key: RunFolder(root / key).summary() or {} for key in keys if key in states.existing(root, keys)}
+
+
+def _stopped(root: Path, queues: Sequence[LocalQueue]) -> str:
+    """What the same command does, now that the runs of these queues have been stopped."""
+    found = states.read(root, [key for queue in queues for key in queue.submission.keys])
+    again = resumptions(found.values())
+    return f"stopped; the same command {again}" if again else "stopped; every run had finished"

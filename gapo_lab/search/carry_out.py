@@ -9,8 +9,8 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from rich.console import Console
 
-from gapo_lab import files, supervise
-from gapo_lab.errors import RunFailed
+from gapo_lab import files
+from gapo_lab.errors import Interrupted, RunFailed
 from gapo_lab.search import loop, report, result, samplers, storage
 from gapo_lab.search.conditions import Conditions
 from gapo_lab.search.loop import Loop
@@ -18,6 +18,7 @@ from gapo_lab.search.result import Result
 from gapo_lab.search.running import ClusterRuns, Runs
 from gapo_lab.search.settings import Search, make_search
 from gapo_lab.search.trials import Proposer
+from gapo_lab.supervise import interrupted_by_sigterm
 
 
 def carry_out(words: Sequence[str], console: Console | None = None) -> Result | None:
@@ -48,14 +49,14 @@ def carry_out_search(
         slots, most = loop.slots(search, search.max_parallel), loop.most(search)
         proposer = Proposer(search, study, conditions)
         try:
-            with supervise.interrupted_by_sigterm():
-                Loop(search, study, proposer, runs, console, slots, most).run()
-        except (KeyboardInterrupt, supervise.Interrupted) as stop:
-            runs.stop()
-            raise supervise.Interrupted("stopped; the same command goes on with the same trials") from stop
-        except RunFailed:
-            runs.stop()
-            raise
+            with interrupted_by_sigterm():
+                try:
+                    Loop(search, study, proposer, runs, console, slots, most).run()
+                except (KeyboardInterrupt, Interrupted, RunFailed) as stop:
+                    runs.stop(stop)
+                    raise
+        except (KeyboardInterrupt, Interrupted) as stop:
+            raise Interrupted("stopped; the same command goes on with the same trials") from stop
         found = result.of(search, study, conditions, runs)
         if found is None:
             console.print("no trial was finished, so there is no best one", highlight=False)

@@ -18,7 +18,8 @@ from transformers import AutoTokenizer
 from gapo_lab.data.task import SAMPLED_AGENT
 from gapo_lab.errors import UserError
 from gapo_lab.run_folder import RunFolder
-from gapo_lab.training import checkpoints
+from gapo_lab.runs import checkpoints
+from gapo_lab.training.checkpoint_weights import weights
 from gapo_lab.training.policy import network, tokenize
 from gapo_lab.training.reward_function import compute_score
 from gapo_lab.training.sampling import SamplingParams, sample
@@ -88,7 +89,7 @@ def _rows(folder: RunFolder) -> list[dict[str, Any]]:
 
 def _load(folder: RunFolder, step: int, config: Mapping) -> tuple[torch.nn.Module, Any]:
     """The model that the checkpoint holds, ready to answer, and its tokenizer."""
-    place = checkpoints.steps(folder).get(step)
+    place = checkpoints.steps(folder.checkpoints).get(step)
     if place is None:
         raise UserError(
             f"run {folder.key} keeps no checkpoint of step {step}, its last (gc removes them): train with data.greedy=true"
@@ -97,7 +98,7 @@ def _load(folder: RunFolder, step: int, config: Mapping) -> tuple[torch.nn.Modul
     settings = config["actor_rollout_ref"]
     attention = (settings["model"].get("override_config") or {}).get("attn_implementation", "sdpa")
     model = network(actor / "huggingface", settings["rollout"]["dtype"], attention)
-    model.load_state_dict(checkpoints.weights(actor))
+    model.load_state_dict(weights(actor))
     tokenizer = AutoTokenizer.from_pretrained(actor / "huggingface")
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 

@@ -1,0 +1,64 @@
+"""One run in the foreground: `gapo_lab.run` without -m. A plan of one run, shown live where it runs on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from gapo_lab.errors import Interrupted, RunFailed, UserError
+from gapo_lab.launch import states, sweep, watch, work
+from gapo_lab.plan import Action, Plan, Planned
+from gapo_lab.progress import Progress, show_end
+from gapo_lab.run_folder import RunFolder
+
+EVERY = 0.5  # seconds between two looks at a run that another process works on
+
+
+def run(wanted: Planned, console: Console, wait: bool = False) -> Mapping[str, Any]:
+    """Carry out one run and return its summary; {} for one that was handed to a cluster.
+
+    wait: stay until it has ended, on a cluster too. Raises as `sweep.carry_out` and `Supervisor.run`.
+    """
+    if wanted.action is Action.INVALID:
+        raise UserError(wanted.why)
+    key, root = wanted.spec.key, Path(wanted.settings["run_root"])
+    if wanted.settings["cluster.name"] != "local":
+        return sweep.carry_out(Plan((wanted,)), wait=wait, console=console).get(key, {})
+    folder = RunFolder(root / key)
+    submissions = sweep.hand_over(root, [wanted], console)
+    if submissions:
+        (submission,) = submissions
+        work.work(submission, 0, work.supervisor_of(submission, 0, console))
+    elif folder.is_finished:
+        console.print(f"{wanted.spec.name}: finished already", highlight=False)
+    else:
+        _follow(folder, wanted.spec.name, console)
+    show_end(folder, console, title=wanted.spec.name)
+    return folder.summary()
+
+
+def _follow(folder: RunFolder, name: str, console: Console) -> None:
+    """Show a run that another process has, until it has ended. RunFailed where it did not finish."""
+    root, keys = folder.path.parent, [folder.key]
+
+    def status() -> Mapping[str, Any]:
+        return states.read(root, keys)[folder.key]
+
+    now = status()
+    by = f"SLURM job {now['job']}" if now.get("job") else f"pid {now.get('pid')} on {now.get('host')}"
+    text = f"{name}   run {folder.key} is {now.get('state')} already ({by}): following it; Ctrl-C leaves it alone"
+    console.print(text, highlight=False, soft_wrap=True)
+    try:
+        with Progress(folder, console) as progress:
+            while (now := status()).get("state") in states.ACTIVE:
+                progress.poll()
+                time.sleep(watch.EVERY_SCHEDULER if now.get("submission") else EVERY)
+    except KeyboardInterrupt as stop:
+        again = f"python -m gapo_lab watch {folder.key}"
+        raise Interrupted(f"the run goes on without this command; to follow it again: {again}") from stop
+    if not folder.is_finished:
+        raise RunFailed("\n".join(watch.said(now)))

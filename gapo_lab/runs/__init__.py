@@ -1,0 +1,1 @@
+"""The run folder, the source of truth, and what can be read from it."""
