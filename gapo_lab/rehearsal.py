@@ -21,6 +21,8 @@ from gapo_lab.errors import STOPPED
 from gapo_lab.run_folder import RunFolder
 from gapo_lab.runs import checkpoints
 
+CODE = Path(__file__).parents[1]
+
 
 def made_up(seed: int, step: int) -> dict[str, float]:
     """The metrics of one step."""
@@ -80,7 +82,7 @@ def _ray(config: Mapping[str, Any], folder: RunFolder, scratch: Path) -> Iterato
 def _steps(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt) -> int:
     asked, every = config["rehearsal"], config["trainer"]["save_freq"]
     first = folder.resume_step() + 1
-    print(f"rehearsal from step {first} of {asked['steps']}, pid {os.getpid()}")
+    print(f"rehearsal from step {first} of {asked['steps']}, pid {os.getpid()}, code from {CODE}")
     folder.report("rehearsing", total_steps=asked["steps"], can_save=True)
     for step in range(first, asked["steps"] + 1):
         time.sleep(asked["seconds"])

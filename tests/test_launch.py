@@ -16,6 +16,7 @@ from conftest import Lab
 from gapo_lab.launch import snapshot, states
 from gapo_lab.rehearsal import made_up
 from gapo_lab.run_folder import RunFolder, find
+from gapo_lab.utils.import_path import importing_from
 
 REHEARSE = ("-m", "scale=rehearsal", "rehearsal.seconds=0.05")
 
@@ -91,13 +92,16 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(lab):
     wait_until(lambda: any(max(f.merged_metrics(), default=0) > 1 for f in find(lab.cwd / "runs")), process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 130 and "goes on" in err, out + err
+    (begun,) = [f for f in find(lab.cwd / "runs") if f.attempts()]
+    saved = begun.resume_step()
+    assert process.returncode == 130 and saved == max(begun.merged_metrics()), out + err
+    assert f"the same command resumes 1 run from step {saved}, starts 1 run that waited" in err
     assert all_states(lab) == ["interrupted"] * 2
     assert not [
         p for p in psutil.process_iter(["cmdline"]) if str(lab.cwd) in " ".join(p.info["cmdline"] or [])
     ]
     plan = command(lab, "plan", *words[1:])
-    assert "2 run" in plan.stdout and "goes on from step" in plan.stdout
+    assert "2 run" in plan.stdout and f"resumes from step {saved}" in plan.stdout
 
 
 def test_a_killed_submitter_leaves_its_runs_going_and_is_attached_to(lab):
@@ -184,7 +188,7 @@ def test_a_copy_of_the_code_is_made_once_and_is_what_python_takes(tmp_path, monk
     code = snapshot.take(tmp_path)
     assert snapshot.take(tmp_path) == code and (code / "gapo_lab" / "job.py").is_file()
     (code / "gapo_lab" / "mark.py").write_text("")
-    env = {**os.environ, **snapshot.environment(code)}
+    env = {**os.environ, **importing_from(code)}
     words = [sys.executable, "-c", "import gapo_lab.mark; print(gapo_lab.__file__)"]
     repo = Path(__file__).parents[1]
     done = subprocess.run(words, env=env, cwd=repo, check=False, capture_output=True, text=True)

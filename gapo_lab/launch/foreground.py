@@ -51,8 +51,8 @@ def _follow(folder: RunFolder, name: str, console: Console) -> None:
     now = status()
     by = f"SLURM job {now['job']}" if now.get("job") else f"pid {now.get('pid')} on {now.get('host')}"
     text = f"{name}   run {folder.key} is {now.get('state')} already ({by}): following it; Ctrl-C leaves it alone"
-    console.print(text, highlight=False, soft_wrap=True)
     try:
+        console.print(text, highlight=False, soft_wrap=True)
         with Progress(folder, console) as progress:
             while (now := status()).get("state") in states.ACTIVE:
                 progress.poll()
