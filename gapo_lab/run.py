@@ -72,14 +72,14 @@ def main() -> int:
     def task(config: DictConfig) -> float | None:
         try:
             return one_run(config)
-        except Exception as error:  # noqa: BLE001 - Hydra would print a line of its own before ours
+        except Exception as error:  # Hydra would print a line of its own before ours
             tell(error)
             if isinstance(error, Interrupted):
                 raise KeyboardInterrupt from error  # the rest of a sweep is not started
 
     try:
         hydra.main(config_path=str(compose.CONF), config_name="config", version_base="1.3")(task)()
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a person gets one line
+    except (Exception, KeyboardInterrupt) as error:  # a person gets one line
         tell(error)
     return max(codes)
 

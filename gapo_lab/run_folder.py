@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,30 +87,15 @@ class RunFolder:
 
     # Who runs it
 
-    @contextlib.contextmanager
-    def lock(self, patience: float = 0.0) -> Iterator[None]:
+    def lock(self, patience: float = 0.0) -> contextlib.AbstractContextManager[None]:
         """Be the only process that runs this folder; UserError when another one still does after
         ``patience`` seconds."""
-        path = self.path / "run.lock"
-        until = time.monotonic() + patience
-        while (handle := files.try_lock(path)) is None and time.monotonic() < until:
-            time.sleep(0.5)
-        if handle is None:
-            raise UserError(
-                f"run {self.key} is already being run by {path.read_text().strip() or 'another process'} "
-                "(see it with: python -m gapo_lab status); wait for it or end that process"
-            )
-        try:
-            os.ftruncate(handle, 0)
-            with files.writing(path):
-                os.write(
-                    handle,
-                    f"pid {os.getpid()} on {socket.gethostname()} "
-                    f"since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode(),
-                )
-            yield
-        finally:
-            os.close(handle)
+        return files.owned(
+            self.path / "run.lock",
+            lambda owner: f"run {self.key} is already being run by {owner}. See it with: python -m gapo_lab status. "
+            "Wait for it, or end that process.",
+            patience,
+        )
 
     # Attempts and metrics
 
