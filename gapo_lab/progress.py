@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -123,7 +124,8 @@ def line(shot: Snapshot) -> str:
 class Progress:
     """Shows a run while it goes on: ``with Progress(folder, console) as p: ... p.poll() ...``.
 
-    ``poll`` reads the run folder and may be called as often as one likes.
+    ``poll`` reads the run folder and may be called as often as one likes. A terminal that is gone is no error: the run
+    has still to be ended and its state to be recorded.
     """
 
     def __init__(self, folder: RunFolder, console: Console | None = None, every: int = PLAIN_EVERY) -> None:
@@ -141,14 +143,15 @@ class Progress:
 
     def __exit__(self, *exc: object) -> None:
         if self._live:
-            self._live.stop()
+            with suppress(OSError):
+                self._live.stop()
             self._live = None
 
     def note(self, text: str) -> None:
         """Say ``text`` now and keep it before the live line."""
         self._note = f"{text} | " if self._live else ""
         if not self._live:
-            self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+            self._print(text)
 
     def poll(self) -> Snapshot:
         """Read the folder, show what is new, and give it back."""
@@ -157,8 +160,12 @@ class Progress:
             self._spinner.update(text=Text(self._note + line(shot), no_wrap=True, overflow="ellipsis"))
         elif (mark := self._mark(shot)) != self._said:
             self._said = mark
-            self.console.print(line(shot), highlight=False, soft_wrap=True, markup=False)
+            self._print(line(shot))
         return shot
+
+    def _print(self, text: str) -> None:
+        with suppress(OSError):
+            self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _mark(self, shot: Snapshot) -> tuple[str, int]:
         """Changes when a plain line is due: a new phase, the first step, each ``every`` steps, the last."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from contextlib import suppress
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -66,7 +67,8 @@ def main() -> int:
         if wants_traceback:
             traceback.print_exception(error)
         if text := message(error):
-            Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+            with suppress(OSError):  # the terminal may be gone
+                Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
         codes.append(exit_code(error))
 
     def task(config: DictConfig) -> float | None:
@@ -79,7 +81,7 @@ def main() -> int:
 
     try:
         hydra.main(config_path=str(compose.CONF), config_name="config", version_base="1.3")(task)()
-    except (Exception, KeyboardInterrupt) as error:  # a person gets one line
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a person gets one line
         tell(error)
     return max(codes)
 

@@ -150,8 +150,7 @@ class Supervisor:
         self._attempt.stop_path.touch()
         by_hand = isinstance(stop, KeyboardInterrupt)
         limit = "Ctrl-C again ends it at once" if by_hand else f"waits {GRACE_SECONDS:.0f} s for it"
-        with suppress(OSError):  # the terminal may be gone
-            progress.note(f"saves after this step, then ends ({limit})")
+        progress.note(f"saves after this step, then ends ({limit})")
         if not self._until_over(progress, None, math.inf if by_hand else GRACE_SECONDS):
             raise stop
         if self._job.returncode in ENDED_BY_SIGTERM:  # whoever told this process has told the job, too

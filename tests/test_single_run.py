@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 import psutil
@@ -175,6 +178,21 @@ def test_a_second_ctrl_c_ends_at_once(lab):
     assert process.returncode == 130 and kept % 2 == 0 and kept > 0
     assert err == f"stopped by Ctrl-C; the same command resumes from step {kept}\n"
     assert left_of(lab) == []
+
+
+def test_a_closed_terminal_saves_too(lab):
+    terminal, inside = os.openpty()
+    process = subprocess.Popen([sys.executable, "-m", "gapo_lab.run", *LONG, "trainer.save_freq=1000"], cwd=lab.cwd,
+                               env=lab.env(TERM="xterm"), stdin=inside, stdout=inside, stderr=inside, start_new_session=True,
+                               preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))  # fmt: skip
+    lab.started.append(process)
+    os.close(inside)
+    wait_until(lambda: (lab.cwd / "runs").is_dir() and any(_steps(lab)), process)
+    os.close(terminal)
+    process.wait(60)
+    folder = lab.folder()
+    assert process.returncode == 130 and folder.resume_step() == max(folder.merged_metrics()) > 0
+    assert folder.status()["state"] == "interrupted" and left_of(lab) == []
 
 
 def test_without_a_checkpoint_it_says_that_it_starts_anew(lab):
