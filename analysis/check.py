@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis import layout, published
-from analysis.published import Delta, Published
+from analysis.paper import conventions, published
+from analysis.paper.published import Delta, Published
 from gapo_lab.errors import UserError
 
 HALF = 0.005 + 1e-9  # percent: what rounding to two decimals hides
@@ -62,7 +62,7 @@ def check_together(tables: Sequence[Published]) -> list[Misprint]:
                 where, there = seen.setdefault((table.metric, row, column), (table.table, value))
                 if abs(there - value) > 1e-9:
                     why = f"Table {where} prints {there:.2f}"
-                    found.append(_misprint(table, layout.method(row), column, value, there, why))
+                    found.append(_misprint(table, conventions.method(row), column, value, there, why))
     return found
 
 
@@ -76,7 +76,7 @@ def _check_cells(table: Published) -> Iterable[Misprint]:
                 near = nearest(value, table.test_cases, trials)
                 total = table.test_cases * trials
                 why = f"no multiple of 1/{total}: the nearest is {round(near * total / 100)}/{total}"
-                yield _misprint(table, layout.method(row), column, value, near, why)
+                yield _misprint(table, conventions.method(row), column, value, near, why)
 
 
 def _check_deltas(table: Published) -> Iterable[Misprint]:
@@ -85,7 +85,7 @@ def _check_deltas(table: Published) -> Iterable[Misprint]:
             continue  # does not follow from the table's cells
         for index, printed in enumerate(delta.values):
             a, b = table.rows[delta.of][index], table.rows[delta.over][index]
-            row = f"{delta.name} of {layout.method(delta.of)}"
+            row = f"{delta.name} of {conventions.method(delta.of)}"
             if printed is None:
                 continue
             if a is None or b is None:
@@ -144,7 +144,7 @@ def _check_counts(table: Published) -> Iterable[Misprint]:
 
 
 def _misprint(table: Published, row: str, column: str, printed: float, value: float, why: str) -> Misprint:
-    shown = layout.model_title(column) if column in layout.MODELS else column
+    shown = conventions.model_title(column) if column in conventions.MODELS else column
     return Misprint(table.table, row, shown, printed, value, why)
 
 
@@ -175,7 +175,7 @@ def main(words: list[str] | None = None) -> int:
     """Exit code 0 whether or not there are misprints: finding them is the job."""
     parser = argparse.ArgumentParser(prog="python -m analysis.check", description=__doc__.split("\n\n")[0])
     parser.add_argument(
-        "tables", nargs="+", help="'paper', or YAML files like analysis/published/table2.yaml"
+        "tables", nargs="+", help="'paper', or YAML files like analysis/paper/published/table2.yaml"
     )
     asked = parser.parse_args(words)
     try:

@@ -13,10 +13,10 @@ from bench.analysis import tables_against_mlflow_client, tables_through_server
 from bench.data import describing_and_validating, mining
 from bench.estimators import gapo_against_plain_python, gapo_against_verl, gapo_is_linear
 from bench.launch import plan_against_hydra, status_of_a_thousand
-from bench.platform_share import platform_share_of_a_run
+from bench.measurement import Row, keep_freed_memory
+from bench.overhead import platform_share_of_a_run
 from bench.reward import reward_against_dynamic_programme
 from bench.rollouts import rollout_server_against_generate
-from bench.row import Row, keep_freed_memory
 from bench.search import search_without_training
 
 ROWS: list[Callable[[], list[Row]]] = [

@@ -13,7 +13,7 @@ import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from bench.row import Row
+from bench.measurement import Row
 
 RUNS, METRICS, STEPS, SAMPLE = 5000, 20, 100, 25
 SERVED = 500
@@ -50,10 +50,10 @@ def tables_through_server() -> list[Row]:
 def _measured(uri: str) -> tuple[float, float]:
     """Seconds and peak MB of a fresh process that makes every table; its imports are not counted."""
     code = (
-        "import sys, time; from analysis import build, latex, load, plain; from bench.row import peak_memory\n"
+        "import sys, time; from analysis.report import build; from analysis.render import latex, plain_text; from analysis.sources import connect; from bench.measurement import peak_memory\n"
         "start = time.perf_counter()\n"
-        "made = build.build(load.connect(sys.argv[1]), build.Asked(studies=('bench',), figures=False))\n"
-        "texts = [f(t) for t in made.tables for f in (latex.table, plain.to_csv)]\n"
+        "made = build.build(connect.connect(sys.argv[1]), build.Asked(studies=('bench',), figures=False))\n"
+        "texts = [f(t) for t in made.tables for f in (latex.table, plain_text.to_csv)]\n"
         "print(time.perf_counter() - start, peak_memory())\n"
     )
     root = Path(__file__).parents[1]
@@ -90,10 +90,10 @@ def _client_seconds(uri: str) -> float:
 
 def _fill(path: Path, runs: int, metrics: int, steps: int) -> None:
     """A study of 5-seed cells, written as SQL into a database that MLflow has made."""
-    from gapo_lab.tracking import store
+    from gapo_lab.tracking import mlflow_client
 
     uri = f"sqlite:///{path}"
-    store.connect(uri)
+    mlflow_client.connect(uri)
     names = ["val/id/em", "val/ood/em", *(f"train/{number}" for number in range(metrics - 2))]
     algos = ("grpo", "gapo_grpo", "dapo", "gapo_dapo")
     rng = random.Random(0)

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.row import Row
+from bench.measurement import Row
 
 COMMITS, FILES, LINES, TASKS = 5000, 40, 400, 50_000
 A_TASK, A_LOOK, MEMORY = 1 / 400, 5.0, 500.0  # seconds a task on one core, seconds, MB
@@ -26,8 +26,8 @@ def mining() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         repo = _history(Path(folder) / "repo")
         script = (
-            "import resource\nfrom pathlib import Path\nfrom bench.row import peak_memory\nfrom gapo_lab.data import mined\n"
-            f"about = mined.make([{str(repo)!r}], Path({folder!r}) / 'out', mined.Options(), workers=1)\n"
+            "import resource\nfrom pathlib import Path\nfrom bench.measurement import peak_memory\nfrom gapo_lab.data.mining import dataset\n"
+            f"about = dataset.make([{str(repo)!r}], Path({folder!r}) / 'out', dataset.Options(), workers=1)\n"
             "used = resource.getrusage(resource.RUSAGE_SELF)\n"
             "print(about['repositories'][0]['tasks'], used.ru_utime + used.ru_stime, peak_memory())"
         )
@@ -51,14 +51,16 @@ def describing_and_validating() -> list[Row]:
     """`gapo_lab.data describe` and `validate` of 50,000 mined tasks, wall seconds against 5."""
     import pyarrow as pa
 
-    from gapo_lab.data import describe, mined, rows, validate
+    from gapo_lab.data import dataset_summary, validate
+    from gapo_lab.data.mining import dataset
+    from gapo_lab.data.tasks import parquet_rows
 
     with tempfile.TemporaryDirectory() as folder:
         repo = _history(Path(folder) / "repo", commits=400)
-        mined.make([repo], Path(folder) / "out", mined.Options(), workers=1)
-        some = rows.pq.read_table(Path(folder) / "out/train.parquet")
+        dataset.make([repo], Path(folder) / "out", dataset.Options(), workers=1)
+        some = parquet_rows.pq.read_table(Path(folder) / "out/train.parquet")
         many = Path(folder) / "many.parquet"
-        with rows.whole(many) as out:
+        with parquet_rows.whole(many) as out:
             for start in range(0, TASKS, len(some)):
                 table = some.slice(0, TASKS - start)
                 about = table["extra_info"].combine_chunks()
@@ -66,8 +68,8 @@ def describing_and_validating() -> list[Row]:
                 fields["id"] = pa.array([f"{start + row}" for row in range(len(table))])
                 about = pa.StructArray.from_arrays(list(fields.values()), fields=list(about.type))
                 out.write_table(table.set_column(table.schema.get_field_index("extra_info"),
-                                                 rows.SCHEMA.field("extra_info"), about))  # fmt: skip
-        described = _seconds(lambda: describe.table(many))
+                                                 parquet_rows.SCHEMA.field("extra_info"), about))  # fmt: skip
+        described = _seconds(lambda: dataset_summary.table(many))
         validated = _seconds(lambda: validate.validate([many]))
     return [
         Row(f"describe {TASKS:,} tasks / 5 s", described, A_LOOK, 1.0),

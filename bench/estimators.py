@@ -9,7 +9,7 @@ import uuid
 from collections import defaultdict
 from functools import partial
 
-from bench.row import Row, side_by_side
+from bench.measurement import Row, side_by_side
 
 PROMPTS, ROLLOUTS, TOKENS = 512, 8, 1024
 

@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.row import Row
+from bench.measurement import Row
 
 MODELS = "mistral_7b,qwen2_5_3b,qwen2_5_7b,qwen3_4b,qwen3_8b,qwen_coder_3b,qwen_coder_7b,qwen_coder_14b,deepseek_coder_6_7b"
 # 9 models x 2 methods x 12 taus x 5 seeds: 1,080 cells, all of them different runs
@@ -25,12 +25,12 @@ def plan_against_hydra() -> list[Row]:
     Against Hydra: its BasicSweeper composes every cell to validate it and its launchers compose it again, with
     `load_sweep_config`; that is timed on 12 cells and taken for all. Against the clock: 5 s and 30 s.
     """
-    from gapo_lab.grid import make_grid
-    from gapo_lab.launch import sweep
+    from gapo_lab.config.sweep_grid import make_grid
+    from gapo_lab.launch import executor
 
     cells, many = make_grid(GRID).cells(), make_grid(TEN_THOUSAND).cells()
-    ours = _seconds(lambda: sweep.plan_of(cells))
-    large = _seconds(lambda: sweep.plan_of(many))
+    ours = _seconds(lambda: executor.plan_of(cells))
+    large = _seconds(lambda: executor.plan_of(many))
     theirs = 2 * len(cells) * _hydra_seconds(cells[:: len(cells) // SAMPLE][:SAMPLE])
     return [
         Row(f"plan of {len(cells):,} cells / Hydra composing them twice", ours, theirs, 1 / 20),
@@ -41,12 +41,12 @@ def plan_against_hydra() -> list[Row]:
 
 def status_of_a_thousand() -> list[Row]:
     """`python -m gapo_lab status` on 1,000 runs (800 finished, 200 failed with a few steps), against 2 s."""
-    from gapo_lab.commands import main
-    from gapo_lab.grid import make_grid
-    from gapo_lab.launch import sweep
-    from gapo_lab.run_folder import RunFolder
+    from gapo_lab.cli.runs import main
+    from gapo_lab.config.sweep_grid import make_grid
+    from gapo_lab.launch import executor
+    from gapo_lab.runs.folder import RunFolder
 
-    planned = sweep.plan_of(make_grid(GRID).cells()[:1000])
+    planned = executor.plan_of(make_grid(GRID).cells()[:1000])
     with tempfile.TemporaryDirectory() as root:
         for number, run in enumerate(planned.runs):
             folder = RunFolder.open(Path(root), run.spec.key, run.spec.as_dict())
@@ -77,7 +77,7 @@ def _hydra_seconds(cells) -> float:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
-    from gapo_lab.compose import CONF
+    from gapo_lab.paths import CONF
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 
-from bench.row import Row, side_by_side
+from bench.measurement import Row, side_by_side
 
 PAIRS, CHARS = 8, 300
 
 
 def reward_against_dynamic_programme() -> list[Row]:
     """`gapo_lab.reward.score` against the plain Python and the numpy dynamic programme; seconds a pair."""
-    from gapo_lab.reward import score
+    from gapo_lab.rewards.edit_reward import score
 
     pairs = _pairs()
 

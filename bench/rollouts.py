@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.row import Row, side_by_side
+from bench.measurement import Row, side_by_side
 
 PROMPTS, ROLLOUTS, NEW_TOKENS = 32, 8, 24
 
@@ -16,12 +16,12 @@ def rollout_server_against_generate() -> list[Row]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from gapo_lab.compose import PACKAGE
-    from gapo_lab.data.micro import generate
-    from gapo_lab.data.prompt import messages
-    from gapo_lab.training.rollout_server import CpuRolloutServer
+    from gapo_lab.data.micro.generator import generate
+    from gapo_lab.data.tasks.prompt import messages
+    from gapo_lab.paths import NANO
+    from gapo_lab.training.cpu.rollout_server import CpuRolloutServer
 
-    folder = str(PACKAGE / "nano" / "checkpoint")
+    folder = str(NANO / "checkpoint")
     tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     server = CpuRolloutServer(folder, "float32", NEW_TOKENS, seed=0)

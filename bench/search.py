@@ -7,19 +7,19 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from bench.row import Row
+from bench.measurement import Row
 
 STEPS, BEST, TRIALS = 20, 0.4, 60
 
 
 class InstantRuns:
-    """Runs whose curve (gapo_lab.rehearsal.curve) grows by a step a look; nothing is trained and nobody waits."""
+    """Runs whose curve (gapo_lab.training.rehearsal.curve) grows by a step a look; nothing is trained and nobody waits."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.active, self.steps, self.ending = root, {}, 0, 0
 
     def start(self, runs) -> None:
-        from gapo_lab.run_folder import RunFolder
+        from gapo_lab.runs.folder import RunFolder
 
         for run in runs:
             folder = RunFolder.open(self.root, run.spec.key, run.spec.as_dict())
@@ -27,7 +27,7 @@ class InstantRuns:
                 self.active[run.spec.key] = (folder, folder.start_attempt(), run.spec)
 
     def tick(self) -> None:
-        from gapo_lab.rehearsal import curve
+        from gapo_lab.training.rehearsal import curve
 
         for key, (folder, attempt, spec) in list(self.active.items()):
             step = max(folder.merged_points(), default=0) + 1
@@ -38,7 +38,7 @@ class InstantRuns:
                 del self.active[key]
 
     def look(self, keys):
-        from gapo_lab.run_folder import RunFolder
+        from gapo_lab.runs.folder import RunFolder
 
         return {key: RunFolder(self.root / key).status() for key in keys}
 
@@ -78,9 +78,9 @@ def _searched(pruner: str) -> tuple[float, float, float]:
     """Processor seconds a trial, steps in all, and the height of the curve at the best tau found."""
     from rich.console import Console
 
-    from gapo_lab.search.carry_out import carry_out_search
-    from gapo_lab.search.conditions import Conditions
-    from gapo_lab.search.settings import make_search
+    from gapo_lab.search.conditional_axes import Conditions
+    from gapo_lab.search.config import make_search
+    from gapo_lab.search.runner import carry_out_search
 
     words = ["+sweep=tau_search", "scale=rehearsal", f"search.trials={TRIALS}", "search.every=1e-6",
              "search.finalists=0", f"search/pruner={pruner}", f"trainer.total_training_steps={STEPS}"]  # fmt: skip

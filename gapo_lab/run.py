@@ -12,6 +12,7 @@ import traceback
 from contextlib import suppress
 
 import hydra
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -19,13 +20,15 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
-from gapo_lab import compose
+from gapo_lab import hydra_plugin
+from gapo_lab.config import compose, search_path
 from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
+from gapo_lab.paths import CONF
 
 
 def one_run(config: DictConfig) -> float | None:
     """One run of the configuration that Hydra has composed; returns its best ID exact match, which sweepers read."""
-    from gapo_lab.launch import foreground, sweep
+    from gapo_lab.launch import executor, foreground
 
     hydra_config = HydraConfig.get()
     words = tuple(hydra_config.overrides.task)
@@ -34,7 +37,7 @@ def one_run(config: DictConfig) -> float | None:
         said = " ".join(words)
         raise UserError(f"{said}: is a sweep, not one run: python -m gapo_lab.run -m {said}")
     console = Console()
-    summary = foreground.run(sweep.plan_of_one(words, config), console, wait=not alone)
+    summary = foreground.run(executor.plan_of_one(words, config), console, wait=not alone)
     return summary.get("best/id/em")
 
 
@@ -58,6 +61,7 @@ def message(error: BaseException) -> str:
 def main() -> int:
     """Parse the command line and run. Exit code 0; 1 failed run; 2 user's mistake; 130 interrupted."""
     compose.register()
+    hydra_plugin.register()
     # one line of ours instead of Hydra's; HYDRA_FULL_ERROR=1 set by the user shows the traceback as well
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -80,7 +84,9 @@ def main() -> int:
                 raise KeyboardInterrupt from error  # the rest of a sweep is not started
 
     try:
-        hydra.main(config_path=str(compose.CONF), config_name="config", version_base="1.3")(task)()
+        asked, more = get_args_parser().parse_known_args()
+        search_path.use([*asked.overrides, *more], asked.config_dir)
+        hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(task)()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a person gets one line
         tell(error)
     return max(codes)

@@ -85,7 +85,7 @@ def _stored(value: float) -> tuple[float, int]:
 
 def golden(seeds: int = 5) -> list[dict]:
     """Runs whose means are the paper's Tables 2, 4 and 5, and whose mean curves have its Step-deltas."""
-    from analysis import published
+    from analysis.paper import published
 
     two, four, five = (published.load(published.FOLDER / f"table{n}.yaml") for n in (2, 4, 5))
     cells = {

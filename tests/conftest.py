@@ -20,7 +20,7 @@ settings.load_profile("patient")
 
 # before any test imports verl
 os.environ.setdefault("VERL_PLATFORM", "cpu")
-os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.plugin")
+os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.verl_plugin")
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
@@ -95,7 +95,7 @@ class Lab:
 
     def folder(self, key: str | None = None):
         """The only run folder here, or the one of `key`."""
-        from gapo_lab.run_folder import RunFolder
+        from gapo_lab.runs.folder import RunFolder
 
         runs = [p for p in (self.cwd / "runs").iterdir() if p.is_dir() and not p.name.startswith(".")]
         found = [p for p in runs if key in (None, p.name)]
@@ -138,10 +138,10 @@ def empty_mlflow(tmp_path_factory) -> Path:
     import sqlite3
     from contextlib import closing
 
-    from gapo_lab.tracking import store
+    from gapo_lab.tracking import mlflow_client
 
     path = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    store.connect(f"sqlite:///{path}")
+    mlflow_client.connect(f"sqlite:///{path}")
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA journal_mode=DELETE")  # one file, to be copied
     return path

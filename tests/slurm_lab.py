@@ -12,9 +12,10 @@ from pathlib import Path
 
 from conftest import REPO, Lab
 
-from gapo_lab.launch import states
-from gapo_lab.rehearsal import made_up
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.launch import run_states
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.studies import of_study
+from gapo_lab.training.rehearsal import made_up
 
 # Each checkout, and each worker of pytest-xdist, has its own cluster on the machine.
 NUMBER = zlib.crc32(f"{REPO}{os.environ.get('PYTEST_XDIST_WORKER')}".encode()) % 500
@@ -60,12 +61,12 @@ class SlurmLab(Lab):
         ).stdout
 
     def keys(self, study: str) -> list[str]:
-        return states.of_study(self.root, study)
+        return of_study(self.root, study)
 
     def states(self, study: str) -> dict[str, dict]:
         os.environ.update(self.conf)
         try:
-            return states.read(self.root, self.keys(study))
+            return run_states.read(self.root, self.keys(study))
         finally:
             os.environ.pop("SLURM_CONF")
 

@@ -7,7 +7,10 @@ import random
 import pytest
 from analysis_database import Database, golden
 
-from analysis import build, check, layout, load, published
+from analysis import check
+from analysis.paper import conventions, published
+from analysis.report import build
+from analysis.sources import connect
 
 MISPRINTED = {  # (table, row, column): what the runs give instead
     ("2", "gapo_dapo over dapo points", "qwen3_4b"): 1.63,
@@ -23,7 +26,7 @@ def report(empty_mlflow, tmp_path_factory):
     runs = golden()
     random.Random(1).shuffle(runs)
     database.add(runs)
-    return build.build(load.connect(database.uri), build.Asked(studies=("paper",), figures=False))
+    return build.build(connect.connect(database.uri), build.Asked(studies=("paper",), figures=False))
 
 
 def printed(report, name: str) -> dict[tuple[str, str, int], list[str]]:
@@ -42,7 +45,7 @@ def test_every_cell_of_the_paper_comes_back(report, name):
     rows = printed(report, name)
     seen = 0
     for row, values in table.rows.items():
-        label = layout.method(row)
+        label = conventions.method(row)
         if name == "5" and row in ("gapo_grpo", "gapo_dapo"):
             label += " (median, div)"
         for column, theirs, ours in zip(table.columns, values, rows[label, label], strict=True):
@@ -60,7 +63,7 @@ def test_every_difference_of_the_paper_comes_back(report, name):
     assert table.deltas
     for delta in table.deltas:
         for column, theirs, ours in zip(
-            table.columns, delta.values, rows[delta.name, layout.method(delta.of)], strict=True
+            table.columns, delta.values, rows[delta.name, conventions.method(delta.of)], strict=True
         ):
             wanted = MISPRINTED.get((name, f"{delta.of} over {delta.over} {delta.kind}", column), theirs)
             if wanted is None:
@@ -89,7 +92,7 @@ def test_against_the_paper_nothing_differs_but_the_misprints(empty_mlflow, tmp_p
     database = Database(empty_mlflow, tmp_path / "mlflow.db")
     database.add(golden())
     asked = build.Asked(studies=("paper",), figures=False, against_paper=True)
-    report = build.build(load.connect(database.uri), asked)
+    report = build.build(connect.connect(database.uri), asked)
     differences = {}
     for table in report.tables:
         if table.name.startswith("against"):

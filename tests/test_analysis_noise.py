@@ -10,10 +10,14 @@ import numpy as np
 import pytest
 from analysis_database import Database
 
-from analysis import build, load, markdown, report, reward_noise, rewards
-from analysis.build import Asked
-from gapo_lab import noise
+from analysis import report
+from analysis.figures import reward_noise, rewards
+from analysis.render import markdown
+from analysis.report import build
+from analysis.report.build import Asked
+from analysis.sources import connect
 from gapo_lab.errors import UserError
+from gapo_lab.rewards import outliers
 
 LEVELS = {"nano": (0, 0.1, 0.2), "nano_large": (0,)}
 
@@ -43,8 +47,8 @@ def rollouts(root: Path, runs: list[dict]) -> None:
         for prompt in range(32):
             true = np.clip(rng.beta(2, 5, 8) / 2, 0, 0.49) if prompt % 8 else np.full(8, 1.0)
             for n, reward in enumerate(true):
-                hit = noise.is_replaced(share, run["seed"], 1, str(prompt), n)
-                seen = noise.outlier(reward) if hit else reward
+                hit = outliers.is_replaced(share, run["seed"], 1, str(prompt), n)
+                seen = outliers.outlier(reward) if hit else reward
                 rows.append(
                     {
                         "uid": f"p{prompt}_{n}_0",
@@ -89,7 +93,7 @@ def test_noise_that_no_table_shows_is_said_to_be_left_out(place, capsys):
 
 
 def test_the_papers_tables_hold_no_noise_and_the_others_every_level(place):
-    made = build.build(load.connect(None), Asked(studies=("s",), figures=False))
+    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False))
     tables = {one.name: one for one in made.tables}
     labels = {line.label: line for line in tables["table2"].lines}
     assert [e.value for e in labels["GRPO"].entries] == pytest.approx([50.45, 50.45])
@@ -111,7 +115,7 @@ def test_the_papers_tables_hold_no_noise_and_the_others_every_level(place):
 
 def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(place):
     """By level pairs of both GAPOs are pooled: those of one, five at most, could never be decided."""
-    made = build.build(load.connect(None), Asked(studies=("s",), figures=False))
+    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False))
     tables = {one.name: {line.label: line.entries for line in one.lines} for one in made.tables}
     # four pairs: an interval without zero decides nothing, and the cell says so
     improve = tables["noise_id"]["Improve."]
@@ -130,7 +134,7 @@ def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(place):
 
 
 def test_every_gapo_has_its_sentence_and_what_cannot_be_decided_is_said(place):
-    made = build.build(load.connect(None), Asked(studies=("s",), figures=False))
+    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False))
     first = next(line for line in made.verdicts if line.startswith("the test set: GAPO (G) over GRPO"))
     assert "all models" in first and "8 pairs" in first and "[" in first and "corrected" in first
     assert any("could not be decided: 4 pairs give no p below 0.125" in line for line in made.verdicts)
@@ -148,7 +152,7 @@ def test_tau_has_numbers_and_comparisons(empty_mlflow, tmp_path):
     ]  # fmt: skip
     Database(empty_mlflow, tmp_path / "t.db").add(runs)
     asked = Asked(studies=("s",), figures=False, allow_incomplete=True, spread=True)
-    made = {one.name: one for one in build.build(load.connect(f"sqlite:///{tmp_path}/t.db"), asked).tables}
+    made = {one.name: one for one in build.build(connect.connect(f"sqlite:///{tmp_path}/t.db"), asked).tables}
     values = {line.label: line.entries[0].value for line in made["tau_id"].lines}
     assert values["GAPO (G) τ=0.1 (k=1)"] == pytest.approx(30.4) and values["GRPO"] == pytest.approx(50.4)
     assert values["GAPO (D) τ=0.9 (k=8)"] == pytest.approx(60.4) and len(values) == 8
@@ -161,18 +165,18 @@ def test_tau_has_numbers_and_comparisons(empty_mlflow, tmp_path):
 
 def test_noise_can_be_an_axis_of_a_slice_and_a_choice(place):
     made = build.build(
-        load.connect(None), Asked(studies=("s",), rows=("algo", "noise"), where={"model": "nano"})
+        connect.connect(None), Asked(studies=("s",), rows=("algo", "noise"), where={"model": "nano"})
     )
     (table,) = (one for one in made.tables if one.name.startswith("slice"))
     assert [line.label for line in table.lines][:3] == ["GRPO noise=0", "GRPO noise=0.1", "GRPO noise=0.2"]
-    one = build.build(load.connect(None), Asked(studies=("s",), where={"noise": "0"}, figures=False))
+    one = build.build(connect.connect(None), Asked(studies=("s",), where={"noise": "0"}, figures=False))
     assert {
         run.params["noise"] for table in one.measured for t in table.by_cell.values() for run in t.cell.runs
     } == {"0"}
 
 
 def test_the_rewards_before_training_are_those_of_a_method_without_penalty(place):
-    selection = build.runs.select(load.find_runs(load.connect(None), ["s"], Path("runs"))[1])
+    selection = build.runs.select(connect.find_runs(connect.connect(None), ["s"], Path("runs"))[1])
     found = reward_noise.found(selection, place / "runs")
     assert list(found) == [("nano", 0.0), ("nano", 0.1), ("nano", 0.2), ("nano_large", 0.0)]
     assert {len(groups) for groups in found.values()} == {4 * 32}
@@ -209,7 +213,7 @@ def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(
     page = place / "docs" / "results.md"
     page.write_text(text.replace(markdown.BEGIN, f"{markdown.BEGIN}\nGAPO **helps** nobody.\n"))
     assert markdown.own_words(page).strip() == "GAPO **helps** nobody."
-    made = build.build(load.connect(None), Asked(studies=("s",), figures=False))
+    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False))
     markdown.write(made, page)
     assert page.read_text().count("GAPO **helps** nobody.") == 1
     with pytest.raises(UserError, match="no page of a report"):
@@ -220,7 +224,7 @@ def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(
 
 
 def test_the_papers_differences_stand_beside_ours(place):
-    made = build.build(load.connect(None), Asked(studies=("s",), against_paper=True, figures=False))
+    made = build.build(connect.connect(None), Asked(studies=("s",), against_paper=True, figures=False))
     table = next(one for one in made.tables if one.name == "against_paper_id")
     lines = {line.label: [entry.value for entry in line.entries] for line in table.lines}
     ours, theirs = lines["GAPO (G) over GRPO"][:6], lines["GAPO (G) over GRPO"][6:]

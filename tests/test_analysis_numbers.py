@@ -12,10 +12,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis import check, latex, plain, published, statistics, steps
-from analysis.curves import Curve
-from analysis.table import Entry, Line, Table, ranked
-from analysis.trials import Measured, Trials, guess_cases, number
+from analysis import check
+from analysis.paper import published
+from analysis.render import latex, plain_text
+from analysis.results import step_delta
+from analysis.results.curves import Curve
+from analysis.results.measurements import Measured, Trials, guess_cases, number
+from analysis.statistics import inference
+from analysis.tables.table import Entry, Line, Table, ranked
 from gapo_lab.errors import UserError
 
 SHARES = st.floats(0, 1, allow_nan=False)
@@ -27,25 +31,25 @@ def curve(*points: tuple[int, float]) -> Curve:
 
 def test_step_delta_on_hand_made_curves():
     baseline = [curve((0, 0.1), (10, 0.3), (20, 0.5), (30, 0.5), (40, 0.4))]
-    assert steps.step_delta([curve((0, 0.1), (10, 0.5), (20, 0.6))], baseline) == -10
-    assert steps.step_delta([curve((0, 0.1), (25, 0.4), (35, 0.5))], baseline) == 15
-    assert steps.step_delta([curve((0, 0.1), (40, 0.49))], baseline) is None
-    assert steps.step_delta(baseline, baseline) == 0
-    assert steps.step_delta([], baseline) is None
+    assert step_delta.step_delta([curve((0, 0.1), (10, 0.5), (20, 0.6))], baseline) == -10
+    assert step_delta.step_delta([curve((0, 0.1), (25, 0.4), (35, 0.5))], baseline) == 15
+    assert step_delta.step_delta([curve((0, 0.1), (40, 0.49))], baseline) is None
+    assert step_delta.step_delta(baseline, baseline) == 0
+    assert step_delta.step_delta([], baseline) is None
 
 
 def test_step_delta_is_of_mean_curves_not_of_single_trials():
     lucky = [curve((0, 0.0), (10, 1.0)), curve((0, 0.0), (10, 0.0), (20, 1.0))]
     baseline = [curve((0, 0.0), (10, 0.5))] * 2
-    assert steps.step_delta(lucky, baseline) == 0
+    assert step_delta.step_delta(lucky, baseline) == 0
 
 
 @given(st.lists(SHARES, min_size=1, max_size=8), st.lists(SHARES, min_size=1, max_size=8))
 def test_step_delta_against_its_words(ours, theirs):
-    found = steps.step_delta([curve(*enumerate(ours))], [curve(*enumerate(theirs))])
+    found = step_delta.step_delta([curve(*enumerate(ours))], [curve(*enumerate(theirs))])
     best = max(theirs)
-    reached = [s for s, v in enumerate(ours) if v >= best - steps.ROUNDING]
-    first = next(s for s, v in enumerate(theirs) if v >= best - steps.ROUNDING)
+    reached = [s for s, v in enumerate(ours) if v >= best - step_delta.ROUNDING]
+    first = next(s for s, v in enumerate(theirs) if v >= best - step_delta.ROUNDING)
     assert found == (reached[0] - first if reached else None)
 
 
@@ -58,12 +62,12 @@ def test_permutation_p_counts_the_signs(differences):
         for signs in itertools.product((1, -1), repeat=len(differences))
     ]
     want = sum(one >= observed - 1e-9 for one in flips) / len(flips)
-    assert statistics.permutation_p(differences) == pytest.approx(want)
+    assert inference.permutation_p(differences) == pytest.approx(want)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=10))
 def test_holm_is_monotone_and_at_most_bonferroni(values):
-    out = statistics.holm(values)
+    out = inference.holm(values)
     order = np.argsort(values, kind="stable")
     assert (np.diff(np.array(out)[order]) >= -1e-12).all()
     assert all(v <= o <= min(1, v * len(values)) + 1e-12 for v, o in zip(values, out, strict=True))
@@ -74,14 +78,14 @@ def test_holm_is_monotone_and_at_most_bonferroni(values):
 )
 def test_improvement_is_the_share_of_won_pairs(ours, theirs):
     won = [1 if a > b else 0.5 if a == b else 0 for a in ours for b in theirs]
-    assert statistics.improvement(ours, theirs) == pytest.approx(sum(won) / len(won))
+    assert inference.improvement(ours, theirs) == pytest.approx(sum(won) / len(won))
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 10])
 def test_intervals_hold_the_true_mean_about_as_often_as_they_say(n):
     """Of 2, 3, 4, 5 and 10 normal trials plain percentiles cover 50, 75, 79, 83 and 91 %, these 95, 95, 95, 92 and 95 %."""
     rows = np.random.default_rng(1).normal(size=(1500, n))
-    covered = np.mean([low <= 0 <= high for low, high in statistics.intervals(rows.tolist())])
+    covered = np.mean([low <= 0 <= high for low, high in inference.intervals(rows.tolist())])
     assert covered >= {5: 0.90, 10: 0.92}.get(n, 0.93)
     plain = [
         np.quantile(np.random.default_rng(0).choice(r, (500, n)).mean(1), [0.025, 0.975]) for r in rows[:400]
@@ -91,12 +95,12 @@ def test_intervals_hold_the_true_mean_about_as_often_as_they_say(n):
 
 def test_intervals_depend_on_their_own_row_alone():
     a, b = [0.1, 0.2, 0.4], [0.5, 0.1, 0.3]
-    assert statistics.intervals([a, b])[1] == statistics.intervals([b])[0]
-    assert all(map(math.isnan, statistics.intervals([[1.0]])[0]))
+    assert inference.intervals([a, b])[1] == inference.intervals([b])[0]
+    assert all(map(math.isnan, inference.intervals([[1.0]])[0]))
 
 
-def comparison(low: float, high: float, p: float, n: int = 5) -> statistics.Comparison:
-    return statistics.Comparison("m", "nano", "a", "b", n, (low + high) / 2, low, high, p, 0.5, p)
+def comparison(low: float, high: float, p: float, n: int = 5) -> inference.Comparison:
+    return inference.Comparison("m", "nano", "a", "b", n, (low + high) / 2, low, high, p, 0.5, p)
 
 
 def test_nothing_is_called_better_that_is_not():
@@ -108,8 +112,8 @@ def test_nothing_is_called_better_that_is_not():
 
 
 def test_sampling_error():
-    assert statistics.sampling_error(0.2, 132) == pytest.approx(0.0348, abs=1e-4)
-    assert statistics.sampling_error(0.2, None) is None
+    assert inference.sampling_error(0.2, 132) == pytest.approx(0.0348, abs=1e-4)
+    assert inference.sampling_error(0.2, None) is None
 
 
 @given(st.integers(2, 5000), st.data())
@@ -212,12 +216,12 @@ def test_a_table_as_csv_and_as_text():
         ((Line("a,b", (Entry("1.00", 1.004, rank=1), Entry("–", marks=("a",)))),),),
         (("a", "gone"),),
     )
-    assert plain.to_csv(table).splitlines() == [
+    assert plain_text.to_csv(table).splitlines() == [
         "Name,x,y,x (unrounded),y (unrounded)",
         '"a,b",1.00,–[a],1.004,',
         "# a: gone",
     ]
-    assert "1.00*" in plain.to_text(table) and "a: gone" in plain.to_text(table)
+    assert "1.00*" in plain_text.to_text(table) and "a: gone" in plain_text.to_text(table)
 
 
 def test_in_a_terminal_points_stand_below_points():
@@ -228,7 +232,7 @@ def test_in_a_terminal_points_stand_below_points():
         Entry("+0.50", 0.5, marks=("°",)),
     ]
     lines = tuple(Line(f"row {i}", (entry,)) for i, entry in enumerate(entries))
-    text = plain.to_text(Table("t", "T", ("Name",), ((("a long head", 1),),), (lines,)))
+    text = plain_text.to_text(Table("t", "T", ("Name",), ((("a long head", 1),),), (lines,)))
     rows = [line for line in text.splitlines() if line.startswith("row")]
     assert len({row.index(".") for row in rows if "." in row}) == 1
     assert max(map(len, text.splitlines())) <= 30 and "* best of its column" in text
@@ -238,10 +242,10 @@ def test_the_permutation_test_is_scipys():
     found = stats.permutation_test(
         ([1.0, 2, 3, 4, 5],), np.mean, permutation_type="samples", n_resamples=np.inf
     )
-    assert statistics.permutation_p([1, 2, 3, 4, 5]) == found.pvalue == 2 / 32
+    assert inference.permutation_p([1, 2, 3, 4, 5]) == found.pvalue == 2 / 32
     many = np.random.default_rng(2).normal(0.3, 1, size=40)
     theirs = stats.permutation_test((many,), np.mean, permutation_type="samples", n_resamples=9999, rng=1)
-    assert statistics.permutation_p(many.tolist()) == pytest.approx(theirs.pvalue, abs=0.02)
+    assert inference.permutation_p(many.tolist()) == pytest.approx(theirs.pvalue, abs=0.02)
 
 
 def test_what_is_claimed_is_corrected_apart_from_what_is_looked_at():
@@ -255,8 +259,8 @@ def test_what_is_claimed_is_corrected_apart_from_what_is_looked_at():
         (model, name, "base", trials(names[name]), trials(0.5)) for model in ("m", "n") for name in names
     ]
     measured = Measured("m", "best", {})
-    apart = {c.method: c for c in statistics.compare(measured, wanted, {("base", "a")}) if c.model is None}
-    together = {c.method: c for c in statistics.compare(measured, wanted) if c.model is None}
+    apart = {c.method: c for c in inference.compare(measured, wanted, {("base", "a")}) if c.model is None}
+    together = {c.method: c for c in inference.compare(measured, wanted) if c.model is None}
     least = 2 / 2**10  # ten pairs, all of one sign
     assert apart["a"].p_corrected == pytest.approx(least)
     assert apart["b"].p_corrected == pytest.approx(3 * least)

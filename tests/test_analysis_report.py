@@ -22,8 +22,10 @@ from analysis_database import Database
 from conftest import REPO
 from PIL import Image, ImageOps
 
-from analysis import load, report, table_files
-from analysis.runs import select
+from analysis import report
+from analysis.render import table_images
+from analysis.results.runs import select
+from analysis.sources import connect
 from gapo_lab.tracking import uri as addresses
 
 NASTY = '50% <b>&_{x}$ #1^ \\ "q" 中'
@@ -68,7 +70,7 @@ def test_everything_is_written_and_twice_the_same(database, tmp_path, capsys):
         page = pypdfium2.PdfDocument(files["table2.pdf"])
         assert len(page) == 1 and "GAPO (G)" in page[0].get_textpage().get_text_bounded()
         # Both are as large as the table, and hold it all: nothing but white at the edge.
-        assert page[0].get_width() == pytest.approx(image.width * 72 / table_files.DPI, abs=1)
+        assert page[0].get_width() == pytest.approx(image.width * 72 / table_images.DPI, abs=1)
         assert set(ImageOps.crop(image, 4).getextrema()) == {0, 255} and image.width < 1200
         edges = [image.crop((0, 0, image.width, 8)), image.crop((0, image.height - 8, *image.size))]
         assert all(edge.getextrema() == (255, 255) for edge in edges)
@@ -220,7 +222,7 @@ def test_a_server_gives_what_the_file_gives_and_takes_the_report(database, serve
         ]
     }
     database.add(trials() + [trials()[0] | {"model": "odd", "points": odd}])
-    both = [load.connect(address) for address in (database.uri, server)]
+    both = [connect.connect(address) for address in (database.uri, server)]
     there = [source.studies() for source in both]
     assert there[0] == there[1]
     found = [select(source.runs({"s": source.studies()["s"]})) for source in both]
@@ -254,14 +256,14 @@ def test_a_server_gives_what_the_file_gives_and_takes_the_report(database, serve
         .decode()
     )
     assert "report.html" in reply and "tables" in reply
-    from analysis import mlflow_log, mlflow_view
+    from analysis.report import mlflow_log, mlflow_views
 
     reply = urllib.request.urlopen(
         f"{server}/api/2.0/mlflow/experiments/get?experiment_id={there[0]['s']}"
     ).read()
     tags = {tag["key"]: tag["value"] for tag in json.loads(reply)["experiment"]["tags"]}
-    assert {mlflow_view.SHARED + mlflow_view.LIST, mlflow_view.SHARED + mlflow_view.CURVES} <= set(tags)
-    assert f"runs/{logged[0].id}/artifacts/report.html" in tags[mlflow_view.NOTE]
+    assert {mlflow_views.SHARED + mlflow_views.LIST, mlflow_views.SHARED + mlflow_views.CURVES} <= set(tags)
+    assert f"runs/{logged[0].id}/artifacts/report.html" in tags[mlflow_views.NOTE]
     again = mlflow_log.log(server, {"s": there[0]["s"]}, tmp_path / "reports/s", [])
     assert again.startswith("logged")  # other files: a new report, the older one stays
     assert mlflow_log.log(server, {"s": there[0]["s"]}, tmp_path / "reports/s", []).startswith("MLflow holds")

@@ -12,8 +12,10 @@ from analysis_database import Database
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import build, curves, load, runs
-from analysis.runs import Run
+from analysis.report import build
+from analysis.results import curves, runs
+from analysis.results.runs import Run
+from analysis.sources import connect
 from gapo_lab.errors import UserError
 
 
@@ -121,7 +123,7 @@ def made(empty_mlflow, tmp_path, all_runs, **asked) -> build.Report:
     database = Database(empty_mlflow, tmp_path / f"{random.random()}.db")
     database.add(all_runs)
     words = {"studies": ("s",), "figures": False} | asked
-    return build.build(load.connect(database.uri), build.Asked(**words))
+    return build.build(connect.connect(database.uri), build.Asked(**words))
 
 
 def trials(algo: str, seeds=range(3), study="s", gain: float = 0.0, **words) -> list[dict]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gapo_lab import checks
-from gapo_lab.checks import check
-from gapo_lab.compose import CONF, compose_run
+from gapo_lab.config.compose import compose_run
 from gapo_lab.errors import UserError
+from gapo_lab.paths import CONF
+from gapo_lab.planning import validation
+from gapo_lab.planning.validation import check
 
 
 def test_the_default_run_passes():
@@ -108,6 +109,6 @@ def test_recipes_differ_where_they_say():
 
 
 def test_a_model_for_gpus_says_so_where_there_is_none(monkeypatch):
-    monkeypatch.setattr(checks, "has_gpu", lambda: False)
+    monkeypatch.setattr(validation, "has_gpu", lambda: False)
     with pytest.raises(UserError, match="needs 8 GPUs and this machine has none"):
         check(compose_run(["model=qwen_coder_7b"]))

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from gapo_lab.commands import main
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.cli.runs import main
+from gapo_lab.runs.folder import RunFolder
 
 SPEC = {
     "study": "table2",
@@ -130,7 +130,7 @@ def test_ui_on_a_port_that_is_taken(run, capsys, tmp_path):
 def test_showing_imports_nothing_heavy():
     heavy = ("torch", "verl", "ray", "mlflow", "pandas", "numpy", "transformers")
     code = (
-        "import sys, gapo_lab.commands, gapo_lab.run_folder, gapo_lab.provenance, gapo_lab.tracking.follow;"
+        "import sys, gapo_lab.cli.runs, gapo_lab.runs.folder, gapo_lab.runs.provenance, gapo_lab.tracking.live_copy;"
         f"print([m for m in {heavy} if m in sys.modules])"
     )
     out = subprocess.run(

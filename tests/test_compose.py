@@ -10,8 +10,10 @@ import pytest
 from conftest import REPO
 from omegaconf import OmegaConf
 
-from gapo_lab.compose import CONF, compose_run, verl_config_folder
+from gapo_lab.config.compose import compose_run
+from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.errors import UserError
+from gapo_lab.paths import CONF
 
 GROUPS = {group: sorted(p.stem for p in (CONF / group).glob("*.yaml")) for group in
           ("model", "recipe", "algo", "data", "scale", "backend", "cluster")}  # fmt: skip
@@ -99,10 +101,10 @@ def test_command_line_errors_are_one_line_and_no_traceback(lab):
 
 def test_planning_imports_nothing_heavy():
     code = (
-        "import sys, gapo_lab.run, gapo_lab.supervise, gapo_lab.checks\n"
-        "from gapo_lab.compose import compose_run\n"
-        "from gapo_lab.spec import make_spec\n"
-        "c = compose_run([]); gapo_lab.checks.check(c); make_spec(c)\n"
+        "import sys, gapo_lab.run, gapo_lab.supervision.supervisor, gapo_lab.planning.validation\n"
+        "from gapo_lab.config.compose import compose_run\n"
+        "from gapo_lab.planning.spec import make_spec\n"
+        "c = compose_run([]); gapo_lab.planning.validation.check(c); make_spec(c)\n"
         "print([m for m in ('torch', 'verl', 'ray', 'mlflow', 'transformers') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=False)

@@ -7,9 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from gapo_lab.compose import CONF, compose_run, flatten
-from gapo_lab.compose_many import Composer, unflatten
+from gapo_lab.config.compose import compose_run
+from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import UserError
+from gapo_lab.paths import CONF
+from gapo_lab.utils.dotted import flatten, unflatten
 
 GROUPS = {group: sorted(p.stem for p in (CONF / group).glob("*.yaml")) for group in
           ("model", "algo", "data", "scale", "cluster")}  # fmt: skip

@@ -13,17 +13,18 @@ import pytest
 from little_repos import SUFFIXES, grow
 from rich.console import Console
 
-from gapo_lab.data import describe, mined, show
+from gapo_lab.data import dataset_summary, task_view
 from gapo_lab.data.commands import main
-from gapo_lab.data.git import mine
-from gapo_lab.data.task import Hunk, Task
+from gapo_lab.data.mining import dataset
+from gapo_lab.data.mining.miner import mine
+from gapo_lab.data.tasks.task import Hunk, Task
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("files")
     repo = grow(root / "all", [f"a.{suffix}" for suffix in SUFFIXES.values()], 12)
-    mined.make([repo], root / "out", mined.Options(), workers=1)
+    dataset.make([repo], root / "out", dataset.Options(), workers=1)
     return root / "out"
 
 
@@ -37,13 +38,15 @@ def foreign(path: Path, **changes) -> Path:
 
 def test_table_1_is_what_counting_gives(folder):
     rows = pq.read_table(folder / "train.parquet").to_pylist()
-    *lines, total = describe.table(folder / "train.parquet")
+    *lines, total = dataset_summary.table(folder / "train.parquet")
     assert [line.language for line in lines] != sorted(line.language for line in lines) or len(lines) == 10
-    assert {line.language for line in lines} == set(describe.NAMES.values())
+    assert {line.language for line in lines} == set(dataset_summary.NAMES.values())
     assert [line.count for line in lines] == sorted((line.count for line in lines), reverse=True)
     for line in [*lines, total]:
         own = [
-            r for r in rows if line is total or describe.NAMES[r["extra_info"]["language"]] == line.language
+            r
+            for r in rows
+            if line is total or dataset_summary.NAMES[r["extra_info"]["language"]] == line.language
         ]
         inputs = [sum(len(m["content"]) for m in r["prompt"]) for r in own]
         outputs = [len(r["reward_model"]["ground_truth"]) for r in own]
@@ -52,15 +55,15 @@ def test_table_1_is_what_counting_gives(folder):
 
 
 def test_the_paper_s_own_line():
-    line = describe.Line("Go", (1925, 24883), (36, 717), 19549, 37.7074)
-    total = describe.Line("Total", (1925, 24883), (36, 833), 51844, 100.0)
-    text = describe.as_text([line, total]).splitlines()
+    line = dataset_summary.Line("Go", (1925, 24883), (36, 717), 19549, 37.7074)
+    total = dataset_summary.Line("Total", (1925, 24883), (36, 833), 51844, 100.0)
+    text = dataset_summary.as_text([line, total]).splitlines()
     assert text[2].split() == ["Go", "1,925", "–", "24,883", "36", "–", "717", "19,549", "37.71%"]
     assert len({len(row) for row in text}) == 1
-    assert "Go & 1,925 -- 24,883 & 36 -- 717 & 19,549 & 37.71\\% \\\\" in describe.as_latex(
+    assert "Go & 1,925 -- 24,883 & 36 -- 717 & 19,549 & 37.71\\% \\\\" in dataset_summary.as_latex(
         [line, total], "A_b"
     )
-    assert "\\caption{A\\_b}" in describe.as_latex([line, total], "A_b")
+    assert "\\caption{A\\_b}" in dataset_summary.as_latex([line, total], "A_b")
 
 
 def test_describe_prints_and_writes(folder, capsys):
@@ -81,7 +84,7 @@ def test_an_example_cannot_command_the_terminal():
     task = Task("1", "go", "replace", f"{evil}.go", (Hunk("p", evil, ""),), evil, evil, evil, 3, evil + "!", evil,
                 {"repository": evil, "commit": "c", "time": "t", "licence": evil})  # fmt: skip
     console = Console(width=100, record=True, force_terminal=False, file=io.StringIO())
-    show.show(task, console)
+    task_view.show(task, console)
     said = console.export_text()
     assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(said) and "[red]x[/red]" in said
 
@@ -158,13 +161,13 @@ def test_what_cannot_be_read(folder, tmp_path, capsys):
 
 
 def test_rows_that_are_too_long_for_a_model(folder, capsys):
-    from gapo_lab.compose import PACKAGE
+    from gapo_lab.paths import NANO
 
     words = [
         "validate",
         str(folder),
         "--model",
-        str(PACKAGE / "nano" / "checkpoint"),
+        str(NANO / "checkpoint"),
         "--max-prompt-length",
         "100",
     ]
@@ -173,7 +176,7 @@ def test_rows_that_are_too_long_for_a_model(folder, capsys):
 
 
 def test_mined_rows_come_back_as_tasks(folder):
-    from gapo_lab.data.rows import read_tasks
+    from gapo_lab.data.tasks.parquet_rows import read_tasks
 
     repo = folder.parent / "all"
     by_id = {task.id: task for task in mine(repo).tasks}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from gapo_lab import method_checks
-from gapo_lab.training import batch_facts, estimators
+from gapo_lab.planning import method_rules
+from gapo_lab.training import batch_context, estimators
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def algos():
 def call(algos, name, config=None, mask=None, rewards=None, facts=None):
     rewards = torch.tensor([[0.0, 0.1], [0.0, 0.5], [0.0, 0.6], [0.0, 0.9]]) if rewards is None else rewards
     mask = torch.tensor([[1, 1], [1, 1], [0, 0], [1, 1]]) if mask is None else mask
-    with batch_facts.about(facts or batch_facts.BatchFacts()):
+    with batch_context.about(facts or batch_context.BatchFacts()):
         return algos.get_adv_estimator_fn(name)(
             token_level_rewards=rewards, response_mask=mask, index=np.array(["a", "a", "b", "b"], dtype=object),
             config=config,
@@ -28,13 +28,13 @@ def call(algos, name, config=None, mask=None, rewards=None, facts=None):
 
 
 def test_names_that_plans_check_are_the_ones_verl_has(algos):
-    ours = {name for name, (kind, _) in method_checks.our_files().items() if kind == "estimator"}
-    losses = {name for name, (kind, _) in method_checks.our_files().items() if kind == "loss"}
+    ours = {name for name, (kind, _) in method_rules.our_files().items() if kind == "estimator"}
+    losses = {name for name, (kind, _) in method_rules.our_files().items() if kind == "loss"}
     assert {estimators.verl_name(name) for name in estimators.ESTIMATORS} == ours
-    assert set(algos.ADV_ESTIMATOR_REGISTRY) == ours | set(method_checks.VERL_ESTIMATORS) | set(
-        method_checks.NOT_HERE
+    assert set(algos.ADV_ESTIMATOR_REGISTRY) == ours | set(method_rules.VERL_ESTIMATORS) | set(
+        method_rules.NOT_HERE
     )
-    assert set(algos.POLICY_LOSS_REGISTRY) == losses | set(method_checks.VERL_LOSSES)
+    assert set(algos.POLICY_LOSS_REGISTRY) == losses | set(method_rules.VERL_LOSSES)
 
 
 @pytest.mark.parametrize("name", ["exact_grpo", "gapo", "krpo", "qae", "redit"])
@@ -68,18 +68,18 @@ def test_settings_come_from_their_node(algos):
 
 def test_krpo_is_told_the_rollouts_numbers_and_redit_the_step(algos):
     one, other = (
-        call(algos, "krpo", facts=batch_facts.BatchFacts(order=o)) for o in ([0, 1, 0, 1], [1, 0, 1, 0])
+        call(algos, "krpo", facts=batch_context.BatchFacts(order=o)) for o in ([0, 1, 0, 1], [1, 0, 1, 0])
     )
     assert not torch.equal(one, other)
-    steps = [call(algos, "redit", facts=batch_facts.BatchFacts(step=s, seed=0)) for s in (1, 1, 2)]
+    steps = [call(algos, "redit", facts=batch_context.BatchFacts(step=s, seed=0)) for s in (1, 1, 2)]
     assert torch.equal(steps[0], steps[1]) and not torch.equal(steps[0], steps[2])
 
 
 def test_gdpo_reads_the_parts_of_the_reward(algos):
-    parts = batch_facts.numbers_by_name([{"em": 1.0, "similarity": 1, "note": "x"}, {"em": 0.0, "similarity": 0.5},
+    parts = batch_context.numbers_by_name([{"em": 1.0, "similarity": 1, "note": "x"}, {"em": 0.0, "similarity": 0.5},
                                          {"em": 0.0, "similarity": 0.1}, {"em": 0.0, "similarity": 0.9}])  # fmt: skip
     assert set(parts) == {"em", "similarity"}
-    found = call(algos, "exact_gdpo", facts=batch_facts.BatchFacts(extras=parts), mask=torch.ones(4, 2))
+    found = call(algos, "exact_gdpo", facts=batch_context.BatchFacts(extras=parts), mask=torch.ones(4, 2))
     assert found[0, 0] > found[3, 0] > 0 > found[1, 0]
     with pytest.raises(ValueError, match="the reward has no 'em'"):
         call(algos, "exact_gdpo")
@@ -105,7 +105,7 @@ def test_verls_own_gdpo_cannot_run_on_its_v1_trainer(algos):
 
 
 def test_a_rollouts_number_is_in_verls_key():
-    assert [batch_facts.rollout_number(f"{uid}_{n}_0") for uid, n in (("a_b", 3), ("u-1", 12))] == [3, 12]
+    assert [batch_context.rollout_number(f"{uid}_{n}_0") for uid, n in (("a_b", 3), ("u-1", 12))] == [3, 12]
 
 
 def test_the_private_methods_that_the_trainer_wraps_exist():

@@ -7,9 +7,9 @@ import shutil
 
 import pytest
 
-from gapo_lab import commands
-from gapo_lab.run_folder import RunFolder
-from gapo_lab.tracking import describe
+from gapo_lab.cli import runs
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.tracking import mapping
 
 
 @pytest.fixture
@@ -21,7 +21,9 @@ def sampled(finished, tmp_path, monkeypatch):
     (path,) = (p for p in (tmp_path / "runs").iterdir() if (p / "spec.yaml").exists())
     folder = RunFolder(path)
     rows = folder.attempts()[-1].rows()
-    measured = {n: v for row in rows if row.step == 3 for n, v in row.metrics.items() if n.endswith("_greedy")}
+    measured = {
+        n: v for row in rows if row.step == 3 for n, v in row.metrics.items() if n.endswith("_greedy")
+    }
     kept = [
         {"step": row.step, "time": row.time,
          "metrics": {n: v for n, v in row.metrics.items() if row.step < 3 or not n.endswith("_greedy")}}
@@ -34,7 +36,7 @@ def sampled(finished, tmp_path, monkeypatch):
 
 def test_it_finds_what_the_trainer_measured(sampled, capsys):
     folder, measured = sampled
-    assert commands.main(["evaluate"]) == 0
+    assert runs.main(["evaluate"]) == 0
     found = folder.merged_metrics()[3]
     assert {"val/id/em_greedy", "val/ood/em_greedy", "val/id/similarity_greedy"} <= set(measured)
     # verl's reward is the score with what is added to it
@@ -43,10 +45,12 @@ def test_it_finds_what_the_trainer_measured(sampled, capsys):
     assert "greedy, step 3  [1/1, 0:00 left]" in capsys.readouterr().out
     attempts = {one.number: one.rows() for one in folder.attempts()}
     before = attempts | {max(attempts): attempts[max(attempts)][:-1]}
-    sent = describe.to_send(before, folder.summary())[1]
-    assert sent < describe.to_send(attempts, folder.summary())[1]  # a copy in MLflow is added to, not made anew
+    sent = mapping.to_send(before, folder.summary())[1]
+    assert (
+        sent < mapping.to_send(attempts, folder.summary())[1]
+    )  # a copy in MLflow is added to, not made anew
     rows = len(folder.attempts()[-1].rows())
-    assert commands.main(["evaluate", folder.key]) == 0  # again: shown, not measured again
+    assert runs.main(["evaluate", folder.key]) == 0  # again: shown, not measured again
     assert len(folder.attempts()[-1].rows()) == rows and "greedy, step 3" in capsys.readouterr().out
 
 
@@ -60,7 +64,7 @@ def test_what_cannot_be_evaluated_is_said_in_a_line(sampled, capsys, gone, said)
         next(actor.glob("model_*rank_1.pt")).unlink()
     else:
         shutil.rmtree(folder.checkpoints if gone == "checkpoints" else "data")
-    assert commands.main(["evaluate", folder.key]) == 1
+    assert runs.main(["evaluate", folder.key]) == 1
     error = capsys.readouterr().err
     assert said in error and len(error.splitlines()) == 1
 
@@ -68,5 +72,5 @@ def test_what_cannot_be_evaluated_is_said_in_a_line(sampled, capsys, gone, said)
 def test_a_run_that_has_not_finished_is_none(sampled, capsys):
     folder, _ = sampled
     (folder.path / "summary.json").unlink()
-    assert commands.main(["evaluate"]) == 2
+    assert runs.main(["evaluate"]) == 2
     assert "no finished run of all" in capsys.readouterr().err

@@ -6,14 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapo_lab.data.git_filters import (
-    changed_lines,
-    common_prefix,
-    edit_kind,
-    is_generated,
-    is_vendored,
-    language,
-)
+from gapo_lab.data.mining.file_filters import changed_lines, edit_kind, is_generated, is_vendored
+from gapo_lab.data.tasks.text import common_prefix, language
 
 
 @pytest.mark.parametrize(

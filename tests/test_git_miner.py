@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from little_repos import SUFFIXES, TWICE, code, commit, git, init
 
-from gapo_lab.data.git import mine
-from gapo_lab.data.identity import head
-from gapo_lab.data.split import in_test
+from gapo_lab.data.fingerprint import head
+from gapo_lab.data.mining.miner import mine
+from gapo_lab.data.mining.split import in_test
 from gapo_lab.errors import UserError
 
 

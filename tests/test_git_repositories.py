@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from little_repos import TWICE, code, commit, git, grow, init
 
-from gapo_lab.data.git import mine
+from gapo_lab.data.mining.miner import mine
 from gapo_lab.errors import UserError
 
 

@@ -6,18 +6,19 @@ import os
 from functools import cache
 
 os.environ.setdefault("VERL_PLATFORM", "cpu")
-os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.plugin")
+os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.verl_plugin")
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from gapo_lab.checks import check
-from gapo_lab.compose import CONF, PACKAGE, compose_run
+from gapo_lab.config.compose import compose_run
 from gapo_lab.errors import UserError
-from gapo_lab.method_checks import our_files
-from gapo_lab.spec import make_spec
+from gapo_lab.paths import CONF, NANO
+from gapo_lab.planning.method_rules import our_files
+from gapo_lab.planning.spec import make_spec
+from gapo_lab.planning.validation import check
 
-NANO = PACKAGE / "nano" / "checkpoint"
+CHECKPOINT = NANO / "checkpoint"
 # Hugging Face id; attention heads, key-value heads (the models' config.json)
 NINE = {
     "mistral_7b": ("mistralai/Mistral-7B-Instruct-v0.3", 32, 8),
@@ -81,7 +82,7 @@ def test_verl_makes_the_reward_manager(algo):
     from verl.trainer.ppo.reward import load_reward_manager
 
     config = composed("qwen_coder_7b", algo)
-    manager = load_reward_manager(config, AutoTokenizer.from_pretrained(NANO))
+    manager = load_reward_manager(config, AutoTokenizer.from_pretrained(CHECKPOINT))
     assert manager.compute_score("id", "x = 1", "x = 1\n")["score"] == 1.0
 
 
@@ -100,7 +101,7 @@ def test_algorithm_is_verls_but_for_the_nodes_of_our_methods(algo):
 def test_verl_reads_the_model_node_from_a_folder():
     from verl.utils.config import omega_conf_to_dataclass
 
-    config = compose_run(["model=qwen_coder_7b", f"model.path={NANO}"])
+    config = compose_run(["model=qwen_coder_7b", f"model.path={CHECKPOINT}"])
     model = omega_conf_to_dataclass(config.actor_rollout_ref.model)
     assert model.use_remove_padding and not model.enable_gradient_checkpointing
     assert model.tokenizer.eos_token == "<|im_end|>"
@@ -147,7 +148,7 @@ def test_the_gpus_divide(model):
 
 @pytest.mark.parametrize("model", NINE)
 def test_a_machine_without_a_gpu_is_told_so(model, monkeypatch):
-    monkeypatch.setattr("gapo_lab.checks.has_gpu", lambda: False)
+    monkeypatch.setattr("gapo_lab.planning.validation.has_gpu", lambda: False)
     with pytest.raises(UserError, match=f"model={model}.*GPU") as caught:
         check(composed(model))
     assert "\n" not in str(caught.value)

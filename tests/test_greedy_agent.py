@@ -7,16 +7,17 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("VERL_PLATFORM", "cpu")
-os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.plugin")
+os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.verl_plugin")
 
 import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from gapo_lab.compose import PACKAGE, compose_run
-from gapo_lab.data.store import GREEDY_AGENT, SAMPLED_AGENT
+from gapo_lab.config.compose import compose_run
+from gapo_lab.data.prepare import GREEDY_AGENT, SAMPLED_AGENT
+from gapo_lab.paths import NANO
 
-NANO = PACKAGE / "nano" / "checkpoint"
+CHECKPOINT = NANO / "checkpoint"
 SAMPLED = {"temperature": 1.0, "top_p": 0.9, "top_k": 20, "repetition_penalty": 1.0, "logprobs": False}
 ANSWER = [7, 8, 9]
 
@@ -36,7 +37,7 @@ class RecordingServer:
 
 @pytest.fixture(scope="session")
 def config() -> DictConfig:
-    return compose_run(["model=mistral_7b", f"model.path={NANO}"])
+    return compose_run(["model=mistral_7b", f"model.path={CHECKPOINT}"])
 
 
 def run_row(config: DictConfig, agent_name: str, sampling: dict) -> tuple[RecordingServer, object]:
@@ -55,7 +56,7 @@ def run_row(config: DictConfig, agent_name: str, sampling: dict) -> tuple[Record
             config=registry[agent_name],
             trainer_config=DictConfigWrap(config=config),
             server_manager=server,
-            tokenizer=AutoTokenizer.from_pretrained(NANO),
+            tokenizer=AutoTokenizer.from_pretrained(CHECKPOINT),
             processor=None,
             hf_model_type="llama",
             dataset_cls=RLHFDataset,

@@ -10,8 +10,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gapo_lab.config.sweep_grid import make_cells, make_grid
 from gapo_lab.errors import UserError
-from gapo_lab.grid import make_cells, make_grid
 
 VALUES = st.lists(
     st.sampled_from(["1", "0.5", "a", "null", "[1,2]", "'x y'"]), min_size=1, max_size=3, unique=True

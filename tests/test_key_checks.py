@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gapo_lab.checks import check
-from gapo_lab.compose import compose_run
+from gapo_lab.config.compose import compose_run
 from gapo_lab.errors import UserError
+from gapo_lab.planning.validation import check
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ import psutil
 import pytest
 from conftest import Lab
 
-from gapo_lab.launch import snapshot, states
-from gapo_lab.rehearsal import made_up
-from gapo_lab.run_folder import RunFolder, find
+from gapo_lab.launch import code_snapshot, run_states
+from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.studies import of_study
+from gapo_lab.training.rehearsal import made_up
 from gapo_lab.utils.import_path import importing_from
 
 REHEARSE = ("-m", "scale=rehearsal", "rehearsal.seconds=0.05")
@@ -39,7 +40,7 @@ def command(lab: Lab, *words: str) -> subprocess.CompletedProcess:
 
 def all_states(lab: Lab) -> list[str]:
     root = lab.cwd / "runs"
-    return sorted(s["state"] for s in states.read(root, [folder.key for folder in find(root)]).values())
+    return sorted(s["state"] for s in run_states.read(root, [folder.key for folder in find(root)]).values())
 
 
 def undisturbed(folder: RunFolder, steps: int = 5) -> bool:
@@ -60,7 +61,7 @@ def test_a_sweep_shows_its_plan_runs_and_then_is_skipped(lab):
     second = sweep(lab, "algo=grpo,gapo_grpo", "seed=0,1,2", "study=more")
     assert "6 runs in 2 cells: 2 run, 4 skip" in second.stdout, second.stdout
     assert all(len(folder.attempts()) == 1 for folder in find(lab.cwd / "runs"))
-    assert len(states.of_study(lab.cwd / "runs", "more")) == 6
+    assert len(of_study(lab.cwd / "runs", "more")) == 6
     gone = command(lab, "gc")
     assert gone.returncode == 0 and not list((lab.cwd / "runs").glob("*/checkpoints"))
     assert command(lab, "status", "more").stdout.count("finished") == 6
@@ -71,7 +72,9 @@ def test_no_more_than_max_parallel_at_a_time(lab):
     most = 0
     while process.poll() is None:
         here = [
-            p for p in psutil.Process(process.pid).children() if "gapo_lab.launch.work" in " ".join(_words(p))
+            p
+            for p in psutil.Process(process.pid).children()
+            if "gapo_lab.launch.worker" in " ".join(_words(p))
         ]
         most = max(most, len(here))
         time.sleep(0.05)
@@ -122,7 +125,9 @@ def test_a_job_killed_says_so_others_go_on_and_retry_finishes_it(lab):
     wait_until(lambda: sum(bool(f.merged_metrics()) for f in find(lab.cwd / "runs")) == 2, process)
     victim = find(lab.cwd / "runs")[0]
     job = next(
-        p for p in psutil.Process(victim.status()["pid"]).children() if "gapo_lab.job" in " ".join(_words(p))
+        p
+        for p in psutil.Process(victim.status()["pid"]).children()
+        if "gapo_lab.training.job" in " ".join(_words(p))
     )
     job.kill()
     out, err = process.communicate(timeout=120)
@@ -185,8 +190,8 @@ def test_a_wrong_sweep_starts_nothing(lab, words, says):
 
 
 def test_a_copy_of_the_code_is_made_once_and_is_what_python_takes(tmp_path, monkeypatch):
-    code = snapshot.take(tmp_path)
-    assert snapshot.take(tmp_path) == code and (code / "gapo_lab" / "job.py").is_file()
+    code = code_snapshot.take(tmp_path)
+    assert code_snapshot.take(tmp_path) == code and (code / "gapo_lab" / "training" / "job.py").is_file()
     (code / "gapo_lab" / "mark.py").write_text("")
     env = {**os.environ, **importing_from(code)}
     words = [sys.executable, "-c", "import gapo_lab.mark; print(gapo_lab.__file__)"]

@@ -8,41 +8,41 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapo_lab.data import lists
-from gapo_lab.diversity import diversity, jsd_to_uniform, pop_diversity
+from gapo_lab.data.lists import generator
 from gapo_lab.errors import UserError
-from gapo_lab.nano import list_start
-from gapo_lab.nano import tokenizer as vocabulary
+from gapo_lab.models.nano import list_warm_start
+from gapo_lab.models.nano import tokenizer as vocabulary
+from gapo_lab.rewards.list_diversity import diversity, jsd_to_uniform, pop_diversity
 
 SHIPPED = vocabulary.FOLDER.with_name("lists_checkpoint")
 
 
 def test_splits_share_no_list_and_ood_no_word():
-    train, test, ood = (lists.generate(split, 300) for split in lists.SPLITS)
+    train, test, ood = (generator.generate(split, 300) for split in generator.SPLITS)
     assert not {t.id for t in train} & {t.id for t in test}
     assert {len(t.truth.split("\n")) for t in train} == set(range(4, 13))
     assert {len(t.truth.split("\n")) for t in test + ood} == {8}
     words = [{word for t in tasks for word in t.truth.split("\n")} for tasks in (train, test, ood)]
     assert not words[2] & (words[0] | words[1])
     assert all(t.instruction == ", ".join(t.truth.split("\n")) for t in train)
-    assert lists.generate("train", 20, seed=1) == lists.generate("train", 20, seed=1) != train[:20]
+    assert generator.generate("train", 20, seed=1) == generator.generate("train", 20, seed=1) != train[:20]
 
 
 def test_a_test_list_is_asked_for_many_times():
-    tasks = lists.generate("id", 3, samples=5)
+    tasks = generator.generate("id", 3, samples=5)
     assert len(tasks) == 15 and len({t.id for t in tasks}) == 3
 
 
 @pytest.mark.parametrize("asked", [{"split": "val", "size": 1}, {"split": "id", "size": 0}])
 def test_wrong_requests(asked):
     with pytest.raises(UserError):
-        lists.generate(**asked)
+        generator.generate(**asked)
 
 
 def test_score_of_a_choice():
-    assert lists.score_choice(" b\n", "a\nb\nc") == {"score": 1, "em": 1, "item": 1, "choices": 3}
+    assert generator.score_choice(" b\n", "a\nb\nc") == {"score": 1, "em": 1, "item": 1, "choices": 3}
     for wrong in ("", "a b", "ab", "B", "d"):
-        assert lists.score_choice(wrong, "a\nb\nc") == {"score": -1, "em": 0, "item": -1, "choices": 3}
+        assert generator.score_choice(wrong, "a\nb\nc") == {"score": -1, "em": 0, "item": -1, "choices": 3}
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=12))
@@ -81,13 +81,15 @@ def test_nanos_list_checkpoint_is_valid_and_uneven():
     tokenizer = AutoTokenizer.from_pretrained(SHIPPED)
     assert tokenizer.get_vocab() == vocabulary.load().get_vocab()
     assert sum(f.stat().st_size for f in SHIPPED.iterdir()) < 3e6
-    found = list_start.measure(AutoModelForCausalLM.from_pretrained(SHIPPED).eval(), tokenizer, "id", 8, 32)
+    found = list_warm_start.measure(
+        AutoModelForCausalLM.from_pretrained(SHIPPED).eval(), tokenizer, "id", 8, 32
+    )
     assert found["invalid"] < 0.1 and found["jsd"] > 0.2
 
 
 def test_the_command_that_made_it_teaches():
     losses = []
-    list_start.train(
-        list_start.ListStart(steps=12, batch=16), vocabulary.load(), lambda _, loss: losses.append(loss)
+    list_warm_start.train(
+        list_warm_start.ListStart(steps=12, batch=16), vocabulary.load(), lambda _, loss: losses.append(loss)
     )
     assert sum(losses[-3:]) < 0.7 * sum(losses[:3])

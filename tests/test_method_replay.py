@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from analysis import replay
-from analysis.replay_measure import by_group, methods_of, outlier_shift, table
-from analysis.replay_rewards import from_table, kind, load
-from analysis.replay_simulate import draw, scores, simulate
+from analysis.replay.estimators import by_group, methods_of, outlier_shift, table
+from analysis.replay.simulator import draw, scores, simulate
+from analysis.results.group_rewards import from_table, kind, load
 
 LEFT, RIGHT = [0.9, 0.9, 0.85, 0.9, 0.2, 0.9, 0.95, 0.1], [0.1, 0.1, 0.15, 0.1, 0.8, 0.1, 0.05, 0.9]
 EVEN, FLAT = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8], [0.3] * 8
@@ -36,7 +36,11 @@ def test_kinds_of_groups():
 
 
 def test_the_best_of_a_group_that_is_mostly_right_get_nothing_from_gapo(few):
-    groups = {"easy": [1.0] * 5 + [0.4, 0.3, 0.4], "hard": [0.4, 0.3, 0.4, 0.35, 0.4, 0.4, 1.0, 0.2], "flat": FLAT}
+    groups = {
+        "easy": [1.0] * 5 + [0.4, 0.3, 0.4],
+        "hard": [0.4, 0.3, 0.4, 0.35, 0.4, 0.4, 1.0, 0.2],
+        "flat": FLAT,
+    }
     rows = pd.DataFrame([(uid, r) for uid, group in groups.items() for r in group], columns=["uid", "reward"])
     found = table(from_table(rows["uid"], rows["reward"]), few).set_index(["algo", "kind"])["best_zero"]
     assert found["gapo_grpo", "left-skewed"] == 1 and found["gapo_grpo", "right-skewed"] == 0

@@ -9,7 +9,7 @@ import sys
 
 from conftest import REPO
 
-from gapo_lab.compose import CONF
+from gapo_lab.paths import CONF
 
 PAGE = (REPO / "docs" / "methods.md").read_text(encoding="utf-8")
 
@@ -33,8 +33,8 @@ def test_the_example_of_adding_a_method_works_as_it_stands(tmp_path):
     (tmp_path / "r.csv").write_text("uid,reward\n" + "".join(f"a,{r}\n" for r in (0.0, 0.1, 0.2, 0.9)))
     code = """
 import numpy as np, torch
-from gapo_lab.checks import check
-from gapo_lab.compose import compose_run
+from gapo_lab.planning.validation import check
+from gapo_lab.config.compose import compose_run
 from gapo_lab.errors import UserError
 check(compose_run(["algo=median"]))
 for words, says in ((["algorithm.median.eps=-1"], "eps=-1"), (["+algorithm.median.x=1"], "x: no such setting")):

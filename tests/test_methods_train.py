@@ -12,7 +12,7 @@ import psutil
 import pytest
 from conftest import Lab
 
-from gapo_lab.compose import CONF
+from gapo_lab.paths import CONF
 
 WORDS = {
     "group_aware": "group_aware:data=lists:data.samples=4:trainer.test_freq=2",

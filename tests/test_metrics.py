@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapo_lab import metrics
-from gapo_lab.metrics import Row
+from gapo_lab.runs import metrics
+from gapo_lab.runs.metrics import Row
 
 STEP = st.integers(0, 6)
 NAMES = st.sampled_from(["a", "b", "c"])

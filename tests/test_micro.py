@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapo_lab.data.micro import SPLITS, generate
-from gapo_lab.data.micro_kinds import KINDS, SEEN_KINDS, UNSEEN_KINDS
-from gapo_lab.data.micro_syntax import SEEN_LANGUAGES, SYNTAXES, UNSEEN_LANGUAGES, write
-from gapo_lab.data.prompt import messages
+from gapo_lab.data.micro.edit_kinds import KINDS, SEEN_KINDS, UNSEEN_KINDS
+from gapo_lab.data.micro.generator import SPLITS, generate
+from gapo_lab.data.micro.syntax import SEEN_LANGUAGES, SYNTAXES, UNSEEN_LANGUAGES, write
+from gapo_lab.data.tasks.prompt import messages
 from gapo_lab.errors import UserError
 
 

@@ -14,9 +14,10 @@ import pytest
 from conftest import REPO
 from little_repos import TWICE, code, commit, git, grow, init
 
-from gapo_lab.data import mine as parts
-from gapo_lab.data import mined, rows
 from gapo_lab.data.commands import main
+from gapo_lab.data.mining import dataset
+from gapo_lab.data.mining import parallel as parts
+from gapo_lab.data.tasks import parquet_rows
 from gapo_lab.errors import UserError
 
 DATA = [sys.executable, "-m", "gapo_lab.data"]
@@ -31,7 +32,7 @@ def long(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def made(long, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("made") / "out"
-    mined.make([long], out, mined.Options(), workers=1)
+    dataset.make([long], out, dataset.Options(), workers=1)
     return out
 
 
@@ -40,9 +41,9 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_folder(made, long):
-    about = mined.read(made)
+    about = dataset.read(made)
     assert sorted(content(made)) == ["about.json", "id.parquet", "train.parquet"]
-    tasks = {split: list(rows.read_tasks(made / f"{split}.parquet")) for split in mined.SPLITS}
+    tasks = {split: list(parquet_rows.read_tasks(made / f"{split}.parquet")) for split in dataset.SPLITS}
     assert about["rows"] == {split: len(found) for split, found in tasks.items()}
     assert len(tasks["id"]) == pytest.approx(0.07 * 600, abs=3)
     assert max(t.provenance["time"] for t in tasks["train"]) < min(t.provenance["time"] for t in tasks["id"])
@@ -52,7 +53,7 @@ def test_the_folder(made, long):
     for task in tasks["id"][:5]:
         spec = f"{task.provenance['commit']}:{task.path}"
         assert task.edited.encode() == git(long, "show", spec)
-    first = rows.pq.read_table(made / "train.parquet").slice(0, 2).to_pylist()
+    first = parquet_rows.pq.read_table(made / "train.parquet").slice(0, 2).to_pylist()
     assert [row["extra_info"]["index"] for row in first] == [0, 1] and first[0]["data_source"] == "train"
     assert [m["role"] for m in first[0]["prompt"]] == ["system", "user"]
     assert str(long) not in (made / "about.json").read_text()
@@ -89,7 +90,7 @@ def test_the_same_bytes_from_two_workers_after_ctrl_c(made, long, tmp_path):
         assert first.returncode == 130 and said.endswith("goes on from what is finished\n"), said
         assert not (tmp_path / "out/about.json").exists()
         with pytest.raises(UserError, match="no mined data here"):
-            mined.read(tmp_path / "out")
+            dataset.read(tmp_path / "out")
     done = subprocess.run(
         [*DATA, *words], cwd=tmp_path, env=env, text=True, capture_output=True, timeout=120, check=False
     )
@@ -113,60 +114,62 @@ def test_parts_that_are_there_are_not_made_again(long, made, tmp_path, monkeypat
         return hear
 
     with pytest.raises(KeyboardInterrupt):
-        mined.make([long], out, mined.Options(), 1, begin)
+        dataset.make([long], out, dataset.Options(), 1, begin)
     there = {path: path.stat().st_mtime_ns for path in out.glob(".parts/*.parquet")}
     assert len(there) == 2 and not (out / "about.json").exists()
     (out / ".parts/.half.parquet.1.aside").write_bytes(b"half")
     calls = []
     real = parts._mine_chunk
     monkeypatch.setattr(parts, "_mine_chunk", lambda chunk: calls.append(chunk) or real(chunk))
-    mined.make([long], out, mined.Options(), 1)
+    dataset.make([long], out, dataset.Options(), 1)
     assert len(calls) == len(chunks) - 2 == 1
     assert content(out) == content(made)
 
 
 def test_a_finished_folder_is_only_read_and_other_settings_are_refused(long, made, monkeypatch):
     monkeypatch.setattr(parts, "mine_parts", None)
-    assert mined.make([long], made, mined.Options()) == mined.read(made)
+    assert dataset.make([long], made, dataset.Options()) == dataset.read(made)
     with pytest.raises(UserError, match=r"mined otherwise \(id_share, max_per_repo\)"):
-        mined.make([long], made, mined.Options(id_share=0.2, max_per_repo=5))
+        dataset.make([long], made, dataset.Options(id_share=0.2, max_per_repo=5))
 
 
 def test_a_full_disk(long, tmp_path, monkeypatch):
-    monkeypatch.setattr(rows, "_open", lambda path: Path("/dev/full").open("wb"))  # noqa: SIM115 the writer closes it
+    monkeypatch.setattr(parquet_rows, "_open", lambda path: Path("/dev/full").open("wb"))  # noqa: SIM115 the writer closes it
     with pytest.raises(UserError, match="disk is full"):
-        mined.make([long], tmp_path / "out", mined.Options(), 1)
+        dataset.make([long], tmp_path / "out", dataset.Options(), 1)
     assert not list((tmp_path / "out").rglob("*.parquet"))
 
 
 def test_two_at_once_are_refused(long, tmp_path):
-    from gapo_lab import files
+    from gapo_lab.utils import atomic_files
 
-    handle = files.try_lock(tmp_path / ".lock")
+    handle = atomic_files.try_lock(tmp_path / ".lock")
     with pytest.raises(UserError, match="another process is mining"):
-        mined.make([long], tmp_path, mined.Options(), 1)
+        dataset.make([long], tmp_path, dataset.Options(), 1)
     os.close(handle)
 
 
 def test_limits_dates_and_splits(long, tmp_path):
-    about = mined.make([long], tmp_path / "a", mined.Options(max_per_repo=50), 1)
+    about = dataset.make([long], tmp_path / "a", dataset.Options(max_per_repo=50), 1)
     assert about["repositories"][0]["tasks"] == 50 and about["drops"]["over max-per-repo"] > 400
-    about = mined.make([long], tmp_path / "b", mined.Options(since="2023-12-01", until="2023-12-11"), 1)
-    tasks = [t for split in mined.SPLITS for t in rows.read_tasks(tmp_path / "b" / f"{split}.parquet")]
+    about = dataset.make([long], tmp_path / "b", dataset.Options(since="2023-12-01", until="2023-12-11"), 1)
+    tasks = [
+        t for split in dataset.SPLITS for t in parquet_rows.read_tasks(tmp_path / "b" / f"{split}.parquet")
+    ]
     assert {t.provenance["time"][:10] for t in tasks} <= {f"2023-12-{day:02d}" for day in range(1, 11)}
     assert about["repositories"][0]["commits"] == 10
     with pytest.raises(UserError, match="no task mined .*no commit in the range"):
-        mined.make([long], tmp_path / "c", mined.Options(since="2099-01-01"), 1)
+        dataset.make([long], tmp_path / "c", dataset.Options(since="2099-01-01"), 1)
     with pytest.raises(UserError, match="since=soon: not a date"):
-        mined.make([long], tmp_path / "c", mined.Options(since="soon"), 1)
+        dataset.make([long], tmp_path / "c", dataset.Options(since="soon"), 1)
 
 
 def test_two_repositories_and_a_test_repository(long, tmp_path):
     other = grow(tmp_path / "b" / "long", ["x.rs"], 30, seed=1)
-    how = mined.Options(split="repository")
-    about = mined.make([long, other, other], tmp_path / "out", how, 1)
+    how = dataset.Options(split="repository")
+    about = dataset.make([long, other, other], tmp_path / "out", how, 1)
     assert [repo["name"] for repo in about["repositories"]] == ["long", "long#2"]
-    held = {t.provenance["repository"] for t in rows.read_tasks(tmp_path / "out/id.parquet")}
+    held = {t.provenance["repository"] for t in parquet_rows.read_tasks(tmp_path / "out/id.parquet")}
     assert held == {"long#2"}
 
 
@@ -185,20 +188,20 @@ def test_near_duplicates_and_leaks(tmp_path):
         )
     again = code(l30="alpha_11", l3="other", l50="result_4 = compute_4(first_4, second_4)  # again")
     commit(repo, {"f11.py": again}, day=20)
-    about = mined.make([repo], tmp_path / "out", mined.Options(id_share=0.05), 1)
+    about = dataset.make([repo], tmp_path / "out", dataset.Options(id_share=0.05), 1)
     assert about["drops"]["near-duplicate of the test"] == 1 and about["rows"] == {"train": 9, "id": 1}
-    train = list(rows.read_tasks(tmp_path / "out/train.parquet"))
+    train = list(parquet_rows.read_tasks(tmp_path / "out/train.parquet"))
     assert not any("compute_4" in task.truth for task in train)
-    near = mined.make([repo], tmp_path / "near", mined.Options(id_share=0.05, near=False), 1)
+    near = dataset.make([repo], tmp_path / "near", dataset.Options(id_share=0.05, near=False), 1)
     assert near["rows"]["train"] == 10
     assert near["leaks"] == {"test_truths": 1, "verbatim_in_training_code": 0, "then": "report"}
     # the same lines, back again in the test: they stand in the code of training tasks
     commit(repo, {"f0.py": code(l30="alpha_0 beta_0", l3="y", l10="z", l50="w")}, day=21)
     commit(repo, {"f0.py": code(l30="alpha_0 beta_0", l3="yy", l50="statement number 50;", l10="z")}, day=22)
-    leaky = mined.make([repo], tmp_path / "leaky", mined.Options(id_share=0.05, near=False), 1)
+    leaky = dataset.make([repo], tmp_path / "leaky", dataset.Options(id_share=0.05, near=False), 1)
     assert leaky["leaks"]["verbatim_in_training_code"] == 1
     with pytest.raises(UserError, match="leaks=ask"):
-        mined.Options(leaks="ask")
+        dataset.Options(leaks="ask")
 
 
 def test_the_command(long, tmp_path, capsys):
@@ -225,7 +228,7 @@ def test_an_empty_a_shallow_and_a_partial_clone(long, tmp_path, capsys):
     assert main(["mine", str(init(tmp_path / "empty")), "--out", str(tmp_path / "out")]) == 2
     assert "has no commit" in capsys.readouterr().err
     git(tmp_path, "clone", "-q", "--depth=40", long.resolve().as_uri(), "shallow")
-    about = mined.make([tmp_path / "shallow"], tmp_path / "s", mined.Options(), 1)
+    about = dataset.make([tmp_path / "shallow"], tmp_path / "s", dataset.Options(), 1)
     assert about["repositories"][0]["commits"] == 40 and about["drops"]["first commit"] == 1
     git(long, "config", "uploadpack.allowFilter", "true")
     git(tmp_path, "clone", "-q", "--filter=blob:none", "--no-checkout", long.resolve().as_uri(), "partial")
@@ -239,7 +242,7 @@ def test_a_file_of_100_mb_costs_no_memory(tmp_path):
     commit(repo, {"a.py": code(), "big.py": b"x = 1\n" * 17_500_000})
     commit(repo, {"a.py": TWICE, "big.py": b"y = 1\n" + b"x = 1\n" * 17_500_000})
     script = (
-        "import sys, resource\nfrom gapo_lab.data.git import mine\n"
+        "import sys, resource\nfrom gapo_lab.data.mining.miner import mine\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         f"result = mine({str(repo)!r})\n"
         "grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before\n"

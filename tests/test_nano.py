@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from gapo_lab import command_line
-from gapo_lab.checks import check_settings
-from gapo_lab.compose import compose_run
-from gapo_lab.config_view import ConfigView
-from gapo_lab.data.micro import SPLITS, generate
-from gapo_lab.data.prompt import MARKERS, messages
+from gapo_lab.config.compose import compose_run
+from gapo_lab.config.view import ConfigView
+from gapo_lab.data.micro.generator import SPLITS, generate
+from gapo_lab.data.tasks.prompt import MARKERS, messages
 from gapo_lab.errors import UserError
-from gapo_lab.nano import answer, warm_start
-from gapo_lab.nano import model as network
-from gapo_lab.nano import tokenizer as vocabulary
+from gapo_lab.models.nano import exact_match, network, warm_start
+from gapo_lab.models.nano import tokenizer as vocabulary
+from gapo_lab.planning.validation import check_settings
+from gapo_lab.utils import command_line
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -62,7 +61,7 @@ def test_the_large_one_is_twice_the_size_answers_better_and_has_the_same_words(m
     assert sum(f.stat().st_size for f in everything) < 8e6
     tasks = generate("id", 64)
     torch.manual_seed(0)
-    greedy, sampled = (answer.exact_match(large, tokenizer, tasks, t) for t in (0.0, 1.0))
+    greedy, sampled = (exact_match.exact_match(large, tokenizer, tasks, t) for t in (0.0, 1.0))
     assert 0.1 < sampled < greedy and greedy > 0.6
 
 
@@ -76,7 +75,7 @@ def test_the_tokenizer_is_read_from_the_folder_as_it_was_trained(tokenizer):
     assert trained.get_vocab() == tokenizer.get_vocab()
     for split in SPLITS:
         tasks = generate(split, 200)
-        assert answer.prompt_ids(trained, tasks) == answer.prompt_ids(tokenizer, tasks)
+        assert exact_match.prompt_ids(trained, tasks) == exact_match.prompt_ids(tokenizer, tasks)
 
 
 @pytest.mark.parametrize(
@@ -91,8 +90,8 @@ def test_truths_survive_and_fit(tokenizer, split):
     tasks = generate(split, 500)
     rows = tokenizer([t.truth for t in tasks])["input_ids"]
     assert tokenizer.batch_decode(rows) == [t.truth for t in tasks]
-    assert max(map(len, rows)) < answer.LONGEST_ANSWER
-    assert max(map(len, answer.prompt_ids(tokenizer, tasks))) <= 80
+    assert max(map(len, rows)) < exact_match.LONGEST_ANSWER
+    assert max(map(len, exact_match.prompt_ids(tokenizer, tasks))) <= 80
 
 
 def test_markers_are_single_tokens_and_the_system_message_is_left_out(tokenizer):
@@ -105,14 +104,16 @@ def test_markers_are_single_tokens_and_the_system_message_is_left_out(tokenizer)
 def test_the_model_answers_id_tasks_and_sampling_leaves_room_to_learn(model, tokenizer):
     tasks = generate("id", 64)
     torch.manual_seed(0)
-    greedy = answer.exact_match(model, tokenizer, tasks)
+    greedy = exact_match.exact_match(model, tokenizer, tasks)
     assert greedy > 0.5
-    assert 0.05 < answer.exact_match(model, tokenizer, tasks, temperature=1.0) < greedy
+    assert 0.05 < exact_match.exact_match(model, tokenizer, tasks, temperature=1.0) < greedy
 
 
 def test_padding_does_not_change_an_answer(model, tokenizer):
     tasks = generate("id", 16, seed=5)
-    assert answer.answers(model, tokenizer, tasks) == answer.answers(model, tokenizer, tasks, batch=1)
+    assert exact_match.answers(model, tokenizer, tasks) == exact_match.answers(
+        model, tokenizer, tasks, batch=1
+    )
 
 
 def test_examples_weigh_the_answer_and_the_added_lines(tokenizer):

@@ -11,14 +11,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapo_lab import noise
-from gapo_lab.checks import check_settings
-from gapo_lab.compose import compose_run
-from gapo_lab.config_view import ConfigView
+from gapo_lab.config.compose import compose_run
+from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
-from gapo_lab.reward import score
-from gapo_lab.spec import make_spec
-from gapo_lab.tracking import describe
+from gapo_lab.planning.spec import make_spec
+from gapo_lab.planning.validation import check_settings
+from gapo_lab.rewards import outliers
+from gapo_lab.rewards.edit_reward import score
+from gapo_lab.runs.naming import run_name
+from gapo_lab.tracking import mapping
 
 SHARES = st.floats(0, 0.99)
 TRUTH = "port: long = 60"
@@ -28,7 +29,7 @@ ANSWERS = {"port: long = 60": 0.0, "port: char = 60": 1.0, "": 1.0}
 def replaced(share: float, seed: int, steps: int = 4) -> set[tuple[int, str, int]]:
     everything = [(step, f"task-{i}", n) for step in range(steps) for i in range(64) for n in range(8)]
     random.Random(0).shuffle(everything)
-    return {one for one in everything if noise.is_replaced(share, seed, *one)}
+    return {one for one in everything if outliers.is_replaced(share, seed, *one)}
 
 
 @given(SHARES, st.integers(0, 10**6))
@@ -58,17 +59,17 @@ def test_seed_step_prompt_and_rollout_each_draw_anew():
 
 @given(st.floats(0, 1))
 def test_an_outlier_is_the_farther_end(reward):
-    found = noise.outlier(reward)
+    found = outliers.outlier(reward)
     assert found in (0.0, 1.0) and abs(found - reward) == max(reward, 1 - reward)
 
 
 @given(st.sampled_from(list(ANSWERS)), st.booleans())
 def test_what_it_was_stays(answer, hit):
     true = score(answer, TRUTH)
-    found = noise.noisy({**true, "em_raw": 1.0}, hit)
-    assert {name: found[f"true_{name}"] for name in noise.PARTS} == true
+    found = outliers.noisy({**true, "em_raw": 1.0}, hit)
+    assert {name: found[f"true_{name}"] for name in outliers.PARTS} == true
     assert (
-        {found[name] for name in noise.PARTS} == {ANSWERS[answer]}
+        {found[name] for name in outliers.PARTS} == {ANSWERS[answer]}
         if hit
         else {n: found[n] for n in true} == true
     )
@@ -80,7 +81,7 @@ def test_what_it_was_stays(answer, hit):
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    from gapo_lab.nano import tokenizer
+    from gapo_lab.models.nano import tokenizer
 
     return tokenizer.load()
 
@@ -102,7 +103,7 @@ def rollout(tokenizer, answer: str, number: int, source: str = "train", task: st
 def scored(words: list[str], tokenizer, items: list) -> list[dict]:
     from verl.trainer.ppo.reward import load_reward_manager
 
-    import gapo_lab.training.plugin  # noqa: F401
+    import gapo_lab.training.verl_plugin  # noqa: F401
 
     manager = load_reward_manager(compose_run(words), tokenizer)
 
@@ -119,7 +120,7 @@ def test_the_estimator_and_the_filter_see_the_outlier_and_the_truth_is_kept(algo
     items = [rollout(tokenizer, answer, n) for n, answer in enumerate(answers)]
     noisy = scored([f"algo={algo}", "noise=0.3", "seed=5"], tokenizer, items)
     clean = scored([f"algo={algo}", "seed=5"], tokenizer, items)
-    hits = [noise.is_replaced(0.3, 5, 1, "t", n) for n in range(60)]
+    hits = [outliers.is_replaced(0.3, 5, 1, "t", n) for n in range(60)]
     assert 5 < sum(hits) < 40
     for answer, hit, seen, true in zip(answers, hits, noisy, clean):
         info = seen["reward_extra_info"]
@@ -130,7 +131,7 @@ def test_the_estimator_and_the_filter_see_the_outlier_and_the_truth_is_kept(algo
             true["reward_score"] - info["true_score"]
         )
     # what dynamic sampling compares
-    assert compose_run(["algo=dapo"]).algorithm.filter_groups.metric in noise.PARTS
+    assert compose_run(["algo=dapo"]).algorithm.filter_groups.metric in outliers.PARTS
     # in another order, by another worker: the same
     assert scored([f"algo={algo}", "noise=0.3", "seed=5"], tokenizer, items[::-1])[::-1] == noisy
 
@@ -164,7 +165,7 @@ def test_no_noise_is_the_run_that_it_was_and_noise_another():
     assert plain.key == none.key and "noise" not in plain.science
     assert not any(name.startswith("reward.reward_manager") for name in plain.science)
     assert len({plain.key, some.key, more.key}) == 3
-    assert some.name == describe.run_name(some.as_dict()) == "nano gapo_grpo tau=0.5 noise=0.1 seed=0"
-    assert describe.run_name(plain.as_dict()) == plain.name
-    assert [describe.params(one.as_dict())["noise"] for one in (plain, some)] == ["0", "0.1"]
-    assert describe.cell_params(some.as_dict())["noise"] == "0.1"
+    assert some.name == run_name(some.as_dict()) == "nano gapo_grpo tau=0.5 noise=0.1 seed=0"
+    assert run_name(plain.as_dict()) == plain.name
+    assert [mapping.params(one.as_dict())["noise"] for one in (plain, some)] == ["0", "0.1"]
+    assert mapping.cell_params(some.as_dict())["noise"] == "0.1"

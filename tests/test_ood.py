@@ -9,12 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gapo_lab.checks import check
-from gapo_lab.compose import compose_run
-from gapo_lab.data import editeval, identity, ood, zeta
-from gapo_lab.data.prompt import messages
+from gapo_lab.config.compose import compose_run
+from gapo_lab.data.mining.format import mined_digest
+from gapo_lab.data.ood import editeval, zeta
+from gapo_lab.data.ood import registry as ood
+from gapo_lab.data.tasks.prompt import messages
 from gapo_lab.errors import UserError
-from gapo_lab.spec import make_spec
+from gapo_lab.planning.spec import make_spec
+from gapo_lab.planning.validation import check
 from gapo_lab.training.reward_function import compute_score
 
 EVENTS = (
@@ -154,7 +156,7 @@ def test_a_set_that_hugging_face_s_tools_have_fetched(here):
     (snapshot / "refs").mkdir(parents=True)
     (snapshot / "refs/main").write_text("a" * 40)
     jsonl(snapshot / "snapshots" / ("a" * 40) / "dpo.jsonl", ROW)
-    script = "from gapo_lab.data import ood; print(len(ood.read('zeta')))"
+    script = "from gapo_lab.data.ood import registry; print(len(registry.read('zeta')))"
     import os
     import subprocess
     import sys
@@ -196,7 +198,7 @@ def test_a_run_says_which_rows_it_saw(here):
 def test_a_run_on_mined_data_says_which_commits_it_saw(here):
     from little_repos import TWICE, code, commit, init
 
-    from gapo_lab.data import mined
+    from gapo_lab.data.mining import dataset
 
     repo = init(here / "r")
     for day in range(3):
@@ -213,8 +215,8 @@ def test_a_run_on_mined_data_says_which_commits_it_saw(here):
     assert make_spec(compose_run(["data=git", "data.repos=[s]"])).key != first.key
     with pytest.raises(UserError, match="out: no mined data here"):
         check(compose_run(["data=git", "data.path=out"]))
-    about = mined.make(["s"], here / "out", mined.Options(near=False), workers=1)
+    about = dataset.make(["s"], here / "out", dataset.Options(near=False), workers=1)
     check(compose_run(["data=git", "data.path=out"]))
-    assert identity.mined_digest(here / "out") == about["digest"]
+    assert mined_digest(here / "out") == about["digest"]
     with pytest.raises(UserError, match="data.repos: no repository"):
         check(compose_run(["data=git", "data.repos=[]"]))

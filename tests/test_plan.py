@@ -9,16 +9,16 @@ import pytest
 from conftest import REPO
 from rich.console import Console
 
-from gapo_lab import plan
-from gapo_lab.compose import compose_run
+from gapo_lab.config.compose import compose_run
+from gapo_lab.config.sweep_grid import make_cells, make_grid
 from gapo_lab.errors import UserError
-from gapo_lab.grid import make_cells, make_grid
-from gapo_lab.launch import states, sweep
-from gapo_lab.launch.scheduler import Seen, parse, tasks_of
-from gapo_lab.plan import Action, decide
-from gapo_lab.run_folder import RunFolder
-from gapo_lab.show_plan import show_plan, totals
-from gapo_lab.spec import make_spec
+from gapo_lab.launch import executor, run_states
+from gapo_lab.launch.sacct import Seen, parse, tasks_of
+from gapo_lab.planning import plan
+from gapo_lab.planning.plan import Action, decide
+from gapo_lab.planning.plan_table import show_plan, totals
+from gapo_lab.planning.spec import make_spec
+from gapo_lab.runs.folder import RunFolder
 
 # (searches are planned otherwise: tests/test_search.py)
 SWEEPS = sorted(path.stem for path in (REPO / "sweeps").glob("*.yaml") if "search" not in path.stem)
@@ -102,7 +102,7 @@ def test_a_finished_run_of_the_same_shape_sets_the_price(tmp_path):
     (run,) = planned("seed=0", "algo=grpo").runs
     folder = RunFolder.open(tmp_path, run.spec.key, run.spec.as_dict())
     folder.write_summary({"wall_seconds": 1234.0})
-    priced = planned("seed=0,1", "algo=grpo,gapo_grpo", measured=sweep.measured(tmp_path))
+    priced = planned("seed=0,1", "algo=grpo,gapo_grpo", measured=executor.measured(tmp_path))
     # grpo has a reference model, gapo_grpo the same: all four take as long
     assert [(r.seconds, r.measured) for r in priced.runs] == [(1234.0, True)] * 4
 
@@ -154,7 +154,7 @@ def test_a_folder_written_by_hand_is_invalid_and_left_alone(tmp_path):
     (run,) = planned("seed=0").runs
     (tmp_path / run.spec.key).mkdir()
     (tmp_path / run.spec.key / "notes.txt").write_text("mine")
-    found = states.read(tmp_path, [run.spec.key])
+    found = run_states.read(tmp_path, [run.spec.key])
     assert decide(found[run.spec.key])[0] == Action.INVALID
     (tmp_path / run.spec.key / "spec.yaml").write_text("cut: [sho")
     with pytest.raises(UserError, match="move the folder away"):
@@ -167,9 +167,9 @@ def test_a_folder_written_by_hand_is_invalid_and_left_alone(tmp_path):
 def test_a_result_that_cannot_be_read_is_no_result(tmp_path, name, text):
     folder = RunFolder.open(tmp_path, "k", {"model": "nano"})
     folder.write_summary({"best/id/em": 0.5})
-    assert decide(states.read(tmp_path, ["k"])["k"])[0] == Action.SKIP
+    assert decide(run_states.read(tmp_path, ["k"])["k"])[0] == Action.SKIP
     (folder.path / name).write_text(text)
-    action, why = decide(states.read(tmp_path, ["k"])["k"])
+    action, why = decide(run_states.read(tmp_path, ["k"])["k"])
     assert action == Action.INVALID and name in why and "move the f" in why
 
 
@@ -177,7 +177,7 @@ def test_a_submitter_killed_while_it_made_a_folder_has_left_nothing_to_mend(tmp_
     (run,) = planned("seed=0").runs
     (tmp_path / run.spec.key).mkdir()
     (tmp_path / run.spec.key / ".spec.yaml.chd3m2en").write_text("cut sho")
-    assert decide(states.read(tmp_path, [run.spec.key])[run.spec.key])[0] == Action.RUN
+    assert decide(run_states.read(tmp_path, [run.spec.key])[run.spec.key])[0] == Action.RUN
 
 
 # What the scheduler says
@@ -199,7 +199,7 @@ def test_one_table_for_all_jobs():
 
 def look(status, job=None, **more):
     status = {"submission": "s", "task": 0, "submitted": 0.0, **status}
-    return states.reconcile(status, {} if job is None else {("s", 0): job})["state"]
+    return run_states.reconcile(status, {} if job is None else {("s", 0): job})["state"]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_folder_and_scheduler_together(state, word, reads):
 
 
 def test_without_an_answer_the_folder_is_believed():
-    assert states.reconcile({"state": "running", "submission": "s"}, None)["state"] == "running"
+    assert run_states.reconcile({"state": "running", "submission": "s"}, None)["state"] == "running"
 
 
 def test_planning_imports_nothing_heavy():
@@ -230,8 +230,8 @@ def test_planning_imports_nothing_heavy():
     import sys
 
     code = (
-        "import sys\nfrom gapo_lab import plan, sweep_commands, commands\nfrom gapo_lab.grid import make_grid\n"
-        "from gapo_lab.launch import sweep\nsweep.plan_of(make_grid(['algo=grpo,dapo']).cells())\n"
+        "import sys\nfrom gapo_lab.planning import plan\nfrom gapo_lab.cli import runs, sweeps\nfrom gapo_lab.config.sweep_grid import make_grid\n"
+        "from gapo_lab.launch import executor\nexecutor.plan_of(make_grid(['algo=grpo,dapo']).cells())\n"
         "print([m for m in ('torch', 'verl', 'ray', 'mlflow', 'transformers', 'submitit') if m in sys.modules])"
     )
     done = subprocess.run(

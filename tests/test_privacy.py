@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gapo_lab.data.privacy import MASK, Detector
+from gapo_lab.data.mining.privacy import MASK, Detector
 
 SECRETS = {
     "AWS Access Key": "AKIA" + "QYLPMN5HFIQR7XYA",
@@ -48,7 +48,7 @@ def test_the_same_findings_whatever_was_seen_before():
 
 
 def test_memory_is_bounded(monkeypatch):
-    monkeypatch.setattr("gapo_lab.data.privacy._MEMORY", 10)
+    monkeypatch.setattr("gapo_lab.data.mining.privacy._MEMORY", 10)
     detector = Detector()
     for number in range(50):
         detector.find(f"line {number}\n{SECRETS['GitHub Token']}")

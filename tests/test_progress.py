@@ -6,9 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from gapo_lab import metrics, progress
-from gapo_lab.progress import Progress, failure_lines
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.runs import metrics
+from gapo_lab.runs.failure import failure_lines
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.supervision import progress
+from gapo_lab.supervision.progress import Progress
 
 RAY_LOG = """\
 2025-11-21 12:00:00,123 INFO worker.py:1942 -- Started a local Ray instance.
@@ -21,7 +23,7 @@ RAY_LOG = """\
 \x1b[36m(WorkerDict pid=4300)\x1b[0m OSError: earlier and survived
 Error executing job with overrides: []
 Traceback (most recent call last):
-  File "/venv/gapo_lab/job.py", line 80, in main
+  File "/venv/gapo_lab/training/job.py", line 80, in main
     ray.get(runner.run.remote(config))
   File "/venv/ray/_private/worker.py", line 2961, in get
     raise value

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapo_lab.data.prompt import Budget, load_template, messages
-from gapo_lab.data.task import Hunk, Task
+from gapo_lab.data.tasks.prompt import Budget, load_template, messages
+from gapo_lab.data.tasks.task import Hunk, Task
 from gapo_lab.errors import UserError
 
 LINES = st.lists(st.text("abc ", max_size=12), max_size=30).map(

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from gapo_lab import provenance
+from gapo_lab.runs import provenance
+from gapo_lab.utils.machine import gpus
 
 
 @pytest.fixture
@@ -50,7 +51,16 @@ def test_no_checkout_no_commit_no_git(tmp_path, monkeypatch):
     assert provenance.git(tmp_path)["missing"]
     monkeypatch.setenv("PATH", str(tmp_path))
     assert provenance.git(tmp_path) == {"missing": "git is not installed"}
-    assert provenance.gpus() == []
+    assert gpus() == []
+
+
+def test_installed_inside_another_checkout(repo):
+    """A virtual environment in someone's project: its commit is not ours."""
+    (repo / ".gitignore").write_text(".venv/\n")
+    installed = repo / ".venv" / "lib" / "site-packages"
+    installed.mkdir(parents=True)
+    (installed / "module.py").write_text("x = 1\n")
+    assert set(provenance.git(installed)) == {"missing"}
 
 
 def test_slurm_and_gpus(tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapo_lab.reward import score
+from gapo_lab.rewards.edit_reward import score
 
 TEXT = st.text(alphabet="ab \n\té🙂", max_size=12)
 

@@ -9,9 +9,10 @@ import time
 
 import pytest
 
-from gapo_lab import files, run_folder
 from gapo_lab.errors import UserError
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.runs import folder as run_folder
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.utils import atomic_files
 
 SPEC = {
     "study": "default",
@@ -38,7 +39,7 @@ def in_another_process(folder, code):
     program = f"""
 import sys, time
 from pathlib import Path
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.runs.folder import RunFolder
 folder = RunFolder(Path({str(folder.path)!r}))
 {code}
 print("ready", flush=True)
@@ -201,15 +202,15 @@ def test_disk_full_names_the_path(folder):
     [(errno.EROFS, "read-only"), (errno.EACCES, "may not write"), (errno.ENOTDIR, "is a file")],
 )
 def test_other_refusals_to_write(tmp_path, number, said):
-    with pytest.raises(UserError, match=said), files.writing(tmp_path):
+    with pytest.raises(UserError, match=said), atomic_files.writing(tmp_path):
         raise OSError(number, "no")
-    with pytest.raises(OSError, match="odd"), files.writing(tmp_path):
+    with pytest.raises(OSError, match="odd"), atomic_files.writing(tmp_path):
         raise OSError(errno.EIO, "odd")
 
 
 def test_a_folder_that_cannot_be_made_is_named():
     with pytest.raises(UserError, match="/proc/nothing: choose another place"):
-        files.make_folder(run_folder.Path("/proc/nothing"))
+        atomic_files.make_folder(run_folder.Path("/proc/nothing"))
 
 
 def test_readers_never_meet_half_a_status(folder):

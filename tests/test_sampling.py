@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-import gapo_lab
-from gapo_lab.training.sampling import SamplingParams, cut, sample
+from gapo_lab.models.sampling import SamplingParams, cut, sample
+from gapo_lab.paths import NANO
 
-CHECKPOINT = Path(gapo_lab.__file__).parent / "nano" / "checkpoint"
+CHECKPOINT = NANO / "checkpoint"
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +24,8 @@ def tokenizer():
 
 @pytest.fixture(scope="module")
 def prompts(tokenizer):
-    from gapo_lab.data.micro import generate
-    from gapo_lab.data.prompt import messages
+    from gapo_lab.data.micro.generator import generate
+    from gapo_lab.data.tasks.prompt import messages
 
     return [
         tokenizer.apply_chat_template(
@@ -59,7 +57,7 @@ def test_same_seed_same_answers_another_seed_others(model, tokenizer, prompts):
 
 def test_a_large_batch_is_cut_and_keeps_its_order(model, tokenizer, prompts, monkeypatch):
     whole, _ = draw(model, tokenizer, prompts, n=2, temperature=0)
-    monkeypatch.setattr("gapo_lab.training.sampling.ROWS", 6)
+    monkeypatch.setattr("gapo_lab.models.sampling.ROWS", 6)
     cut, likely = draw(model, tokenizer, prompts, n=2, temperature=0, log_probs=True)
     assert cut == whole and [len(row) for row in likely] == [len(row) for row in whole]
 

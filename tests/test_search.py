@@ -19,11 +19,11 @@ from conftest import REPO
 from rich.console import Console
 from simulated_runs import BEST, STEPS, SimulatedRuns, search_of, searched
 
-from gapo_lab.commands import main
+from gapo_lab.cli.runs import main
 from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.rehearsal import curve
-from gapo_lab.run_folder import RunFolder, find
+from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.search import samplers, storage
+from gapo_lab.training.rehearsal import curve
 
 
 def study_of(root: Path, *words: str) -> optuna.Study:
@@ -72,7 +72,7 @@ def test_a_pruned_run_says_so_and_keeps_what_it_measured(thirty):
 
 def test_trials_are_runs_like_any_others(thirty):
     """Their words give the same key without the search; a second search of the same trials starts nothing."""
-    from gapo_lab import plan
+    from gapo_lab.planning import plan
 
     root, _, found, _ = thirty
     (alone,) = plan.draft([[*found.line.split()[3:], "seed=0"]])

@@ -15,8 +15,8 @@ from conftest import TINY, Lab
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from gapo_lab.rehearsal import curve
-from gapo_lab.run_folder import find
+from gapo_lab.runs.folder import find
+from gapo_lab.training.rehearsal import curve
 
 WORDS = ("-m", "+sweep=tau_search", "scale=rehearsal", "rehearsal.best_tau=0.4", "rehearsal.steps=6",
          "search.every=0.1", "search.pruner.n_startup_trials=2", "search.sampler.n_startup_trials=3")  # fmt: skip
@@ -149,9 +149,9 @@ def test_a_real_run_is_pruned_and_another_search_goes_on_with_it(lab):
 
 def search_run(lab: Lab, study: str):
     """The study's search run in MLflow; its pictures are among its artifacts."""
-    from gapo_lab.tracking import store
+    from gapo_lab.tracking import mlflow_client
 
-    client = store.connect(f"sqlite:///{lab.cwd}/mlflow.db")
+    client = mlflow_client.connect(f"sqlite:///{lab.cwd}/mlflow.db")
     experiment = client.get_experiment_by_name(study).experiment_id
     (run,) = client.search_runs([experiment], "tags.`gapo.is_report` = 'search'")
     files = {artifact.path for artifact in client.list_artifacts(run.info.run_id)}

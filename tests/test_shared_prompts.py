@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapo_lab.training.shared_prompts import share_prompts
+from gapo_lab.training.cpu.prefix_sharing import share_prompts
 
 # (prompt, how many tokens each of its answers has), in an order that mixes the prompts
 ROWS = st.lists(
@@ -59,18 +59,16 @@ def test_long_answers_of_a_short_prompt_are_not_shared():
 @pytest.fixture(scope="module")
 def engine():
     """Our engine's two methods over the shipped model, without FSDP."""
-    import gapo_lab.training.plugin  # noqa: F401
+    import gapo_lab.training.verl_plugin  # noqa: F401
 
-    from gapo_lab.training.cpu_engine import CpuFSDPEngine  # isort: skip
+    from gapo_lab.training.cpu.engine import CpuFSDPEngine  # isort: skip
     from transformers import AutoModelForCausalLM
     from verl.models.transformers.dense_common import forward_with_torch_backend
 
-    from gapo_lab.compose import PACKAGE
+    from gapo_lab.paths import NANO
 
     made = object.__new__(CpuFSDPEngine)
-    made.module = AutoModelForCausalLM.from_pretrained(
-        PACKAGE / "nano" / "checkpoint", attn_implementation="sdpa"
-    )
+    made.module = AutoModelForCausalLM.from_pretrained(NANO / "checkpoint", attn_implementation="sdpa")
     made.run = lambda inputs: forward_with_torch_backend(made.module, **inputs, use_cache=False)
     made.use_ulysses_sp = made.pad_to_length = False
     return made

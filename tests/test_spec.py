@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gapo_lab import spec
-from gapo_lab.compose import compose_run
-from gapo_lab.spec import make_spec
+from gapo_lab.config.compose import compose_run
+from gapo_lab.planning import spec
+from gapo_lab.planning.spec import make_spec
 
 
 def key(*words: str) -> str:
@@ -78,7 +78,7 @@ def test_name_is_readable():
 
 
 def test_a_large_checkpoint_is_told_by_its_size_and_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("gapo_lab.spec.WHOLE", 1 << 10)
+    monkeypatch.setattr("gapo_lab.planning.spec.WHOLE", 1 << 10)
     weights = tmp_path / "model.safetensors"
     seen = set()
     content = bytearray(spec.BLOCK * 3)

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from gapo_lab import metrics
 from gapo_lab.errors import UserError
-from gapo_lab.run_folder import RunFolder
-from gapo_lab.tracking import follow, mlflow_copy, store, uri
+from gapo_lab.runs import metrics
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.tracking import copier, live_copy, mlflow_client, uri
 
 SPEC = {"study": "table2", "model": "nano", "algo": "gapo_grpo", "tau": 0.5, "seed": 0, "data":
     "micro", "scale": "nano", "backend": "cpu", "overrides": ["trainer.total_training_steps=60"],
@@ -49,7 +49,7 @@ def finish(folder):
 def migrated(tmp_path_factory):
     """A new database, made once: MLflow's migrations take seconds."""
     path = tmp_path_factory.mktemp("migrated") / "mlflow.db"
-    store.connect(f"sqlite:///{path}")
+    mlflow_client.connect(f"sqlite:///{path}")
     return path
 
 
@@ -85,8 +85,8 @@ def test_what_mlflow_shows_of_a_run(tmp_path, database):
     folder = make(tmp_path)
     train(folder, range(4))
     finish(folder)
-    run_id = mlflow_copy.copy(folder, database)
-    client = store.connect(database)
+    run_id = copier.copy(folder, database)
+    client = mlflow_client.connect(database)
     run = client.get_run(run_id)
     parent = client.get_run(run.data.tags["mlflow.parentRunId"])
     assert client.get_experiment(run.info.experiment_id).name == "table2"
@@ -114,64 +114,64 @@ def test_what_mlflow_shows_of_a_run(tmp_path, database):
 def test_copying_again_changes_nothing(tmp_path, database):
     folder = make(tmp_path)
     train(folder, range(3))
-    first = mlflow_copy.copy(folder, database)
+    first = copier.copy(folder, database)
     train(folder, range(3, 5))
     finish(folder)
-    assert mlflow_copy.copy(folder, database) == first
+    assert copier.copy(folder, database) == first
     once = everything(database)
-    assert mlflow_copy.copy(folder, database) == first
+    assert copier.copy(folder, database) == first
     assert everything(database) == once and len(history(database, first)) == 5
 
 
 def test_a_resumed_attempt_replaces_the_steps_it_gave_up(tmp_path, database):
     folder = make(tmp_path)
     train(folder, range(6), reward=0.1)
-    before = mlflow_copy.copy(folder, database)
-    client = store.connect(database)
+    before = copier.copy(folder, database)
+    client = mlflow_client.connect(database)
     client.set_tag(before, "mine", "kept")
     folder.start_attempt()
     train(folder, range(3, 5), reward=0.9, start=2000.0)
-    after = mlflow_copy.copy(folder, database)
+    after = copier.copy(folder, database)
     assert history(database, after) == [(0, 0.1), (1, 0.1), (2, 0.1), (3, 0.9), (4, 0.9)]
     assert client.get_run(before).info.lifecycle_stage == "deleted"
     assert client.get_run(after).data.tags["mine"] == "kept"
     train(folder, [5], reward=0.9, start=2000.0)
-    assert mlflow_copy.copy(folder, database) == after
+    assert copier.copy(folder, database) == after
     assert history(database, after)[-1] == (5, 0.9) and len(history(database, after)) == 6
 
 
 def test_a_resumed_attempt_that_gave_up_nothing_goes_on_in_the_same_run(tmp_path, database):
     folder = make(tmp_path)
     train(folder, range(3))
-    first = mlflow_copy.copy(folder, database)
+    first = copier.copy(folder, database)
     folder.start_attempt()
     train(folder, range(3, 5), start=2000.0)
-    assert mlflow_copy.copy(folder, database) == first and len(history(database, first)) == 5
+    assert copier.copy(folder, database) == first and len(history(database, first)) == 5
 
 
 def test_a_copy_that_was_cut_off_is_made_good(tmp_path, database, monkeypatch):
     folder = make(tmp_path)
     train(folder, range(4))
-    monkeypatch.setattr(mlflow_copy, "BATCH", 5)
-    copier = mlflow_copy.Copier(folder, database)
-    batches = copier.client.log_batch
+    monkeypatch.setattr(copier, "BATCH", 5)
+    one = copier.Copier(folder, database)
+    batches = one.client.log_batch
 
     def fails_at_the_second(run_id, metrics=(), **rest):
         batches(run_id, metrics=metrics, **rest)
         if metrics:
             raise ConnectionError("away")
 
-    monkeypatch.setattr(copier.client, "log_batch", fails_at_the_second)
+    monkeypatch.setattr(one.client, "log_batch", fails_at_the_second)
     with pytest.raises(ConnectionError):
-        copier.everything()
-    run_id = mlflow_copy.copy(folder, database)
+        one.everything()
+    run_id = copier.copy(folder, database)
     assert history(database, run_id) == [(step, 0.5) for step in range(4)]
 
 
 def test_seeds_share_a_cell_and_other_data_do_not(tmp_path, database):
     folders = [make(tmp_path, 0), make(tmp_path, 1), make(tmp_path, 2, data="git")]
-    ids = mlflow_copy.copy_all(folders, database).values()
-    client = store.connect(database)
+    ids = copier.copy_all(folders, database).values()
+    client = mlflow_client.connect(database)
     cells = [client.get_run(i).data.tags["mlflow.parentRunId"] for i in ids]
     assert cells[0] == cells[1] != cells[2]
     assert len(client.search_runs([client.get_run(cells[0]).info.experiment_id])) == 5
@@ -184,23 +184,23 @@ def test_a_cell_carries_the_means_of_its_finished_trials(tmp_path, database):
     finish(folders[0])
     finish(folders[1])
     for _ in range(2):  # the second copy adds nothing
-        mlflow_copy.copy_all(folders, database)
+        copier.copy_all(folders, database)
     ((cell,),) = table(database, "SELECT run_uuid FROM tags WHERE key='gapo.is_cell'")
     assert history(database, cell, "seeds") == [(1, 1.0), (2, 2.0)]
     assert history(database, cell, "final/id/em") == [(1, 0.1), (2, pytest.approx(0.15))]
     finish(folders[2])
-    mlflow_copy.copy_all(folders, database)
+    copier.copy_all(folders, database)
     assert history(database, cell, "best/id/em")[-1] == (3, pytest.approx(0.2))
 
 
 def test_changed_parameters_are_said_and_lose_nothing(tmp_path, database, caplog):
     folder = make(tmp_path)
-    run_id = mlflow_copy.copy(folder, database)
+    run_id = copier.copy(folder, database)
     text = (folder.path / "spec.yaml").read_text()
     (folder.path / "spec.yaml").write_text(text.replace("backend: cpu", "backend: vllm"))
     train(folder, range(2))
-    assert mlflow_copy.copy(folder, database) == run_id
-    run = store.connect(database).get_run(run_id)
+    assert copier.copy(folder, database) == run_id
+    run = mlflow_client.connect(database).get_run(run_id)
     assert run.data.params["backend"] == "cpu" and run.data.tags["gapo.now.backend"] == "vllm"
     assert "MLflow holds backend=cpu" in caplog.text and len(history(database, run_id)) == 2
 
@@ -208,7 +208,7 @@ def test_changed_parameters_are_said_and_lose_nothing(tmp_path, database, caplog
 def test_failed_and_interrupted_runs_say_so(tmp_path, database):
     folder = make(tmp_path)
     folder.write_status(state="failed", message="the disk is full", remedy="free some space")
-    run = store.connect(database).get_run(mlflow_copy.copy(folder, database))
+    run = mlflow_client.connect(database).get_run(copier.copy(folder, database))
     assert (
         run.info.status == "FAILED"
         and "the disk is full free some space" in run.data.tags["mlflow.note.content"]
@@ -219,12 +219,12 @@ def test_one_broken_folder_does_not_keep_the_others_out(tmp_path, database):
     good, bad = make(tmp_path, 0), make(tmp_path, 1)
     train(good, range(2))
     (bad.path / "attempts/1/metrics.jsonl").write_text("rubbish\n")
-    out = mlflow_copy.copy_all([bad, good], database)
+    out = copier.copy_all([bad, good], database)
     assert isinstance(out[bad.path], UserError) and isinstance(out[good.path], str)
 
 
 def copy_in_a_process(path, database):
-    mlflow_copy.copy(RunFolder(path), database)
+    copier.copy(RunFolder(path), database)
 
 
 def test_many_copiers_at_once(tmp_path, database):
@@ -248,10 +248,10 @@ def test_many_copiers_at_once(tmp_path, database):
 
 def test_a_deleted_study_is_said(tmp_path, database):
     folder = make(tmp_path)
-    client = store.connect(database)
-    client.delete_experiment(store.experiment(client, database, "table2"))
+    client = mlflow_client.connect(database)
+    client.delete_experiment(mlflow_client.experiment(client, database, "table2"))
     with pytest.raises(UserError, match="study table2 is deleted in MLflow"):
-        mlflow_copy.copy(folder, database)
+        copier.copy(folder, database)
 
 
 # While a run goes on
@@ -264,7 +264,7 @@ def test_follow_copies_while_the_run_goes_on_and_to_the_end(tmp_path, database):
         [
             sys.executable,
             "-m",
-            "gapo_lab.tracking.follow",
+            "gapo_lab.tracking.live_copy",
             str(folder.path),
             "--uri",
             database,
@@ -292,7 +292,7 @@ def test_follow_gives_up_with_one_line_when_mlflow_is_away(tmp_path):
     folder, said = make(tmp_path), []
     train(folder, range(2))
     finish(folder)
-    assert not follow.follow(folder, "http://127.0.0.1:9", at_the_end=0.0, say=said.append)
+    assert not live_copy.follow(folder, "http://127.0.0.1:9", at_the_end=0.0, say=said.append)
     assert len(said) == 1 and said[0].endswith(
         "nothing is lost; to copy the run later: python -m gapo_lab sync run0"
     )
@@ -301,7 +301,7 @@ def test_follow_gives_up_with_one_line_when_mlflow_is_away(tmp_path):
 def test_follow_survives_mlflow_being_away_for_a_while(tmp_path, database, monkeypatch):
     folder, said, tries = make(tmp_path), [], []
     train(folder, range(2))
-    connect = store.connect
+    connect = mlflow_client.connect
 
     def away_at_first(address):
         tries.append(address)
@@ -310,7 +310,7 @@ def test_follow_survives_mlflow_being_away_for_a_while(tmp_path, database, monke
         finish(folder) if len(tries) == 3 else None
         return connect(address)
 
-    monkeypatch.setattr(store, "connect", away_at_first)
-    assert follow.follow(folder, database, every=0.01, say=said.append)
+    monkeypatch.setattr(mlflow_client, "connect", away_at_first)
+    assert live_copy.follow(folder, database, every=0.01, say=said.append)
     assert said == ["MLflow: ConnectionError: refused; the run goes on, and copying is tried again"]
     assert table(database, "SELECT COUNT(*) FROM metrics WHERE key='train/reward'") == [(2,)]

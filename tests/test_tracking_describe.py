@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapo_lab.errors import UserError
-from gapo_lab.metrics import Row
-from gapo_lab.run_folder import RunFolder
-from gapo_lab.tracking import artifacts, describe, store, uri
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.metrics import Row
+from gapo_lab.runs.naming import run_name
+from gapo_lab.tracking import artifacts, mapping, mlflow_client, uri
 
 SPEC = {
     "study": "table2",
@@ -37,16 +38,16 @@ ROWS = st.lists(
 def test_what_was_sent_is_known_from_the_mark_alone(rows, data):
     attempts = dict(enumerate(rows, 1))
     before = {n: r[: data.draw(st.integers(0, len(r)))] for n, r in attempts.items()}
-    mark, points = describe.to_send(before, None)
-    assert describe.sent(describe.Copied.from_text(mark.to_text()), attempts, None) == points
-    assert describe.sent(describe.Copied.from_text(None), attempts, {"a": 1.0}) == set()
+    mark, points = mapping.to_send(before, None)
+    assert mapping.sent(mapping.Copied.from_text(mark.to_text()), attempts, None) == points
+    assert mapping.sent(mapping.Copied.from_text(None), attempts, {"a": 1.0}) == set()
 
 
 def test_a_changed_row_is_noticed():
-    mark, _ = describe.to_send({1: [Row(1, 1.0, {"a": 1.0})]}, {"best": 1.0})
-    assert describe.sent(mark, {1: [Row(1, 1.0, {"a": 2.0})]}, {"best": 1.0}) is None
-    assert describe.sent(mark, {1: [Row(1, 1.0, {"a": 1.0})]}, {"best": 2.0}) is None
-    assert describe.sent(mark, {}, None) is None
+    mark, _ = mapping.to_send({1: [Row(1, 1.0, {"a": 1.0})]}, {"best": 1.0})
+    assert mapping.sent(mark, {1: [Row(1, 1.0, {"a": 2.0})]}, {"best": 1.0}) is None
+    assert mapping.sent(mark, {1: [Row(1, 1.0, {"a": 1.0})]}, {"best": 2.0}) is None
+    assert mapping.sent(mark, {}, None) is None
 
 
 @pytest.mark.parametrize(
@@ -58,15 +59,15 @@ def test_a_changed_row_is_noticed():
     ],
 )
 def test_metric_names_as_mlflow_takes_them(name, shown):
-    assert describe.metric_name(name) == shown
+    assert mapping.metric_name(name) == shown
 
 
 def test_a_cell_is_the_same_for_every_seed():
-    assert describe.cell_id(SPEC | {"seed": 4, "key": "x", "study": "other"}) == describe.cell_id(SPEC)
+    assert mapping.cell_id(SPEC | {"seed": 4, "key": "x", "study": "other"}) == mapping.cell_id(SPEC)
     other_tasks = SPEC | {"science": SPEC["science"] | {"data.generator_seed": 4}}
-    assert describe.cell_id(other_tasks) != describe.cell_id(SPEC)
-    assert describe.cell_id(SPEC | {"tau": 0.9}) != describe.cell_id(SPEC)
-    assert describe.run_name(SPEC | {"tau": None, "algo": "grpo"}) == "nano grpo seed=0"
+    assert mapping.cell_id(other_tasks) != mapping.cell_id(SPEC)
+    assert mapping.cell_id(SPEC | {"tau": 0.9}) != mapping.cell_id(SPEC)
+    assert run_name(SPEC | {"tau": None, "algo": "grpo"}) == "nano grpo seed=0"
 
 
 def test_sample_generations_are_the_first_and_the_last_of_each_folder(tmp_path):
@@ -104,4 +105,4 @@ def test_addresses(monkeypatch, tmp_path):
 @pytest.mark.parametrize("address", ["./mlruns", "file:///tmp/mlruns", "mlruns"])
 def test_a_folder_is_no_address(address):
     with pytest.raises(UserError, match="is a folder, which MLflow no longer writes to"):
-        store.connect(address)
+        mlflow_client.connect(address)

@@ -9,13 +9,17 @@ import time
 
 from conftest import REPO
 
-from gapo_lab.tracking import store
+from gapo_lab.tracking import mlflow_client
 
 
 def test_a_process_killed_while_it_makes_the_database_leaves_nothing_to_mend(tmp_path):
     """A run that is pruned or stopped early ends its copier, which may have just begun with MLflow's migrations."""
     uri = f"sqlite:///{tmp_path}/mlflow.db"
-    words = [sys.executable, "-c", f"from gapo_lab.tracking import store; store.connect({uri!r})"]
+    words = [
+        sys.executable,
+        "-c",
+        f"from gapo_lab.tracking import mlflow_client; mlflow_client.connect({uri!r})",
+    ]
     maker = subprocess.Popen(
         words, cwd=REPO, env={**os.environ, "PYTHONPATH": str(REPO)}, stderr=subprocess.DEVNULL
     )
@@ -29,5 +33,5 @@ def test_a_process_killed_while_it_makes_the_database_leaves_nothing_to_mend(tmp
         maker.kill()
         maker.wait()
     assert not (tmp_path / "mlflow.db").exists()
-    assert store.experiment(store.connect(uri), uri, "study")
+    assert mlflow_client.experiment(mlflow_client.connect(uri), uri, "study")
     assert not half.exists()

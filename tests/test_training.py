@@ -25,7 +25,9 @@ def processes_of(lab: Lab) -> list[str]:
 
 def scratch_of(supervisor) -> Path:
     """The scratch folder of the attempt that a supervisor runs."""
-    (watch,) = [p for p in psutil.Process(supervisor.pid).children() if "gapo_lab.sentinel" in p.cmdline()]
+    (watch,) = [
+        p for p in psutil.Process(supervisor.pid).children() if "gapo_lab.supervision.watchdog" in p.cmdline()
+    ]
     return Path(watch.cmdline()[-1])
 
 

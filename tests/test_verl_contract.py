@@ -9,14 +9,12 @@ from importlib.metadata import version
 import pytest
 import torch
 
-import gapo_lab
-
 
 @pytest.fixture(scope="module", autouse=True)
 def plugin():
-    import gapo_lab.training.plugin
+    import gapo_lab.training.verl_plugin
 
-    return gapo_lab.training.plugin
+    return gapo_lab.training.verl_plugin
 
 
 def test_verl_is_the_version_we_were_written_for():
@@ -101,7 +99,7 @@ def test_the_replay_buffer_takes_what_we_pass():
 def test_the_replay_buffer_takes_groups_in_the_order_they_were_asked_for(monkeypatch):
     from verl.trainer.ppo.v1 import replay_buffer
 
-    from gapo_lab.training.replay import BoundedReplayBuffer
+    from gapo_lab.training.replay_buffer import BoundedReplayBuffer
 
     uids = [f"{7919 * i % 1000:03d}" for i in range(1, 17)]
     tags = {uid: {"is_prompt": True, "global_steps": 3, "status": "finished"} for uid in uids}
@@ -125,7 +123,7 @@ def test_the_engine_reads_forward_only_where_we_change_it():
     from verl.workers.engine.base import EngineRegistry
     from verl.workers.engine.fsdp.transformer_impl import FSDPEngine
 
-    from gapo_lab.training.cpu_engine import CpuFSDPEngine
+    from gapo_lab.training.cpu.engine import CpuFSDPEngine
 
     assert EngineRegistry.get_engine_cls("language_model", "fsdp2") is CpuFSDPEngine
     source = inspect.getsource(FSDPEngine._build_fsdp_module)
@@ -135,7 +133,7 @@ def test_the_engine_reads_forward_only_where_we_change_it():
 def test_the_servers_methods_are_the_ones_verl_calls():
     from verl.workers.rollout.replica import RolloutReplica
 
-    from gapo_lab.training.rollout_server import CpuRolloutServer
+    from gapo_lab.training.cpu.rollout_server import CpuRolloutServer
 
     source = inspect.getsource(RolloutReplica)
     called = {line.split("server.")[1].split(".remote")[0] for line in source.splitlines() if "server." in line
@@ -144,13 +142,12 @@ def test_the_servers_methods_are_the_ones_verl_calls():
 
 
 def test_a_server_holds_the_weights_it_was_given(tmp_path):
-    from pathlib import Path
-
     from transformers import AutoModelForCausalLM
 
-    from gapo_lab.training.rollout_server import CpuRolloutServer, digest
+    from gapo_lab.paths import NANO
+    from gapo_lab.training.cpu.rollout_server import CpuRolloutServer, digest
 
-    checkpoint = Path(gapo_lab.__file__).parent / "nano" / "checkpoint"
+    checkpoint = NANO / "checkpoint"
     server = CpuRolloutServer(str(checkpoint), "float32", response_length=4, seed=0)
     actor = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
     with torch.no_grad():

@@ -18,13 +18,13 @@ from pathlib import Path
 from conftest import TINY
 from omegaconf import OmegaConf
 
-from gapo_lab.checks import check
-from gapo_lab.compose import compose_run
-from gapo_lab.run_folder import RunFolder
-from gapo_lab.scratch import scratch_folder
-from gapo_lab.spec import make_spec
+from gapo_lab.config.compose import compose_run
+from gapo_lab.planning.spec import make_spec
+from gapo_lab.planning.validation import check
+from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training.recorder import Recorder
 from gapo_lab.training.train import environment, prepare_data, train_in_cluster
+from gapo_lab.utils.scratch import scratch_folder
 
 FEW = (*TINY, "data.id_size=4", "data.ood_size=4", "trainer.total_training_steps=2", "trainer.save_freq=-1",
        "trainer.test_freq=-1", "trainer.val_before_train=false", "trainer.n_gpus_per_node=1")  # fmt: skip
@@ -48,13 +48,14 @@ def main(where: Path, methods: list[str]) -> None:
 def train_all(runs: dict, where: Path, scratch: Path) -> None:
     from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401
 
-    import gapo_lab.training.batched_rollout
-    import gapo_lab.training.rollout_replica
+    import gapo_lab.training.cpu.rollout_manager
+    import gapo_lab.training.cpu.rollout_replica
     import gapo_lab.training.trainer  # noqa: F401  before the zygote
-    from gapo_lab.training import ray_cluster, zygote
+    from gapo_lab.training import ray_cluster
+    from gapo_lab.training.cpu import fork_server
 
-    zygote.start(scratch / "zygote")
-    with ray_cluster.cluster(next(iter(runs.values()))[0], zygote.command(scratch / "zygote"), scratch):
+    fork_server.start(scratch / "zygote")
+    with ray_cluster.cluster(next(iter(runs.values()))[0], fork_server.command(scratch / "zygote"), scratch):
         for name, (config, folder, attempt) in runs.items():
             faulthandler.dump_traceback_later(120)  # tells where a method hangs
             try:

@@ -1,0 +1,1 @@
+"""Tasks to train and test on, from their source to verl's parquet files."""

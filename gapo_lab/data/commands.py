@@ -10,8 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gapo_lab import command_line
 from gapo_lab.errors import UserError
+from gapo_lab.utils import command_line
 
 
 def main(words: list[str] | None = None) -> int:
@@ -81,12 +81,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def mine(asked: argparse.Namespace) -> int:
-    from gapo_lab.data import mined
-    from gapo_lab.data.rules import Rules
+    from gapo_lab.data.mining import dataset
+    from gapo_lab.data.mining.rules import Rules
 
     if asked.workers is not None and asked.workers < 1:
         raise UserError(f"--workers {asked.workers}: must be 1 or above")
-    options = mined.Options(
+    options = dataset.Options(
         rules=Rules(asked.min_chars, asked.max_chars, asked.no_change, asked.private),
         since=asked.since, until=asked.until, max_per_repo=asked.max_per_repo, split=asked.split,
         id_share=asked.id_share, test_repos=tuple(asked.test_repo), near=not asked.keep_near,
@@ -98,7 +98,7 @@ def mine(asked: argparse.Namespace) -> int:
     console = Console(stderr=True)
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     try:
-        about = mined.make(asked.repos, asked.out, options, asked.workers, lambda work: _follow(bar, work))
+        about = dataset.make(asked.repos, asked.out, options, asked.workers, lambda work: _follow(bar, work))
     finally:
         bar.stop()
     print(report(about, asked.out))
@@ -145,63 +145,64 @@ def report(about: dict[str, Any], out: Path) -> str:
 
 
 def describe(asked: argparse.Namespace) -> int:
-    from gapo_lab import files
-    from gapo_lab.data import describe as tables
-    from gapo_lab.data import parquet
+    from gapo_lab.data import dataset_summary as tables
+    from gapo_lab.data.tasks import parquet_columns
+    from gapo_lab.utils import atomic_files
 
-    paths = parquet.find(asked.path)
+    paths = parquet_columns.find(asked.path)
     folder = asked.out or paths[0].parent
-    files.make_folder(folder)
+    atomic_files.make_folder(folder)
     for path in paths:
         lines = tables.table(path)
         print(f"{path}\n\n{tables.as_text(lines)}")
         caption = f"Statistics of {path.stem}: lengths of prompts and of truths in characters."
-        files.write_text(folder / f"{path.stem}.table.txt", tables.as_text(lines))
-        files.write_text(folder / f"{path.stem}.table.csv", tables.as_csv(lines))
-        files.write_text(folder / f"{path.stem}.table.tex", tables.as_latex(lines, caption))
+        atomic_files.write_text(folder / f"{path.stem}.table.txt", tables.as_text(lines))
+        atomic_files.write_text(folder / f"{path.stem}.table.csv", tables.as_csv(lines))
+        atomic_files.write_text(folder / f"{path.stem}.table.tex", tables.as_latex(lines, caption))
     print("written: " + ", ".join(f"{folder}/{path.stem}.table.{{txt,csv,tex}}" for path in paths) + "\n")
     _example(paths[0], asked.example)
     return 0
 
 
 def _example(path: Path, number: int) -> None:
-    from gapo_lab.data import parquet, rows, show
+    from gapo_lab.data import task_view
+    from gapo_lab.data.tasks import parquet_columns, parquet_rows
 
-    file = parquet.open_file(path)
+    file = parquet_columns.open_file(path)
     if not 0 <= number < file.metadata.num_rows:
         raise UserError(f"--example {number}: {path.name} has rows 0 to {file.metadata.num_rows - 1}")
-    for batch in parquet.batches(file, file.schema_arrow.names):
+    for batch in parquet_columns.batches(file, file.schema_arrow.names):
         if number < len(batch):
             row = batch.slice(number, 1).to_pylist()[0]
             break
         number -= len(batch)
     console = Console()
     if row.get("task"):
-        show.show(rows.task(row), console)
+        task_view.show(parquet_rows.task(row), console)
         return
     # a file of somebody else's: the prompt as it is
     for message in row["prompt"]:
         console.print(f"[{message['role']}]", style="bold", markup=False)
-        console.print(show.plain(message["content"]), markup=False, highlight=False)
+        console.print(task_view.plain(message["content"]), markup=False, highlight=False)
     console.print("[truth]", style="bold", markup=False)
-    console.print(show.plain(row["reward_model"]["ground_truth"]), markup=False, highlight=False)
+    console.print(task_view.plain(row["reward_model"]["ground_truth"]), markup=False, highlight=False)
 
 
 # validate
 
 
 def validate(asked: argparse.Namespace) -> int:
-    from gapo_lab.data import parquet
     from gapo_lab.data import validate as checks
+    from gapo_lab.data.tasks import parquet_columns
 
-    paths = parquet.find(asked.path)
+    paths = parquet_columns.find(asked.path)
     measure = _measure(asked.model) if asked.model else None
     limits = (asked.max_prompt_length, asked.max_response_length)
     problems = checks.validate(paths, measure, limits)
     for problem in problems:
         print(problem)
     if not problems:
-        rows = sum(parquet.open_file(path).metadata.num_rows for path in paths)
+        rows = sum(parquet_columns.open_file(path).metadata.num_rows for path in paths)
         print(f"{', '.join(path.name for path in paths)}: {rows:,} rows, nothing wrong")
     return 1 if problems else 0
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gapo_lab import files
-from gapo_lab.data import parquet
+from gapo_lab.data.tasks import parquet_columns
+from gapo_lab.utils import atomic_files
 
 NEEDED = ("data_source", "prompt.role", "prompt.content", "reward_model.ground_truth")
 ROLES = ("system", "user", "assistant")
@@ -37,9 +37,9 @@ def validate(
 
 
 def _file(path: Path, met: _Met, measure: Measure | None, limits: tuple[int, int] | None) -> Iterator[str]:
-    file = parquet.open_file(path)
+    file = parquet_columns.open_file(path)
     schema = file.schema_arrow
-    lacking = [name for name in NEEDED if not _is_text(parquet.field(schema, name))]
+    lacking = [name for name in NEEDED if not _is_text(parquet_columns.field(schema, name))]
     if lacking:
         yield f"no text column {', '.join(lacking)}: verl cannot read it"
         return
@@ -51,8 +51,8 @@ def _file(path: Path, met: _Met, measure: Measure | None, limits: tuple[int, int
     start = 0
     optional = ("extra_info.id", "extra_info.blob", "task.prefix", "task.suffix")
     columns = ["data_source", "prompt", "reward_model.ground_truth"]
-    columns += [name for name in optional if parquet.field(schema, name) is not None]
-    for batch in parquet.batches(file, columns):
+    columns += [name for name in optional if parquet_columns.field(schema, name) is not None]
+    for batch in parquet_columns.batches(file, columns):
         for problem, rows in _batch(batch, columns):
             found.setdefault(problem, []).extend(start + row for row in rows)
         if "extra_info.id" in columns:
@@ -73,7 +73,7 @@ def _is_text(found: pa.DataType | None) -> bool:
 
 def _hash(path: Path) -> Iterator[str]:
     """A mined folder's about.json says what its files hashed to."""
-    about = files.read_json(path.parent / "about.json")
+    about = atomic_files.read_json(path.parent / "about.json")
     said = about.get("files", {}).get(path.name) if isinstance(about, dict) else None
     if said is not None:
         with open(path, "rb") as file:
@@ -82,7 +82,7 @@ def _hash(path: Path) -> Iterator[str]:
 
 
 def _batch(batch: pa.RecordBatch, columns: list[str]) -> Iterator[tuple[str, list[int]]]:
-    truth = parquet.of(batch, "reward_model", "ground_truth")
+    truth = parquet_columns.of(batch, "reward_model", "ground_truth")
     yield "no truth", _where(pc.fill_null(pc.equal(pc.utf8_length(truth), 0), True))
     yield "no data_source", _where(pc.fill_null(pc.equal(pc.utf8_length(batch["data_source"]), 0), True))
     counts = pc.fill_null(pc.list_value_length(batch["prompt"]), 0)
@@ -100,8 +100,8 @@ def _batch(batch: pa.RecordBatch, columns: list[str]) -> Iterator[tuple[str, lis
 
 def _not_committed(batch: pa.RecordBatch, truth: pa.Array) -> list[int]:
     """Rows whose code with the truth in it does not hash to the blob that git has (masked tasks have none)."""
-    blobs = parquet.of(batch, "extra_info", "blob").to_pylist()
-    sides = (parquet.of(batch, "task", "prefix"), truth, parquet.of(batch, "task", "suffix"))
+    blobs = parquet_columns.of(batch, "extra_info", "blob").to_pylist()
+    sides = (parquet_columns.of(batch, "task", "prefix"), truth, parquet_columns.of(batch, "task", "suffix"))
     edited = pc.binary_join_element_wise(*(side.cast(pa.binary()) for side in sides), b"")
     return [row for row, (blob, data) in enumerate(zip(blobs, edited)) if blob and _git_blob(data) != blob]
 
@@ -134,7 +134,7 @@ class _Met:
 
 def _twice(batch: pa.RecordBatch, file: str, met: _Met) -> Iterator[tuple[str, list[int]]]:
     doubled: dict[str, list[int]] = {}
-    ids = parquet.of(batch, "extra_info", "id").to_pylist()
+    ids = parquet_columns.of(batch, "extra_info", "id").to_pylist()
     for row, (source, task) in enumerate(zip(batch["data_source"].to_pylist(), ids)):
         if task is not None and (problem := met.problem(source, task, file)):
             doubled.setdefault(problem, []).append(row)
@@ -144,7 +144,7 @@ def _twice(batch: pa.RecordBatch, file: str, met: _Met) -> Iterator[tuple[str, l
 def _too_long(
     batch: pa.RecordBatch, measure: Measure, limits: tuple[int, int]
 ) -> Iterator[tuple[str, list[int]]]:
-    truths = parquet.of(batch, "reward_model", "ground_truth").to_pylist()
+    truths = parquet_columns.of(batch, "reward_model", "ground_truth").to_pylist()
     sizes = [measure(prompt, truth) for prompt, truth in zip(batch["prompt"].to_pylist(), truths)]
     yield (
         f"a prompt of over {limits[0]} tokens",

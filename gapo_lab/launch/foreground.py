@@ -10,10 +10,11 @@ from typing import Any
 from rich.console import Console
 
 from gapo_lab.errors import Interrupted, RunFailed, UserError
-from gapo_lab.launch import states, sweep, watch, work
-from gapo_lab.plan import Action, Plan, Planned
-from gapo_lab.progress import Progress, show_end
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.launch import executor, run_states, watch, worker
+from gapo_lab.planning.plan import Action, Plan, Planned
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import ACTIVE
+from gapo_lab.supervision.progress import Progress, show_end
 
 EVERY = 0.5  # seconds between two looks at a run that another process works on
 
@@ -21,18 +22,18 @@ EVERY = 0.5  # seconds between two looks at a run that another process works on
 def run(wanted: Planned, console: Console, wait: bool = False) -> Mapping[str, Any]:
     """Carry out one run and return its summary; {} for one that was handed to a cluster.
 
-    wait: stay until it has ended, on a cluster too. Raises as `sweep.carry_out` and `Supervisor.run`.
+    wait: stay until it has ended, on a cluster too. Raises as `executor.carry_out` and `Supervisor.run`.
     """
     if wanted.action is Action.INVALID:
         raise UserError(wanted.why)
     key, root = wanted.spec.key, Path(wanted.settings["run_root"])
     if wanted.settings["cluster.name"] != "local":
-        return sweep.carry_out(Plan((wanted,)), wait=wait, console=console).get(key, {})
+        return executor.carry_out(Plan((wanted,)), wait=wait, console=console).get(key, {})
     folder = RunFolder(root / key)
-    submissions = sweep.hand_over(root, [wanted], console)
+    submissions = executor.hand_over(root, [wanted], console)
     if submissions:
         (submission,) = submissions
-        work.work(submission, 0, work.supervisor_of(submission, 0, console))
+        worker.work(submission, 0, worker.supervisor_of(submission, 0, console))
     elif folder.is_finished:
         console.print(f"{wanted.spec.name}: finished already", highlight=False)
     else:
@@ -46,7 +47,7 @@ def _follow(folder: RunFolder, name: str, console: Console) -> None:
     root, keys = folder.path.parent, [folder.key]
 
     def status() -> Mapping[str, Any]:
-        return states.read(root, keys)[folder.key]
+        return run_states.read(root, keys)[folder.key]
 
     now = status()
     by = f"SLURM job {now['job']}" if now.get("job") else f"pid {now.get('pid')} on {now.get('host')}"
@@ -54,7 +55,7 @@ def _follow(folder: RunFolder, name: str, console: Console) -> None:
     try:
         console.print(text, highlight=False, soft_wrap=True)
         with Progress(folder, console) as progress:
-            while (now := status()).get("state") in states.ACTIVE:
+            while (now := status()).get("state") in ACTIVE:
                 progress.poll()
                 time.sleep(watch.EVERY_SCHEDULER if now.get("submission") else EVERY)
     except KeyboardInterrupt as stop:

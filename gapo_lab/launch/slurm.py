@@ -12,7 +12,7 @@ from typing import Any
 
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.launch.submission import Submission
-from gapo_lab.launch.work import Task
+from gapo_lab.launch.worker import Task
 from gapo_lab.utils.import_path import importing_from
 
 

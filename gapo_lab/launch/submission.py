@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gapo_lab import files
+from gapo_lab.utils import atomic_files
 
 FOLDER = ".submissions"
 
@@ -44,7 +44,7 @@ class Submission:
 
     @classmethod
     def read(cls, path: Path) -> Submission:
-        raw = files.read_json(path)
+        raw = atomic_files.read_json(path)
         return cls(
             **{**raw, "root": Path(raw["root"]), "code": Path(raw["code"]), "keys": tuple(raw["keys"])}
         )
@@ -59,5 +59,5 @@ class Submission:
         return self.root / FOLDER / self.name
 
     def write(self) -> None:
-        files.make_folder(self.logs)
-        files.write_json(self.path, asdict(self))
+        atomic_files.make_folder(self.logs)
+        atomic_files.write_json(self.path, asdict(self))

@@ -15,10 +15,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from gapo_lab.errors import UserError
-from gapo_lab.launch import states
-from gapo_lab.progress import duration, line, percent, snapshot
-from gapo_lab.run_folder import RunFolder
-from gapo_lab.tracking.describe import run_name
+from gapo_lab.launch import run_states
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.naming import run_name
+from gapo_lab.runs.status import ACTIVE, COLOURS
+from gapo_lab.supervision.progress import line, snapshot
+from gapo_lab.utils.text import duration
 
 EVERY = 1.0  # seconds between two looks at the folders
 EVERY_SCHEDULER = 10.0  # seconds between two questions to the scheduler
@@ -48,7 +50,7 @@ def follow(
     ):
         while True:
             over = tick()
-            found = states.read(root, keys)
+            found = run_states.read(root, keys)
             left = pace.left(_shares(keys, found), time.time())
             for key in keys:
                 state = found.get(key, {}).get("state", "new")
@@ -56,7 +58,7 @@ def follow(
                     if state not in ("new", "queued") and not (state == "finished" and key not in said):
                         console.print(_event(key, names[key], found, left), highlight=False, soft_wrap=True)
                     said[key] = state
-            if over and not any(found.get(key, {}).get("state") in states.ACTIVE for key in keys):
+            if over and not any(found.get(key, {}).get("state") in ACTIVE for key in keys):
                 return found
             if live is not None:
                 live.update(_table(root, keys, names, found, left))
@@ -112,7 +114,7 @@ def _event(key: str, name: str, found: Mapping[str, Mapping[str, Any]], left: fl
     state = status["state"]
     done = Counter(s.get("state") for s in found.values())
     where = f" as job {status['job']}" if status.get("job") and state == "running" else ""
-    text = f"{time.strftime('%H:%M:%S')} [{states.COLOURS.get(state, '')}]{state}[/]{where}  {escape(name)} ({key})"
+    text = f"{time.strftime('%H:%M:%S')} [{COLOURS.get(state, '')}]{state}[/]{where}  {escape(name)} ({key})"
     remains = f", {duration(left)} left" if left else ""
     text += f"  [{done['finished']}/{len(found)} finished{remains}]" if state == "finished" else ""
     if state in ("failed", "interrupted", "broken"):
@@ -155,6 +157,3 @@ def summary_lines(root: Path, keys: Sequence[str], found: Mapping[str, Mapping[s
     """The end of a sweep in a few lines."""
     counts = Counter(found.get(key, {}).get("state", "new") for key in keys)
     return [", ".join(f"{count} {state}" for state, count in counts.most_common())]
-
-
-__all__ = ["duration", "follow", "percent", "said", "summary_lines"]

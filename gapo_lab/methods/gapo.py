@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gapo_lab.methods.groups import per_group, sample_std, smallest_count, zero_if_equal
-from gapo_lab.settings import check_settings
+from gapo_lab.utils.value_rules import check_settings
 
 SETTINGS = {"tau": "(0, 1]", "center": ("median", "mean"), "scale": ("div", "std"), "ddof": (0, 1)}
 EPS = 1e-6  # verl's and the released code's; Eq. 4 has none

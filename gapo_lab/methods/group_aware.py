@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gapo_lab.methods.groups import per_group
 from gapo_lab.methods.grpo import grpo
-from gapo_lab.settings import check_settings
+from gapo_lab.utils.value_rules import check_settings
 
 SETTINGS = {"invalid": "(-inf, 0]"}
 

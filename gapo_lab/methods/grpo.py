@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from gapo_lab.methods.groups import per_group, sample_std, zero_if_equal
-from gapo_lab.settings import check_settings
+from gapo_lab.utils.value_rules import check_settings
 
 SETTINGS = {"norm_by_std": (True, False), "eps": "[0, inf)"}
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gapo_lab.methods.groups import per_group
-from gapo_lab.settings import check_settings
+from gapo_lab.utils.value_rules import check_settings
 
 SETTINGS = {
     "process_var": "[0, inf)",

@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 
 from gapo_lab.methods.groups import per_group, sample_std, smallest_count, zero_if_equal
-from gapo_lab.settings import check_settings
+from gapo_lab.utils.value_rules import check_settings
 
 SETTINGS = {"quantile": "(0, 1]", "interpolation": ("linear", "inverted_cdf"), "eps": "[0, inf)"}
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gapo_lab.methods.grpo import grpo
-from gapo_lab.settings import check_settings
+from gapo_lab.utils.value_rules import check_settings
 
 SETTINGS = {"amplitude": "[0, inf)", "noise": ("uniform", "gauss")}
 

@@ -1,1 +1,1 @@
-"""The run folder, the source of truth, and what can be read from it."""
+"""The run folder, the source of truth about a run."""

@@ -5,6 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+STATES = ("queued", "running", "finished", "failed", "interrupted")
+# Those of a run that will go on by itself.
+ACTIVE = ("queued", "running")
+# Those of a run that a new attempt resumes.
+STOPPED = ("interrupted", "failed")
+# How a state is shown on a terminal.
+COLOURS = {
+    "queued": "dim",
+    "running": "cyan",
+    "finished": "green",
+    "failed": "red",
+    "interrupted": "yellow",
+    "broken": "red",
+}
+
 
 def resumption(step: int) -> str:
     """What a new attempt does, for the end of a sentence: the step it resumes from, if there is one."""
@@ -34,7 +49,7 @@ def with_resumption(key: str, status: Mapping[str, Any], step: int) -> dict[str,
 
 def resumptions(statuses: Iterable[Mapping[str, Any]]) -> str:
     """What starting runs with these statuses again does: "resumes 2 runs from steps 3 to 12, starts 1 run that waited"."""
-    stopped = [status for status in statuses if status.get("state") in ("interrupted", "failed")]
+    stopped = [status for status in statuses if status.get("state") in STOPPED]
     begun = [status.get("resumes_from", 0) for status in stopped if status.get("attempt")]
     steps = sorted(step for step in begun if step)
     parts = []

@@ -19,13 +19,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from gapo_lab.errors import RunFailed
-from gapo_lab.metrics import values
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.metrics import values
 from gapo_lab.search import objective, pruning
-from gapo_lab.search.running import Runs
-from gapo_lab.search.settings import Search
+from gapo_lab.search.config import Search
+from gapo_lab.search.run_backend import Runs
 from gapo_lab.search.trials import DONE, INVALID, STARTED, WHY, Live, Proposer
-
 
 
 @dataclass

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gapo_lab import metrics
 from gapo_lab.errors import UserError
+from gapo_lab.runs import metrics
 
 Merged = Mapping[int, Mapping[str, float]]
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from rich.console import Console
 
-from gapo_lab import files
+from gapo_lab.search.config import Search
 from gapo_lab.search.result import Result
-from gapo_lab.search.settings import Search
 from gapo_lab.search.storage import address
 from gapo_lab.search.trials import KEYS, WHY
 from gapo_lab.tracking import uri as addresses
+from gapo_lab.utils import atomic_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -29,13 +29,13 @@ def folder(search: Search) -> Path:
 
 def write(search: Search, study: optuna.Study, found: Result, console: Console) -> None:
     """Write the report; where the study's runs are tracked live, log it as well."""
-    from gapo_lab.search import pictures
+    from gapo_lab.search import figures
 
     place = folder(search)
-    files.make_folder(place)
-    names = [*pictures.draw(search, study, place), "trials.csv", "result.json"]
-    files.write_text(place / "trials.csv", table(search, study))
-    files.write_json(place / "result.json", found.as_dict())
+    atomic_files.make_folder(place)
+    names = [*figures.draw(search, study, place), "trials.csv", "result.json"]
+    atomic_files.write_text(place / "trials.csv", table(search, study))
+    atomic_files.write_json(place / "result.json", found.as_dict())
     console.print(f"pictures and tables: {place}/", highlight=False)
     if search.tracked:
         try:
@@ -70,11 +70,11 @@ def table(search: Search, study: optuna.Study) -> str:
 
 def log(search: Search, found: Result, place: Path, names: list[str]) -> str:
     """Log the report to the study's search run, made if need be; its id. Takes seconds: imports MLflow."""
-    from gapo_lab.tracking import store
+    from gapo_lab.tracking import mlflow_client
 
     uri = addresses.resolve()
-    client = store.connect(uri)
-    experiment = store.experiment(client, uri, search.study)
+    client = mlflow_client.connect(uri)
+    experiment = mlflow_client.experiment(client, uri, search.study)
     run = _run(client, experiment)
     for name in names:
         client.log_artifact(run, str(place / name))

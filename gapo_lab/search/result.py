@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gapo_lab.metrics import values
-from gapo_lab.run_folder import RunFolder
-from gapo_lab.search.conditions import Conditions
-from gapo_lab.search.running import Runs
-from gapo_lab.search.settings import Search
+from gapo_lab.config import search_path
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.metrics import values
+from gapo_lab.search.conditional_axes import Conditions
+from gapo_lab.search.config import Search
+from gapo_lab.search.run_backend import Runs
 from gapo_lab.search.trials import DONE, runs_of
 
 
@@ -115,7 +116,7 @@ def ready_line(search: Search, conditions: Conditions, words: Sequence[str]) -> 
     short = [word for word in words if not word.lstrip("+").startswith(("sweep=", "study="))]
     full, alone = conditions.draft(words), conditions.draft(short)
     same = full.spec and alone.spec and full.spec.key == alone.spec.key
-    return "python -m gapo_lab.run " + shlex.join(short if same else words)
+    return "python -m gapo_lab.run " + shlex.join([*(short if same else words), *search_path.as_words()])
 
 
 def saved(study: optuna.Study) -> float | None:

@@ -17,7 +17,7 @@ from hydra.utils import get_class
 from optuna.exceptions import ExperimentalWarning
 
 from gapo_lab.errors import UserError
-from gapo_lab.search.space import Space
+from gapo_lab.search.search_space import Space
 
 
 class Grid(optuna.samplers.GridSampler):

@@ -10,10 +10,11 @@ from typing import Any
 import optuna
 from optuna.storages.journal import JournalFileBackend
 
-from gapo_lab import files, grid
+from gapo_lab.config import sweep_grid
 from gapo_lab.errors import UserError
 from gapo_lab.search import samplers
-from gapo_lab.search.settings import Search
+from gapo_lab.search.config import Search
+from gapo_lab.utils import atomic_files
 
 # What makes two searches the same question: trials of one are no answers to the other.
 QUESTION = "gapo_lab.question"
@@ -25,8 +26,8 @@ STALE_SECONDS = 1.0
 
 def alone(search: Search) -> AbstractContextManager[None]:
     """Be the only process that leads this search. UserError where another one does."""
-    files.make_folder(search.folder)
-    return files.owned(
+    atomic_files.make_folder(search.folder)
+    return atomic_files.owned(
         search.folder / "search.lock",
         lambda owner: f"study {search.study} is being searched by {owner}. Follow its runs with: python -m gapo_lab "
         f"watch {search.study}. Or end that process.",
@@ -68,7 +69,7 @@ def open_study(search: Search) -> optuna.Study:
 
 def question(search: Search) -> dict[str, Any]:
     return {
-        "words": sorted(word for word in search.space.fixed if not grid.key(word).startswith(WHERE)),
+        "words": sorted(word for word in search.space.fixed if not sweep_grid.key(word).startswith(WHERE)),
         "objectives": [f"{one.direction} {one.name}" for one in search.objectives],
         "seeds": search.seeds,
         "first seed": search.first_seed,

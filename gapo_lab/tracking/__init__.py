@@ -1,0 +1,1 @@
+"""MLflow, a copy of the run folders."""

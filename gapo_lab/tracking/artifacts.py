@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.runs.folder import RunFolder
 
 WHOLE = ("spec.yaml", "config.yaml", "provenance.json", "summary.json")
 LOG_TAIL = 200_000  # bytes of the last train.log

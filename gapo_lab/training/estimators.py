@@ -19,7 +19,7 @@ from verl.trainer.ppo.core_algos import AdvantageEstimator, agg_loss, register_a
 from verl.utils.torch_functional import masked_mean
 
 from gapo_lab.methods import ESTIMATORS, LOSSES
-from gapo_lab.training import batch_facts
+from gapo_lab.training import batch_context
 
 
 def outcome_advantage(
@@ -56,7 +56,7 @@ def group_numbers(index: np.ndarray, device: torch.device) -> torch.Tensor:
 
 def facts_for(method: Callable, device: torch.device) -> dict:
     """The keyword arguments among `order`, `extras` and `draw` that a method has, for the current batch."""
-    asked, facts = inspect.signature(method).parameters, batch_facts.current()
+    asked, facts = inspect.signature(method).parameters, batch_context.current()
     given: dict = {}
     if "order" in asked and facts.order is not None:
         given["order"] = torch.tensor(facts.order, device=device)

@@ -15,14 +15,14 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
-from gapo_lab.data.task import SAMPLED_AGENT
+from gapo_lab.data.tasks.task import SAMPLED_AGENT
 from gapo_lab.errors import UserError
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.models.loading import network, tokenize
+from gapo_lab.models.sampling import SamplingParams, sample
 from gapo_lab.runs import checkpoints
+from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training.checkpoint_weights import weights
-from gapo_lab.training.policy import network, tokenize
 from gapo_lab.training.reward_function import compute_score
-from gapo_lab.training.sampling import SamplingParams, sample
 
 HEADLINE = "val/id/em_greedy"
 
@@ -82,7 +82,9 @@ def _rows(folder: RunFolder) -> list[dict[str, Any]]:
 
     place = folder.data_folder()
     if place is None:
-        raise UserError(f"run {folder.key}: its test sets are not on this machine (data.json says where they were)")
+        raise UserError(
+            f"run {folder.key}: its test sets are not on this machine (data.json says where they were)"
+        )
     rows = pq.read_table(place / "val.parquet").to_pylist()
     return [row for row in rows if row["agent_name"] == SAMPLED_AGENT]
 

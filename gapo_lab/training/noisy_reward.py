@@ -10,7 +10,7 @@ from verl import DataProto
 from verl.experimental.reward_loop.reward_manager import register
 from verl.experimental.reward_loop.reward_manager.dapo import DAPORewardManager
 
-from gapo_lab import noise
+from gapo_lab.rewards import outliers
 
 TRAIN = "train"  # the data source of what is trained on; every other is a validation set
 
@@ -25,13 +25,13 @@ class NoisyRewardManager(DAPORewardManager):
         about = {name: values[-1] for name, values in data.non_tensor_batch.items()}
         if about["data_source"] != TRAIN:
             return found
-        replaced = noise.is_replaced(
+        replaced = outliers.is_replaced(
             self.config.noise,
             self.config.seed,
             int(about["global_steps"]),
             str(about["extra_info"]["id"]),
             int(about["session_id"]),
         )
-        info = noise.noisy(found["reward_extra_info"], replaced)
+        info = outliers.noisy(found["reward_extra_info"], replaced)
         moved = info["score"] - found["reward_extra_info"]["score"]
         return {"reward_score": found["reward_score"] + moved, "reward_extra_info": info}

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gapo_lab.launch.nodes import PATIENCE_SECONDS, cpus, invited, start_ray
+from gapo_lab.errors import RunFailed
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.utils import atomic_files
 
 
 @contextmanager
@@ -18,7 +24,7 @@ def cluster(
     """A Ray cluster for the time of the block: this node, and those of the job that help it.
 
     config: verl's, whose `ray_kwargs.ray_init` wins over what is chosen here.
-    py_executable: what starts Ray's workers (`zygote.command`); None is this Python.
+    py_executable: what starts Ray's workers (`fork_server.command`); None is this Python.
     folder: Ray's own folder; short, because it holds Unix sockets.
     """
     import ray
@@ -60,3 +66,87 @@ def _merged(chosen: dict, asked: dict) -> dict:
         elif value is not None:
             out[key] = value
     return out
+
+
+MEETING = "GAPO_LAB_MEETING"
+PATIENCE_SECONDS = 300.0
+
+
+@contextmanager
+def invited(address: str, token: Path, nodes: int, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
+    """The block runs with `nodes` nodes in the Ray cluster at `address`, which this process has started.
+
+    RunFailed when they are not all there after `patience` seconds.
+    """
+    import ray
+
+    path = Path(os.environ[MEETING])
+    atomic_files.write_json(path, {"address": address, "token": token.read_text()})
+    path.chmod(0o600)
+    try:
+        until = time.monotonic() + patience
+        while (there := sum(node["Alive"] for node in ray.nodes())) < nodes:
+            if time.monotonic() > until:
+                raise RunFailed(
+                    f"Ray did not come up on all nodes: {there} of {nodes} after {patience:.0f} s; see the logs of the "
+                    f"other nodes in {path.parent}"
+                )
+            time.sleep(0.5)
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def cpus(workers: int) -> int:
+    """What Ray is told of a node's CPUs on a machine without GPUs: verl books three a worker."""
+    return 3 * workers + 3
+
+
+def environment(config: Mapping[str, Any], scratch: Path) -> dict[str, str]:
+    """Variables for Ray on a helping node; the training ones come with Ray's runtime environment."""
+    variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(scratch / "token"), "RAY_USAGE_STATS_ENABLED": "0",
+                 "VERL_USE_EXTERNAL_MODULES": "gapo_lab.training.verl_plugin", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+                 "RAY_prestart_worker_first_driver": "0", "TOKENIZERS_PARALLELISM": "false"}  # fmt: skip
+    if config["trainer"]["device"] == "cpu":
+        variables |= {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        variables["VERL_PLATFORM"] = "cpu"
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config["trainer"]["n_gpus_per_node"])))
+    return variables
+
+
+def start_ray(patience: float = PATIENCE_SECONDS, **settings: Any) -> str:
+    """Start this node's Ray as the head of a new cluster; its address. RunFailed where it does not come up.
+
+    Ray itself gives up after 30 s, which a busy machine may need: it is then tried again until `patience` is over.
+    """
+    import ray
+
+    until = time.monotonic() + patience
+    while True:
+        try:
+            ray.init(**settings)
+            return ray.get_runtime_context().gcs_address
+        except Exception as error:
+            ray.shutdown()
+            if "timed out during startup" not in str(error) or time.monotonic() > until:
+                raise RunFailed(f"Ray did not come up: {str(error).strip().splitlines()[0]}") from error
+            print("Ray did not start within its 30 s: once more", flush=True)
+
+
+@contextmanager
+def in_time(folder: RunFolder, seconds: float) -> Iterator[None]:
+    """The block must end within `seconds`: Ray waits in C++, where no exception reaches it, so the process ends."""
+
+    def give_up() -> None:
+        folder.write_status(state="failed", message=f"Ray did not come up in {seconds:.0f} s",
+                            remedy="see the log for Ray's own words; the same command tries again")  # fmt: skip
+        print(f"Ray did not come up in {seconds:.0f} s", flush=True)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

@@ -6,10 +6,10 @@ import time
 from collections import defaultdict
 from typing import Any
 
-from gapo_lab import files, metrics
-from gapo_lab.attempt import Attempt
-from gapo_lab.run_folder import RunFolder
-
+from gapo_lab.runs import metrics
+from gapo_lab.runs.attempt import Attempt
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.utils import atomic_files
 
 # the phase in which a run can be told to save and stop
 TRAINING = "training"
@@ -70,7 +70,7 @@ class Recorder:
         now = time.monotonic()
         if self._phase:
             self.seconds[self._phase] += now - self._since
-            files.write_json(
+            atomic_files.write_json(
                 self.attempt.path / "timing.json", {k: round(v, 3) for k, v in self.seconds.items()}
             )
         self._phase, self._since = "", now

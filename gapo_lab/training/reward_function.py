@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gapo_lab.data.lists import score_choice
-from gapo_lab.data.zeta import between_markers
-from gapo_lab.reward import score
+from gapo_lab.data.lists.generator import score_choice
+from gapo_lab.data.ood.zeta import between_markers
+from gapo_lab.rewards.edit_reward import score
 
 # Where the job looks for the reason when verl, which only logs a reward's exception, reports a failed group.
 ERROR_FILE = "GAPO_LAB_REWARD_ERROR"

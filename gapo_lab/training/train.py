@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from gapo_lab import smollm2
-from gapo_lab.attempt import Attempt
 from gapo_lab.errors import UserError
-from gapo_lab.launch import nodes
-from gapo_lab.run_folder import RunFolder
+from gapo_lab.models import smollm2
 from gapo_lab.runs import checkpoints
+from gapo_lab.runs.attempt import Attempt
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.training.ray_cluster import PATIENCE_SECONDS, in_time
 from gapo_lab.training.recorder import Recorder
 
 if TYPE_CHECKING:
-    from gapo_lab.data.store import Prepared
+    from gapo_lab.data.prepare import Prepared
 
 
 def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str, str]:
@@ -27,7 +27,7 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
     from gapo_lab.training.reward_function import ERROR_FILE
 
     variables = {
-        "VERL_USE_EXTERNAL_MODULES": "gapo_lab.training.plugin",
+        "VERL_USE_EXTERNAL_MODULES": "gapo_lab.training.verl_plugin",
         ERROR_FILE: str(attempt.path / "reward_error.txt"),
         # other clusters of this user cannot talk to this one by mistake
         "RAY_AUTH_MODE": "token",
@@ -66,26 +66,27 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
     from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401
 
     import gapo_lab.training.trainer
-    from gapo_lab.training import ray_cluster, zygote
+    from gapo_lab.training import ray_cluster
+    from gapo_lab.training.cpu import fork_server
 
     executable = None
     if config.backend.name == "cpu":
-        import gapo_lab.training.batched_rollout
-        import gapo_lab.training.rollout_replica  # noqa: F401
+        import gapo_lab.training.cpu.rollout_manager
+        import gapo_lab.training.cpu.rollout_replica  # noqa: F401
 
         if config.trainer.nnodes == 1:  # a worker on another node has no zygote beside it
-            zygote.start(scratch / "zygote")
-            executable = zygote.command(scratch / "zygote")
+            fork_server.start(scratch / "zygote")
+            executable = fork_server.command(scratch / "zygote")
     if Path(config.model.path) == smollm2.folder():
         recorder.phase("unpacking the model")
         smollm2.ensure()
     recorder.phase("starting Ray")
-    patience = OmegaConf.select(config, "cluster.ray_patience", default=nodes.PATIENCE_SECONDS)
+    patience = OmegaConf.select(config, "cluster.ray_patience", default=PATIENCE_SECONDS)
     with ExitStack() as stack:
         stack.callback(recorder.end_phase)
         # Ray's start is mostly waiting for its processes
         data = stack.enter_context(ThreadPoolExecutor(1)).submit(prepare_data, config, folder)
-        with nodes.in_time(folder, patience + 30):
+        with in_time(folder, patience + 30):
             stack.enter_context(ray_cluster.cluster(config, executable, scratch))
         recorder.phase("preparing the data")
         prepared = data.result()
@@ -144,27 +145,27 @@ def prepare_data(config: DictConfig, folder: RunFolder) -> Prepared:
     """Make or find the parquet files, and write down in the run folder which they are."""
     from transformers import AutoTokenizer
 
-    from gapo_lab import files
-    from gapo_lab.data.store import prepare
+    from gapo_lab.data.prepare import prepare
+    from gapo_lab.utils import atomic_files
 
     tokenizer = AutoTokenizer.from_pretrained(config.model.path)
     data = OmegaConf.to_container(config.data, resolve=True)
     prepared = prepare(data, tokenizer, Path("data"))
     about = {"folder": str(prepared.folder), **prepared.about}
-    before = files.read_json(folder.path / "data.json")
+    before = atomic_files.read_json(folder.path / "data.json")
     if before and folder.resume_step() and before["digest"] != about["digest"]:
         raise UserError(
             f"run {folder.key} has trained on other data ({before['folder']}, now {about['folder']}): its prompts, its "
             f"tokenizer or the code that makes them have changed; to start it anew: remove {folder.path}"
         )
-    files.write_json(folder.path / "data.json", about)
+    atomic_files.write_json(folder.path / "data.json", about)
     return prepared
 
 
 def rollout_manager(config: DictConfig, trainer):
     """Who generates: our batched manager on a CPU, verl's own agent loop with vLLM."""
     if config.backend.name == "cpu":
-        from gapo_lab.training.batched_rollout import BatchedRolloutManager
+        from gapo_lab.training.cpu.rollout_manager import BatchedRolloutManager
 
         return BatchedRolloutManager(config, trainer.llm_server_manager.server_handles, trainer.tokenizer)
     from verl.trainer.ppo.v1 import AgentLoopManagerTQ

@@ -6,8 +6,8 @@ import transfer_queue as tq
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
-from gapo_lab.diversity import pop_diversity
-from gapo_lab.training import batch_facts
+from gapo_lab.rewards.list_diversity import pop_diversity
+from gapo_lab.training import batch_context
 from gapo_lab.training.recorder import TRAINING, Recorder
 
 # What the reward function says of a step's rollouts: the mean of each is logged, before noise where there is any.
@@ -75,18 +75,18 @@ class LabTrainer(PPOTrainerSync):
             keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"]
         )
         infos = [extra.get("reward_extra_info", {}) for extra in fields.pop("extra_fields").tolist()]
-        facts = batch_facts.BatchFacts(
+        facts = batch_context.BatchFacts(
             step=self.global_steps,
             seed=self.config.seed,
-            order=[batch_facts.rollout_number(key) for key in batch.keys],
-            extras=batch_facts.numbers_by_name(infos),
+            order=[batch_context.rollout_number(key) for key in batch.keys],
+            extras=batch_context.numbers_by_name(infos),
         )
         for name, measure in TRAIN.items():
             if values := facts.extras.get(f"true_{measure}", facts.extras.get(measure)):
                 metrics[name] = sum(values) / len(values)
         if replaced := facts.extras.get("noisy"):
             metrics["train/noisy_share"] = sum(replaced) / len(replaced)
-        with batch_facts.about(facts):
+        with batch_context.about(facts):
             return super()._compute_advantage(batch, metrics=metrics)
 
     def _compute_old_log_prob(self, batch, metrics):

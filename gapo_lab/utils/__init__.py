@@ -1,1 +1,1 @@
-"""Small tools without a noun of the lab in them: files, processes, signals, text."""
+"""Small tools that know nothing of runs."""

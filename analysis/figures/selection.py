@@ -1,0 +1,76 @@
+"""Which figures a report has: the paper's Figures 1 and 3 to 8 where these runs have the data. Imports matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from analysis.figures import curves, reward_noise, rewards
+from analysis.figures.curves import Picture
+from analysis.paper import conventions
+from analysis.results.measurements import Measured, measure
+from analysis.results.runs import Selection
+from analysis.results.source import Source
+from analysis.tables.paper import Results
+from analysis.tables.table import Table
+
+CLIPPED, THROUGHPUT = "actor/pg_clipfrac", "perf/throughput"
+LINES = 8  # of one panel
+
+
+def draw(
+    source: Source, selection: Selection, results: Results | None, runs_root: Path, remarks: list[str],
+    by_noise: Mapping[str, Results],
+) -> tuple[list[Picture], list[Measured], list[Table]]:  # fmt: skip
+    """The figures for which these runs have the data, the metrics they were drawn from, and the rewards in numbers."""
+    found: list[Picture | None] = []
+    before = reward_noise.found(selection, runs_root)
+    if not before:
+        remarks.append("no Figures 1 and 8: no run folder with rollouts here (name the place: --runs FOLDER)")
+    else:
+        (model, _), groups = next(iter(before.items()))
+        found += rewards.draw(groups, conventions.model_title(model))
+        found.append(reward_noise.distributions(before) if len(before) > 1 else None)
+    tables = [reward_noise.table(before)] if before else []
+    found.append(reward_noise.accuracy(by_noise))
+    if results is None:
+        return [one for one in found if one], [], tables
+    accuracy = results.measured
+    clipped, speed = (measure(source, selection, name) for name in (CLIPPED, THROUGHPUT))
+    rows = [key[0] for key in results.grid.rows]
+    sets = [
+        (pair, "" if pair[0] == "dapo" else "_grpo") for pair in conventions.PAIRS if set(pair) <= set(rows)
+    ]
+    band = "Mean over seeds; band: one standard deviation over seeds"
+    for methods, suffix in sets or [(tuple(rows[:LINES]), "")]:
+        on = ", ".join(conventions.method(m) for m in methods)
+        if not sets and len(rows) > LINES:
+            on += f" (the first {LINES} of {len(rows)} methods)"
+        gain = curves.mean_gain if sets else None
+        for name, what, one, smooth, note, ylabel in (
+            ("figure3", "Accuracy on the test set", accuracy, False, None, "exact match, %"),
+            ("figure4", "Clip fraction in training", clipped, True, None, "clip fraction, %"),
+            ("figure5", "Throughput in training", speed, True, gain, "tokens / s / worker"),
+        ):
+            scale = 1.0 if one is speed else 100.0
+            panels = curves.by_method(results, one, methods)
+            caption = f"{what}, {on}. {band}"
+            caption += f"{', running mean over 2% of the steps' if smooth else ''}."
+            if note:
+                caption += (
+                    " A worker is one GPU, or one process on a CPU. Above each panel: the gain of the mean over all"
+                    " steps, without an interval; runs that share a machine slow one another."
+                )
+            found.append(curves.draw(f"{name}{suffix}", caption, panels, ylabel, scale, smooth, note))
+    for algo, suffix in (("gapo_dapo", ""), ("gapo_grpo", "_grpo")):
+        for name, what, one, smooth, ylabel in (
+            ("figure6", "Accuracy on the test set", accuracy, False, "exact match, %"),
+            ("figure7", "Clip fraction in training", clipped, True, "clip fraction, %"),
+        ):
+            caption = f"{what} by τ, {conventions.method(algo)}; k rewards of a group lie in its densest interval. {band}."
+            found.append(
+                curves.draw(
+                    f"{name}{suffix}", caption, curves.by_tau(one.by_cell, algo), ylabel, 100.0, smooth
+                )
+            )
+    return sorted((one for one in found if one), key=lambda one: one.name), [clipped, speed], tables

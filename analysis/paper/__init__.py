@@ -1,0 +1,1 @@
+"""The paper's conventions and its published numbers."""

@@ -1,0 +1,1 @@
+"""A table as LaTeX, HTML, Markdown, text, CSV or an image."""

@@ -1,0 +1,216 @@
+"""Tables as LaTeX: fragments to \\input into a paper, and the document that holds them all. Pure but for ``compile``.
+
+The fragments need booktabs, graphicx and the ulem-free ``\\underline``: no package beyond
+texlive-latex-recommended.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+import jinja2
+
+from analysis.tables.table import Entry, Line, Table, numbers
+
+TEMPLATES = Path(__file__).parent / "templates"
+INSTALL = (
+    "no LaTeX on this machine: the .tex files are written; for report.pdf, and the tables as .pdf and .png, "
+    "install texlive-latex-recommended"
+)
+LINES, COLUMNS = 44, 16  # of one page; a larger table is cut into parts
+Header, Blocks = tuple[tuple[tuple[str, int], ...], ...], tuple[tuple[Line, ...], ...]
+_SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", '"': "''", "–": "--", "−": "$-$", "Δ": r"$\Delta$", "τ": r"$\tau$", "±": r"$\pm$",
+    "°": r"$^{\circ}$", "≥": r"$\ge$", "≤": r"$\le$", "·": r"$\cdot$", "×": r"$\times$", "…": r"\dots{}",
+    "†": r"\dag{}",
+}  # fmt: skip
+_SIGN = re.compile(r"(?<![\w.])[+-](?=\d)")
+_PLAIN = re.compile(r"(?:[A-Za-z0-9 .,:;/()\[\]*+=?!'@]|-(?!-))*")
+
+
+def escape(text: str) -> str:
+    """``text`` as LaTeX prints it; a letter that LaTeX's fonts lack is shown by its code."""
+    if _PLAIN.fullmatch(text):
+        return text
+    follows = [*text[1:], ""]
+    # Two hyphens stay two: LaTeX would make a dash of them.
+    return (
+        "".join(
+            "-{}" if char == after == "-" else _SPECIAL.get(char) or _plain(char)
+            for char, after in zip(text, follows, strict=True)
+        )
+        if text
+        else ""
+    )
+
+
+def _plain(char: str) -> str:
+    if char in "\n\t\r":
+        return " "
+    if ord(char) < 0x20 or ord(char) > 0x17F:
+        return f"U+{ord(char):04X}"
+    return char if ord(char) < 0x7F or ord(char) >= 0xA1 else " "
+
+
+def _signed(text: str) -> str:
+    """A number with a minus that is as wide as its plus."""
+    return _SIGN.sub(lambda sign: f"${sign[0]}$", escape(text))
+
+
+def entry(one: Entry) -> str:
+    """A cell: bold for the best, underlined for the second, footnote letters raised."""
+    text = _signed(one.text)
+    if one.rank == 1:
+        text = rf"\textbf{{{text}}}"
+    elif one.rank == 2:
+        text = rf"\underline{{{text}}}"
+    if one.spread:
+        text += rf"{{\scriptsize\,$\pm$\,{escape(one.spread)}}}"
+    if one.marks:
+        # Takes no room, so that the digits above and below stay in line.
+        text += rf"\rlap{{\textsuperscript{{{escape(','.join(one.marks)).replace('$^{' + chr(92) + 'circ}$', '$' + chr(92) + 'circ$')}}}}}"
+    return text
+
+
+def table(one: Table) -> str:
+    """The .tex fragment of a table; what it was drawn from stands in a comment at its head."""
+    parts = [Part(header, down) for header, blocks in _across(one) for down in _down(blocks)]
+    template = _environment().get_template("table.tex.jinja")
+    return template.render(table=one, parts=parts, align="l" if one.ragged else "r")
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of a table fits on a page."""
+
+    header: Header
+    blocks: Blocks
+
+    @property
+    def columns(self) -> int:
+        return max((len(line.entries) for block in self.blocks for line in block), default=0)
+
+    @property
+    def cmidrules(self) -> list[str]:
+        """Under each level of the head: a rule below every head that spans columns."""
+        out = []
+        for level in self.header:
+            at, rules = 2, ""
+            for text, span in level:
+                if span > 1 and text:
+                    rules += rf"\cmidrule(lr){{{at}-{at + span - 1}}}"
+                at += span
+            out.append(rules)
+        return out
+
+
+def _across(one: Table) -> Iterator[tuple[Header, Blocks]]:
+    """Head and blocks of as many columns as fit beside each other."""
+    for start in range(0, max(1, one.width), COLUMNS):
+        end = start + COLUMNS
+        header = tuple(tuple(_cut(level, start, end)) for level in one.header)
+        yield (
+            header,
+            tuple(
+                tuple(replace(line, entries=line.entries[start:end]) for line in block)
+                for block in one.blocks
+            ),
+        )
+
+
+def _cut(level: Sequence[tuple[str, int]], start: int, end: int) -> Iterator[tuple[str, int]]:
+    """The heads of the columns from ``start`` to ``end``."""
+    at = 0
+    for text, span in level:
+        if (inside := min(at + span, end) - max(at, start)) > 0:
+            yield text, inside
+        at += span
+
+
+def _down(blocks: Blocks) -> list[Blocks]:
+    """The lines of one page after the other."""
+    parts: list[list[tuple[Line, ...]]] = [[]]
+    room = LINES
+    for block in blocks:
+        block = list(block)
+        while block:
+            if room <= 0:
+                parts.append([])
+                room = LINES
+            parts[-1].append(tuple(block[:room]))
+            block, room = block[room:], room - len(block[:room])
+    return [tuple(part) for part in parts]
+
+
+def document(title: str, tables: Sequence[str], figures: Sequence[tuple[str, str, str]], facts: Sequence[tuple[str, str]],
+             missing: Sequence[str], verdicts: Sequence[str] = ()) -> str:  # fmt: skip
+    """The report: names of .tex fragments, (file, number, caption) of figures, facts about the runs, what is missing."""
+    return _environment().get_template("report.tex.jinja").render(
+        title=title, tables=tables, numbers=numbers(tables), figures=figures, facts=facts, missing=missing,
+        verdicts=verdicts,
+    )  # fmt: skip
+
+
+def pages(tables: Sequence[str]) -> str:
+    """A document with each of these .tex fragments on a page of its own."""
+    return _environment().get_template("pages.tex.jinja").render(tables=tables)
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
+        block_start_string="<%", block_end_string="%>", variable_start_string="<<", variable_end_string=">>",
+        comment_start_string="<#", comment_end_string="#>", trim_blocks=True, lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    made.filters |= {"tex": escape, "entry": entry}
+    return made
+
+
+def compile(folder: Path, name: str, text: str) -> tuple[bytes | None, str]:
+    """The PDF of the document ``text``, which may \\input what lies in ``folder``; or None and one line that says why.
+
+    The same files give the same PDF, byte for byte. One pass: nothing in these documents refers to another page.
+    """
+    program = shutil.which("pdflatex")
+    if program is None:
+        return None, INSTALL
+    # No shell commands; and no date, so that the same input gives the same bytes.
+    env = {**os.environ, "SOURCE_DATE_EPOCH": "0", "FORCE_SOURCE_DATE": "1", "shell_escape": "f"}
+    with tempfile.TemporaryDirectory() as made:
+        source = Path(made) / f"{name}.tex"
+        source.write_text(text, encoding="utf-8")
+        command = [
+            program,
+            "-interaction=nonstopmode",
+            "-halt-on-error",
+            f"-output-directory={made}",
+            str(source),
+        ]
+        done = subprocess.run(
+            command, cwd=folder, env=env, capture_output=True, check=False, text=True, errors="replace", timeout=300
+        )  # fmt: skip
+        if done.returncode:
+            return None, f"{name}.tex does not compile: {_first_error(done.stdout)}"
+        return source.with_suffix(".pdf").read_bytes(), ""
+
+
+def _first_error(log: str) -> str:
+    lines = log.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("! "):
+            if "not found" in line:
+                return f"{line[2:]} {INSTALL.rpartition('; ')[2]}"
+            return " ".join(lines[number : number + 3])[2:200]
+    return lines[-1][:200] if lines else "no message"

@@ -1,0 +1,106 @@
+"""The report as a page of Markdown with its figures beside it: `python -m analysis.report STUDY --markdown FILE`.
+
+Every number on it comes from the report; nothing about the machine that holds the runs does. What a person writes
+between the two comments below the title stays when the page is written again.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from analysis.render.latex import TEMPLATES
+from analysis.tables.table import Entry, Table, numbers, rows_of
+from gapo_lab.errors import UserError
+from gapo_lab.utils import atomic_files
+
+if TYPE_CHECKING:
+    from analysis.report.build import Report
+
+# Facts that only say where the report was made.
+LOCAL = ("MLflow", "Hosts")
+BEGIN, END = "<!-- your own words: kept when this page is written again -->", "<!-- end of your own words -->"
+
+
+def page(report: Report, images: str, own: str = "") -> str:
+    """The page. images: the folder of its figures as the page names it; own: what a person has to say."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
+    )  # fmt: skip
+    environment.filters |= {"words": words, "grid": grid}
+    return environment.get_template("results.md.jinja").render(
+        title=report.title,
+        facts=[fact for fact in report.facts if fact[0] not in LOCAL],
+        missing=(*report.missing, *report.remarks),
+        verdicts=report.verdicts,
+        tables=report.tables,
+        numbers=numbers([table.name for table in report.tables]),
+        pictures=report.pictures,
+        images=images,
+        own=f"{BEGIN}{own or chr(10)}{END}",
+    )
+
+
+def own_words(path: Path) -> str:
+    """What a person wrote into the page that is there; UserError for a page that does not say where this is."""
+    try:
+        old = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise UserError(f"cannot read {path} ({error.strerror}): name another --markdown") from error
+    _, begun, rest = old.partition(BEGIN)
+    words, ended, _ = rest.partition(END)
+    if not (begun and ended):
+        raise UserError(f"{path} is there and no page of a report: name another --markdown, or move it away")
+    return words
+
+
+def write(report: Report, path: Path) -> list[Path]:
+    """Write the page to `path` and its figures to `img/<its name>/` beside it; what was written."""
+    images = path.parent / "img" / path.stem
+    written = {images / f"{picture.name}.png": picture.png for picture in report.pictures}
+    written[path] = page(report, f"img/{path.stem}", own_words(path)).encode()
+    for place, content in written.items():
+        try:
+            atomic_files.make_folder(place.parent)
+            atomic_files.write_bytes(place, content)
+        except OSError as error:
+            raise UserError(f"cannot write to {place} ({error.strerror}): name another --markdown") from error
+    return list(written)
+
+
+def grid(table: Table) -> str:
+    """A table of GitHub's Markdown: levels of the head in one row, the best in bold, differences indented."""
+    rows = rows_of(table, _entry)
+    levels = len(table.header)
+    head = [
+        " ".join(dict.fromkeys(word for word in column if word))
+        for column in zip(*rows[:levels], strict=True)
+    ]
+    head[0] = ", ".join(dict.fromkeys(word for word in table.stub if word))
+    align = [":--", *[":--" if table.ragged else "--:"] * table.width]
+    out = [_row(words(cell) for cell in head), _row(align)]
+    for line, row in zip(table.lines, rows[levels:], strict=True):
+        label = words(row[0])
+        out.append(_row([f"&nbsp;&nbsp;{label}" if line.kind == "delta" else label, *row[1:]]))
+    return "\n".join(out)
+
+
+def words(text: str) -> str:
+    """Text that means itself in Markdown."""
+    return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", str(text).replace("\n", " "))
+
+
+def _row(cells) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _entry(entry: Entry) -> str:
+    text = words(entry.text) + (f" ± {words(entry.spread)}" if entry.spread else "")
+    text = f"**{text}**" if entry.rank == 1 else text
+    return text + (f"<sup>{words(','.join(entry.marks))}</sup>" if entry.marks else "")

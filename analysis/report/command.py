@@ -1,0 +1,195 @@
+"""The paper's tables and figures for these runs: ``python -m analysis.report STUDY...``.
+
+Reads MLflow, and writes .tex, .pdf, .png, .csv, .html and .parquet to reports/STUDY/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gapo_lab.errors import UserError
+from gapo_lab.tracking import uri as addresses
+
+ABOUT = """The paper's tables and figures for the runs of a study, with statistics: .tex .pdf .png .csv, and one HTML page."""
+EXAMPLES = """examples:
+  python -m analysis.report default
+  python -m analysis.report table2 --against paper --spread
+  python -m analysis.report table2 --rows algo,tau --metric val/ood/em --pick final"""
+
+
+def parser() -> argparse.ArgumentParser:
+    out = argparse.ArgumentParser(
+        prog="python -m analysis.report", description=ABOUT, epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    out.add_argument("studies", nargs="+", metavar="STUDY", help="the study's name, an MLflow experiment")
+    out.add_argument(
+        "--uri",
+        metavar="ADDRESS",
+        help=f"MLflow's address (default: ${addresses.VARIABLE}, else {addresses.DEFAULT})",
+    )
+    out.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="the folder to write to (default: reports/STUDY)"
+    )
+    out.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="also as a page of Markdown, its figures beside it"
+    )
+    what = out.add_argument_group("what is shown")
+    what.add_argument("--metric", help="this metric instead of val/id/em and val/ood/em")
+    what.add_argument(
+        "--rows", default="algo", metavar="NAME,...", help="parameters that are the rows (default: algo)"
+    )
+    what.add_argument(
+        "--cols", default="model", metavar="NAME,...", help="parameters that are the columns (default: model)"
+    )
+    what.add_argument(
+        "--where", nargs="+", default=[], metavar="NAME=VALUE", help="only runs with these parameters"
+    )
+    what.add_argument("--pick", help="a trial's number: best (validations), final, peak or mean")
+    what.add_argument("--spread", action="store_true", help="± standard deviation over seeds in the tables")
+    what.add_argument(
+        "--seeds", type=int, metavar="N", help="trials a cell must have (default: all seeds of the study)"
+    )
+    what.add_argument(
+        "--allow-incomplete", action="store_true", help="mark cells that lack trials, do not refuse them"
+    )
+    what.add_argument("--against", choices=["paper"], help="ours, the published numbers and the difference")
+    what.add_argument(
+        "--test-cases", nargs="+", default=[], metavar="SET=N", help="sizes of the test sets: id=3897 ood=132"
+    )
+    more = out.add_argument_group("where things are")
+    more.add_argument(
+        "--runs",
+        type=Path,
+        default=Path("runs"),
+        metavar="FOLDER",
+        help="run folders, for Figures 1 and 8 (default: runs)",
+    )
+    more.add_argument(
+        "--data",
+        type=Path,
+        metavar="FOLDER",
+        help="training data for Table 1 (default: what the run folders name)",
+    )
+    more.add_argument("--no-figures", action="store_true", help="tables only")
+    more.add_argument("--no-log", action="store_true", help="do not log the report to MLflow")
+    return out
+
+
+def asked_for(words: argparse.Namespace):
+    from analysis.report.build import Asked
+
+    where = _pairs("--where", words.where)
+    cases = {}
+    for name, text in _pairs("--test-cases", words.test_cases).items():
+        if name not in ("id", "ood") or not text.isdigit() or int(text) == 0:
+            raise UserError(f"--test-cases {name}={text}: give id=N or ood=N, a number of cases")
+        cases[name] = int(text)
+    if words.seeds is not None and words.seeds < 1:
+        raise UserError(f"--seeds {words.seeds}: give how many trials a cell must have, at least 1")
+    axes = [tuple(part for part in text.split(",") if part) for text in (words.rows, words.cols)]
+    for option, axis in zip(("--rows", "--cols"), axes, strict=True):
+        if not axis:
+            raise UserError(f"{option} is empty: give parameters, such as algo or algo,tau")
+    return Asked(
+        studies=tuple(dict.fromkeys(words.studies)), metric=words.metric, rows=axes[0], columns=axes[1], pick=words.pick,
+        spread=words.spread, allow_incomplete=words.allow_incomplete, seeds=words.seeds, where=where,
+        against_paper=words.against == "paper", figures=not words.no_figures, cases=cases, runs_root=words.runs,
+        data=words.data,
+    )  # fmt: skip
+
+
+def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
+    out = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not sign or not name:
+            raise UserError(f"{option} {word}: give NAME=VALUE")
+        out[name] = value
+    return out
+
+
+def default_folder(studies: Sequence[str]) -> Path:
+    """``reports/STUDY``, with what a file name cannot hold as ``_``."""
+    return Path("reports") / re.sub(r"[^\w.+ -]", "_", "+".join(studies)).strip(". ")[:100]
+
+
+def write(report, path: Path, say=print) -> list[str]:
+    """Write every file of ``report`` under ``path``; the names written. Says what could not be made."""
+    from analysis.render import html, latex, plain_text, table_images, tidy
+    from analysis.report.folder import Folder
+
+    folder = Folder(path)
+    for one in report.tables:
+        folder.write(f"{one.name}.tex", latex.table(one))
+        folder.write(f"{one.name}.csv", plain_text.to_csv(one))
+    for one in report.pictures:
+        folder.write(f"{one.name}.pdf", one.pdf)
+        folder.write(f"{one.name}.png", one.png)
+    folder.write("tidy.csv", tidy.to_csv(report.measured))
+    folder.write("tidy.parquet", tidy.to_parquet(report.measured))
+    missing = (*report.missing, *report.remarks)
+    folder.write("report.html", html.page(
+        report.title, report.facts, missing, report.verdicts, report.tables, report.pictures, report.links))  # fmt: skip
+    figures = [(f"{one.name}.pdf", one.number, one.caption) for one in report.pictures]
+    names = [one.name for one in report.tables]
+    text = latex.document(report.title, names, figures, report.facts, missing, report.verdicts)
+    folder.write("report.tex", text)
+    pdf, why = latex.compile(folder.path, "report", text)
+    if pdf is None:
+        say(why)
+    else:
+        folder.write("report.pdf", pdf)
+        drawn, why = table_images.draw(folder.path, names)
+        for name, content in drawn.items():
+            folder.write(name, content)
+        if why:
+            say(why)
+    if folder.kept:
+        say(f"{len(folder.kept)} files that changed are kept in {folder.path}/previous/")
+    return folder.written
+
+
+def main(words: list[str] | None = None) -> int:
+    """Exit code 0, or 2 for a user's mistake."""
+    asked = parser().parse_args(words)
+    try:
+        from analysis.render import plain_text
+        from analysis.report import build
+        from analysis.sources import connect
+
+        wanted = asked_for(asked)
+        source = connect.connect(asked.uri)
+        report = build.build(source, wanted)
+        for line in (*report.missing, *report.remarks):
+            print(line)
+        width = shutil.get_terminal_size((120, 40)).columns
+        shown = [
+            one for one in report.tables if not one.name.startswith(("statistics", "comparisons", "against"))
+        ]
+        print("\n" + "\n\n".join(plain_text.to_text(one, width) for one in shown) + "\n")
+        print("\n".join([*report.verdicts, ""]))
+        path = asked.out or default_folder(wanted.studies)
+        written = write(report, path)
+        print(f"{len(written)} files in {path}/: open {path}/report.html")
+        if asked.markdown:
+            from analysis.render import markdown
+
+            print(f"{len(markdown.write(report, asked.markdown))} files for {asked.markdown}")
+        if not asked.no_log:
+            from analysis.report import mlflow_log
+
+            print(mlflow_log.log(source.uri, report.experiments, path, written))
+    except UserError as error:
+        print(f"analysis: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # whoever read this went away (| head)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0

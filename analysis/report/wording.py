@@ -1,0 +1,130 @@
+"""What a report says about its runs: where they come from, what is missing, what may be concluded. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+
+from analysis.paper import conventions
+from analysis.results.curves import PICKS
+from analysis.results.measurements import Measured
+from analysis.results.runs import Selection, several
+from analysis.tables.paper import Results
+
+
+def incomplete(selection: Selection, seeds: Sequence[int], measured: Sequence[Measured]) -> list[str]:
+    """Cells with fewer trials than seeds, and why; cells that ran out of memory are complete without."""
+    out = []
+    for cell in selection.cells:
+        gone = cell.missing(seeds)
+        if gone and not (not cell.runs and cell.reason == "out of memory"):
+            why = {run.seed: run.why_not for run in cell.unfinished}
+            said = ", ".join(f"seed {seed} {why.get(seed, 'not run')}" for seed in gone)
+            out.append(f"{cell.name}: {len(seeds) - len(gone)} of {len(seeds)} seeds ({said})")
+        for one in measured:
+            values = one.by_cell[cell.id].values
+            without = [seed for seed in cell.seeds if seed not in values]
+            if without and (values or one is measured[0]):
+                seen = ", ".join(map(str, without))
+                out.append(
+                    f"{cell.name}: no value of {one.metric} in seed{'s' if len(without) > 1 else ''} {seen}"
+                )
+    return out
+
+
+def absent(results: Results) -> list[str]:
+    """Places of the grid without a result: out of memory, or never run."""
+    out = []
+    for column in results.grid.columns:
+        not_run, variants = (
+            [],
+            any(
+                (row, column) in results.grid.at
+                for row in results.grid.rows
+                if row[0] in conventions.ABLATIONS
+            ),
+        )
+        for row in results.grid.rows:
+            cell = results.grid.at.get((row, column))
+            if cell is None and (variants or row[0] not in conventions.ABLATIONS):
+                not_run.append(" ".join(row))
+            elif cell is not None and not cell.runs and cell.reason == "out of memory":
+                out.append(f"{cell.name}: out of memory")
+        if not_run:
+            out.append(f"{' '.join(column)}: {', '.join(not_run)} not run")
+    return out
+
+
+def unknown(selection: Selection) -> list[str]:
+    """A line for the methods and one for the models that the paper's layout does not know."""
+    found = (
+        ("method", sorted({c.algo for c in selection.cells} - set(conventions.METHODS))),
+        ("model", sorted({c.model for c in selection.cells} - set(conventions.MODELS))),
+    )
+    return [
+        f"{kind} {several(names)}: not in the paper's layout, so last and under {'its' if len(names) == 1 else 'their'} own name"
+        for kind, names in found
+        if names
+    ]
+
+
+def facts(
+    uri: str, selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]
+) -> Iterator[tuple[str, str]]:
+    """(name, value) of what the report's head says."""
+    finished = selection.runs
+    commits = sorted(
+        {r.tags["mlflow.source.git.commit"][:10] for r in finished if "mlflow.source.git.commit" in r.tags}
+    )
+    dirty = sum(r.tags.get("gapo.git.dirty") == "True" for r in finished)
+    newest = datetime.fromtimestamp(max(r.start for r in finished) / 1000, UTC)
+    words = {n: sorted({c.params[n] for c in selection.cells if n in c.params}) for n in ("data", "scale")}
+    yield "MLflow", uri
+    yield (
+        "Runs",
+        f"{len(finished)} finished, in {sum(bool(c.runs) for c in selection.cells)} cells; seeds {_ranges(seeds)}",
+    )
+    for name, values in words.items():
+        if values:
+            yield name.capitalize(), ", ".join(values)
+    if trained := sorted({text for c in selection.cells if c.runs and (text := _trained(c.params))}):
+        yield "Training", "; ".join(trained)
+    yield (
+        "Commits",
+        (", ".join(commits) or "unknown") + (f" ({dirty} runs with uncommitted changes)" if dirty else ""),
+    )
+    yield (
+        "Hosts",
+        ", ".join(sorted({r.tags["gapo.host"] for r in finished if r.tags.get("gapo.host")})) or "unknown",
+    )
+    yield "Newest run", f"{newest:%Y-%m-%d %H:%M} UTC"
+    for one in measured:
+        how = _pick(one.pick)
+        if one.pick in ("best", "peak") and one.metric.startswith("val/"):
+            how += (
+                ". Choosing a step by the set it is measured on flatters every method; --pick final does not"
+            )
+        yield one.metric, how
+
+
+def _trained(params: Mapping[str, str]) -> str:
+    """`40 steps of 32 prompts x 8 rollouts, test sets of 1,024 (ID) and 512 (OOD) cases`; "" where it is not known."""
+    if not {"steps", "prompts", "rollouts"} <= params.keys():
+        return ""
+    text = f"{params['steps']} steps of {params['prompts']} prompts x {params['rollouts']} rollouts"
+    sets = [f"{int(params[f'{name}_size']):,} ({name.upper()})" for name in ("id", "ood")
+            if params.get(f"{name}_size", "").isdecimal()]  # fmt: skip
+    return f"{text}, test sets of {' and '.join(sets)} cases" if sets else text
+
+
+def _pick(pick: str) -> str:
+    return f"{pick}: {PICKS[pick]}, then the mean over seeds"
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    whole = list(range(seeds[0], seeds[-1] + 1)) if seeds else []
+    return (
+        f"{seeds[0]} to {seeds[-1]}"
+        if len(seeds) > 2 and list(seeds) == whole
+        else ", ".join(map(str, seeds))
+    )

@@ -1,0 +1,1 @@
+"""Runs, curves and measurements, as every table and figure takes them."""

@@ -1,0 +1,125 @@
+"""The numbers of a cell: one curve and one value a seed, for one metric. And what unit a metric is shown in."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from analysis.results import curves as reducing
+from analysis.results.curves import Curve
+from analysis.results.runs import Cell, Selection
+from analysis.results.source import Source
+
+_SHARE = re.compile(r"(^|/)(em|similarity)(_greedy)?$")
+_SUMMARY = re.compile(r"^(first|best|final|mean)/")
+MOST_CASES = 20_000  # a test set larger than this is not guessed from its accuracies
+
+
+@dataclass(frozen=True)
+class Trials:
+    """A cell's finished trials for one metric, by seed; values are unrounded, in the metric's own unit."""
+
+    cell: Cell
+    curves: Mapping[int, Curve]
+    values: Mapping[int, float]
+
+    @property
+    def mean(self) -> float | None:
+        """The mean over seeds, or None where there is none."""
+        return math.fsum(self.values.values()) / len(self.values) if self.values else None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One metric over all cells of a selection."""
+
+    metric: str
+    pick: str
+    by_cell: Mapping[str, Trials]
+    test_cases: int | None = None
+    cases_guessed: bool = False
+
+    @property
+    def is_share(self) -> bool:
+        """Shown in percent."""
+        return bool(_SHARE.search(self.metric))
+
+    @property
+    def scale(self) -> float:
+        return 100.0 if self.is_share else 1.0
+
+    def text(self, value: float, signed: bool = False) -> str:
+        """``value`` as it is printed: percent with two decimals, or four significant digits."""
+        shown = value * self.scale
+        if self.is_share or not shown or not math.isfinite(shown):
+            return number(shown, 2, signed)
+        return number(shown, min(8, max(0, 3 - math.floor(math.log10(abs(shown))))), signed)
+
+
+def number(value: float, decimals: int, signed: bool = False) -> str:
+    """``value`` with so many decimals; what rounds to nothing has no sign."""
+    text = f"{value:{'+' if signed else ''}.{decimals}f}"
+    return text.lstrip("+-") if not text.strip("+-0.") else text
+
+
+def default_pick(metric: str) -> str:
+    """``best`` for what a validation measures, as MLflow's ``best/id/em``; a mean for the rest."""
+    if _SUMMARY.match(metric):
+        return "final"
+    return "best" if metric.startswith("val/") else "mean"
+
+
+def measure(
+    source: Source,
+    selection: Selection,
+    metric: str,
+    pick: str | None = None,
+    cases: Mapping[str, int] | None = None,
+) -> Measured:
+    """Read one metric of all finished runs. ``cases``: {validation set: test cases}, where known."""
+    pick = pick or default_pick(metric)
+    by_run = source.curves([run.id for run in selection.runs], metric)
+    by_cell = {}
+    for cell in selection.cells:
+        found = {run.seed: by_run[run.id] for run in cell.runs if run.id in by_run}
+        by_cell[cell.id] = Trials(cell, found, reducing.reduce(found, pick))
+    known = _known_cases(metric, selection.cells, cases or {})
+    guessed = None
+    if known is None and _SHARE.search(metric) and metric.endswith(("em", "em_greedy")):
+        guessed = guess_cases(
+            v for t in by_cell.values() for c in t.curves.values() for v in c.values[:50].tolist()
+        )
+    return Measured(metric, pick, by_cell, known or guessed, known is None and guessed is not None)
+
+
+def _known_cases(metric: str, cells: Sequence[Cell], cases: Mapping[str, int]) -> int | None:
+    """The size of the test set, as given, else as all runs say in their parameters."""
+    parts = metric.split("/")
+    if len(parts) < 3 or parts[1] not in ("id", "ood"):
+        return None
+    if parts[1] in cases:
+        return cases[parts[1]]
+    said = {cell.params.get(f"{parts[1]}_size", "") for cell in cells}
+    return int(said.pop()) if len(said) == 1 and all(text.isdigit() for text in said) else None
+
+
+def guess_cases(values: Iterable[float]) -> int | None:
+    """The smallest n for which every accuracy is k/n; None where that is no small number.
+
+    The true test set has n cases or a multiple of it, so a sampling error from n is never too small.
+    """
+    n, seen = 1, set()
+    for value in values:
+        if value in seen or not math.isfinite(value):
+            continue
+        seen.add(value)
+        share = Fraction(value).limit_denominator(MOST_CASES)
+        if abs(share - Fraction(value)) > Fraction(1, 10**7):
+            return None
+        n = math.lcm(n, share.denominator)
+        if n > MOST_CASES:
+            return None
+    return n if n > 1 else None

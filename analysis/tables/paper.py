@@ -1,0 +1,262 @@
+"""Tables 2, 4 and 5 of the paper, and any other slice, from measured cells. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from analysis.paper import conventions
+from analysis.results.measurements import Measured, Trials, number
+from analysis.results.runs import Cell
+from analysis.results.step_delta import step_delta
+from analysis.statistics import inference
+from analysis.statistics.inference import Comparison, Summary
+from analysis.tables.pivot import Grid, Key, label, lay_out, place
+from analysis.tables.table import BOLD, DASH, OPEN, ZERO, Entry, Line, Notes, Table, ranked, spans
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything the tables of one metric are drawn from."""
+
+    measured: Measured
+    grid: Grid
+    summaries: Mapping[str, Summary]
+    comparisons: tuple[Comparison, ...]
+    seeds: tuple[int, ...]
+
+    def trials(self, row: Key, column: Key) -> Trials | None:
+        cell = self.grid.at.get((row, column))
+        return None if cell is None else self.measured.by_cell[cell.id]
+
+    @cached_property
+    def _by_place(self) -> Mapping[tuple[str | None, str, str], Comparison]:
+        return {(one.model, one.method, one.baseline): one for one in self.comparisons}
+
+    def comparison(self, column: str, method: str, baseline: str) -> Comparison | None:
+        return self._by_place.get((column, method, baseline))
+
+
+def results(cells: Sequence[Cell], measured: Measured, seeds: Sequence[int],
+            rows: Sequence[str] = ("algo",), columns: Sequence[str] = ("model",)) -> Results:  # fmt: skip
+    """Lay the cells out and compute their statistics; methods are compared where rows are methods."""
+    grid = lay_out(cells, rows, columns)
+    wanted = []
+    if tuple(rows) == ("algo",):
+        for column in grid.columns:
+            for (method,) in grid.rows:
+                for baseline in conventions.baselines(method):
+                    ours, theirs = (grid.at.get(((algo,), column)) for algo in (method, baseline))
+                    if ours and theirs:
+                        of = measured.by_cell
+                        wanted.append(
+                            (place(column, grid.column_axes), method, baseline, of[ours.id], of[theirs.id])
+                        )
+    compared = inference.compare(measured, wanted, conventions.PAIRS)
+    return Results(measured, grid, inference.summaries(measured), tuple(compared), tuple(seeds))
+
+
+@dataclass
+class Draft:
+    """A table being drawn: its columns, its footnotes, and what the caller wants shown."""
+
+    results: Results
+    columns: tuple[Key, ...]
+    spread: bool
+    notes: Notes
+
+    def value(self, row: Key) -> Line:
+        return Line(self.label(row), tuple(self._entry(row, column) for column in self.columns))
+
+    def label(self, row: Key) -> str:
+        grid = self.results.grid
+        cells = [grid.at[row, c] for c in self.columns if (row, c) in grid.at]
+        k = {conventions.rollouts(cell.params) for cell in cells}
+        text = label(row, grid.row_axes, k.pop() if len(k) == 1 else None)
+        taus = {cell.tau for cell in cells} - {None, conventions.TAU}
+        if grid.row_axes == ("algo",) and len(taus) == 1:
+            text = conventions.method(row[0], taus.pop(), conventions.rollouts(cells[0].params))
+        return text
+
+    def _entry(self, row: Key, column: Key) -> Entry:
+        cell = self.results.grid.at.get((row, column))
+        if cell is None:
+            return self.dash("not run")
+        summary, measured = self.results.summaries.get(cell.id), self.results.measured
+        if summary is None:
+            return self.dash(f"{measured.metric} was not measured" if cell.runs else cell.reason)
+        marks = ()
+        if gone := cell.missing(self.results.seeds):
+            expected = len(self.results.seeds)
+            marks = (self.notes.letter(f"{expected - len(gone)} of {expected} seeds"),)
+        elif summary.n < len(cell.runs):
+            marks = (self.notes.letter(f"{summary.n} of {len(cell.runs)} runs measured {measured.metric}"),)
+        spread = measured.text(summary.sd) if self.spread and summary.n > 1 else ""
+        return Entry(measured.text(summary.mean), summary.mean * measured.scale, spread, 0, marks)
+
+    def dash(self, reason: str) -> Entry:
+        return Entry(DASH, None, marks=(self.notes.letter(reason),))
+
+    def delta(self, name: str, of: str, over: str, percent: bool = False) -> Line:
+        """The difference of the means of two rows, from unrounded values; in percent of the second."""
+        entries = []
+        for column in self.columns:
+            ours, theirs = (self.results.trials((algo,), column) for algo in (of, over))
+            if not ours or not theirs or ours.mean is None or theirs.mean is None:
+                entries.append(Entry(DASH))
+                continue
+            difference = ours.mean - theirs.mean
+            marks = self._said(place(column, self.results.grid.column_axes), of, over)
+            if percent:
+                share = 100 * difference / theirs.mean if theirs.mean else None
+                entries.append(
+                    Entry(DASH) if share is None else Entry(number(share, 2, True), share, marks=marks)
+                )
+                continue
+            measured = self.results.measured
+            entries.append(Entry(measured.text(difference, True), difference * measured.scale, marks=marks))
+        return Line(name, tuple(entries), "delta")
+
+    def _said(self, column: str, of: str, over: str) -> tuple[str, ...]:
+        """The mark of a difference that is not decided; only one that is has none."""
+        one = self.results.comparison(column, of, over)
+        if not one or one.n < 2:
+            return (self.notes.letter("no interval: fewer than two seeds that both methods have"),)
+        if one.holds_zero:
+            return (self.notes.fixed(ZERO, "the 95% interval of the difference over seeds holds zero"),)
+        if one.verdict == "interval only":
+            text = "the interval leaves zero out, but the corrected p is above 0.05"
+            return (self.notes.fixed(OPEN, text),)
+        return ()
+
+    def steps(self, of: str, over: str) -> Line:
+        entries = []
+        for column in self.columns:
+            ours, theirs = (self.results.trials((algo,), column) for algo in (of, over))
+            if not ours or not theirs or not ours.curves or not theirs.curves:
+                entries.append(Entry(DASH))
+                continue
+            delta = step_delta([*ours.curves.values()], [*theirs.curves.values()])
+            if delta is None:
+                entries.append(self.dash("its mean curve never reaches the best of the baseline's"))
+            else:
+                entries.append(Entry(f"{delta:+d}" if delta else "0", float(delta)))
+        self.notes.plain("Step Δ: of mean curves, as fine as their validations and without an interval")
+        return Line("Step Δ", tuple(entries), "delta")
+
+
+def _draft(results: Results, columns: Sequence[Key] | None, spread: bool) -> Draft:
+    return Draft(results, tuple(results.grid.columns if columns is None else columns), spread, Notes())
+
+
+def _finish(draft: Draft, name: str, title: str, blocks: Sequence[Sequence[Line]]) -> Table:
+    """Rank each column over all blocks, and write head, notes and sources."""
+    blocks = [list(block) for block in blocks if block]
+    flat = iter(ranked([line for block in blocks for line in block]))
+    blocks = [tuple(next(flat) for _ in block) for block in blocks]
+    if any(entry.rank == 1 for block in blocks for line in block for entry in line.entries):
+        draft.notes.plain(BOLD)
+    stub, header = head(draft.results.grid.column_axes, draft.columns)
+    return Table(name, title, stub, header, tuple(blocks), draft.notes.all(), _sources(draft))
+
+
+def head(
+    axes: Key, columns: Sequence[Key]
+) -> tuple[tuple[str, ...], tuple[tuple[tuple[str, int], ...], ...]]:
+    """Stub words and levels of the head: models by name over size, other axes one level each."""
+    stub, levels = [], []
+    for index, axis in enumerate(axes):
+        texts = [column[index] for column in columns]
+        if axis == "model":
+            models = [conventions.model(text) for text in texts]
+            stub.append("Name")
+            levels.append(
+                spans([m.name for m in models]) if index == 0 else tuple((m.name, 1) for m in models)
+            )
+            if any(m.size for m in models):
+                stub.append("Size")
+                levels.append(tuple((m.size, 1) for m in models))
+        else:
+            words = {
+                "algo": conventions.method,
+                "tau": lambda t: conventions.tau_label(float(t), None) if t else "",
+                "noise": lambda t: f"noise {100 * float(t or 0):g}%",
+            }
+            named = [words.get(axis, lambda t: t)(text) for text in texts]
+            stub.append({"algo": "Method", "noise": ""}.get(axis, axis))
+            levels.append(
+                spans(named) if index == 0 and len(axes) > 1 else tuple((text, 1) for text in named)
+            )
+    return tuple(stub), tuple(levels)
+
+
+def _sources(draft: Draft) -> tuple[str, ...]:
+    """For the comment at a table's head: what each cell was drawn from."""
+    measured, out = draft.results.measured, []
+    out.append(f"metric {measured.metric}, {measured.pick} of each trial, mean over seeds")
+    seen = set()
+    for (_, column), cell in sorted(draft.results.grid.at.items()):
+        if column in draft.columns and cell.id not in seen and cell.runs:
+            seen.add(cell.id)
+            runs = " ".join(run.identity for run in cell.runs)
+            out.append(f"{cell.name}: n={len(measured.by_cell[cell.id].values)}, runs {runs}")
+    commits = sorted(
+        {r.tags.get("mlflow.source.git.commit", "") for c in draft.results.grid.at.values() for r in c.runs}
+    )
+    return (*out, f"commits {' '.join(c for c in commits if c) or 'unknown'}")
+
+
+def main_table(
+    results: Results, name: str, title: str, steps: bool, percent: bool, spread: bool = False
+) -> Table:
+    """Tables 2 and 4: other methods, then each baseline with the GAPO on it, Improve and the row below it."""
+    draft = _draft(results, None, spread)
+    rows = {key[0] for key in results.grid.rows} - set(conventions.ABLATIONS)
+    paired = {algo for pair in conventions.PAIRS for algo in pair}
+    first = [draft.value((algo,)) for algo in sorted(rows - paired, key=conventions.method_order)]
+    blocks = [first]
+    for baseline, method in conventions.PAIRS:
+        block = [draft.value((algo,)) for algo in (baseline, method) if algo in rows]
+        if {baseline, method} <= rows:
+            block.append(draft.delta("Improve.", method, baseline))
+            if percent:
+                block.append(draft.delta("Imp. (%)", method, baseline, percent=True))
+            if steps:
+                block.append(draft.steps(method, baseline))
+        blocks.append(block)
+    return _finish(draft, name, title, blocks)
+
+
+def ablation_table(results: Results, name: str, title: str, spread: bool = False) -> Table | None:
+    """Table 5: GAPO's variants, each with its difference to the baseline and to GAPO; None without variants."""
+    rows = {key[0] for key in results.grid.rows}
+    variants = [algo for algo in conventions.ABLATIONS if algo in rows]
+    if not variants:
+        return None
+    columns = [c for c in results.grid.columns if any(((v,), c) in results.grid.at for v in variants)]
+    draft = _draft(results, columns, spread)
+    blocks = []
+    for baseline, method in conventions.PAIRS:
+        mine = [v for v in variants if v.startswith(f"{method}_")]
+        if not mine:
+            continue
+        block = [draft.value((baseline,))] if baseline in rows else []
+        if method in rows:
+            line = draft.value((method,))
+            block.append(Line(f"{line.label} (median, div)", line.entries, line.kind))
+        for variant in mine:
+            block.append(draft.value((variant,)))
+            for other in (baseline, method):
+                if other in rows:
+                    block.append(draft.delta(f"Δ to {conventions.method(other)}", variant, other))
+        blocks.append(block)
+    return _finish(draft, name, title, blocks)
+
+
+def slice_table(results: Results, name: str, title: str, spread: bool = False) -> Table:
+    """Any rows by any columns; with methods as rows, laid out as Table 2."""
+    if results.grid.row_axes == ("algo",):
+        return main_table(results, name, title, steps=results.measured.is_share, percent=False, spread=spread)
+    draft = _draft(results, None, spread)
+    return _finish(draft, name, title, [[draft.value(row) for row in results.grid.rows]])

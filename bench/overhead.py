@@ -1,0 +1,33 @@
+"""What the platform adds to a run: one real run of the default job, timed from outside."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench.measurement import Row
+
+# Phases of a run (timing.json) in which verl, Ray and torch work.
+VERL = ("importing verl", "starting Ray", "loading the model", "validating", "training", "ending Ray")
+
+
+def platform_share_of_a_run() -> list[Row]:
+    """Wall time of the default command outside verl's own work against all of it.
+
+    Outside are: starting Python, composing and checking the configuration, preparing the data, writing the run
+    folder, ending the processes and the last copy to MLflow. (The live copy runs beside the job at the lowest
+    priority; what it takes from a step is inside.)
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        began = time.monotonic()
+        words = [sys.executable, "-m", "gapo_lab.run"]
+        subprocess.run(words, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        wall = time.monotonic() - began
+        (timing,) = Path(folder).glob("runs/*/attempts/1/timing.json")
+        seconds = json.loads(timing.read_text())
+    verl = sum(seconds[phase] for phase in VERL) - seconds["recording"]
+    return [Row("platform / wall time of `make demo`", wall - verl, wall, 0.02)]

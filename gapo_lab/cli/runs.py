@@ -1,0 +1,256 @@
+"""The words after ``python -m gapo_lab``. Light: torch is imported only by ``evaluate``, MLflow only by ``sync``.
+
+A command is a function of the parsed words that gives the exit code, and one entry in ``parser``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gapo_lab.cli import sweeps
+from gapo_lab.cli.select import find_one, named
+from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.launch import run_states
+from gapo_lab.runs import metrics
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.naming import run_name
+from gapo_lab.runs.status import COLOURS
+from gapo_lab.tracking import uri
+from gapo_lab.utils import command_line
+from gapo_lab.utils.text import duration, percent
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command; its exit code (`command_line.run`)."""
+    return command_line.run(parser(), words)
+
+
+def parser() -> argparse.ArgumentParser:
+    out = argparse.ArgumentParser(
+        prog="python -m gapo_lab",
+        description="See, follow and copy runs. To start one: gapo-lab run (or python -m gapo_lab.run).",
+        epilog="Programs with an own --help: gapo-lab run | data | report | replay | check",
+    )
+    out.add_argument(
+        "--root", type=Path, default=Path("runs"), help="where the run folders are (default: runs)"
+    )
+    add = command_line.adder(out)
+
+    one = add("status", status, "a table of the runs")
+    one.add_argument("study", nargs="?", help="only this study's runs")
+
+    one = add("logs", logs, "the log of a run's last attempt")
+    one.add_argument("run", help="its key, or the beginning of it")
+    one.add_argument("-f", "--follow", action="store_true", help="go on while the run goes on")
+
+    one = add("sync", sync, "copy runs to MLflow; again and again gives the same")
+    one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
+    one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
+
+    one = add(
+        "evaluate", evaluate, "greedy exact match of finished runs' last checkpoints, into their metrics"
+    )
+    one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
+
+    sweeps.add(add)
+
+    one = add("ui", ui, "open MLflow's pages on the runs that were copied")
+    one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
+    one.add_argument("--port", type=int, default=5000)
+    return out
+
+
+# status
+
+
+def status(asked: argparse.Namespace) -> int:
+    folders = named(asked.root, asked.study)
+    console = Console()
+    if not folders:
+        console.print(f"no runs in {asked.root} (start one: python -m gapo_lab.run)", highlight=False)
+        return 0
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, right in (
+        ("key", 0),
+        ("study", 0),
+        ("run", 0),
+        ("state", 0),
+        ("step", 1),
+        ("best ID", 1),
+        ("best OOD", 1),
+        ("seen", 1),
+        ("", 0),
+    ):
+        table.add_column(
+            name, justify="right" if right else "left", no_wrap=name not in ("", "run"), overflow="fold"
+        )
+    found = run_states.read(asked.root, [folder.key for folder in folders])
+    for folder in folders:
+        table.add_row(*row(folder, time.time(), found.get(folder.key)))
+    # A pipe or file is as wide as it needs to be.
+    Console(width=None if console.is_terminal else 200).print(table)
+    return 0
+
+
+def row(folder: RunFolder, now: float, state: Mapping[str, Any] | None = None) -> list[str]:
+    """The cells of one run: key, study, name, state, step/total, best ID and OOD, age, message."""
+    try:
+        spec, state = folder.spec, folder.status() if state is None else state
+        numbers = folder.summary() or metrics.summary(folder.merged_metrics())
+    except UserError as error:  # one broken folder must not hide the others
+        return [folder.key, "", "", _coloured("broken"), "", "", "", "", escape(str(error))]
+    step = f"{numbers.get('final/step', 0):.0f}/{state.get('total_steps') or '?'}"
+    said = "; ".join(text for text in (state.get("message"), state.get("remedy")) if text)
+    return [
+        folder.key,
+        escape(str(spec.get("study", ""))),
+        escape(run_name(spec)),
+        _coloured(state.get("state", "new")),
+        step,
+        _share(numbers, "best/id/em"),
+        _share(numbers, "best/ood/em"),
+        duration(max(0, now - state["updated"])) + " ago" if "updated" in state else "",
+        "" if state.get("state") == "finished" else escape(said),
+    ]
+
+
+def _coloured(state: str) -> str:
+    return f"[{COLOURS[state]}]{state}[/]" if state in COLOURS else state
+
+
+def _share(numbers: Mapping[str, Any], name: str) -> str:
+    return percent(numbers[name]) if name in numbers else ""
+
+
+# logs
+
+
+def logs(asked: argparse.Namespace) -> int:
+    folder = find_one(asked.root, asked.run)
+    attempts = folder.attempts()
+    if not attempts:
+        raise UserError(f"run {folder.key} has not started: it has no log yet")
+    path = attempts[-1].log_path
+    if not path.exists():
+        raise UserError(f"{path} is not there: the run has written nothing yet")
+    with open(path, encoding="utf-8", errors="replace") as file:
+        while True:
+            over = folder.status().get("state") != "running"  # asked before reading: nothing is missed
+            while text := file.read(1 << 16):
+                sys.stdout.write(text)
+            sys.stdout.flush()
+            if over or not asked.follow:
+                return 0
+            time.sleep(0.5)
+
+
+# sync
+
+
+def sync(asked: argparse.Namespace) -> int:
+    folders = named(asked.root, asked.run)
+    if not folders:
+        print(f"no runs in {asked.root}")
+        return 0
+    from gapo_lab.tracking.copier import copy_all
+
+    address = uri.resolve(asked.uri)
+    print(f"copying {len(folders)} run{'s' if len(folders) > 1 else ''} to {address}", flush=True)
+    try:
+        out = copy_all((RunFolder(folder.path) for folder in folders), address)
+    except UserError:
+        raise
+    except Exception as error:
+        raise RunFailed(
+            f"MLflow at {address} cannot be reached ({_first_line(error)}): start it or set --uri, "
+            "then give the same command again; the run folders keep everything"
+        ) from error
+    for path, result in out.items():
+        if isinstance(result, Exception):
+            print(f"{path.name}: not copied: {_first_line(result)}", file=sys.stderr)
+    failed = sum(isinstance(result, Exception) for result in out.values())
+    print(f"{len(out) - failed} copied" + (f", {failed} not" if failed else ""))
+    return 1 if failed else 0
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
+
+
+# evaluate
+
+
+def evaluate(asked: argparse.Namespace) -> int:
+    folders = [folder for folder in named(asked.root, asked.run) if folder.is_finished]
+    if not folders:
+        raise UserError(
+            f"no finished run of {asked.run} in {asked.root}: python -m gapo_lab status shows all"
+        )
+    from gapo_lab.training.evaluate import Evaluator
+
+    evaluator, began, failed = Evaluator(), time.monotonic(), 0
+    for number, folder in enumerate(folders, 1):
+        name = run_name(folder.spec)
+        try:
+            step, found = evaluator.evaluate(folder)
+        except UserError as error:  # the others can be measured all the same
+            print(f"{name}: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        shown = ", ".join(
+            f"{short.upper()} {percent(found[key])}"
+            for short in ("id", "ood")
+            if (key := f"val/{short}/em_greedy") in found
+        )
+        left = duration((time.monotonic() - began) / number * (len(folders) - number))
+        print(
+            f"{name} ({folder.key}): {shown}, greedy, step {step}  [{number}/{len(folders)}, {left} left]",
+            flush=True,
+        )
+    print("python -m gapo_lab sync copies them to MLflow")
+    return 1 if failed else 0
+
+
+# ui
+
+
+def ui(asked: argparse.Namespace) -> int:
+    address = uri.resolve(asked.uri)
+    if uri.is_server(address):
+        print(f"open {address}")
+        return 0
+    path = uri.sqlite_path(address)
+    if path and not path.exists():
+        raise UserError(
+            f"{path} is not there: run something first, or copy runs to it: python -m gapo_lab sync"
+        )
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", asked.port)) == 0:
+            raise UserError(
+                f"port {asked.port} is taken (MLflow's pages may be open already: "
+                f"http://127.0.0.1:{asked.port}); another one: --port {asked.port + 1}"
+            )
+    command = uri.ui_command(address, asked.port)
+    print(
+        f"{shlex.join(command)}\nin a few seconds: http://127.0.0.1:{asked.port} (Ctrl-C ends it)", flush=True
+    )
+    # Its background jobs are eight more processes, and nothing here uses them.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    os.execv(command[0], command)
+    return 0
+
+
+# Finding runs

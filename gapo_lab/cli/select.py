@@ -1,0 +1,51 @@
+"""Which runs an argument of a command means: a key, the beginning of one, a study, or all."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from gapo_lab.errors import UserError
+from gapo_lab.runs import studies
+from gapo_lab.runs.folder import RunFolder, find
+
+
+def named(root: Path, word: str | None) -> list[RunFolder]:
+    """The runs that a word on the command line means: a study's, one by its key, all without a word or with ``all``.
+
+    UserError naming the nearest where there are runs and the word means none of them.
+    """
+    every = find(root)
+    if word in (None, "all") or not every:
+        return every
+    return of_study(every, word) or [find_one(root, word)]
+
+
+def of_study(folders: list[RunFolder], study: str) -> list[RunFolder]:
+    """Those of ``study``, also what it shares with another; a folder whose spec cannot be read belongs to none."""
+    shared = set(studies.of_study(folders[0].path.parent, study)) if folders else set()
+    return [folder for folder in folders if folder.key in shared or _study(folder) == study]
+
+
+def _study(folder: RunFolder) -> str | None:
+    try:
+        return folder.spec.get("study")
+    except UserError:
+        return None
+
+
+def find_one(root: Path, key: str) -> RunFolder:
+    """The run whose key is, or begins with, ``key``; UserError naming the nearest where there is none."""
+    folders = find(root)
+    found = [f for f in folders if f.key == key] or [f for f in folders if f.key.startswith(key)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(
+            f"{key} is the beginning of {len(found)} runs ({', '.join(f.key for f in found[:5])}): "
+            "give more of it"
+        )
+    words = [f.key for f in folders] + [study for study in map(_study, folders) if study]
+    near = difflib.get_close_matches(key, words, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise UserError(f"no study or run {key} in {root}: {hint}python -m gapo_lab status shows all")

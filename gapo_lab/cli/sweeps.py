@@ -1,0 +1,166 @@
+"""The commands for many runs: plan, watch, cancel, retry, gc. Each gives its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from gapo_lab.config import search_path
+from gapo_lab.errors import UserError
+from gapo_lab.launch import run_states
+from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.naming import run_name
+from gapo_lab.runs.status import ACTIVE, resumptions, runs
+from gapo_lab.utils import atomic_files
+
+Adder = Callable[..., argparse.ArgumentParser]
+
+
+def add(one: Adder) -> None:
+    """Put the commands into the parser; ``one(name, function, text)`` makes the parser of one."""
+    words = one("plan", plan, "what a sweep would do; starts nothing")
+    words.add_argument("--all", action="store_true", help="show every cell of a large plan")
+    words.add_argument("--config-dir", "-cd", metavar="DIR", help="a folder of your own with config groups")
+    words.add_argument("overrides", nargs="*", metavar="WORD", help="as after gapo_lab.run -m")
+    words = one("watch", watch, "follow runs until they have ended; Ctrl-C leaves them alone")
+    words.add_argument("study", nargs="?", help="a study, or the key of a run (default: everything)")
+    words = one("cancel", cancel, "end queued and running runs; they can be resumed later")
+    words.add_argument("study", help="a study, the key of a run, or all")
+    words = one("retry", retry, "start failed, interrupted and cancelled runs again, where they ran before")
+    words.add_argument("study", help="a study, the key of a run, or all")
+    words = one("gc", gc, "remove what finished runs no longer need: checkpoints, old code copies")
+    words.add_argument("study", nargs="?", default="all", help="a study, the key of a run, or all (default)")
+    words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+
+
+def plan(asked: argparse.Namespace) -> int:
+    from omegaconf import OmegaConf
+
+    from gapo_lab.config import compose
+    from gapo_lab.config.sweep_grid import make_cells
+    from gapo_lab.launch import executor
+    from gapo_lab.planning.plan_table import show_plan
+
+    for word in asked.overrides:
+        if "=" not in word:
+            raise UserError(f"{word}: a plan's words look as after gapo_lab.run -m: KEY=VALUE")
+    words = search_path.use(asked.overrides, asked.config_dir)
+    asked_for = [word for word in words if word.lstrip("+").startswith(("sweep=", "hydra"))]
+    config = compose.compose_run(asked_for, hydra=True)
+    console = Console()
+    console = console if console.is_terminal else Console(width=120)
+    if "search" in config:
+        from gapo_lab.search import preview
+
+        preview.show(words, console)
+        return 0
+    sweeper = OmegaConf.to_container(config.hydra.sweeper)
+    words = [word for word in words if not word.lstrip("+").startswith("hydra")]
+    cells = make_cells(words, *(sweeper.get(name) for name in ("params", "instead", "also")))
+    made = executor.plan_of(cells)
+    show_plan(made, console, everything=asked.all)
+    return 2 if made.doing(executor.Action.INVALID) else 0
+
+
+def chosen(root: Path, study: str | None) -> list[str]:
+    """The keys of the runs that a word on the command line means. UserError where it means none."""
+    from gapo_lab.cli.select import named
+
+    keys = [folder.key for folder in named(root, study)]
+    if not keys:
+        raise UserError(f"no runs in {root} (start one: python -m gapo_lab.run)")
+    return keys
+
+
+def watch(asked: argparse.Namespace) -> int:
+    from gapo_lab.launch.watch import follow, summary_lines
+
+    keys, console = chosen(asked.root, asked.study), Console()
+    found = follow(asked.root, keys, console)
+    for text in summary_lines(asked.root, keys, found):
+        console.print(text, highlight=False)
+    return 0 if all(found.get(key, {}).get("state") == "finished" for key in keys) else 1
+
+
+def cancel(asked: argparse.Namespace) -> int:
+    """One scancel for all SLURM jobs; local processes are told to stop."""
+    from gapo_lab.launch.cancel import end, until_ended
+
+    ended = end(asked.root, run_states.read(asked.root, chosen(asked.root, asked.study)), "cancelled")
+    if not ended:
+        print("nothing is queued or running")
+        return 0
+    again = resumptions(until_ended(asked.root, ended).values())
+    later = f"; the same command, or python -m gapo_lab retry {asked.study}, {again}" if again else ""
+    print(f"{runs(len(ended))} cancelled{later}")
+    return 0
+
+
+def retry(asked: argparse.Namespace) -> int:
+    """Start again what did not finish, each with the words it was started with."""
+    from gapo_lab.launch import executor
+
+    keys = chosen(asked.root, asked.study)
+    found = run_states.read(asked.root, keys)
+    again = [key for key in keys if found.get(key, {}).get("state") in ("failed", "interrupted", None)]
+    # what a search has stopped stays so, unless it is named
+    pruned = [key for key in again if str(found.get(key, {}).get("cause")).startswith("pruned")]
+    if pruned and len(keys) > 1:
+        again = [key for key in again if key not in pruned]
+        print(
+            f"{runs(len(pruned))} left alone that a search has pruned; to resume one: python -m gapo_lab retry {pruned[0]}"
+        )
+    if not again:
+        counts = Counter(found.get(key, {}).get("state") for key in keys)
+        print("nothing to retry: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
+        return 0
+    cells = [tuple(RunFolder(asked.root / key).spec.get("overrides") or ()) for key in again]
+    others = set(search_path.use(word for cell in cells for word in cell))
+    wanted = executor.plan_of([tuple(word for word in cell if word in others) for cell in cells])
+    executor.carry_out(wanted, skip_invalid=True)
+    if left := len(wanted.doing(executor.Action.INVALID)):
+        raise UserError(
+            f"{left} of {len(again)} runs cannot be started with the words they had: see the plan above"
+        )
+    return 0
+
+
+def gc(asked: argparse.Namespace) -> int:
+    """Checkpoints of finished runs, submissions and code copies that no run waits for any more."""
+    keys = chosen(asked.root, asked.study)
+    with atomic_files.locked(asked.root / ".submit.lock"):  # a submitter may just be copying the code
+        return _clean(asked, keys)
+
+
+def _clean(asked: argparse.Namespace, keys: list[str]) -> int:
+    found = run_states.read(asked.root, [folder.key for folder in find(asked.root)])
+    gone = [asked.root / key / "checkpoints" for key in keys if found.get(key, {}).get("state") == "finished"]
+    gone = [path for path in gone if path.is_dir()]
+    if not any(status.get("state") in ACTIVE for status in found.values()):
+        gone += sorted((asked.root / ".code").glob("*"))
+        gone += [
+            p for p in sorted((asked.root / ".submissions").glob("*")) if time.time() - p.stat().st_mtime > 60
+        ]
+    size = sum(_size(path) for path in gone)
+    for path in gone:
+        if not asked.dry_run:
+            with atomic_files.writing(path):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    print(f"{'would remove' if asked.dry_run else 'removed'} {len(gone)} things, {size / 1e6:,.1f} MB")
+    for key in keys:
+        if found.get(key, {}).get("state") in ("failed", "interrupted"):
+            print(
+                f"kept: {key} {run_name(RunFolder(asked.root / key).spec)} is {found[key]['state']} and can be resumed"
+            )
+    return 0
+
+
+def _size(path: Path) -> int:
+    paths = path.rglob("*") if path.is_dir() else [path]
+    return sum(p.stat().st_size for p in paths if p.is_file())

@@ -1,0 +1,1 @@
+"""Overrides to configuration, with Hydra."""

@@ -1,0 +1,135 @@
+"""Words to configuration: Hydra over `conf/` and over verl's own tree, found where verl is installed.
+
+Importing verl takes a quarter of a minute; finding its folder takes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import get_close_matches
+from functools import cache
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gapo_lab.config import search_path
+from gapo_lab.config.search_path import verl_config_folder
+from gapo_lab.errors import UserError
+from gapo_lab.paths import CONF, NANO, PACKAGE
+from gapo_lab.utils.dotted import flatten
+
+HELP = """python -m gapo_lab.run WORD=VALUE ...        one run
+python -m gapo_lab.run -m WORD=A,B ...       a sweep: its plan, then what is missing of it
+python -m gapo_lab plan WORD=A,B ...         the plan only
+python -m gapo_lab --help                    status, watch, logs, cancel, retry, evaluate, sync, gc, ui
+
+Words that choose a file (and +sweep=NAME, one of sweeps/):
+$APP_CONFIG_GROUPS
+Words with a value: tau=0.5 noise=0 seed=0 study=default run_root=runs on_finish=null, and any key of verl, such as
+actor_rollout_ref.actor.optim.lr=1e-4; --cfg job shows them all.
+"""
+
+
+def register() -> None:
+    """Make Hydra know our folders and resolvers. Harmless when called again."""
+    search_path.register()
+    OmegaConf.register_new_resolver("gapo_lab.package_file", lambda name: str(PACKAGE / name), replace=True)
+    OmegaConf.register_new_resolver(
+        "gapo_lab.when", lambda test, value: value if test else None, replace=True
+    )
+    OmegaConf.register_new_resolver(
+        "gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True
+    )
+    OmegaConf.register_new_resolver("gapo_lab.at_least", max, replace=True)
+    OmegaConf.register_new_resolver(
+        "gapo_lab.reward_manager", lambda name, noise: "noisy" if noise else name, replace=True
+    )
+    OmegaConf.register_new_resolver("gapo_lab.help", lambda: HELP, replace=True)
+    OmegaConf.register_new_resolver("gapo_lab.nano", _nano_folder, replace=True)
+    OmegaConf.register_new_resolver("gapo_lab.smollm2", _smollm2_folder, replace=True)
+
+
+def _nano_folder(data: str) -> str:
+    return str(NANO / ("lists_checkpoint" if data == "lists" else "checkpoint"))
+
+
+def _smollm2_folder() -> str:
+    from gapo_lab.models.smollm2 import folder
+
+    return str(folder())
+
+
+def compose_run(overrides: Sequence[str], hydra: bool = False) -> DictConfig:
+    """The whole configuration of one run, on request with Hydra's own node.
+
+    Raises UserError, one line, for a word that does not exist.
+    """
+    register()
+    search_path.refuse_shadowed(overrides)
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+            return compose("config", overrides=list(overrides), return_hydra_config=hydra)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(explain(error)) from error
+
+
+def explain(error: Exception) -> str:
+    """One line for an error of Hydra's: what was wrong, and the nearest thing that exists."""
+    text = str(error)
+    if missing := re.search(r"Could not (?:override|append|delete).*?'([^']+)'", text):
+        return _unknown_key(missing.group(1))
+    if missing := re.search(
+        r"Could not find '([^']+)'\s*\n\s*Available options in '([^']+)':\s*\n(.*?)(?:\n\S|$)",
+        text,
+        re.DOTALL,
+    ):
+        group, options = missing.group(2), missing.group(3).split()
+        word = missing.group(1).removeprefix(group + "/")
+        return f"{group}={word}: no such {group}{_nearest(word, options)}; there are: {', '.join(options)}"
+    if several := re.search(r"Ambiguous value for argument '(.+?)'\s*\n", text):
+        if several.group(1).startswith("+"):
+            return f"{several.group(1)}: one at a time; what two sweeps share is one run"
+        return (
+            f"{several.group(1)}: several values are a sweep: add -m after gapo_lab.run; a list is KEY=[a,b]"
+        )
+    if isinstance(error, OverrideParseException):
+        return (
+            f"{error.override}: cannot be read as a setting; quote what the shell or Hydra would take apart"
+        )
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[:3])[:400]
+
+
+def _unknown_key(key: str) -> str:
+    if key == "sweep":
+        return "sweep: is not in every run, so it is added: +sweep=NAME"
+    leaves = known_keys()
+    keys = sorted({*leaves, *(leaf.partition(".")[0] for leaf in leaves)})
+    return f"{key}: no such key{_nearest(key, keys)}; `+{key}=...` adds a new one"
+
+
+def _nearest(word: str, options: Sequence[str]) -> str:
+    close = sorted((option for option in options if word and option.startswith(f"{word}_")), key=len)[:2]
+    close = close or get_close_matches(word, options, n=1, cutoff=0.5)
+    if not close:
+        leaf = word.rsplit(".", 1)[-1]
+        close = [o for o in options if o.rsplit(".", 1)[-1] == leaf][:1]
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def known_keys() -> list[str]:
+    """Every key of the default configuration, dotted: verl's and ours."""
+    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        return sorted(flatten(OmegaConf.to_container(compose("config"), resolve=False)))
+
+
+@cache
+def verl_defaults() -> dict[str, object]:
+    """verl's own settings, dotted; interpolations stand as they are written."""
+    tree = OmegaConf.load(verl_config_folder() / "_generated_ppo_trainer.yaml")
+    return flatten(OmegaConf.to_container(tree, resolve=False))

@@ -1,0 +1,1 @@
+"""Generated lists to choose an item from."""

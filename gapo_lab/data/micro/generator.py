@@ -1,0 +1,108 @@
+"""Micro edits: generated history-aware edits, small enough to learn on two CPU cores.
+
+Each task shows an edit made once or twice elsewhere; the region must be edited the same way. `train` and
+`id` share kinds and languages and are told apart by a hash of the task's text, so no task is in both, whatever
+their sizes and seeds. In `ood` every task has a language or a kind that the other two never have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from random import Random
+
+from gapo_lab.data.micro.edit_kinds import KINDS, SEEN_KINDS, UNSEEN_KINDS
+from gapo_lab.data.micro.syntax import (
+    SEEN_LANGUAGES,
+    SYNTAXES,
+    UNSEEN_LANGUAGES,
+    Line,
+    Syntax,
+    random_line,
+    write,
+)
+from gapo_lab.data.tasks.task import Hunk, Task
+from gapo_lab.errors import UserError
+
+SPLITS = ("train", "id", "ood")
+_PIECE = re.compile(r"\w+| ?[^\w\s]+ ?| ")
+_ID_SHARE = 8  # one task in eight belongs to `id`, the others to `train`
+
+
+def generate(split: str, size: int, seed: int = 0) -> list[Task]:
+    """`size` different tasks of a split, the same for the same arguments.
+
+    Raises UserError for an unknown split or a size below 1.
+    """
+    if split not in SPLITS:
+        raise UserError(f"split={split}: no such split of the micro edits; choose one of {', '.join(SPLITS)}")
+    if size < 1:
+        raise UserError(f"size={size}: a split needs at least one task")
+    rng = Random(f"micro/{split}/{seed}")
+    tasks: dict[str, Task] = {}
+    while len(tasks) < size:
+        task = _draw(rng, split)
+        if task.kind != "no_change" and task.truth == task.region:
+            continue
+        if split == "ood" or _belongs(task.id) == split:
+            tasks.setdefault(task.id, task)
+    return list(tasks.values())
+
+
+def _belongs(task_id: str) -> str:
+    return "id" if int(task_id.rpartition("-")[2], 16) % _ID_SHARE == 0 else "train"
+
+
+def _draw(rng: Random, split: str) -> Task:
+    """A task with the languages and kinds of the split."""
+    if split != "ood":
+        language, kind = rng.choice(SEEN_LANGUAGES), rng.choice(tuple(SEEN_KINDS))
+    elif rng.random() < 0.6:
+        language, kind = rng.choice(UNSEEN_LANGUAGES), rng.choice(tuple(SEEN_KINDS))
+    else:
+        language, kind = rng.choice(SEEN_LANGUAGES), rng.choice(tuple(UNSEEN_KINDS))
+    return _compose(rng, kind, SYNTAXES[language])
+
+
+def _compose(rng: Random, kind: str, syntax: Syntax) -> Task:
+    """History, code, region and cursor around one edit. Either a second hunk or a line of context, or neither."""
+    make = KINDS[kind](rng)
+    extra = rng.random()
+    hunks = 2 if extra < 0.12 and kind != "no_change" else 1
+    history = tuple(_hunk(make(), syntax) for _ in range(hunks))
+    before, after = make()
+    region, truth = write(before, syntax), write(after, syntax)
+    context = write(random_line(rng), syntax) if 0.12 < extra < 0.3 else ""
+    prefix, suffix = (
+        (f"{context}\n", "") if extra < 0.21 and context else ("", f"\n{context}" if context else "")
+    )
+    text = "\0".join((*(h.before + "\0" + h.after for h in history), prefix, region, suffix, truth))
+    name = hashlib.sha1(f"{syntax.language}\0{text}".encode()).hexdigest()[:12]
+    return Task(
+        id=f"micro-{kind}-{name}",
+        language=syntax.language,
+        kind=kind,
+        path=f"app.{syntax.suffix}",
+        history=history,
+        prefix=prefix,
+        region=region,
+        suffix=suffix,
+        cursor=_cursor(rng, region, truth),
+        truth=truth,
+        provenance={"source": "micro"},
+    )
+
+
+def _hunk(pair: tuple[Line, Line], syntax: Syntax) -> Hunk:
+    return Hunk(f"lib.{syntax.suffix}", write(pair[0], syntax), write(pair[1], syntax))
+
+
+def _cursor(rng: Random, region: str, truth: str) -> int:
+    """The end of the region or, three in ten, the start of the piece where the edit begins."""
+    if rng.random() < 0.7:
+        return len(region)
+    starts = [m.start() for m in _PIECE.finditer(region)]
+    if region == truth:
+        return rng.choice(starts)
+    same = next((i for i, (a, b) in enumerate(zip(region, truth)) if a != b), min(len(region), len(truth)))
+    return max(start for start in starts if start <= same)

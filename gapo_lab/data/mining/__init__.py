@@ -1,0 +1,1 @@
+"""Edits mined from the histories of git repositories."""

@@ -1,0 +1,20 @@
+"""The format of mined data: its version and the content hash of a mined folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gapo_lab.errors import UserError
+from gapo_lab.utils import atomic_files
+
+FORMAT = 1  # of mined data: raised whenever the same history would give other rows
+
+
+def mined_digest(folder: Path) -> str:
+    """The content hash of a mined folder. Raises UserError when the folder is not one."""
+    about = atomic_files.read_json(folder / "about.json") if folder.is_dir() else None
+    if about is None or "digest" not in about:
+        raise UserError(
+            f"{folder}: no mined data here (no about.json); make it: python -m gapo_lab.data mine REPO"
+        )
+    return about["digest"]

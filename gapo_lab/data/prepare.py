@@ -1,0 +1,275 @@
+"""From the words of `data=` to two parquet files in verl's format, made once and kept.
+
+Everything over-long is left out here, once, and not in every job. The folder's name is a hash of what the rows
+were made from; `about.json` holds a hash of the rows themselves, which goes into the run's provenance.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gapo_lab.data import fingerprint
+from gapo_lab.data.ood import registry as ood
+from gapo_lab.data.ood import zeta
+from gapo_lab.data.tasks.prompt import Budget, Template, load_template, messages
+from gapo_lab.data.tasks.task import GREEDY_AGENT, SAMPLED_AGENT, Task, verl_row
+from gapo_lab.errors import UserError
+from gapo_lab.utils import atomic_files
+
+HALVINGS = 3  # how often the window of a prompt that is too long is halved
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Where the rows lie, and what is known about them."""
+
+    folder: Path
+    about: dict[str, Any]
+
+    @property
+    def train(self) -> Path:
+        return self.folder / "train.parquet"
+
+    @property
+    def val(self) -> Path:
+        return self.folder / "val.parquet"
+
+
+def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
+    """Make the rows that `data` describes, or find them made.
+
+    data: the `data` node of a run's configuration. tokenizer: the model's, which decides what is too long.
+    Raises UserError when nothing is left to train on or a batch would be larger than the training set.
+    """
+    recipe = {
+        "data": {key: data[key] for key in sorted(data) if key in RECIPE_KEYS},
+        "source": _source_digest(data),
+        "vocabulary": hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[
+            :12
+        ],
+        "chat_template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:12],
+    }
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    folder = Path(root) / f"{data['name']}-{digest}"
+    if (folder / "about.json").exists():
+        return Prepared(folder, atomic_files.read_json(folder / "about.json"))
+    splits = {
+        split: rows_of(tasks, split, data, tokenizer)
+        for split, tasks in TASKS[data["name"]](data, Path(root)).items()
+    }
+    return _write(folder, {**splits, "ood": _ood_rows(data, tokenizer)}, data, tokenizer, recipe)
+
+
+# What decides which rows come out; everything else in the `data` node is verl's own.
+RECIPE_KEYS = frozenset(
+    [
+        "name",
+        "generator_seed",
+        "train_size",
+        "id_size",
+        "ood",
+        "ood_prompt",
+        "ood_size",
+        "max_per_repo",
+        "since",
+        "until",
+        "split",
+        "id_share",
+        "test_repos",
+        "no_change",
+        "private",
+        "leaks",
+        "template",
+        "window",
+        "samples",
+        "window_tokens",
+        "history",
+        "greedy",
+        "max_prompt_length",
+        "max_response_length",
+        "apply_chat_template_kwargs",
+        "system_role",
+    ]
+)
+
+
+def _micro(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
+    from gapo_lab.data.micro.generator import generate
+
+    sizes = {"train": data["train_size"], "id": data["id_size"]}
+    return {split: generate(split, size, seed=data["generator_seed"]) for split, size in sizes.items()}
+
+
+def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
+    from gapo_lab.data.mining import dataset
+    from gapo_lab.data.tasks.parquet_rows import read_tasks
+
+    if data["path"]:
+        folder = Path(data["path"]).expanduser()
+        dataset.read(folder)
+    else:
+        how = options(data)
+        digest = hashlib.sha256(f"{fingerprint.of({**data, 'ood': 'micro'})} {how}".encode()).hexdigest()[:12]
+        folder = root / f"mined-{digest}"
+        dataset.make(data["repos"], folder, how)
+    train, held = (list(read_tasks(folder / f"{split}.parquet")) for split in dataset.SPLITS)
+    newest = sorted(held, key=lambda task: task.provenance["time"])[-data["id_size"] :]
+    return {"train": train, "id": newest}
+
+
+def options(data: Mapping[str, Any]):
+    """The miner's options that the words of `data=git` say."""
+    from gapo_lab.data.mining import dataset
+    from gapo_lab.data.mining.rules import Rules
+
+    same = ("since", "until", "max_per_repo", "split", "id_share", "leaks", "template", "window", "history")
+    return dataset.Options(
+        rules=Rules(no_change=data["no_change"], private=data["private"]),
+        test_repos=tuple(data["test_repos"]),
+        **{key: data[key] for key in same},
+    )
+
+
+def _lists(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
+    from gapo_lab.data.lists.generator import generate
+
+    seed = data["generator_seed"]
+    return {
+        "train": generate("train", data["train_size"], seed),
+        "id": generate("id", data["id_size"], seed, data["samples"]),
+    }
+
+
+TASKS = {"micro": _micro, "git": _git, "lists": _lists}
+# Built-in templates other than the one for edits.
+TEMPLATES = {"lists": Path(__file__).parent / "lists" / "template.txt"}
+
+
+def template_of(data: Mapping[str, Any]) -> Template:
+    """The template that a run's `data` node asks for, or the built-in one for its kind of data."""
+    return load_template(data["template"] or TEMPLATES.get(data["name"]))
+
+
+def _source_digest(data: Mapping[str, Any]) -> dict[str, str]:
+    """What the rows come from beside the settings: our own code, the template, the content of files and histories."""
+    code = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        code.update(path.read_bytes())
+    template = template_of(data)
+    return {"code": code.hexdigest()[:12], "template": repr(template), "content": fingerprint.of(data) or ""}
+
+
+def _ood_rows(data: Mapping[str, Any], tokenizer) -> list[dict[str, Any]]:
+    """The OOD test set; zeta in its own words when `data.ood_prompt` is `own`, everything else in ours."""
+    tasks = ood.tasks(data)
+    found = rows_of(tasks, "ood", data, tokenizer)
+    if data["ood"] == "zeta" and data["ood_prompt"] == "own":
+        for row, raw in zip(found, ood.read("zeta", data["ood_path"])):
+            row["prompt"] = [{"role": "user", "content": zeta.prompt(raw)}]
+            row["reward_model"]["ground_truth"] = zeta.target(raw["output"])
+            row["extra_info"]["answer"] = "region"
+    return found
+
+
+def rows_of(
+    tasks: Sequence[Task], source: str, data: Mapping[str, Any], tokenizer=None, greedy: bool = False
+) -> list[dict[str, Any]]:
+    """Tasks as rows of verl's parquet format; `source` becomes the name of the validation set.
+
+    With a tokenizer a prompt that is too long is rendered again with half the window, as often as HALVINGS says.
+    """
+    template, budget = template_of(data), _budget(data, tokenizer)
+    system_role = data.get("system_role", True)
+
+    def prompt(task: Task) -> list[dict[str, str]]:
+        for halved in range(HALVINGS + 1):
+            some = replace(budget, window=budget.window >> halved, history=budget.history >> halved)
+            found = messages(task, template, some, system_role)
+            if tokenizer is None or _prompt_tokens(found, data, tokenizer) <= data["max_prompt_length"]:
+                break
+        return found
+
+    name, agent = (f"{source}_greedy", GREEDY_AGENT) if greedy else (source, SAMPLED_AGENT)
+    return [
+        verl_row(task, index, name, agent, prompt(task), answer="text", raw=False)
+        for index, task in enumerate(tasks)
+    ]
+
+
+def _budget(data: Mapping[str, Any], tokenizer) -> Budget:
+    if data["window_tokens"] is None:
+        return Budget(data["window"], data["history"])
+
+    def ends(text: str) -> list[int]:
+        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return [end for _, end in encoded["offset_mapping"]]
+
+    return Budget(data["window_tokens"], data["history"], ends)
+
+
+def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe) -> Prepared:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kept, dropped = {}, {}
+    for split, rows in splits.items():
+        kept[split] = [row for row in rows if fits(row, data, tokenizer)]
+        dropped[split] = len(rows) - len(kept[split])
+    if not kept["train"] or not kept["id"]:
+        raise UserError(
+            f"data={data['name']}: no task is left for {'training' if not kept['train'] else 'the ID test set'} "
+            f"({dropped['train']} were longer than data.max_prompt_length={data['max_prompt_length']} or "
+            f"data.max_response_length={data['max_response_length']} tokens); raise them or give more repositories"
+        )
+    if splits["ood"] and not kept["ood"]:
+        raise UserError(
+            f"data.ood={data['ood']}: all {dropped['ood']} tasks are longer than data.max_prompt_length="
+            f"{data['max_prompt_length']} or data.max_response_length={data['max_response_length']} tokens; raise them"
+        )
+    if len(kept["train"]) < data["train_batch_size"]:
+        raise UserError(
+            f"data={data['name']}: {len(kept['train'])} tasks to train on ({dropped['train']} were too long) are less "
+            f"than one batch of data.train_batch_size={data['train_batch_size']}; make it smaller or give more data"
+        )
+    val = []
+    # all rows of a validation report the same numbers
+    raw = any(row["extra_info"]["answer"] == "region" for row in kept["ood"])
+    for row in kept["id"] + kept["ood"]:
+        row["extra_info"]["raw"] = raw
+    for split in ("id", "ood"):
+        val += kept[split]
+        if data["greedy"]:
+            val += [
+                {**row, "data_source": f"{split}_greedy", "agent_name": GREEDY_AGENT} for row in kept[split]
+            ]
+    about = {
+        "recipe": recipe,
+        "rows": {"train": len(kept["train"]), "id": len(kept["id"]), "ood": len(kept["ood"])},
+        "too_long": dropped,
+        "digest": hashlib.sha256(json.dumps([kept["train"], val], sort_keys=True).encode()).hexdigest()[:16],
+    }
+    atomic_files.make_folder(folder)
+    for name, rows in (("train", kept["train"]), ("val", val)):
+        aside = folder / f".{name}.parquet"
+        with atomic_files.writing(aside):
+            pq.write_table(pa.Table.from_pylist(rows), aside)
+            aside.replace(folder / f"{name}.parquet")
+    atomic_files.write_json(folder / "about.json", about)
+    return Prepared(folder, about)
+
+
+def fits(row: Mapping[str, Any], data: Mapping[str, Any], tokenizer) -> bool:
+    """Whether prompt and truth keep within the token limits (one token is left for the end mark)."""
+    truth = tokenizer.encode(row["reward_model"]["ground_truth"], add_special_tokens=False)
+    prompt = _prompt_tokens(row["prompt"], data, tokenizer)
+    return prompt <= data["max_prompt_length"] and len(truth) < data["max_response_length"]
+
+
+def _prompt_tokens(prompt: Sequence[Mapping[str, str]], data: Mapping[str, Any], tokenizer) -> int:
+    words = {"tokenize": True, "return_dict": False, **data.get("apply_chat_template_kwargs", {})}
+    return len(tokenizer.apply_chat_template(prompt, add_generation_prompt=True, **words))

@@ -1,0 +1,1 @@
+"""One task: its parts, its prompt, its row in a parquet file."""

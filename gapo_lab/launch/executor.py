@@ -1,0 +1,233 @@
+"""Carries a plan out: shows it, claims its runs, hands them to the cluster, follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig
+from rich.console import Console
+
+from gapo_lab.config.fast_compose import Composed
+from gapo_lab.errors import Interrupted, RunFailed, UserError
+from gapo_lab.launch import code_snapshot, local_queue, run_states, slurm, watch
+from gapo_lab.launch.local_queue import LocalQueue
+from gapo_lab.launch.submission import Submission
+from gapo_lab.paths import IMPORT_ROOT, PACKAGE
+from gapo_lab.planning import cost, plan
+from gapo_lab.planning.plan import Action, Plan, Planned
+from gapo_lab.planning.plan_table import show_plan
+from gapo_lab.runs import provenance
+from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.status import resumptions
+from gapo_lab.runs.status import runs as count_of
+from gapo_lab.utils import atomic_files, processes
+from gapo_lab.utils.dotted import unflatten
+from gapo_lab.utils.signals import interrupted_by_sigterm
+
+# What can be done about a job that SLURM does not take.
+REFUSED = "change cluster.* (or the file in slurm/)"
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+def plan_of(cells: Sequence[Sequence[str]]) -> Plan:
+    """The plan of these cells (words of each run), over the run folders that are there."""
+    runs = plan.draft(cells)
+    root = _root(runs)
+    return plan.make(runs, partial(run_states.read, root), measured(root))
+
+
+def plan_of_one(words: Sequence[str], config: DictConfig) -> Planned:
+    """The plan of one run whose words Hydra has composed already."""
+    run = plan.checked(tuple(words), partial(Composed.of, config))
+    if run.spec is None:
+        return run
+    root = _root([run])
+    # what it will take is shown only of a run that is handed to a cluster, and reading all others takes a while
+    times = {} if run.settings["cluster.name"] == "local" else measured(root)
+    return plan.make([run], partial(run_states.read, root), times).runs[0]
+
+
+def _root(runs: Sequence[Planned]) -> Path:
+    """The folder of the run folders, which all runs share. UserError where there are several, or it is no folder."""
+    roots = {run.settings["run_root"] for run in runs if run.settings}
+    if len(roots) > 1:
+        raise UserError(
+            f"run_root: a sweep has one folder for its runs, not {len(roots)} ({', '.join(sorted(roots))})"
+        )
+    root = Path(roots.pop()) if roots else Path("runs")
+    if root.exists() and not root.is_dir():
+        raise UserError(f"run_root={root}: is taken by a file; choose a folder")
+    return root
+
+
+def measured(root: Path) -> dict[tuple, float]:
+    """Mean seconds of finished runs, by `cost.shape`."""
+    times: dict[tuple, list[float]] = {}
+    for folder in find(root):
+        try:
+            if folder.is_finished and (seconds := folder.summary().get("wall_seconds")):
+                times.setdefault(cost.shape(folder.spec), []).append(seconds)
+        except UserError:  # a broken folder is none of this sweep's business
+            continue
+    return {shape: sum(found) / len(found) for shape, found in times.items()}
+
+
+def carry_out(
+    wanted: Plan, *, skip_invalid: bool = False, wait: bool = False, console: Console | None = None
+) -> dict[str, dict[str, Any]]:
+    """Show the plan and start what it has to start; the summaries of finished runs, by key.
+
+    wait: stay until every run has ended; else only local runs are waited for. UserError where a cell is invalid
+    (nothing is started then), RunFailed where a run failed or SLURM refused.
+    """
+    console = console or Console(width=None if Console().is_terminal else 120)
+    show_plan(wanted, console)
+    if not skip_invalid and (wrong := wanted.doing(Action.INVALID)):
+        raise UserError(
+            f"{len(wrong)} of {len(wanted.runs)} runs are invalid, so nothing was started; mend the words above, or "
+            "leave them out: hydra.sweeper.invalid=skip"
+        )
+    valid = [run for run in wanted.runs if run.spec and run.action != Action.INVALID]
+    if not valid:
+        return {}
+    root = Path(valid[0].settings["run_root"])
+    return _follow(root, valid, start(root, valid, console), wait, console)
+
+
+def start(root: Path, runs: Sequence[Planned], console: Console) -> list[LocalQueue]:
+    """Hand over those of the runs that are not finished, queued or running; the queues of those that run here."""
+    return [LocalQueue(submission) for submission in hand_over(root, runs, console)]
+
+
+def hand_over(root: Path, runs: Sequence[Planned], console: Console) -> list[Submission]:
+    """Claim those of the runs that are not finished, queued or running, write everything down, and submit them.
+
+    Returns what is for this machine and has not been started yet.
+    """
+    atomic_files.make_folder(root)
+    submissions = []
+    with atomic_files.locked(root / ".submit.lock"):
+        # someone else may have been faster since the plan was made
+        todo = Plan(tuple(runs)).decided(run_states.read(root, [run.spec.key for run in runs])).todo
+        _remember_studies(root, runs)
+        for group in _groups(todo):
+            submissions.append(_submit(root, group, console))
+    return [submission for submission in submissions if submission.cluster["name"] == "local"]
+
+
+def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
+    """Runs that ask for the same resources, cut to the largest array."""
+    shapes: dict[tuple, list[Planned]] = {}
+    for run in runs:
+        shapes.setdefault(run.shape, []).append(run)
+    out = []
+    for same in shapes.values():
+        size = same[0].settings.get("cluster.array_size") or len(same)
+        out += [same[i : i + size] for i in range(0, len(same), size)]
+    return out
+
+
+def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission:
+    """Write everything down, then start it."""
+    settings = runs[0].settings
+    cluster = unflatten(
+        {k.removeprefix("cluster."): v for k, v in settings.items() if k.startswith("cluster.")}
+    )
+    if cluster["name"] == "slurm":
+        slurm.require()
+    submission = Submission.new(
+        root,
+        [run.spec.key for run in runs],
+        cluster=cluster,
+        code=code_snapshot.take(root),
+        on_finish=settings["on_finish"],
+        study=settings["study"],
+        origin=provenance.origin(IMPORT_ROOT),
+    )
+    submission.write()
+    folders = [_prepare(root, run, submission, task) for task, run in enumerate(runs)]
+    if cluster["name"] == "local":
+        return submission
+    try:
+        job = slurm.submit(submission)
+    except RunFailed as error:
+        for folder in folders:
+            folder.write_status(state="interrupted", submission=None, cause="refused", message=str(error), remedy=REFUSED)
+        raise RunFailed(f"{error}. To start them: {REFUSED}, and give the same command again.") from error
+    Submission(**{**vars(submission), "job": job}).write()
+    cap = f", at most {cluster['max_parallel']} at a time" if len(runs) > cluster["max_parallel"] else ""
+    console.print(f"submitted {count_of(len(runs))} as SLURM job {job}{cap}", highlight=False)
+    return submission
+
+
+def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> RunFolder:
+    """The run folder, ready to be worked on by whoever is given it."""
+    folder = RunFolder.open(root, run.spec.key, run.spec.as_dict())
+    text = yaml.dump(unflatten(run.settings), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+    # the shipped files it names are those of the copy, too
+    folder.write_config(text.replace(str(PACKAGE), str(submission.code / PACKAGE.name)))
+    fields: dict[str, Any] = {"submitted": submission.time}
+    if submission.cluster["name"] == "local":
+        fields |= processes.named()
+    else:
+        fields |= {"submission": submission.name, "task": task}
+    folder.queue(**fields)
+    return folder
+
+
+def _remember_studies(root: Path, runs: Sequence[Planned]) -> None:
+    """Which runs a study holds: two studies may share a run, whose folder names only the first."""
+    by_study: dict[str, list[str]] = {}
+    for run in runs:
+        by_study.setdefault(run.spec.study, []).append(run.spec.key)
+    atomic_files.make_folder(root / ".studies")
+    for study, keys in by_study.items():
+        path = root / ".studies" / f"{study}.json"
+        before = atomic_files.read_json(path) or []
+        if merged := sorted({*before, *keys} - set(before)):
+            atomic_files.write_json(path, sorted({*before, *merged}))
+
+
+def _follow(
+    root: Path, runs: Sequence[Planned], queues: Sequence[LocalQueue], wait: bool, console: Console
+) -> dict[str, dict[str, Any]]:
+    keys = [run.spec.key for run in runs]
+    here = [run.spec.key for run in runs if run.settings["cluster.name"] == "local"]
+    followed = keys if wait else here
+
+    def tick() -> bool:
+        for queue in queues:
+            queue.poll()
+        return all(queue.over for queue in queues)
+
+    found: Mapping[str, Mapping[str, Any]] = {}
+    if followed:
+        expected = {run.spec.key: run.seconds for run in runs if run.seconds and run.spec.key in followed}
+        with interrupted_by_sigterm():
+            try:
+                found = watch.follow(root, followed, console, tick, expected=expected)
+            except (KeyboardInterrupt, Interrupted) as stop:
+                local_queue.stop(queues, stop, console)
+                raise Interrupted(_stopped(root, queues)) from stop
+    study = runs[0].spec.study
+    if len(followed) < len(keys):
+        what = study if len(runs) > 1 else runs[0].spec.key
+        console.print(f"to follow, from any shell: python -m gapo_lab watch {what}", highlight=False)
+    bad = [key for key in followed if found.get(key, {}).get("state") != "finished"]
+    if bad:
+        raise RunFailed(
+            f"{len(bad)} of {len(followed)} runs did not finish ({', '.join(bad[:5])}); see them with: "
+            f"python -m gapo_lab status {study}; the same command starts those and only those again"
+        )
+    return {key: RunFolder(root / key).summary() or {} for key in keys if key in run_states.existing(root, keys)}
+
+
+def _stopped(root: Path, queues: Sequence[LocalQueue]) -> str:
+    """What the same command does, now that the runs of these queues have been stopped."""
+    found = run_states.read(root, [key for queue in queues for key in queue.submission.keys])
+    again = resumptions(found.values())
+    return f"stopped; the same command {again}" if again else "stopped; every run had finished"

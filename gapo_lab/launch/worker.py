@@ -1,0 +1,122 @@
+"""Runs one run of a submission where it was sent: a SLURM task, a local process, or the terminal of a single run.
+
+`python -m gapo_lab.launch.worker SUBMISSION_FILE TASK` locally; submitit calls `Task` in a SLURM job.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
+from gapo_lab.launch.submission import Submission
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import resumption
+from gapo_lab.supervision.supervisor import Supervisor
+from gapo_lab.utils import atomic_files
+from gapo_lab.utils.processes import end_descendants
+
+# How long a run that is still held (a requeued job whose first life is being ended) is waited for.
+PATIENCE_SECONDS = 90.0
+
+
+def supervisor_of(submission: Submission, task: int, console: Console | None = None) -> Supervisor:
+    """The supervisor of task ``task``, which prints plain lines unless it is given a console."""
+    folder = RunFolder(submission.root / submission.keys[task])
+    return Supervisor(folder, console or Console(force_terminal=False, width=120), submission.code)
+
+
+def work(submission: Submission, task: int, supervisor: Supervisor, job: str | None = None) -> None:
+    """Run task ``task`` to its end, with its supervisor; raises as `Supervisor.run`.
+
+    job: the SLURM job that this is.
+    """
+    status: dict[str, Any] = {}
+    if job:
+        status = {"submission": submission.name, "task": task, "job": job, "submitted": submission.time}
+    try:
+        supervisor.run(patience=PATIENCE_SECONDS if job else 0.0, status=status, origin=submission.origin)
+    finally:
+        if submission.on_finish:
+            tell(submission)
+
+
+def tell(submission: Submission) -> None:
+    """Call the user's command once, after the last run of the submission has ended."""
+    with atomic_files.locked(submission.logs / "told.lock"):
+        told = submission.logs / "told"
+        states = [RunFolder(submission.root / key).status().get("state") for key in submission.keys]
+        if told.exists() or any(state in (None, "queued", "running") for state in states):
+            return
+        told.touch()
+    facts = {"GAPO_LAB_STUDY": submission.study, "GAPO_LAB_FINISHED": str(states.count("finished")),
+             "GAPO_LAB_FAILED": str(len(states) - states.count("finished"))}  # fmt: skip
+    done = subprocess.run(submission.on_finish, shell=True, env={**os.environ, **facts}, check=False)
+    if done.returncode:
+        print(f"on_finish: {submission.on_finish}: exit code {done.returncode}", flush=True)
+
+
+class Task:
+    """What submitit calls in the job, and calls again after a requeue."""
+
+    def __init__(self, path: str, task: int) -> None:
+        self.path, self.task = path, task
+
+    def __call__(self) -> None:
+        from gapo_lab.launch import worker_nodes
+        from gapo_lab.training.ray_cluster import MEETING
+
+        submission = Submission.read(Path(self.path))
+        if worker_nodes.rank() > 0:
+            worker_nodes.help_rank_0(submission, self.task)
+            return
+        os.environ[MEETING] = str(worker_nodes.meeting(submission))
+        self.supervisor = supervisor_of(submission, self.task)
+        work(submission, self.task, self.supervisor, job=job_number())
+
+    def checkpoint(self) -> Any:
+        """Called by submitit on SLURM's warning (time limit, preemption): save, stop, and be requeued."""
+        from submitit.helpers import DelayedSubmission
+
+        submission = Submission.read(Path(self.path))
+        self.supervisor.save_and_stop(submission.cluster.get("grace", 120) * 0.75)
+        end_descendants()
+        folder = self.supervisor.folder
+        message = f"time limit or preemption: requeued, {resumption(folder.resume_step())}"
+        folder.write_status(
+            state="queued", message=message, remedy="", submission=submission.name, task=self.task
+        )
+        return DelayedSubmission(Task(self.path, self.task))
+
+
+def job_number() -> str:
+    """This SLURM job as a person writes it: `12_3`, `12`."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID", "")
+
+
+def main(path: str, task: str) -> int:
+    """Run one task; the exit code."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal ends nothing
+    # the sweep passes a Ctrl-C on; a shell that put it into the background has made it deaf to that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        submission = Submission.read(Path(path))
+        work(submission, int(task), supervisor_of(submission, int(task)))
+        return 0
+    except (Interrupted, KeyboardInterrupt) as stop:
+        print(stop, flush=True)
+        return INTERRUPTED
+    except (UserError, RunFailed) as error:
+        print(error, flush=True)
+        return USER_ERROR if isinstance(error, UserError) else FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:3]))

@@ -1,0 +1,73 @@
+"""The nodes of one run: one trains and is Ray's head, the others lend it their machine.
+
+All of it belongs to one job: ports that Ray finds free, a temporary folder and a token of its own, and processes
+that are ended by their pid. The nodes meet through a file in the shared run root, which the head removes at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from gapo_lab.errors import RunFailed
+from gapo_lab.launch.submission import Submission
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.training.ray_cluster import cpus, environment
+from gapo_lab.utils import atomic_files
+from gapo_lab.utils.processes import adopt_orphans, end_descendants
+from gapo_lab.utils.scratch import scratch_folder
+
+
+def rank() -> int:
+    """0 for the node that trains; above 0 for those that help."""
+    return int(os.environ.get("SLURM_PROCID", "0")) if count() > 1 else 0
+
+
+def count() -> int:
+    """Nodes of this SLURM job."""
+    return int(os.environ.get("SLURM_JOB_NUM_NODES") or os.environ.get("SLURM_NNODES") or 1)
+
+
+def meeting(submission: Submission) -> Path:
+    """Where this life of this job meets; a requeued job meets elsewhere."""
+    job, life = os.environ.get("SLURM_JOB_ID", "0"), os.environ.get("SLURM_RESTART_COUNT", "0")
+    return submission.logs / f"ray-{job}-{life}.json"
+
+
+def help_rank_0(submission: Submission, task: int) -> None:
+    """Join the head's Ray cluster and stay until it is done. RunFailed when the head never calls."""
+    config = RunFolder(submission.root / submission.keys[task]).config()
+    # longer than the head's own patience: who gives up first should be the one that writes the status
+    path, patience = meeting(submission), 2 * config["cluster"]["ray_patience"] + 120
+    until = time.monotonic() + patience
+    while (call := atomic_files.read_json(path)) is None:
+        if time.monotonic() > until:
+            raise RunFailed(f"Ray did not come up: node 0 has not called in {patience:.0f} s")
+        time.sleep(0.5)
+    adopt_orphans()
+    gpus = config["trainer"]["n_gpus_per_node"]
+    with scratch_folder() as scratch:
+        (scratch / "token").write_text(call["token"])
+        words = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
+        words += ["--address", call["address"], "--temp-dir", str(scratch)]
+        if config["trainer"]["device"] == "cpu":
+            words += [
+                "--num-gpus",
+                str(gpus),
+                "--num-cpus",
+                str(cpus(gpus)),
+                "--object-store-memory",
+                "500000000",
+            ]
+        helper = subprocess.Popen(
+            words, env={**os.environ, **environment(config, scratch)}, start_new_session=True
+        )
+        print(f"node {rank()} joins {call['address']}, pid {helper.pid}", flush=True)
+        try:
+            while path.exists() and helper.poll() is None:
+                time.sleep(0.5)
+        finally:
+            end_descendants()

@@ -1,0 +1,1 @@
+"""The models that ship with GAPO Lab or are unpacked by it, and sampling from them."""

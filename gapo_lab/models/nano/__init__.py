@@ -1,0 +1,1 @@
+"""The shipped models of about a million parameters: network, tokenizer, warm start, checkpoints."""

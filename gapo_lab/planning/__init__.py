@@ -1,0 +1,1 @@
+"""What would run, whether it is valid, and what it costs. Starts nothing."""

@@ -1,0 +1,145 @@
+"""A plan as a person reads it: a line a cell, what is wrong, one line of totals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from gapo_lab.planning.plan import Action, Plan, Planned
+from gapo_lab.utils.machine import cores
+from gapo_lab.utils.text import duration
+
+COLOURS = {Action.RUN: "green", Action.SKIP: "dim", Action.ATTACH: "cyan", Action.RETRY: "yellow",
+           Action.INVALID: "red"}  # fmt: skip
+TOY = "data=micro, the default, is generated small edits; on edits of real repositories: data=git (docs/data.md)"
+LONGEST = 40  # cells shown unless all are asked for
+
+
+def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
+    """Print the plan. ``everything`` also shows what is beyond the first cells."""
+    cells: dict[str, list[Planned]] = {}
+    for run in plan.runs:
+        cells.setdefault(run.cell, []).append(run)
+    shown = list(cells.items()) if everything else list(cells.items())[:LONGEST]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("cell", overflow="fold")
+    table.add_column("seeds", no_wrap=True)
+    table.add_column("what happens", overflow="fold")
+    table.add_column("nodes x GPUs", justify="right", no_wrap=True)
+    table.add_column("a run", justify="right", no_wrap=True)
+    table.add_column("GPU-h", justify="right", no_wrap=True)
+    for name, runs in shown:
+        table.add_row(
+            escape(name), _seeds(runs), _actions(runs), _machines(runs[0]), _time(runs), _hours(runs)
+        )
+    console.print(table)
+    if len(cells) > len(shown):
+        console.print(
+            f"... and {len(cells) - len(shown):,} more cells (all: python -m gapo_lab plan --all ...)"
+        )
+    for run, count in _wrong(plan):
+        console.print(f"[red]invalid[/] {escape(run.cell)}" + (f" and {count - 1} more" if count > 1 else ""))
+        console.print(f"        {escape(run.why)}", highlight=False, soft_wrap=True)
+    console.print(totals(plan), highlight=False, soft_wrap=True)
+    if any(run.gpus and run.spec.data == "micro" for run in plan.todo):
+        console.print(f"[yellow]note[/] {TOY}", highlight=False, soft_wrap=True)
+
+
+def totals(plan: Plan) -> str:
+    """`60 runs in 12 cells: 50 run, 10 skip | about 2,200 GPU-hours`."""
+    counts = plan.counts
+    parts = ", ".join(f"{counts[action]:,} {action}" for action in Action if counts[action])
+    cells = len({run.cell for run in plan.runs})
+    out = f"{len(plan.runs):,} runs in {cells:,} cells: {parts}"
+    if not plan.todo:
+        return out
+    measured = sum(run.measured for run in plan.todo)
+    source = "measured" if measured == len(plan.todo) else "estimated" if not measured else "partly measured"
+    if any(run.gpus for run in plan.todo):
+        out += f" | {_number(plan.gpu_hours())} GPU-hours ({source})"
+    else:
+        at_once = _at_once(plan.todo)
+        seconds = sum(
+            (run.seconds or 0) * (1 if run.measured else _crowding(run, at_once)) for run in plan.todo
+        )
+        how = f", {at_once} runs at a time" if at_once > 1 else " one after another"
+        out += f" | {_span(seconds / at_once)}{how} ({source}), no GPU"
+    return out + (f" + {plan.unknown} runs of unknown length" if plan.unknown else "")
+
+
+def _at_once(runs: Sequence[Planned]) -> int:
+    settings = runs[0].settings
+    return min(settings["cluster.max_parallel"], len(runs)) if settings["cluster.name"] == "local" else 1
+
+
+def _crowding(run: Planned, at_once: int) -> float:
+    """How much longer a run takes than its estimate, where runs side by side ask for more cores than there are."""
+    workers = run.settings["trainer.n_gpus_per_node"] * run.settings["trainer.nnodes"]
+    return max(1.0, at_once * workers / cores()) if at_once > 1 else 1.0
+
+
+def _span(seconds: float) -> str:
+    """`4.5 hours`, `13 minutes`, `15 seconds`."""
+    size, unit = next(
+        one for one in ((3600, "hours"), (60, "minutes"), (1, "seconds")) if seconds >= one[0] or one[0] == 1
+    )
+    return f"{_number(seconds / size)} {unit}"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+
+
+def _seeds(runs: Sequence[Planned]) -> str:
+    seeds = sorted({run.spec.seed for run in runs if run.spec})
+    if not seeds:
+        return f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"{seeds[0]}-{seeds[-1]}"
+    return ",".join(map(str, seeds))
+
+
+def _actions(runs: Sequence[Planned]) -> str:
+    counts = Counter(run.action for run in runs)
+    text = ", ".join(
+        f"[{COLOURS[a]}]{a}[/]" + (f" {counts[a]}" if len(counts) > 1 else "") for a in Action if counts[a]
+    )
+    todo = [run for run in runs if run.action in (Action.RETRY, Action.RUN)]
+    reasons = Counter(run.why for run in todo if run.why)
+    if not reasons:
+        return text
+    (why, of_them), *_others = reasons.most_common(1)
+    return text + (f" ({escape(why)})" if of_them == len(todo) else f" ({of_them} of them: {escape(why)})")
+
+
+def _machines(run: Planned) -> str:
+    if run.settings is None:
+        return ""
+    nodes, gpus = run.settings["cluster.nodes"], run.settings["cluster.gpus"]
+    return f"{nodes} x {gpus}" if gpus else ("CPU" if nodes == 1 else f"{nodes} x CPU")
+
+
+def _time(runs: Iterable[Planned]) -> str:
+    known = [run.seconds for run in runs if run.seconds is not None]
+    return duration(sum(known) / len(known)) if known else "?"
+
+
+def _hours(runs: Iterable[Planned]) -> str:
+    todo = [run for run in runs if run.action in (Action.RUN, Action.RETRY)]
+    if any(run.seconds is None for run in todo):
+        return "?"
+    return (
+        _number(sum(run.seconds * run.gpus for run in todo) / 3600) if any(run.gpus for run in todo) else "-"
+    )
+
+
+def _wrong(plan: Plan) -> list[tuple[Planned, int]]:
+    """One run for each different reason, and how many share it."""
+    reasons: dict[str, list[Planned]] = {}
+    for run in plan.doing(Action.INVALID):
+        reasons.setdefault(run.why, []).append(run)
+    return [(runs[0], len(runs)) for runs in reasons.values()]

@@ -1,0 +1,217 @@
+"""What can be known to be wrong before anything starts: one clear line each, with the remedy. Pure but for a
+look at the file system and for GPUs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gapo_lab.config.compose import explain
+from gapo_lab.config.view import ConfigView
+from gapo_lab.data import fingerprint
+from gapo_lab.data.ood import registry as ood
+from gapo_lab.errors import UserError
+from gapo_lab.models import smollm2
+from gapo_lab.planning.method_rules import check_method
+from gapo_lab.planning.verl_key_rules import check_keys
+from gapo_lab.utils.dotted import flatten
+from gapo_lab.utils.machine import has_gpu
+from gapo_lab.utils.value_rules import problem
+
+DATA = ("micro", "git", "lists")
+
+
+def check(config: DictConfig) -> None:
+    """Raise UserError for the first thing about this run that cannot work."""
+    try:
+        tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UserError(explain(error)) from error
+    check_settings(ConfigView(flatten(tree)))
+
+
+def check_settings(config: ConfigView) -> None:
+    """As `check`, for a configuration that is resolved already."""
+    _words(config)
+    check_keys(config)
+    check_method(config)
+    _numbers(config)
+    _batches(config)
+    _model(config)
+    _data(config)
+    _cluster(config)
+
+
+def _words(config: ConfigView) -> None:
+    if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
+        raise UserError(f"study={config.study}: a name of letters, digits, dots, dashes and underscores")
+    if config.tracking not in ("live", "later"):
+        raise UserError(f"tracking={config.tracking}: must be live or later")
+
+
+def _numbers(config: ConfigView) -> None:
+    positive = (
+        "data.train_batch_size",
+        "data.max_prompt_length",
+        "data.max_response_length",
+        "actor_rollout_ref.rollout.n",
+        "actor_rollout_ref.actor.ppo_mini_batch_size",
+        "trainer.n_gpus_per_node",
+        "trainer.nnodes",
+    )
+    for key in positive:
+        value = config.select(key)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"{key}={value}: must be a whole number above 0")
+    if isinstance(config.seed, bool) or not isinstance(config.seed, int) or config.seed < 0:
+        raise UserError(f"seed={config.seed}: must be a whole number from 0 on")
+    steps = config.trainer.total_training_steps
+    if steps is not None and (not isinstance(steps, int) or steps < 1):
+        raise UserError(
+            f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs"
+        )
+
+
+def _batches(config: ConfigView) -> None:
+    batch, mini = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
+    n = config.actor_rollout_ref.rollout.n
+    workers = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    if batch % mini:
+        raise UserError(
+            f"data.train_batch_size={batch} does not divide into mini-batches of "
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={mini} prompts; choose a divisor of {batch}"
+        )
+    if (mini * n) % workers:
+        raise UserError(
+            f"a mini-batch of {mini} prompts x {n} rollouts does not divide over {workers} workers; "
+            "change actor_rollout_ref.actor.ppo_mini_batch_size, actor_rollout_ref.rollout.n or trainer.n_gpus_per_node"
+        )
+
+
+def _model(config: ConfigView) -> None:
+    model, here = config.model, config.cluster.name == "local"
+    if config.backend.name == "cpu" and not model.cpu:
+        raise UserError(
+            f"model={model.name} has {model.billions:g}B parameters and cannot be trained without a GPU; "
+            "leave backend=cpu out, or take model=nano or model=smollm2_135m"
+        )
+    if config.backend.needs_gpu and here:
+        if not has_gpu():
+            raise UserError(
+                f"model={model.name} with backend={config.backend.name} needs {model.gpus} GPUs and this machine has "
+                f"none; {'leave backend out' if model.cpu else 'take model=nano'}, or run it on a cluster"
+            )
+        if 0 < (there := len(list(Path("/dev").glob("nvidia[0-9]*")))) < model.gpus:
+            raise UserError(
+                f"model={model.name} needs {model.gpus} GPUs and this machine has {there}; run it on a cluster, or set "
+                "model.gpus and the keys that follow from it"
+            )
+        if importlib.util.find_spec("vllm") is None:
+            raise UserError("backend=vllm: vLLM is not installed; run `make setup GPU=1`")
+    _fits(config)
+    path = Path(os.path.expanduser(model.path))
+    if path == smollm2.folder():
+        smollm2.available()
+    elif (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
+        raise UserError(
+            f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id"
+        )
+
+
+def _cluster(config: ConfigView) -> None:
+    for key in ("nodes", "max_parallel"):
+        value = config.cluster.get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"cluster.{key}={value}: must be a whole number above 0")
+    if config.trainer.nnodes != config.cluster.nodes:
+        raise UserError(
+            f"trainer.nnodes={config.trainer.nnodes}: the nodes of a run are cluster.nodes={config.cluster.nodes}; "
+            "set cluster.nodes and leave trainer.nnodes out"
+        )
+    _site(config)
+    if config.cluster.name == "local" and config.cluster.nodes > 1:
+        raise UserError(f"cluster.nodes={config.cluster.nodes}: this machine is one node; take cluster=slurm")
+
+
+# Of cluster=slurm and the sites' presets: the key and the range of a number there.
+RANGES = {"hours": "(0, inf)", "requeues": "[0, inf)", "grace": "[0, inf)", "cpus": "[1, inf)", "cpus_per_gpu": "[1, inf)",
+          "memory": "(0, inf)", "gpu_memory": "(0, inf)", "array_size": "[1, inf)", "ray_patience": "(0, inf)"}  # fmt: skip
+
+
+def _site(config: ConfigView) -> None:
+    """What SLURM would be asked for: a mistake there shows only after the runs were claimed, or once they start."""
+    for key, rule in RANGES.items():
+        value = config.cluster.get(key)
+        if value is not None and (wrong := problem(value, rule)):
+            raise UserError(f"cluster.{key}={value}: {wrong}")
+    for key in ("setup", "container"):
+        value = config.cluster.get(key)
+        if value is not None and not isinstance(value, list):
+            raise UserError(f"cluster.{key}={value}: must be a list: 'cluster.{key}=[{value}]'")
+    gpus, wanted = config.cluster.get("gpus"), config.trainer.n_gpus_per_node
+    if config.backend.needs_gpu and (isinstance(gpus, bool) or not isinstance(gpus, int) or gpus < wanted):
+        raise UserError(
+            f"cluster.gpus={gpus}: a node of this run has {wanted} GPUs at work; set trainer.n_gpus_per_node and leave "
+            "cluster.gpus out"
+        )
+
+
+def _fits(config: ConfigView) -> None:
+    """Whether one GPU holds its share of the model: the rollout's copy beside what training keeps there.
+
+    Bytes a parameter: 2 in the rollout (bf16, over tensor_parallel GPUs); 4 + 4 in training (weights and gradients,
+    over all GPUs), and 8 for the optimizer unless that is offloaded.
+    """
+    room = config.select("cluster.gpu_memory")
+    if room is None or not config.backend.needs_gpu:
+        return
+    model, engine = config.model, config.actor_rollout_ref.actor.fsdp_config
+    workers = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    training = (8 if engine.optimizer_offload else 16) / workers
+    needed = model.billions * 1e9 * max(2 / model.tensor_parallel, training) / 2**30
+    if needed > 0.9 * room:
+        raise UserError(
+            f"model={model.name} cannot fit: {needed:.0f} GiB of weights, gradients or optimizer on a GPU of "
+            f"{room:g} GiB; raise trainer.n_gpus_per_node, cluster.nodes or model.tensor_parallel"
+        )
+
+
+def _data(config: ConfigView) -> None:
+    data = config.data
+    if data.name not in DATA:
+        raise UserError(f"data.name={data.name}: no such data; there are {', '.join(DATA)}")
+    if data.name == "lists" and config.model.name == "nano_large":
+        raise UserError("model=nano_large: was only taught edits; data=lists takes model=nano")
+    if data.template is not None and not Path(data.template).is_file():
+        raise UserError(
+            f"data.template={data.template}: no such file; leave the key out for the built-in template"
+        )
+    if data.name == "git" and not data.path:
+        if not data.repos:
+            raise UserError("data.repos: no repository; give paths of git repositories on this machine")
+        for repo in data.repos:
+            if not Path(repo).is_dir():
+                raise UserError(
+                    f"data.repos: {repo} is not a folder; give paths of git repositories on this machine"
+                )
+    if data.ood not in ood.NAMES:
+        raise UserError(f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}")
+    if data.ood_prompt not in ("own", "template"):
+        raise UserError(f"data.ood_prompt={data.ood_prompt}: must be own or template")
+    for key in ("train_size", "id_size", "ood_size", "samples"):
+        value = data.get(key, 1)
+        if value is None and key == "ood_size" and data.ood not in ood.GENERATED:
+            continue  # all of the set
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"data.{key}={value}: must be a whole number above 0")
+    fingerprint.of(data)
+    size = data.get("train_size")
+    if size is not None and size < data.train_batch_size:
+        raise UserError(
+            f"data.train_size={size} is less than one batch of data.train_batch_size={data.train_batch_size} prompts"
+        )

@@ -1,0 +1,1 @@
+"""Rewards in plain Python: the edit reward of Eq. 5, outliers, the diversity of list answers."""

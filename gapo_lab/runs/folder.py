@@ -1,0 +1,296 @@
+"""The run folder: everything one run left, in files a person can read. The source of truth."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gapo_lab.errors import UserError
+from gapo_lab.runs import checkpoints, metrics
+from gapo_lab.runs.attempt import Attempt
+from gapo_lab.runs.metrics import Points
+from gapo_lab.runs.status import STATES, STOPPED, with_resumption
+from gapo_lab.utils import atomic_files, processes
+
+# Fields of a spec that may differ between two ways of asking for the same run: who asked, the names of
+# config files (what they set is in "science"), and where it runs.
+NOT_IDENTITY = frozenset({"study", "overrides", "algo", "tau", "scale", "backend"})
+# Fields of status.json that stay from one attempt to the next: how the run came to be started.
+CARRIED = ("submission", "task", "submitted", "wall_seconds", "total_steps")
+
+
+# Bytes kept back while a run goes on, so that its status can still be written when the disk is full.
+RESERVE = 32_768
+# libyaml reads a spec ten times faster, which counts with a thousand of them.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class RunFolder:
+    """A path, and nothing cached: every question reads the files as they are now."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
+    @classmethod
+    def open(cls, root: Path, key: str, spec: Mapping[str, Any]) -> RunFolder:
+        """The folder of run ``key``, made if need be; UserError when another config lives there."""
+        folder = cls(Path(root) / key)
+        atomic_files.make_folder(folder.path)
+        mine, spec_path = _plain(spec), folder.path / "spec.yaml"
+        if not spec_path.exists():
+            if folder.attempts() or folder.is_finished:
+                raise UserError(
+                    f"{folder.path} holds a run but no spec.yaml, so nobody knows which: move the folder away"
+                )
+            atomic_files.write_text(spec_path, yaml.safe_dump(mine, sort_keys=False, allow_unicode=True))
+            return folder
+        if changed := _differences(folder.spec, mine):
+            raise UserError(
+                f"{folder.path} belongs to another config ({changed}): "
+                "move that folder away, or choose another run folder"
+            )
+        return folder
+
+    @property
+    def key(self) -> str:
+        return self.path.name
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        path = self.path / "spec.yaml"
+        try:
+            spec = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
+        except FileNotFoundError as error:
+            raise UserError(f"{self.path} is no run folder: it has no spec.yaml") from error
+        except yaml.YAMLError as error:
+            raise UserError(f"{path} is not valid YAML: mend it or move the folder away") from error
+        if not isinstance(spec, dict):
+            raise UserError(f"{path} holds no spec (it was cut short?): move the folder away")
+        return spec
+
+    @property
+    def is_finished(self) -> bool:
+        return (self.path / "summary.json").exists()
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    # Who runs it
+
+    def lock(self, patience: float = 0.0) -> contextlib.AbstractContextManager[None]:
+        """Be the only process that runs this folder; UserError when another one still does after
+        ``patience`` seconds."""
+        return atomic_files.owned(
+            self.path / "run.lock",
+            lambda owner: f"run {self.key} is already being run by {owner}. See it with: python -m gapo_lab status. "
+            "Wait for it, or end that process.",
+            patience,
+        )
+
+    # Attempts and metrics
+
+    def attempts(self) -> list[Attempt]:
+        """All attempts, oldest first."""
+        found = [p for p in (self.path / "attempts").glob("[0-9]*") if p.name.isdigit() and p.is_dir()]
+        return sorted((Attempt(int(p.name), p) for p in found), key=lambda attempt: attempt.number)
+
+    def start_attempt(self, **fields: Any) -> Attempt:
+        """Make the next attempt's folder and say in status.json, with ``fields``, that this process runs it now."""
+        atomic_files.make_folder(self.path / "attempts")
+        number = max((attempt.number for attempt in self.attempts()), default=0) + 1
+        attempt = Attempt(number, self.path / "attempts" / str(number))
+        with atomic_files.writing(attempt.path):
+            attempt.path.mkdir()
+            attempt.generations.mkdir()
+        atomic_files.write_text(self.path / "reserve", " " * RESERVE)
+        now = time.time()
+        before = atomic_files.read_json(self._status_path) or {}
+        resumes_from = self.resume_step()
+        self._replace_status(
+            {name: before[name] for name in CARRIED if name in before}
+            | fields
+            | {
+                "state": "running",
+                "attempt": number,
+                **processes.named(),
+                "started": now,
+                "updated": now,
+                "step": resumes_from,
+                "resumes_from": resumes_from,
+                "can_save": False,
+                "save": True,
+                "message": "",
+                "remedy": "",
+            }
+        )
+        return attempt
+
+    def resume_step(self) -> int:
+        """The step that the next attempt resumes from; 0 where it starts anew.
+
+        The newest whole checkpoint whose step is recorded too. verl writes a checkpoint before it logs the step: a run
+        that was killed in between goes back one checkpoint, so that no step is missing from its curves.
+        """
+        if not (saved := checkpoints.whole(self.checkpoints)):
+            return 0
+        recorded = self.merged_metrics()
+        return max((step for step in saved if "train/reward" in recorded.get(step, {})), default=0)
+
+    def merged_points(self) -> Points:
+        """Every attempt's metrics as one history, with times: see ``gapo_lab.runs.metrics.merge``."""
+        return metrics.merge(attempt.rows() for attempt in self.attempts())
+
+    def merged_metrics(self) -> dict[int, dict[str, float]]:
+        """``{step: {metric: value}}``, the last attempt winning: see ``gapo_lab.runs.metrics.merge``."""
+        return metrics.values(self.merged_points())
+
+    # Status
+
+    def status(self) -> dict[str, Any]:
+        """What status.json says, or {} before the first attempt.
+
+        A finished run (summary.json is there) is ``finished`` whatever the file says. A ``running`` one
+        whose process no longer lives on this host reads as ``interrupted``. Of one that has stopped, ``resumes_from``
+        and ``remedy`` say where its next attempt begins.
+        """
+        status = atomic_files.read_json(self._status_path) or {}
+        if self.is_finished:
+            return status | {"state": "finished"}
+        if status.get("state") in ("running", "queued") and processes.is_gone(status):
+            started = status["state"] == "running"
+            why = "its process died without a message (killed?)" if started else "the process that queued it has ended"
+            status |= {"state": "interrupted", "cause": "gone", "message": why, "remedy": ""}
+        return self.stopped(status) if status.get("state") in STOPPED else status
+
+    def stopped(self, status: Mapping[str, Any]) -> dict[str, Any]:
+        """Add to the status of this run, which has stopped, where its next attempt begins."""
+        return with_resumption(self.key, status, self.resume_step())
+
+    def queue(self, **fields: Any) -> None:
+        """Say in status.json that the run waits to be started; what an earlier attempt said is forgotten."""
+        now = time.time()
+        before = atomic_files.read_json(self._status_path) or {}
+        kept = {
+            name: before[name]
+            for name in ("wall_seconds", "total_steps", "attempt")
+            if name in before
+        }
+        if "attempt" in before:
+            kept["step"] = self.resume_step()
+        waits = {"state": "queued", "submitted": now, "updated": now, "message": "", "remedy": ""}
+        self._replace_status(kept | waits | fields)
+
+    def write_status(self, **fields: Any) -> None:
+        """Change ``fields`` of status.json, atomically; the others stay. See ``STATES`` for ``state``."""
+        if fields.get("state", "running") not in STATES:
+            raise ValueError(f"state {fields['state']!r} is none of {', '.join(STATES)}")
+        self._change_status(lambda old: fields)
+
+    def report(self, message: str = "", **fields: Any) -> None:
+        """How far the job is, told by the job. Its ``message`` does not win over why it is being ended (cancelled)."""
+
+        def change(old: Mapping[str, Any]) -> dict[str, Any]:
+            heard = message and old.get("state", "running") == "running"
+            return fields | ({"message": message} if heard else {})
+
+        self._change_status(change)
+
+    @property
+    def raw_status(self) -> dict[str, Any]:
+        """What status.json says, word for word; {} where there is none."""
+        return atomic_files.read_json(self._status_path) or {}
+
+    def _change_status(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+        with atomic_files.locked(self.path / "status.lock"):
+            old = atomic_files.read_json(self._status_path) or {}
+            atomic_files.write_json(self._status_path, old | {"updated": time.time()} | change(old))
+
+    def _replace_status(self, status: dict[str, Any]) -> None:
+        with atomic_files.locked(self.path / "status.lock"):
+            atomic_files.write_json(self._status_path, status)
+
+    @property
+    def _status_path(self) -> Path:
+        return self.path / "status.json"
+
+    # What a run leaves
+
+    def summary(self) -> dict[str, Any] | None:
+        """summary.json, None before the run has finished; UserError where it is not numbers by name."""
+        path = self.path / "summary.json"
+        found = atomic_files.read_json(path)
+        numbers = found.values() if isinstance(found, dict) else [found]
+        if found is not None and not all(isinstance(value, (int, float)) for value in numbers):
+            raise UserError(f"{path} is no summary, numbers by name: mend it or move the folder away")
+        return found
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Write summary.json: from now on the run is finished."""
+        atomic_files.write_json(self.path / "summary.json", dict(summary))
+
+    def provenance(self) -> dict[str, Any] | None:
+        return atomic_files.read_json(self.path / "provenance.json")
+
+    def write_provenance(self, provenance: Mapping[str, Any]) -> None:
+        atomic_files.write_json(self.path / "provenance.json", dict(provenance))
+
+    def write_config(self, text: str) -> None:
+        """Write config.yaml: verl's whole config, as resolved."""
+        atomic_files.write_text(self.path / "config.yaml", text)
+
+    def config(self) -> dict[str, Any]:
+        """config.yaml as plain values; {} where there is none."""
+        try:
+            return yaml.load((self.path / "config.yaml").read_text(encoding="utf-8"), Loader=LOADER) or {}
+        except FileNotFoundError:
+            return {}
+
+    def data_folder(self) -> Path | None:
+        """The prepared data that data.json names, as seen from here or from where the run folders lie; None where they
+        are not on this machine."""
+        named = (atomic_files.read_json(self.path / "data.json") or {}).get("folder")
+        places = (Path(named), self.path.parent.parent / named) if named else ()
+        return next((place for place in places if place.is_dir()), None)
+
+    def free_reserve(self) -> None:
+        """Give back what was kept for a full disk."""
+        (self.path / "reserve").unlink(missing_ok=True)
+
+
+def find(root: Path) -> list[RunFolder]:
+    """All run folders under ``root`` (those with a spec.yaml), by key."""
+    return [RunFolder(path.parent) for path in sorted(Path(root).glob("*/spec.yaml"))]
+
+
+def _plain(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """``spec`` as YAML gives it back, so that it compares equal after a round trip."""
+    return yaml.safe_load(yaml.safe_dump(dict(spec), sort_keys=False))
+
+
+def _differences(there: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
+    """'name: theirs, not mine' for up to three differing fields of the identity; '' when there is none."""
+    there, mine = (_flat(spec) for spec in (there, mine))
+    names = [n for n in sorted(there.keys() | mine.keys()) if there.get(n, "absent") != mine.get(n, "absent")]
+    said = [f"{n}: {there.get(n, 'absent')}, not {mine.get(n, 'absent')}" for n in names[:3]]
+    return "; ".join(said + ([f"and {len(names) - 3} more"] if len(names) > 3 else []))
+
+
+def _flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in spec.items():
+        if not prefix and name in NOT_IDENTITY:
+            continue
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{name}/")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

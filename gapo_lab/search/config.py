@@ -1,0 +1,98 @@
+"""The settings of a search, as its words and files say: `search.*`. Checked; torch-free; Optuna is not imported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gapo_lab.config import compose, sweep_grid
+from gapo_lab.errors import UserError
+from gapo_lab.search.objective import Objective
+from gapo_lab.search.search_space import Space, make_space
+
+WHOLE = {"trials": 1, "parallel": 1, "seeds": 1, "finalists": 0, "final_seeds": 1, "failures": 1}
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search: what is asked, and how. ``sampler`` and ``pruner`` are Hydra nodes with a `_target_`."""
+
+    study: str
+    root: Path
+    space: Space
+    first_seed: int
+    objectives: tuple[Objective, ...]
+    watch: str
+    trials: int
+    parallel: int
+    seeds: int
+    finalists: int
+    final_seeds: int
+    failures: int
+    every: float
+    storage: str | None
+    sampler: Mapping[str, Any]
+    pruner: Mapping[str, Any]
+    max_parallel: int
+    tracked: bool
+
+    @property
+    def single(self) -> bool:
+        return len(self.objectives) == 1
+
+    @property
+    def folder(self) -> Path:
+        """Where its journal, its lock and its result are."""
+        return self.root / ".searches" / self.study
+
+    def seeds_of(self, count: int) -> list[int]:
+        return list(range(self.first_seed, self.first_seed + count))
+
+
+def make_search(words: Sequence[str]) -> Search:
+    """The search of a command line. UserError, one line, for what cannot be."""
+    config = compose.compose_run(_choosing(words), hydra=True)
+    try:
+        said = OmegaConf.to_container(config.search, resolve=True)
+        sweeper = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(compose.explain(error)) from error
+    space, first_seed = make_space(words, sweeper.get("params"), sweeper.get("instead"))
+    for name, least in WHOLE.items():
+        if isinstance(said[name], bool) or not isinstance(said[name], int) or said[name] < least:
+            raise UserError(f"search.{name}={said[name]}: must be a whole number from {least} on")
+    if isinstance(said["every"], bool) or not isinstance(said["every"], (int, float)) or said["every"] <= 0:
+        raise UserError(f"search.every={said['every']}: must be seconds above 0")
+    objectives = _objectives(said["maximize"], True) + _objectives(said["minimize"], False)
+    if not objectives:
+        raise UserError("search.maximize and search.minimize are empty: give one of them, such as best/id/em")
+    names = [one.name for one in objectives]
+    if len(set(names)) < len(names):
+        raise UserError(f"search: an objective is there twice ({', '.join(names)})")
+    numbers = {name: said[name] for name in (*WHOLE, "every", "storage", "sampler", "pruner")}
+    return Search(
+        study=config.study,
+        root=Path(config.run_root),
+        space=space,
+        first_seed=first_seed,
+        objectives=objectives,
+        watch=said["watch"] or objectives[0].metric,
+        max_parallel=config.cluster.max_parallel,
+        tracked=config.tracking == "live",
+        **numbers,
+    )
+
+
+def _choosing(words: Sequence[str]) -> list[str]:
+    """The words that do not span anything: those that Hydra composes without a sweeper."""
+    return [word for word in words if not sweep_grid.parse(word).is_sweep_override()]
+
+
+def _objectives(said: Any, largest: bool) -> tuple[Objective, ...]:
+    names = [said] if isinstance(said, str) else said or []
+    return tuple(Objective(str(name), largest) for name in names)

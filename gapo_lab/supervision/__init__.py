@@ -1,0 +1,1 @@
+"""The parent process of one run: starts the training job, shows it, ends it, records how it ended."""

@@ -1,0 +1,216 @@
+"""Copies run folders to MLflow: again and again, with the same result.
+
+A run folder is one MLflow run, found by its tag ``gapo.key``. MLflow cannot take a point back, so where a
+resumed attempt gave up steps that had been copied already, the run is made anew and the old one deleted
+(as the UI's Delete does). What was sent is noted in tags before and after sending: a copy that was cut
+off is made good by the next.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.naming import cell_name, run_name
+from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client
+from gapo_lab.tracking import uri as addresses
+from gapo_lab.tracking.mapping import Copied, Sample
+from gapo_lab.utils import atomic_files
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+KEY, CELL, IS_CELL = "gapo.key", "gapo.cell", "gapo.is_cell"
+SENDING, SENT, FILES = "gapo.sending", "gapo.sent", "gapo.files"
+BATCH = 1000  # points a request: MLflow's limit, and its fastest
+
+log = logging.getLogger(__name__)
+
+
+def copy(folder: RunFolder, uri: str | None = None) -> str:
+    """Make MLflow hold all that ``folder`` holds, and give back the id of its MLflow run.
+
+    ``uri`` is None for MLFLOW_TRACKING_URI, else ``sqlite:///mlflow.db``. MLflow's own errors propagate.
+    """
+    return Copier(folder, uri).everything()
+
+
+class Copier:
+    """One run folder and one open MLflow."""
+
+    def __init__(self, folder: RunFolder, uri: str | None = None, client: MlflowClient | None = None) -> None:
+        self.folder, self.uri = folder, addresses.resolve(uri)
+        self.client = client or mlflow_client.connect(self.uri)
+        self.spec = folder.spec
+        self._lock = folder.path / "tracking.lock"
+
+    def everything(self) -> str:
+        """Points, parameters, tags, files and the state."""
+        with atomic_files.locked(self._lock):
+            run = self._copy_points()
+            self._copy_params(run)
+            self._copy_tags(run)
+            self._copy_files(run)
+            self._copy_state(run)
+            if self.folder.is_finished and (parent := run.data.tags.get("mlflow.parentRunId")):
+                cell_means.log_means(self.client, run.info.experiment_id, parent)
+            return run.info.run_id
+
+    def points(self) -> str:
+        """The new points only: what is done every few seconds while the run goes on."""
+        with atomic_files.locked(self._lock):
+            return self._copy_points().info.run_id
+
+    # The runs
+
+    def _find(self, experiment: str, **tags: str) -> Run | None:
+        """The oldest run with these tags."""
+        wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
+        found = self.client.search_runs(
+            [experiment], wanted, order_by=["attributes.start_time ASC"], max_results=1
+        )
+        return found[0] if found else None
+
+    def _run(self) -> Run:
+        experiment = mlflow_client.experiment(self.client, self.uri, self.spec.get("study") or "default")
+        run = self._find(experiment, **{KEY: self.folder.key})
+        if run is None:
+            with mlflow_client.creating(self.uri, self.folder.path.parent):
+                run = self._find(experiment, **{KEY: self.folder.key}) or self._create(experiment, {})
+        return run
+
+    def _create(self, experiment: str, kept_tags: Mapping[str, str]) -> Run:
+        tags = dict(kept_tags) | {KEY: self.folder.key, "mlflow.parentRunId": self._cell(experiment)}
+        started = next((row.time for attempt in self.folder.attempts() for row in attempt.rows()), None)
+        started = started or self.folder.status().get("started")
+        run = self.client.create_run(
+            experiment, int(started * 1000) if started else None, tags, run_name(self.spec)
+        )
+        self._log_params(run.info.run_id, mapping.params(self.spec, self.folder.config()))
+        return self.client.get_run(run.info.run_id)
+
+    def _cell(self, experiment: str) -> str:
+        """The id of the parent run, which stands for the cell: the runs that differ only in seed."""
+        cell_id = mapping.cell_id(self.spec)
+        if found := self._find(experiment, **{IS_CELL: "yes", CELL: cell_id}):
+            return found.info.run_id
+        tags = {
+            IS_CELL: "yes",
+            CELL: cell_id,
+            "mlflow.note.content": "One cell: its runs differ only in their seed. Its metrics are the means over the finished ones, at the step that is their number.",
+        }
+        run_id = self.client.create_run(experiment, None, tags, cell_name(self.spec)).info.run_id
+        self._log_params(run_id, mapping.cell_params(self.spec))
+        self.client.set_terminated(run_id)
+        return run_id
+
+    # Points
+
+    def _copy_points(self) -> Run:
+        run, summary = self._run(), self.folder.summary()
+        attempts = {attempt.number: attempt.rows() for attempt in self.folder.attempts()}
+        mark, wanted = mapping.to_send(attempts, summary)
+        sent, perhaps = (
+            mapping.sent(Copied.from_text(run.data.tags.get(tag)), attempts, summary)
+            for tag in (SENT, SENDING)
+        )
+        if sent is None or perhaps is None or not sent | perhaps <= wanted:
+            run, sent = self._anew(run), set()
+        if new := wanted - sent:
+            run_id = run.info.run_id
+            self.client.set_tag(run_id, SENDING, mark.to_text())
+            self._log_points(run_id, sorted(new, key=lambda s: (s.step, s.milliseconds, s.name)))
+            self.client.set_tag(run_id, SENT, mark.to_text())
+        return run
+
+    def _anew(self, old: Run) -> Run:
+        """Another run in the place of ``old``, with the tags a person may have given it."""
+        kept = {name: value for name, value in old.data.tags.items() if name not in (SENDING, SENT, FILES)}
+        log.warning(
+            "run %s: steps that MLflow already holds were replaced; MLflow's run is made anew",
+            self.folder.key,
+        )
+        with mlflow_client.creating(self.uri, self.folder.path.parent):
+            self.client.delete_run(old.info.run_id)
+            return self._create(old.info.experiment_id, kept)
+
+    def _log_points(self, run_id: str, new: Iterable[Sample]) -> None:
+        from mlflow.entities import Metric
+
+        points = (Metric(s.name, float(s.value), s.milliseconds, s.step) for s in new)
+        while batch := list(islice(points, BATCH)):
+            self.client.log_batch(run_id, metrics=batch)
+
+    # What goes with them
+
+    def _log_params(self, run_id: str, params: Mapping[str, str]) -> None:
+        from mlflow.entities import Param
+
+        self.client.log_batch(run_id, params=[Param(name, value) for name, value in params.items()])
+
+    def _copy_params(self, run: Run) -> None:
+        """Parameters that MLflow lacks; one that has changed cannot be set again and becomes a tag."""
+        wanted, there = mapping.params(self.spec, self.folder.config()), run.data.params
+        self._log_params(
+            run.info.run_id, {name: value for name, value in wanted.items() if name not in there}
+        )
+        for name in sorted(name for name in there if name in wanted and there[name] != wanted[name]):
+            log.warning(
+                "run %s: MLflow holds %s=%s, which cannot be changed; its value is now %s (tag gapo.now.%s)",
+                self.folder.key,
+                name,
+                there[name],
+                wanted[name],
+                name,
+            )
+            self.client.set_tag(run.info.run_id, f"gapo.now.{name}", wanted[name])
+
+    def _copy_tags(self, run: Run) -> None:
+        from mlflow.entities import RunTag
+
+        wanted = mapping.tags(self.spec, self.folder.provenance() or {}, self.folder.status())
+        new = [RunTag(name, value) for name, value in wanted.items() if run.data.tags.get(name) != value]
+        if new:
+            self.client.log_batch(run.info.run_id, tags=new)
+
+    def _copy_files(self, run: Run) -> None:
+        found = artifacts.collect(self.folder)
+        mark = mapping.digest(sorted((name, mapping.digest(text)) for name, text in found.items()))
+        if run.data.tags.get(FILES) == mark:
+            return
+        for name, text in found.items():
+            self.client.log_text(run.info.run_id, text, name)
+        self.client.set_tag(run.info.run_id, FILES, mark)
+
+    def _copy_state(self, run: Run) -> None:
+        status = self.folder.status()
+        state = mapping.STATUS.get(status.get("state", ""), "SCHEDULED")
+        if run.info.status == state:
+            return
+        if state in ("RUNNING", "SCHEDULED"):
+            self.client.update_run(run.info.run_id, status=state)
+        else:
+            ended = status.get("updated")  # a status.json written by hand may lack it
+            self.client.set_terminated(run.info.run_id, state, int(ended * 1000) if ended else None)
+
+
+def copy_all(folders: Iterable[RunFolder], uri: str | None = None) -> dict[Path, str | Exception]:
+    """``copy`` of each folder through one connection: its run id, or the error that kept it out.
+
+    Raises MLflow's own error when it cannot be reached at all.
+    """
+    uri = addresses.resolve(uri)
+    client, out = mlflow_client.connect(uri), {}
+    client.search_experiments(max_results=1)  # away is said once, not for each folder
+    for folder in folders:
+        try:
+            out[folder.path] = Copier(folder, uri, client).everything()
+        except Exception as error:  # noqa: BLE001 - one broken folder must not keep the others out
+            out[folder.path] = error
+    mlflow_client.analyze(uri)
+    return out

@@ -1,0 +1,185 @@
+"""How a run folder is told to MLflow: names, parameters, tags, points. Pure; imports nothing heavy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gapo_lab.runs import metrics
+from gapo_lab.runs.metrics import Row
+from gapo_lab.runs.naming import noise_of, text_of
+
+# The axes people compare by, beside the spec's own words, and the verl keys they are.
+SETTINGS = {
+    "lr": "actor_rollout_ref.actor.optim.lr",
+    "steps": "trainer.total_training_steps",
+    "prompts": "data.train_batch_size",
+    "rollouts": "actor_rollout_ref.rollout.n",
+    "mini_batch": "actor_rollout_ref.actor.ppo_mini_batch_size",
+    "clip_low": "actor_rollout_ref.actor.clip_ratio_low",
+    "clip_high": "actor_rollout_ref.actor.clip_ratio_high",
+    "kl_coef": "actor_rollout_ref.actor.kl_loss_coef",
+    "response_length": "data.max_response_length",
+    "id_size": "data.id_size",
+    "ood_size": "data.ood_size",
+}
+WORDS = ("key", "model", "algo", "tau", "seed", "data", "scale", "backend")
+CELL_WORDS = ("model", "algo", "tau", "data", "scale")
+STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+
+
+def params(spec: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """The dozen axes, as text; what a run does not have is left out.
+
+    settings: the run's whole configuration, which also has what is verl's own default and so not in the spec.
+    """
+    found = {word: spec.get(word) for word in WORDS}
+    science = spec.get("science", {})
+    found |= {name: science.get(key, _at(settings or {}, key)) for name, key in SETTINGS.items()}
+    found["noise"] = noise_of(spec)
+    return {name: text_of(value) for name, value in found.items() if value is not None}
+
+
+def _at(settings: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key of nested mappings; None where there is none."""
+    for part in key.split("."):
+        settings = settings.get(part) if isinstance(settings, Mapping) else None
+    return settings
+
+
+def cell_params(spec: Mapping[str, Any]) -> dict[str, str]:
+    found = {word: text_of(spec[word]) for word in CELL_WORDS if spec.get(word) is not None}
+    return {**found, "noise": text_of(noise_of(spec))}
+
+
+def cell_id(spec: Mapping[str, Any]) -> str:
+    """Ten hex digits: the same for runs that differ only in their seed."""
+    same = {word: spec.get(word) for word in CELL_WORDS}
+    same["science"] = spec.get("science", {})  # the trial's seed is not in it
+    return hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()[:10]
+
+
+def tags(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, str]:
+    """What MLflow shows beside the parameters, as far as it is known."""
+    git = provenance.get("git", {})
+    found = {
+        "gapo.cell": cell_id(spec),
+        "gapo.state": status.get("state"),
+        "gapo.attempt": status.get("attempt"),
+        "gapo.host": status.get("host"),
+        "gapo.message": status.get("message"),
+        "gapo.slurm": json.dumps(provenance["slurm"]) if provenance.get("slurm") else None,
+        "mlflow.source.name": "gapo_lab.run",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.git.commit": git.get("commit"),
+        "gapo.git.dirty": git.get("dirty"),
+        "mlflow.note.content": note(spec, provenance, status),
+    }
+    return {name: str(value)[:5000] for name, value in found.items() if value is not None}
+
+
+def note(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+    """The run's description in Markdown: how to repeat it, how it ended, where it came from."""
+    git = provenance.get("git", {})
+    words = [
+        f"{w}={text_of(spec[w])}"
+        for w in ("model", "algo", "tau", "seed", "data", "scale")
+        if spec.get(w) is not None
+    ]
+    overrides = spec.get("overrides") or []
+    words += [str(o) for o in overrides if str(o).split("=")[0] not in {w.split("=")[0] for w in words}]
+    lines = [f"`python -m gapo_lab.run {' '.join(words)}`", "", f"Run folder `{spec.get('key', '')}`"]
+    if status.get("host"):
+        lines[-1] += f" on `{status['host']}`"
+    if git.get("commit"):
+        lines[-1] += f", commit `{git['commit'][:10]}`" + (
+            " with changes (`diff.patch`)" if git.get("dirty") else ""
+        )
+    if status.get("state") in ("failed", "interrupted"):
+        lines += [
+            "",
+            f"**{status['state']}**: {status.get('message', '')} {status.get('remedy', '')}".rstrip(),
+        ]
+    return "\n".join(lines)
+
+
+def metric_name(name: str) -> str:
+    """``name`` as MLflow takes it: ``@`` is ``_at_``, any other character it refuses is ``_``."""
+    return re.sub(r"[^/\w.\- :]", "_", name.replace("@", "_at_"))[:250]
+
+
+class Sample(NamedTuple):
+    """One point as MLflow holds it. ``value`` is kept as text so that NaN equals itself."""
+
+    name: str
+    step: int
+    value: str
+    milliseconds: int
+
+
+def samples(attempts: Sequence[Sequence[Row]], summary: Mapping[str, Any] | None) -> set[Sample]:
+    """Every point MLflow must hold for these attempts; the summary's numbers stand at step 0."""
+    merged = metrics.merge(attempts)
+    found = {
+        _sample(name, step, point.value, point.time)
+        for step, at in merged.items()
+        for name, point in at.items()
+    }
+    if summary:
+        last = max((point.time for at in merged.values() for point in at.values()), default=0.0)
+        found |= {
+            _sample(name, 0, value, last)
+            for name, value in summary.items()
+            if isinstance(value, (int, float)) and not isinstance(value, bool)
+        }
+    return found
+
+
+def _sample(name: str, step: int, value: float, time: float) -> Sample:
+    return Sample(metric_name(name), step, repr(float(value)), round(time * 1000))
+
+
+class Copied(NamedTuple):
+    """What has been sent to MLflow: rows of each attempt, whether the summary, and a digest of the points."""
+
+    rows: dict[int, int]
+    summary: bool
+    check: str
+
+    def to_text(self) -> str:
+        return json.dumps(self._asdict())
+
+    @classmethod
+    def from_text(cls, text: str | None) -> Copied:
+        if not text:
+            return cls({}, False, digest([]))
+        raw = json.loads(text)
+        return cls(
+            {int(number): count for number, count in raw["rows"].items()}, raw["summary"], raw["check"]
+        )
+
+
+def sent(
+    copied: Copied, attempts: Mapping[int, Sequence[Row]], summary: Mapping[str, Any] | None
+) -> set[Sample] | None:
+    """The points that ``copied`` stands for, or None where the folder no longer holds what was sent."""
+    rows = [attempts[number][: copied.rows.get(number, 0)] for number in sorted(attempts)]
+    found = samples(rows, summary if copied.summary else None)
+    return found if digest(sorted(found)) == copied.check else None
+
+
+def to_send(
+    attempts: Mapping[int, Sequence[Row]], summary: Mapping[str, Any] | None
+) -> tuple[Copied, set[Sample]]:
+    """All points that MLflow must hold, and the mark that says they were sent."""
+    found = samples([attempts[number] for number in sorted(attempts)], summary)
+    rows = {number: len(attempts[number]) for number in sorted(attempts)}
+    return Copied(rows, summary is not None, digest(sorted(found))), found
+
+
+def digest(value: Any) -> str:
+    """Twelve hex digits of a JSON value."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:12]

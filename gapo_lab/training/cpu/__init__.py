@@ -1,0 +1,1 @@
+"""verl on a machine without a GPU: engine, platform, rollout server, fork server."""

@@ -1,0 +1,28 @@
+"""Nested dicts to one level with dotted keys, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def flatten(tree: object, prefix: str = "") -> dict[str, object]:
+    """Nested dicts to one level with dotted keys; lists and empty dicts are leaves."""
+    if isinstance(tree, dict) and tree:
+        flat: dict[str, object] = {}
+        for name, value in tree.items():
+            flat.update(flatten(value, f"{prefix}{name}."))
+        return flat
+    return {prefix[:-1]: tree}
+
+
+def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys to nested dicts: the other way round than `flatten`."""
+    tree: dict[str, Any] = {}
+    for key, value in flat.items():
+        node = tree
+        *parents, last = key.split(".")
+        for name in parents:
+            node = node.setdefault(name, {})
+        node[last] = value
+    return tree
