@@ -165,3 +165,14 @@ def test_only_mistral_has_no_system_role():
 
 def test_the_models_are_different_runs():
     assert len({make_spec(composed(model)).key for model in NINE}) == len(NINE)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_run_that_is_to_be_repeatable_asks_vllm_for_batch_invariant_kernels(asked, tmp_path):
+    from types import SimpleNamespace
+
+    from gapo_lab.training.train import environment
+
+    config = compose_run(["model=qwen_coder_7b", f"actor_rollout_ref.actor.fsdp_config.full_determinism={asked}"])
+    variables = environment(config, SimpleNamespace(path=tmp_path), tmp_path)
+    assert ("VLLM_BATCH_INVARIANT" in variables) == asked

@@ -1,4 +1,4 @@
-"""Rows marked greedy, through verl's own registry of agent loops."""
+"""The agent loops of backend=vllm, through verl's own registry: greedy rows, and a seed for each request."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from gapo_lab.config.compose import compose_run
 from gapo_lab.data.prepare import GREEDY_AGENT, SAMPLED_AGENT
 from gapo_lab.paths import NANO
+from gapo_lab.training.greedy_agent import request_seed
 
 CHECKPOINT = NANO / "checkpoint"
 SAMPLED = {"temperature": 1.0, "top_p": 0.9, "top_k": 20, "repetition_penalty": 1.0, "logprobs": False}
@@ -40,7 +41,7 @@ def config() -> DictConfig:
     return compose_run(["model=mistral_7b", f"model.path={CHECKPOINT}"])
 
 
-def run_row(config: DictConfig, agent_name: str, sampling: dict) -> tuple[RecordingServer, object]:
+def run_row(config: DictConfig, agent_name: str, sampling: dict, **row) -> tuple[RecordingServer, object]:
     """One row as `AgentLoopWorker._run_agent_loop` treats it: the loop by its name, then `run`."""
     from transformers import AutoTokenizer
     from verl.experimental.agent_loop.agent_loop import DictConfigWrap, ToolListWrap, _agent_loop_registry
@@ -63,7 +64,7 @@ def run_row(config: DictConfig, agent_name: str, sampling: dict) -> tuple[Record
             data_config=DictConfigWrap(config.data),
             tools=ToolListWrap([]),
         )
-        return await loop.run(sampling, raw_prompt=[{"role": "user", "content": "<|code|>a = 1"}])
+        return await loop.run(sampling, raw_prompt=[{"role": "user", "content": "<|code|>a = 1"}], **row)
 
     return server, asyncio.run(answer())
 
@@ -79,7 +80,21 @@ def test_the_parameters_of_the_batch_stay_for_the_other_rows(config):
     shared = dict(SAMPLED)
     run_row(config, GREEDY_AGENT, shared)
     server, _ = run_row(config, SAMPLED_AGENT, shared)
-    assert server.asked[0]["sampling_params"] == SAMPLED == shared
+    asked = dict(server.asked[0]["sampling_params"])
+    assert 0 <= asked.pop("seed") < 2**63
+    assert asked == SAMPLED == shared
+
+
+def test_a_request_is_seeded_by_what_it_is_and_not_by_when_it_arrives(config):
+    row = {"global_steps": 3, "data_source": "micro", "index": 5, "session_id": 2}
+
+    def seed(**changed) -> int:
+        server, _ = run_row(config, SAMPLED_AGENT, SAMPLED, **{**row, **changed})
+        return server.asked[0]["sampling_params"]["seed"]
+
+    others = [seed(global_steps=4), seed(data_source="micro_id"), seed(index=6), seed(session_id=3)]
+    assert seed() == seed() == request_seed(0, step=3, source="micro", index=5, rollout=2)
+    assert len({seed(), *others, request_seed(1, step=3, source="micro", index=5, rollout=2)}) == 6
 
 
 def test_both_ask_with_the_same_prompt(config):
@@ -91,4 +106,4 @@ def test_both_ask_with_the_same_prompt(config):
 def test_the_config_key_leads_to_the_file(config):
     path = Path(config.actor_rollout_ref.rollout.agent.agent_loop_config_path)
     assert path.is_absolute()
-    assert [loop.name for loop in OmegaConf.load(path)] == [GREEDY_AGENT]
+    assert [loop.name for loop in OmegaConf.load(path)] == [SAMPLED_AGENT, GREEDY_AGENT]

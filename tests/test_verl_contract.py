@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import zlib
 from collections import defaultdict
 from importlib.metadata import version
 
@@ -91,6 +92,7 @@ def test_the_replay_buffer_takes_what_we_pass():
         "_sync_metadata_from_transfer_queue",
         "failure_keys",
         "_select_prompt_uids",
+        "_materialize_batch",
         "prompt_global_steps",
     ):
         assert name in inspect.getsource(ReplayBuffer)
@@ -117,6 +119,22 @@ def test_the_replay_buffer_takes_groups_in_the_order_they_were_asked_for(monkeyp
     buffer._sync_metadata_from_transfer_queue()
     chosen, *_ = buffer._select_prompt_uids("train", set(uids) - {uids[2]}, 8)
     assert chosen == [*uids[:2], *uids[3:9]]
+
+
+def test_rows_stand_in_the_order_they_were_asked_for_whenever_their_answers_arrive(monkeypatch):
+    from verl.trainer.ppo.v1 import replay_buffer
+
+    from gapo_lab.training.replay_buffer import BoundedReplayBuffer
+
+    monkeypatch.setattr(replay_buffer.tq, "kv_clear", lambda **_: None)
+    buffer = BoundedReplayBuffer.__new__(BoundedReplayBuffer)
+    wanted = [f"{uid}_{session}_0" for uid in ("b7", "a3", "c5") for session in range(11)]
+    arrived = sorted(wanted, key=lambda key: zlib.crc32(key.encode()))
+    snapshot = {key: {"status": "success", "key": key} for key in [*arrived, "zz_0_0"]}
+    batch = buffer._materialize_batch("train", ["b7", "a3", "c5"], snapshot)
+    assert arrived != wanted
+    assert batch.keys == wanted
+    assert [tag["key"] for tag in batch.tags] == wanted
 
 
 def test_the_engine_reads_forward_only_where_we_change_it():

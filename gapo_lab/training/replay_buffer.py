@@ -7,6 +7,7 @@ after a reward has raised.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
@@ -68,6 +69,16 @@ class BoundedReplayBuffer(ReplayBuffer):
         asked_for = {uid: place for place, uid in enumerate(self.prompt_global_steps[partition_id])}
         return sorted(sampleable_keys, key=asked_for.__getitem__)[:batch_size], *snapshots
 
+    def _materialize_batch(self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: dict):
+        """Order the rows by prompt, as asked for, then by rollout.
+
+        verl keeps the order in which the answers arrived. On vLLM that is another one each time, and with it the
+        mini-batches of the run.
+        """
+        batch = super()._materialize_batch(partition_id, selected_prompt_uids, partition_snapshot)
+        batch.reorder(rows_in_order(batch.keys, selected_prompt_uids))
+        return batch
+
     def _sync_metadata_from_transfer_queue(self):
         super()._sync_metadata_from_transfer_queue()
         failed = [uid for keys in self.failure_keys.values() for uid in keys]
@@ -75,3 +86,14 @@ class BoundedReplayBuffer(ReplayBuffer):
             reason = Path(os.environ.get(ERROR_FILE, os.devnull))
             told = reason.read_text(encoding="utf-8").strip().splitlines() if reason.exists() else []
             raise RunFailed(f"a rollout failed: {told[-1] if told else f'group {failed[0]}, see the log'}")
+
+
+def rows_in_order(keys: Sequence[str], uids: Sequence[str]) -> list[int]:
+    """Return the indices of verl's row keys (`uid_session_index`) by the place of their uid, then by session and index."""
+    place = {uid: number for number, uid in enumerate(uids)}
+
+    def rank(row: int) -> tuple[int, int, int]:
+        uid, session, index = keys[row].rsplit("_", 2)
+        return place[uid], int(session), int(index)
+
+    return sorted(range(len(keys)), key=rank)

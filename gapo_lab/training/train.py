@@ -48,6 +48,10 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
         variables["VERL_PLATFORM"] = "cpu"
         # Ray checks that the GPUs it is told of are visible; the workers' are fakes
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config.trainer.n_gpus_per_node)))
+    elif config.actor_rollout_ref.actor.fsdp_config.full_determinism:
+        # vLLM's kernels then sum in the same order whatever else is in the batch: with a seed for each request
+        # (greedy_agent.py) and the actor's full determinism the same seed gives the same answers (docs/bench.md)
+        variables["VLLM_BATCH_INVARIANT"] = "1"
     if config.backend.name == "cpu" and config.trainer.nnodes == 1:
         # Ray's library reads these when it is loaded, and the zygote loads it once, before there is a cluster: the
         # first (and only) job of a fresh cluster has this number, and a worker ends when this process does
