@@ -150,7 +150,8 @@ class Supervisor:
         progress.note(f"saves after this step, then ends ({limit})")
         if not self._until_over(progress, None, math.inf if by_hand else GRACE_SECONDS):
             raise stop
-        if self._job.returncode in ENDED_BY_SIGTERM:  # whoever told this process has told the job, too
+        # SLURM and a shutdown send SIGTERM to the job and its workers, too: how it dies of that is no failure of its own
+        if not by_hand and self._job.returncode not in (0, STOPPED):
             raise stop
 
     def _end_processes(self, guard: int) -> None:
