@@ -1,14 +1,16 @@
 """The entry: `python -m gapo_lab.run model=nano algo=gapo_grpo tau=0.5 seed=0 data=micro`.
 
-With `-m` a grid: its plan is shown, then what is missing of it is started (gapo_lab/launch). Every word and every
-key of verl can be changed.
+One run is a plan of one run. With `-m` a grid: its plan is shown, then what is missing of it is started. Every key of verl
+can be changed.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from contextlib import suppress
 
 import hydra
@@ -25,31 +27,34 @@ from gapo_lab.config import compose, search_path
 from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.paths import CONF
 
+# What may be on the command line of one run; anything else is for Hydra: -m, --help, --cfg job.
+PLAIN = ("overrides", "config_dir", "run")
 
-def one_run(config: DictConfig) -> float | None:
-    """One run of the configuration that Hydra has composed; returns its best ID exact match, which sweepers read."""
+
+def one_run(overrides: Sequence[str], wait: bool = False) -> float | None:
+    """Carry out one run. Return its best ID exact match, which sweepers read; None where it goes on without us."""
     from gapo_lab.launch import executor, foreground
 
-    hydra_config = HydraConfig.get()
-    words = tuple(hydra_config.overrides.task)
-    alone = hydra_config.mode == RunMode.RUN
-    if alone and (hydra_config.sweeper.get("params") or "search" in config):
-        said = " ".join(words)
-        raise UserError(f"{said}: is a sweep, not one run: python -m gapo_lab.run -m {said}")
-    console = Console()
-    summary = foreground.run(executor.plan_of_one(words, config), console, wait=not alone)
+    console = Console(width=None if Console().is_terminal else 120)
+    summary = foreground.run(executor.plan_of_one(overrides), console, wait)
     return summary.get("best/id/em")
 
 
+def is_plain(asked: argparse.Namespace, others: Sequence[str]) -> bool:
+    """Whether a command line is one run that we compose ourselves, without a word to Hydra."""
+    to_hydra = (word.lstrip("+~").startswith(("hydra.", "hydra/")) for word in asked.overrides)
+    return not (others or any(to_hydra) or any(v for name, v in vars(asked).items() if name not in PLAIN))
+
+
 def exit_code(error: BaseException) -> int:
-    """The exit code that an error ends in."""
+    """Return the exit code that an error ends in."""
     if isinstance(error, (Interrupted, KeyboardInterrupt)):
         return INTERRUPTED
     return USER_ERROR if isinstance(error, (UserError, HydraException, OmegaConfBaseException)) else FAILED
 
 
 def message(error: BaseException) -> str:
-    """The line that a person reads of an error."""
+    """Return the line that a person reads of an error."""
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return compose.explain(error)
     if isinstance(error, (UserError, RunFailed, Interrupted, KeyboardInterrupt)):
@@ -75,18 +80,27 @@ def main() -> int:
                 Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
         codes.append(exit_code(error))
 
-    def task(config: DictConfig) -> float | None:
+    def task(_config: DictConfig) -> float | None:
+        asked = HydraConfig.get()
         try:
-            return one_run(config)
+            return one_run(asked.overrides.task, wait=asked.mode == RunMode.MULTIRUN)
         except Exception as error:  # Hydra would print a line of its own before ours
             tell(error)
             if isinstance(error, Interrupted):
                 raise KeyboardInterrupt from error  # the rest of a sweep is not started
 
     try:
-        asked, more = get_args_parser().parse_known_args()
-        search_path.use([*asked.overrides, *more], asked.config_dir)
-        hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(task)()
+        asked, others = get_args_parser().parse_known_args()
+        if asked.config_name or asked.config_path:
+            raise UserError(
+                "--config-name, --config-path: the configuration is always conf/config.yaml. Put files of your own into a "
+                "folder of config groups and name it: --config-dir FOLDER"
+            )
+        overrides = search_path.use([*asked.overrides, *others], asked.config_dir)
+        if is_plain(asked, others):
+            one_run(overrides)
+        else:
+            hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(task)()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a person gets one line
         tell(error)
     return max(codes)

@@ -1,4 +1,4 @@
-"""The commands for many runs: plan, watch, cancel, retry, gc. Each gives its exit code."""
+"""The commands for many runs: plan, watch, cancel, retry, forget, gc. Each gives its exit code."""
 
 from __future__ import annotations
 
@@ -11,14 +11,18 @@ from pathlib import Path
 
 from rich.console import Console
 
+from gapo_lab.cli import forget
+from gapo_lab.cli.select import chosen
 from gapo_lab.config import search_path
 from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.naming import run_name
-from gapo_lab.runs.status import ACTIVE, resumptions, runs
+from gapo_lab.runs.status import ACTIVE, STOPPED, resumptions
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.text import several
 
+SHOWN = 5  # runs named one by one
 Adder = Callable[..., argparse.ArgumentParser]
 
 
@@ -34,6 +38,12 @@ def add(one: Adder) -> None:
     words.add_argument("study", help="a study, the key of a run, or all")
     words = one("retry", retry, "start failed, interrupted and cancelled runs again, where they ran before")
     words.add_argument("study", help="a study, the key of a run, or all")
+    words = one("forget", forget.forget, "remove runs that ended before their first step")
+    words.add_argument("study", help="a study, the key of a run, or all")
+    words.add_argument(
+        "--with-results", action="store_true", help="also unfinished runs that have metrics or a checkpoint"
+    )
+    words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     words = one("gc", gc, "remove what finished runs no longer need: checkpoints, old code copies")
     words.add_argument("study", nargs="?", default="all", help="a study, the key of a run, or all (default)")
     words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
@@ -68,16 +78,6 @@ def plan(asked: argparse.Namespace) -> int:
     return 2 if made.doing(executor.Action.INVALID) else 0
 
 
-def chosen(root: Path, study: str | None) -> list[str]:
-    """The keys of the runs that a word on the command line means. UserError where it means none."""
-    from gapo_lab.cli.select import named
-
-    keys = [folder.key for folder in named(root, study)]
-    if not keys:
-        raise UserError(f"no runs in {root} (start one: python -m gapo_lab.run)")
-    return keys
-
-
 def watch(asked: argparse.Namespace) -> int:
     from gapo_lab.launch.watch import follow, summary_lines
 
@@ -98,7 +98,7 @@ def cancel(asked: argparse.Namespace) -> int:
         return 0
     again = resumptions(until_ended(asked.root, ended).values())
     later = f"; the same command, or python -m gapo_lab retry {asked.study}, {again}" if again else ""
-    print(f"{runs(len(ended))} cancelled{later}")
+    print(f"{several(len(ended), 'run')} cancelled{later}")
     return 0
 
 
@@ -114,7 +114,7 @@ def retry(asked: argparse.Namespace) -> int:
     if pruned and len(keys) > 1:
         again = [key for key in again if key not in pruned]
         print(
-            f"{runs(len(pruned))} left alone that a search has pruned; to resume one: python -m gapo_lab retry {pruned[0]}"
+            f"{several(len(pruned), 'run')} left alone that a search has pruned; to resume one: python -m gapo_lab retry {pruned[0]}"
         )
     if not again:
         counts = Counter(found.get(key, {}).get("state") for key in keys)
@@ -153,11 +153,12 @@ def _clean(asked: argparse.Namespace, keys: list[str]) -> int:
             with atomic_files.writing(path):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     print(f"{'would remove' if asked.dry_run else 'removed'} {len(gone)} things, {size / 1e6:,.1f} MB")
-    for key in keys:
-        if found.get(key, {}).get("state") in ("failed", "interrupted"):
-            print(
-                f"kept: {key} {run_name(RunFolder(asked.root / key).spec)} is {found[key]['state']} and can be resumed"
-            )
+    kept = [key for key in keys if found.get(key, {}).get("state") in STOPPED]
+    for key in kept[:SHOWN]:
+        name = run_name(RunFolder(asked.root / key).spec)
+        print(f"kept: {key} {name} is {found[key]['state']} and can be resumed")
+    if len(kept) > SHOWN:
+        print(f"kept: {len(kept) - SHOWN} more that can be resumed")
     return 0
 
 

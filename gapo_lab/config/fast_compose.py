@@ -11,10 +11,10 @@ Hydra's composition.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra import initialize_config_dir
 from hydra._internal.config_repository import CachingConfigRepository
@@ -22,7 +22,7 @@ from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.config import compose, search_path
@@ -42,14 +42,12 @@ class Composed:
     written: dict[str, Any]
     resolved: dict[str, Any]
 
-    @classmethod
-    def of(cls, config: DictConfig) -> Composed:
-        """What Hydra itself has composed. UserError, one line, where an interpolation cannot be resolved."""
-        try:
-            resolved = OmegaConf.to_container(config, resolve=True)
-        except OmegaConfBaseException as error:
-            raise UserError(compose.explain(error)) from error
-        return cls(flatten(OmegaConf.to_container(config, resolve=False)), flatten(resolved))
+
+class _File(NamedTuple):
+    """A config file, and the node it goes to where that is not the one it names itself."""
+
+    path: str
+    package: str | None
 
 
 @dataclass
@@ -60,6 +58,7 @@ class _Base:
     known: Known
     resolved: dict[str, Any]
     readers: dict[str, set[str]]  # key -> keys whose interpolation reads it
+    is_sweep: bool  # whether a file has axes, or searches
 
     @property
     def written(self) -> dict[str, Any]:
@@ -79,6 +78,8 @@ class Composer:
         self._parsed: dict[str, Override] = {}
         self._files: dict[str, tuple[str | None, dict[str, Any]]] = {}
         self._bases: dict[tuple[str, ...], _Base] = {}
+        self._chosen: dict[tuple[str, ...], tuple[_File, ...]] = {}
+        self._alone: dict[tuple[_File, ...], _Base] = {}
         self._groups: dict[str, bool] = {}
         self._values: dict[tuple, Any] = {}
         self._words: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -87,11 +88,12 @@ class Composer:
     def compose(self, words: Sequence[str]) -> Composed:
         """The configuration of these overrides. UserError, one line, where Hydra would refuse them."""
         overrides = [self._parse(word) for word in words]
+        if any(override.is_sweep_override() for override in overrides):
+            return self._slowly(words)  # several values: Hydra refuses them, its defaults list leaves them out
         chosen = tuple(word for word, o in zip(words, overrides, strict=True) if self._chooses_file(o))
         if chosen in self._refused:
             raise UserError(self._refused[chosen])
         if chosen not in self._bases:
-            search_path.refuse_shadowed(chosen)
             try:
                 self._bases[chosen] = self._base(chosen)
             except Exception:  # noqa: BLE001 - Hydra's own way says what is wrong
@@ -123,6 +125,43 @@ class Composer:
             changed[key] = _unquoted(value)
         return self._with(base, changed)
 
+    def is_sweep(self, words: Sequence[str]) -> bool:
+        """Whether a config file that these overrides choose makes them a sweep or a search."""
+        chosen = tuple(word for word in words if self._chooses_file(self._parse(word)))
+        try:
+            if chosen not in self._bases:
+                self._bases[chosen] = self._base(chosen)
+        except Exception:  # noqa: BLE001 - `compose` says what is wrong
+            return False
+        return self._bases[chosen].is_sweep
+
+    def files_alone(
+        self, words: Sequence[str], instead: Mapping[str, str | None], values: Mapping[str, Any]
+    ) -> Composed:
+        """The configuration of the config files that these overrides choose; the other overrides are left out.
+
+        instead: group -> the file that takes the place of those of that group, `cluster/local`; None for none.
+        values: of keys that these files have.
+        """
+        overrides = [self._parse(word) for word in words]
+        chosen = tuple(word for word, o in zip(words, overrides, strict=True) if self._chooses_file(o))
+        files: dict[_File, None] = {}
+        for file in self._chosen_files(chosen):
+            group = file.path.partition("/")[0]
+            path = instead.get(group, file.path)
+            if path is not None:
+                files[_File(path, file.package)] = None
+        key = tuple(files)
+        if key not in self._alone:
+            self._alone[key] = self._merged(key)
+        base = self._alone[key]
+        new = {name: v for name, v in values.items() if name in base.written and base.written[name] != v}
+        return self._with(base, new)
+
+    def has(self, group: str, name: str) -> bool:
+        """Whether there is a config file `group=name`."""
+        return self._repo.config_exists(f"{group}/{name}")
+
     def _is_new_leaf(self, base: _Base, override: Override, key: str) -> bool:
         """Whether `+key=value` only adds a leaf: no node is there, and no leaf stands in its way."""
         if not (override.is_add() or override.is_force_add()):
@@ -152,35 +191,52 @@ class Composer:
         return self._groups[group]
 
     def _slowly(self, words: Sequence[str]) -> Composed:
-        return Composed.of(compose_run(words))
+        config = compose_run(words)
+        try:
+            resolved = OmegaConf.to_container(config, resolve=True)
+        except OmegaConfBaseException as error:
+            raise UserError(compose.explain(error)) from error
+        return Composed(flatten(OmegaConf.to_container(config, resolve=False)), flatten(resolved))
 
     # The part that is done once for each choice of config files
 
-    def _base(self, chosen: Sequence[str]) -> _Base:
-        defaults = create_defaults_list(
-            repo=self._repo,
-            config_name="config",
-            overrides_list=[self._parsed[word] for word in chosen],
-            prepend_hydra=True,
-            skip_missing=False,
-        )
+    def _base(self, chosen: tuple[str, ...]) -> _Base:
+        search_path.refuse_shadowed(chosen)
+        return self._merged(self._chosen_files(chosen))
+
+    def _chosen_files(self, chosen: tuple[str, ...]) -> tuple[_File, ...]:
+        """The config files that these overrides choose, in the order in which they are merged."""
+        if chosen not in self._chosen:
+            defaults = create_defaults_list(
+                repo=self._repo,
+                config_name="config",
+                overrides_list=[self._parsed[word] for word in chosen],
+                prepend_hydra=True,
+                skip_missing=False,
+            )
+            self._chosen[chosen] = tuple(
+                _File(str(default.config_path), default.package)
+                for default in defaults.defaults
+                if not default.config_path.startswith("hydra/")
+            )
+        return self._chosen[chosen]
+
+    def _merged(self, files: Sequence[_File]) -> _Base:
         tree: dict[str, Any] = {}
-        for default in defaults.defaults:
-            if default.config_path.startswith("hydra/"):
-                continue
-            package, content = self._file(default.config_path)
-            package = default.package if default.package is not None else package
+        for file in files:
+            package, content = self._file(file.path)
+            package = file.package if file.package is not None else package
             for name in reversed(package.split(".") if package else []):
                 content = {name: content}
             _merge(tree, content)
-        tree.pop("hydra", None)
+        sweeper = tree.pop("hydra", {}).get("sweeper") or {}
         written = flatten(tree)
         known = Known(written, frozenset(_nodes(tree)))
         readers: dict[str, set[str]] = {}
         for key, value in written.items():
             for read in self._reads(key, value, known):
                 readers.setdefault(read, set()).add(key)
-        return _Base(tree, known, self._resolve(written, known), readers)
+        return _Base(tree, known, self._resolve(written, known), readers, bool(sweeper.get("params")) or "search" in tree)
 
     def _file(self, path: str) -> tuple[str | None, dict[str, Any]]:
         if path not in self._files:

@@ -35,7 +35,7 @@ def run(wanted: Planned, console: Console, wait: bool = False) -> Mapping[str, A
         (submission,) = submissions
         worker.work(submission, 0, worker.supervisor_of(submission, 0, console))
     elif folder.is_finished:
-        console.print(f"{wanted.spec.name}: finished already", highlight=False)
+        console.print(f"{wanted.spec.name}: finished already", highlight=False, soft_wrap=True)
     else:
         _follow(folder, wanted.spec.name, console)
     show_end(folder, console, title=wanted.spec.name)

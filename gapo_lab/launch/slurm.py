@@ -49,7 +49,10 @@ def submit(submission: Submission) -> str:
             (line for line in said if line.startswith("sbatch:")), said[-1] if said else type(error).__name__
         )
         many = "the run" if len(tasks) == 1 else f"the {len(tasks)} runs"
-        raise RunFailed(f"SLURM refused {many}: {why.strip()}") from error
+        raise RunFailed(
+            f"SLURM refused {many}: {why.strip()}. Change cluster.* (or the file in slurm/) and give the same command "
+            "again."
+        ) from error
 
 
 def python(cluster: Mapping[str, Any]) -> list[str]:
@@ -65,8 +68,8 @@ def parameters(submission: Submission) -> dict[str, Any]:
         f"export {name}={shlex.quote(value)}" for name, value in importing_from(submission.code).items()
     ]
     found = {
-        "job_name": submission.name,
-        "comment": submission.study,
+        "job_name": submission.study,
+        "comment": submission.comment,
         "partition": cluster["partition"],
         "account": cluster["account"],
         "qos": cluster["qos"],

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from gapo_lab.utils.text import several
+
 STATES = ("queued", "running", "finished", "failed", "interrupted")
 # Those of a run that will go on by itself.
 ACTIVE = ("queued", "running")
@@ -55,13 +57,9 @@ def resumptions(statuses: Iterable[Mapping[str, Any]]) -> str:
     parts = []
     if steps:
         span = f"step {steps[0]}" if steps[0] == steps[-1] else f"steps {steps[0]} to {steps[-1]}"
-        parts.append(f"resumes {runs(len(steps))} from {span}")
+        parts.append(f"resumes {several(len(steps), 'run')} from {span}")
     if anew := len(begun) - len(steps):
-        parts.append(f"starts {runs(anew)} anew (no checkpoint yet)")
+        parts.append(f"starts {several(anew, 'run')} anew (no checkpoint yet)")
     if waited := len(stopped) - len(begun):
-        parts.append(f"starts {runs(waited)} that waited")
+        parts.append(f"starts {several(waited, 'run')} that waited")
     return ", ".join(parts)
-
-
-def runs(count: int) -> str:
-    return f"{count} runs" if count != 1 else "1 run"

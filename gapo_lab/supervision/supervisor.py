@@ -72,7 +72,8 @@ class Supervisor:
                 attempt = self.folder.start_attempt(**(status or {}))
                 self.folder.write_provenance({**provenance.machine(), **(origin or {})})
                 name = run_name(self.folder.spec)
-                self.console.print(f"{name}   run {self.folder.key}, attempt {attempt.number}", highlight=False)
+                said = f"{name}   run {self.folder.key}, attempt {attempt.number}"
+                self.console.print(said, highlight=False, soft_wrap=True)
                 self._run(attempt)
         return self.folder.summary()
 

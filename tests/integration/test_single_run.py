@@ -114,6 +114,11 @@ def test_a_run_that_goes_on_elsewhere_is_followed_and_left_alone(lab):
         (["trainer.total_training_step=3"], 2, "did you mean trainer.total_training_steps?"),
         (["run_root=taken"], 2, "taken"),
         (["+sweep=table2"], 2, "is a sweep, not one run"),
+        (["+sweep=tau_search"], 2, "is a sweep, not one run"),
+        (["algo=grpo,dapo"], 2, "several values are a sweep"),
+        (["tau=0.1,0.5"], 2, "several values are a sweep"),
+        (["hydra.verbose=false", "tau=abc"], 2, "tau=abc"),
+        (["--config-name", "mine"], 2, "--config-dir FOLDER"),
     ],
 )
 def test_a_mistake_is_one_line(lab, words, code, says):

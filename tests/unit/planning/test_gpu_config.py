@@ -31,6 +31,7 @@ NINE = {
     "qwen_coder_14b": ("Qwen/Qwen2.5-Coder-14B-Instruct", 40, 8),
     "deepseek_coder_6_7b": ("deepseek-ai/deepseek-coder-6.7b-instruct", 32, 32),
 }
+ATTENTIONS = ("flash_attention_2", "sdpa")
 ALGOS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 # Every model with a method of either family, every method with some model.
 PAIRS = sorted(
@@ -40,8 +41,8 @@ PAIRS = sorted(
 
 
 @cache
-def composed(model: str, algo: str = "gapo_grpo") -> DictConfig:
-    return compose_run([f"model={model}", f"algo={algo}", "seed=7"])
+def composed(model: str, algo: str = "gapo_grpo", attention: str = "flash_attention_2") -> DictConfig:
+    return compose_run([f"model={model}", f"algo={algo}", "seed=7", f"backend.attention={attention}"])
 
 
 def renamed(ref: DictConfig) -> DictConfig:
@@ -58,10 +59,12 @@ def renamed(ref: DictConfig) -> DictConfig:
 @pytest.mark.verl
 @pytest.mark.parametrize(("model", "algo"), PAIRS)
 def test_verl_takes_the_configuration(model, algo):
+    # both families of methods are in PAIRS, and either attention with either of them
+    attention = ATTENTIONS[(PAIRS.index((model, algo)) + list(NINE).index(model)) % 2]
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import omega_conf_to_dataclass, validate_config
 
-    config = OmegaConf.create(OmegaConf.to_container(composed(model, algo), resolve=True))
+    config = OmegaConf.create(OmegaConf.to_container(composed(model, algo, attention), resolve=True))
     role = config.actor_rollout_ref
     validate_config(config, need_reference_policy(config), need_critic(config))
     actor, ref = omega_conf_to_dataclass(role.actor), omega_conf_to_dataclass(renamed(role.ref))
@@ -70,7 +73,9 @@ def test_verl_takes_the_configuration(model, algo):
     omega_conf_to_dataclass(role.rollout.checkpoint_engine)
     # as the workers read them
     assert actor.engine.strategy == ref.engine.strategy == "fsdp2"
-    assert actor.engine.ulysses_sequence_parallel_size == ref.engine.ulysses_sequence_parallel_size == 4
+    cut = 4 if attention == "flash_attention_2" else 1
+    assert actor.engine.ulysses_sequence_parallel_size == ref.engine.ulysses_sequence_parallel_size == cut
+    assert role.model.override_config.attn_implementation == attention
     assert actor.engine.param_offload and actor.engine.optimizer_offload and ref.engine.param_offload
     assert actor.use_dynamic_bsz and rollout.log_prob_use_dynamic_bsz and ref.use_dynamic_bsz
     assert (rollout.n, rollout.prompt_length, rollout.response_length) == (8, 4096, 1024)
