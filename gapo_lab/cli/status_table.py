@@ -15,14 +15,15 @@ from rich.markup import escape
 from gapo_lab.errors import UserError
 from gapo_lab.runs import metrics, naming
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.status import COLOURS
+from gapo_lab.runs.status import ACTIVE, COLOURS
 from gapo_lab.utils.text import duration, percent, several
 
 ORDER = ("finished", "running", "queued", "interrupted", "failed", "broken", "new")
 HEADS = ("key", "seed", "state", "step", "best ID", "best OOD", "seen", "")
 LEFT = ("key", "state", "")
-# What tells the messages of two jobs apart that say the same.
+# What tells the messages of two runs apart that say the same: their jobs, their keys and their steps.
 _JOB = re.compile(r"job \d+(?:_\d+)?, ")
+_STEP = re.compile(r"\bstep (\d+)")
 
 
 @dataclass(frozen=True)
@@ -98,12 +99,19 @@ def _row(
         cell=cell,
         seed=seed,
         state=str(status.get("state", "new")),
-        step=f"{numbers.get('final/step', 0):.0f}/{status.get('total_steps') or '?'}",
+        step=f"{_step(numbers, status):.0f}/{status.get('total_steps') or '?'}",
         em_id=numbers.get("best/id/em"),
         em_ood=numbers.get("best/ood/em"),
         seen=max(0.0, now - status["updated"]) if "updated" in status else None,
         message=_message(status),
     )
+
+
+def _step(numbers: Mapping[str, float], status: Mapping[str, Any]) -> float:
+    """How far the run is. What an earlier attempt did after its last checkpoint is no progress of this one."""
+    if status.get("state") in ACTIVE and status.get("step") is not None:
+        return status["step"]
+    return numbers.get("final/step", 0)
 
 
 def _message(status: Mapping[str, Any]) -> str:
@@ -198,7 +206,7 @@ class Notes:
         """Return the number that stands beside the run; '' where it says nothing."""
         if not row.message:
             return ""
-        key = (row.state, _JOB.sub("", row.message))
+        key = (row.state, _STEP.sub("step #", _JOB.sub("", row.message).replace(row.key, "KEY")))
         self._runs.setdefault(key, []).append(row)
         return f"({list(self._runs).index(key) + 1})"
 
@@ -206,11 +214,20 @@ class Notes:
         """Return each message with its number, how many runs share it, and their state."""
         out = []
         for number, ((state, shared), runs) in enumerate(self._runs.items(), 1):
-            first, *rest = (shared if len(runs) > 1 else runs[0].message).splitlines() or [""]
+            text = _with_steps(shared, runs) if len(runs) > 1 else runs[0].message
+            first, *rest = text.splitlines() or [""]
             who = f"{several(len(runs), 'run')} {state}" if len(runs) > 1 else f"{runs[0].key} {state}"
             out.append(f"({number}) {escape(f'{who}: {first}')}")
             out += [f"    {escape(text)}" for text in rest]
         return out
+
+
+def _with_steps(shared: str, runs: Sequence[Row]) -> str:
+    """The message that these runs share, with the range of their steps in each place where they name one."""
+    for steps in zip(*(map(int, _STEP.findall(row.message)) for row in runs), strict=True):
+        low, high = min(steps), max(steps)
+        shared = shared.replace("step #", f"step {low}" if low == high else f"steps {low} to {high}", 1)
+    return shared
 
 
 def totals(found: Sequence[Row]) -> str:

@@ -167,7 +167,7 @@ class Supervisor:
             folder.write_summary({**metrics.summary(folder.merged_metrics()), "wall_seconds": wall})
             folder.write_status(state="finished", message="", remedy="", cause="", wall_seconds=wall)
         elif code == STOPPED:
-            saved = f"after step {folder.resume_step()}, which is saved"
+            saved = f"after step {folder.resume_step()} (saved)"
             stopped = self._interrupted(f"{folder.raw_status.get('cause') or 'stopped'} {saved}", wall)
         elif code in ENDED_BY_SIGTERM:
             stopped = self._interrupted("the job was ended by SIGTERM", wall)

@@ -158,7 +158,7 @@ def test_ctrl_c_saves_first_and_names_the_step(lab):
     out, err = process.communicate(timeout=60)
     step = max(folder.merged_metrics())
     assert process.returncode == 130 and folder.resume_step() == step
-    assert err == f"stopped after step {step}, which is saved; the same command resumes from step {step}\n"
+    assert err == f"stopped after step {step} (saved); the same command resumes from step {step}\n"
     assert "Ctrl-C again ends it at once" in out
     assert folder.status()["state"] == "interrupted" and left_of(lab) == []
     again, _ = start_long(lab, "trainer.save_freq=1000", step=step + 1)
@@ -218,7 +218,7 @@ def test_cancel_saves_and_says_where_it_resumes(lab):
     assert step == max(folder.merged_metrics()) and "1 run cancelled; the same command, or" in said
     assert f"resumes 1 run from step {step}" in said
     status = folder.status()
-    assert (status["cause"], status["message"]) == ("cancelled", f"cancelled after step {step}, which is saved")
+    assert (status["cause"], status["message"]) == ("cancelled", f"cancelled after step {step} (saved)")
     assert f"python -m gapo_lab retry {folder.key}, resumes from step {step}" in status["remedy"]
 
 

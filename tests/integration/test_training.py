@@ -185,7 +185,7 @@ def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(lab):
     folder = lab.folder()
     step = max(folder.merged_metrics())
     assert process.returncode == 130 and 1 <= step < 4
-    assert err == f"stopped after step {step}, which is saved; the same command resumes from step {step}\n"
+    assert err == f"stopped after step {step} (saved); the same command resumes from step {step}\n"
     assert processes_of(lab) == []
     assert folder.status()["state"] == "interrupted" and folder.resume_step() == step
     done = lab.run(*words)
