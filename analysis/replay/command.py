@@ -9,6 +9,7 @@ Writes PNG, PDF and CSV files to the folder `--out`.
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gapo_lab.errors import UserError
+from gapo_lab.utils.plot_style import STYLE
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,7 +83,7 @@ def _replay(path: Path, words: list[str], asked: argparse.Namespace, console: Co
     chosen = _chosen(words)
     measured, groups = table(recorded, chosen), by_group(recorded, chosen)
     tau = next((float(word[4:]) for word in words if word.startswith("tau=")), 0.5)
-    with figures.matplotlib.rc_context(figures.STYLE):
+    with figures.matplotlib.rc_context(STYLE):
         drawn = {
             "groups": figures.examples(recorded, tau), "signs": figures.signs(measured),
             "gap": figures.gaps(groups), "outlier": figures.outliers(measured),
@@ -113,7 +115,7 @@ def _simulate(words: list[str], asked: argparse.Namespace, console: Console) -> 
     from analysis.replay.simulator import simulate
 
     measured = simulate(_chosen(words), groups=asked.groups, seed=asked.seed)
-    with figures.matplotlib.rc_context(figures.STYLE):
+    with figures.matplotlib.rc_context(STYLE):
         written = _write(asked.out, {"simulate": figures.simulated(measured)}, {"simulate": measured})
     mean = (
         measured.groupby(["skew", "algo"], sort=False)[["sign", "negative", "order", "pooled"]]
@@ -159,7 +161,7 @@ def _show(shown: Table, rows, columns: tuple[str, ...], console: Console) -> Non
 
 
 def _cell(name: str, value: object) -> str:
-    if value != value:  # NaN: nothing to take a share of
+    if isinstance(value, float) and math.isnan(value):  # nothing to take a share of
         return "-"
     if name in SHARES:
         return f"{value:.0%}"

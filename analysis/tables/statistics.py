@@ -84,7 +84,7 @@ def comparisons_table(
     if not single:
         return None
     blocks = []
-    for model in dict.fromkeys(one.model for one in single):
+    for model in dict.fromkeys(one.model for one in single if one.model is not None):
         mine = [one for one in single if one.model == model]
         where = label((model,), results.grid.column_axes) if len(results.grid.column_axes) == 1 else model
         blocks.append(tuple(_comparison(results, one, where) for one in mine))
@@ -97,8 +97,10 @@ def comparisons_table(
         "Differences on the same seeds; interval: bootstrap over pairs, widened for few seeds; Student's t for fewer than five",
         f"p: permutation test of the signs, two-sided, corrected by Holm over {over}",
         "P(better): how often a random trial of the method beats one of the baseline",
-        "Verdict: better or worse where interval and corrected p (0.05) agree; interval only: the interval leaves "
-        + "zero out, the corrected p does not",
+        (
+            "Verdict: better or worse where interval and corrected p (0.05) agree; interval only: the interval leaves "
+            "zero out, the corrected p does not"
+        ),
     ]
     if pooled:
         texts.append("Pooled: every pair counts as independent, also those of one seed")
@@ -166,7 +168,7 @@ def claims(results: Results) -> list[Comparison]:
 
 def answers(results: Results, pool: str = "all models") -> list[str]:
     """The paper's claims in numbers, a sentence each, whatever came out."""
-    return [_sentence(results, c, _where(results, c) if c.model else pool) for c in claims(results)]
+    return [_sentence(results, c, _where(results, c.model) if c.model else pool) for c in claims(results)]
 
 
 def _claimed(one: Comparison) -> bool:
@@ -174,8 +176,8 @@ def _claimed(one: Comparison) -> bool:
     return (one.baseline, one.method) in conventions.PAIRS or one.baseline not in conventions.METHODS
 
 
-def _where(results: Results, one: Comparison) -> str:
-    return conventions.model_title(one.model) if len(results.grid.column_axes) == 1 else one.model
+def _where(results: Results, model: str) -> str:
+    return conventions.model_title(model) if len(results.grid.column_axes) == 1 else model
 
 
 def _sentence(results: Results, one: Comparison, where: str) -> str:
@@ -205,7 +207,7 @@ def verdicts(
     open = [c for c in comparisons if c not in told]
     if open:
         near = sum(c.verdict == "interval only" for c in open)
-        few = [c.n for c in open if 1 < c.n and 2.0 ** (1 - c.n) > 1 - LEVEL]
+        few = [c.n for c in open if c.n > 1 and 2.0 ** (1 - c.n) > 1 - LEVEL]
         more = f"; in {near} of them the interval leaves zero out, and more seeds may decide" if near else ""
         if few:
             more += f"; {len(few)} of them could not be decided: {min(few)} pairs give no p below {2.0 ** (1 - min(few)):.4g}"

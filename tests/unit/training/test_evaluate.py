@@ -34,6 +34,7 @@ def sampled(finished, tmp_path, monkeypatch):
     return folder, measured
 
 
+@pytest.mark.slow
 def test_it_finds_what_the_trainer_measured(sampled, capsys):
     folder, measured = sampled
     assert runs.main(["evaluate"]) == 0
@@ -54,7 +55,7 @@ def test_it_finds_what_the_trainer_measured(sampled, capsys):
     assert len(folder.attempts()[-1].rows()) == rows and "greedy, step 3" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("gone, said", [
+@pytest.mark.parametrize(("gone", "said"), [
     ("checkpoints", "keeps no checkpoint"), ("data", "not on this machine"), ("shard", "not whole"),
 ])  # fmt: skip
 def test_what_cannot_be_evaluated_is_said_in_a_line(sampled, capsys, gone, said):
