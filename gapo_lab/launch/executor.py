@@ -112,14 +112,12 @@ def hand_over(root: Path, runs: Sequence[Planned], console: Console) -> list[Sub
     Returns what is for this machine and has not been started yet.
     """
     atomic_files.make_folder(root)
-    submissions = []
     with atomic_files.locked(root / ".submit.lock"):
         # someone else may have been faster since the plan was made
         todo = Plan(tuple(runs)).decided(run_states.read(root, [run.spec.key for run in runs])).todo
         # two studies may share a run, whose folder names only the first
         studies.remember(root, ((run.spec.study, run.spec.key) for run in runs))
-        for group in _groups(todo):
-            submissions.append(_submit(root, group, console))
+        submissions = [_submit(root, group, console) for group in _groups(todo)]
     return [submission for submission in submissions if submission.cluster["name"] == "local"]
 
 
