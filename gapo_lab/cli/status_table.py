@@ -161,11 +161,11 @@ def _summary(runs: Sequence[Row]) -> str:
     """`4 of 5 finished, mean ID 35.2%, OOD 12.0%`: the means are over what has finished."""
     over = [row for row in runs if row.state == "finished"]
     text = f"{len(over)} of {len(runs)} finished"
-    means = [
-        f"{name} {percent(statistics.fmean(values))}"
-        for name, values in (("ID", [row.em_id for row in over]), ("OOD", [row.em_ood for row in over]))
-        if values and None not in values
-    ]
+    means = []
+    for name, found in (("ID", [row.em_id for row in over]), ("OOD", [row.em_ood for row in over])):
+        values = [value for value in found if value is not None]
+        if values and len(values) == len(found):
+            means.append(f"{name} {percent(statistics.fmean(values))}")
     return text + (f", mean best {', '.join(means)}" if means else "")
 
 
