@@ -89,7 +89,9 @@ class Composer:
         """The configuration of these overrides. UserError, one line, where Hydra would refuse them."""
         overrides = [self._parse(word) for word in words]
         if any(override.is_sweep_override() for override in overrides):
-            return self._slowly(words)  # several values: Hydra refuses them, its defaults list leaves them out
+            return self._slowly(
+                words
+            )  # several values: Hydra refuses them, its defaults list leaves them out
         chosen = tuple(word for word, o in zip(words, overrides, strict=True) if self._chooses_file(o))
         if chosen in self._refused:
             raise UserError(self._refused[chosen])
@@ -120,7 +122,9 @@ class Composer:
                 return self._slowly(words)
             if not known and not self._is_new_leaf(base, override, key):
                 return self._slowly(words)
-            if key in base.written and (base.written[key] == {} or (isinstance(value, str) and value == "???")):
+            if key in base.written and (
+                base.written[key] == {} or (isinstance(value, str) and value == "???")
+            ):
                 return self._slowly(words)
             changed[key] = _unquoted(value)
         return self._with(base, changed)
@@ -236,7 +240,13 @@ class Composer:
         for key, value in written.items():
             for read in self._reads(key, value, known):
                 readers.setdefault(read, set()).add(key)
-        return _Base(tree, known, self._resolve(written, known), readers, bool(sweeper.get("params")) or "search" in tree)
+        return _Base(
+            tree,
+            known,
+            self._resolve(written, known),
+            readers,
+            bool(sweeper.get("params")) or "search" in tree,
+        )
 
     def _file(self, path: str) -> tuple[str | None, dict[str, Any]]:
         if path not in self._files:

@@ -143,9 +143,7 @@ def reconcile(status: Mapping[str, Any], seen: Mapping[tuple[str, int], Seen] | 
         late = status.get("state") != "running"
         starts = {"state": "running", "cause": None, "message": f"starting on {job.nodes}", "remedy": ""}
         return known | (starts if late else {})
-    cause, remedy = ENDED.get(
-        job.state, ("killed", "see its log and fix the cause")
-    )
+    cause, remedy = ENDED.get(job.state, ("killed", "see its log and fix the cause"))
     state = "interrupted" if job.state in BLAMELESS else "failed"
     message = f"SLURM: {job.state} on {job.nodes or 'no node'} (job {job.job}, exit code {job.exit_code})"
     return known | {"state": state, "cause": cause, "message": message, "remedy": remedy}

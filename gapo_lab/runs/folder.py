@@ -91,8 +91,10 @@ class RunFolder:
         ``patience`` seconds."""
         return atomic_files.owned(
             self.path / "run.lock",
-            lambda owner: f"run {self.key} is already being run by {owner}. See it with: python -m gapo_lab status. "
-            "Wait for it, or end that process.",
+            lambda owner: (
+                f"run {self.key} is already being run by {owner}. See it with: python -m gapo_lab status. "
+                "Wait for it, or end that process."
+            ),
             patience,
         )
 
@@ -172,7 +174,11 @@ class RunFolder:
             return status | {"state": "finished"}
         if status.get("state") in ("running", "queued") and processes.is_gone(status):
             started = status["state"] == "running"
-            why = "its process died without a message (killed?)" if started else "the process that queued it has ended"
+            why = (
+                "its process died without a message (killed?)"
+                if started
+                else "the process that queued it has ended"
+            )
             status |= {"state": "interrupted", "cause": "gone", "message": why, "remedy": ""}
         return self.stopped(status) if status.get("state") in STOPPED else status
 
@@ -184,11 +190,7 @@ class RunFolder:
         """Say in status.json that the run waits to be started; what an earlier attempt said is forgotten."""
         now = time.time()
         before = atomic_files.read_json(self._status_path) or {}
-        kept = {
-            name: before[name]
-            for name in ("wall_seconds", "total_steps", "attempt")
-            if name in before
-        }
+        kept = {name: before[name] for name in ("wall_seconds", "total_steps", "attempt") if name in before}
         if "attempt" in before:
             kept["step"] = self.resume_step()
         waits = {"state": "queued", "submitted": now, "updated": now, "message": "", "remedy": ""}

@@ -29,8 +29,10 @@ def alone(search: Search) -> AbstractContextManager[None]:
     atomic_files.make_folder(search.folder)
     return atomic_files.owned(
         search.folder / "search.lock",
-        lambda owner: f"study {search.study} is being searched by {owner}. Follow its runs with: python -m gapo_lab "
-        f"watch {search.study}. Or end that process.",
+        lambda owner: (
+            f"study {search.study} is being searched by {owner}. Follow its runs with: python -m gapo_lab "
+            f"watch {search.study}. Or end that process."
+        ),
     )
 
 

@@ -64,7 +64,9 @@ def snapshot(folder: RunFolder, now: float) -> Snapshot:
     """``folder`` as it stands at ``now`` (Unix seconds)."""
     status = folder.status()
     attempts = [attempt.rows() for attempt in folder.attempts()]
-    begun = bool(attempts and attempts[-1])  # else what earlier attempts measured would look like progress of this one
+    begun = bool(
+        attempts and attempts[-1]
+    )  # else what earlier attempts measured would look like progress of this one
     points = metrics.merge(attempts) if begun else {}
     curves = metrics.values(points)
     resumes_from = status.get("resumes_from") or 0

@@ -98,8 +98,18 @@ class Supervisor:
             return before + time.monotonic() - began
 
         live, over = folder.config().get("tracking", "live") == "live", False
-        with watched_scratch_folder(self._environment) as (scratch, guard), open(attempt.log_path, "ab") as log:
-            words = [sys.executable, "-m", "gapo_lab.training.job", str(folder.path), str(attempt.number), str(scratch)]
+        with (
+            watched_scratch_folder(self._environment) as (scratch, guard),
+            open(attempt.log_path, "ab") as log,
+        ):
+            words = [
+                sys.executable,
+                "-m",
+                "gapo_lab.training.job",
+                str(folder.path),
+                str(attempt.number),
+                str(scratch),
+            ]
             self._attempt, self._job = attempt, self._start(words, log, **{MARK: str(scratch)})
             try:
                 with Progress(folder, self.console) as progress:
@@ -208,13 +218,17 @@ class Supervisor:
                 by = f"the job was killed by signal {-code} ({signal.Signals(-code).name})"
                 reason = f"{by}\n{reason}".rstrip()
             reason = reason or f"the job ended with code {code}"
-        folder.write_status(state="failed", message=_named(cause, reason), cause=cause, remedy=remedy, wall_seconds=wall)
+        folder.write_status(
+            state="failed", message=_named(cause, reason), cause=cause, remedy=remedy, wall_seconds=wall
+        )
 
     # The copier to MLflow
 
     def _follow(self, log: IO | int) -> None:
         """Start it, at the lowest priority."""
-        self._follower = self._start([sys.executable, "-m", "gapo_lab.tracking.live_copy", str(self.folder.path)], log)
+        self._follower = self._start(
+            [sys.executable, "-m", "gapo_lab.tracking.live_copy", str(self.folder.path)], log
+        )
 
     def _end_following(self, patience: float = 60.0) -> None:
         """Let it finish; the run is safe in its folder if it cannot."""

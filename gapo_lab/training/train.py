@@ -42,9 +42,7 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
     }
     if config.backend.name == "cpu":
         # a second thread in every process costs far more than it gives
-        variables.update(
-            dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        )
+        variables.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
         variables["VERL_PLATFORM"] = "cpu"
         # Ray checks that the GPUs it is told of are visible; the workers' are fakes
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config.trainer.n_gpus_per_node)))
@@ -138,7 +136,9 @@ def point_at_run_folder(config: DictConfig, folder: RunFolder, attempt: Attempt)
         step = folder.resume_step()
         config.trainer.resume_mode = "disable" if step == 0 else "resume_path"
         if step:
-            checkpoints.check_world_size(folder.checkpoints, step, config.trainer.n_gpus_per_node * config.trainer.nnodes)
+            checkpoints.check_world_size(
+                folder.checkpoints, step, config.trainer.n_gpus_per_node * config.trainer.nnodes
+            )
             checkpoints.prune(folder.checkpoints, keep=step)
             config.trainer.resume_from_path = str((folder.checkpoints / f"global_step_{step}").absolute())
             # a step's validation is recorded with the step: an undisturbed run has no other

@@ -39,7 +39,12 @@ def start_long(lab: Lab, *words: str, step: int = 3) -> tuple[subprocess.Popen, 
 
 def _steps(lab: Lab) -> list[int]:
     found = [RunFolder(path) for path in (lab.cwd / "runs").iterdir() if not path.name.startswith(".")]
-    return [step for folder in found for attempt in folder.attempts()[-1:] for step in [r.step for r in attempt.rows()]]
+    return [
+        step
+        for folder in found
+        for attempt in folder.attempts()[-1:]
+        for step in [r.step for r in attempt.rows()]
+    ]
 
 
 def wait_until(good, process: subprocess.Popen, seconds: float = 120) -> None:
@@ -130,7 +135,9 @@ def test_a_mistake_is_one_line(lab, words, code, says):
 
 def test_a_failed_run_ends_with_1_and_says_what_the_same_command_does(lab):
     process, folder = start_long(lab)
-    job = next(p for p in psutil.Process(process.pid).children() if "gapo_lab.training.job" in " ".join(p.cmdline()))
+    job = next(
+        p for p in psutil.Process(process.pid).children() if "gapo_lab.training.job" in " ".join(p.cmdline())
+    )
     job.kill()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "killed by signal 9" in err
@@ -205,7 +212,9 @@ def test_without_a_checkpoint_it_says_that_it_starts_anew(lab):
     process.kill()
     process.communicate()
     assert "starts anew" in folder.status()["remedy"]
-    assert "starts anew" in command(lab, "plan", *LONG, "trainer.save_freq=1000", "rehearsal.seconds=2").stdout
+    assert (
+        "starts anew" in command(lab, "plan", *LONG, "trainer.save_freq=1000", "rehearsal.seconds=2").stdout
+    )
     shown = command(lab, "status").stdout
     assert "starts anew" in shown and "last checkpoint" not in shown
 

@@ -198,7 +198,13 @@ def test_sbatch_refusing_is_one_line_and_nothing_is_lost(lab):
 def test_one_run_goes_to_the_cluster_too(lab):
     """Without -m, and from a login node: nothing of it runs here."""
     told = lab.cwd / "told_alone"
-    words = ("scale=rehearsal", "cluster=dev", "study=alone", "+rehearsal.of=alone", f"on_finish='echo $GAPO_LAB_STUDY >> {told}'")
+    words = (
+        "scale=rehearsal",
+        "cluster=dev",
+        "study=alone",
+        "+rehearsal.of=alone",
+        f"on_finish='echo $GAPO_LAB_STUDY >> {told}'",
+    )
     done = lab.run(*words, tiny=False, **lab.conf)
     assert done.returncode == 0 and "submitted 1 run as SLURM job" in done.stdout, done.stdout + done.stderr
     folder = lab.one("alone")

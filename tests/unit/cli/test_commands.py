@@ -57,7 +57,9 @@ def test_status_says_how_a_run_ended(run, capsys):
     run.write_status(state="failed", message="out of memory [/red]", remedy="use scale=nano")
     assert main(["status"]) == 0
     again = "the same command starts anew (no checkpoint yet)"
-    assert f"(1) abc123 failed: out of memory [/red]\n    use scale=nano; {again}\n" in capsys.readouterr().out
+    assert (
+        f"(1) abc123 failed: out of memory [/red]\n    use scale=nano; {again}\n" in capsys.readouterr().out
+    )
 
 
 def test_status_shows_where_an_attempt_resumes_and_not_what_the_last_one_did_after(run, capsys):
@@ -122,6 +124,18 @@ def test_a_message_that_many_runs_share_is_said_once(tmp_path, capsys):
     shared = "(1) 30 runs interrupted: SLURM: NODE_FAIL on n1 (exit code 0:0)\n    look; the same command resumes from steps 1 to 30"
     assert shared in said
     assert said.count("NODE_FAIL") == 1 and said.count("(1)") == 31
+
+
+def test_messages_that_differ_in_their_step_only_are_one(tmp_path, capsys):
+    for seed in (1, 5):
+        again = f"python -m gapo_lab retry grpo{seed} resumes from step {seed}"
+        made(tmp_path / "runs", "grpo", seed, state="interrupted", message="cancelled", remedy=again)
+    assert main(["--root", str(tmp_path / "runs"), "status"]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "(1) 2 runs interrupted: cancelled\n    python -m gapo_lab retry RUN resumes from steps 1 to 5"
+        in said
+    )
 
 
 # forget

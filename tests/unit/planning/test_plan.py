@@ -91,7 +91,9 @@ def test_an_invalid_cell_says_why(word, says):
 def test_what_one_of_a_cells_runs_goes_on_from_is_not_said_of_all():
     runs = planned("algo=grpo", "seed=0,1,2").runs
     key = runs[0].spec.key
-    made = plan.Plan(runs).decided({key: {"state": "interrupted", "attempt": 1, "step": 23, "resumes_from": 20}})
+    made = plan.Plan(runs).decided(
+        {key: {"state": "interrupted", "attempt": 1, "step": 23, "resumes_from": 20}}
+    )
     assert "run (1 of them: resumes from step 20)" in shown(made)
     assert "starts anew" in decide({"state": "interrupted", "attempt": 1, "step": 9, "resumes_from": 0})[1]
     assert decide({"state": "interrupted"})[1] == ""
