@@ -130,7 +130,7 @@ def retry(asked: argparse.Namespace) -> int:
     if pruned and len(keys) > 1:
         again = [key for key in again if key not in pruned]
         print(
-            f"{several(len(pruned), 'run')} left alone that a search has pruned; to resume one: python -m gapo_lab retry {pruned[0]}"
+            f"{several(len(pruned), 'pruned run')} left alone; to resume one: python -m gapo_lab retry {pruned[0]}"
         )
     if not again:
         counts = Counter(found.get(key, {}).get("state") for key in keys)
