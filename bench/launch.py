@@ -49,7 +49,7 @@ def status_of_a_thousand() -> list[Row]:
     planned = executor.plan_of(make_grid(GRID).cells()[:1000])
     with tempfile.TemporaryDirectory() as root:
         for number, run in enumerate(planned.runs):
-            folder = RunFolder.open(Path(root), run.spec.key, run.spec.as_dict())
+            folder = RunFolder.open(Path(root), run.key, run.valid_spec.as_dict())
             attempt = folder.start_attempt()
             if number % 5:
                 folder.write_summary(

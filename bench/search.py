@@ -22,9 +22,9 @@ class InstantRuns:
         from gapo_lab.runs.folder import RunFolder
 
         for run in runs:
-            folder = RunFolder.open(self.root, run.spec.key, run.spec.as_dict())
+            folder = RunFolder.open(self.root, run.key, run.valid_spec.as_dict())
             if not folder.is_finished:
-                self.active[run.spec.key] = (folder, folder.start_attempt(), run.spec)
+                self.active[run.key] = (folder, folder.start_attempt(), run.spec)
 
     def tick(self) -> None:
         from gapo_lab.training.rehearsal import curve
@@ -42,11 +42,11 @@ class InstantRuns:
 
         return {key: RunFolder(self.root / key).status() for key in keys}
 
-    def end(self, keys, cause, remedy) -> None:
+    def end(self, keys, cause) -> None:
         for key in keys:
             self.active.pop(key, None)
 
-    def stop(self) -> None:
+    def stop(self, why) -> None:
         self.active.clear()
 
     def finish(self, runs) -> None:

@@ -46,10 +46,10 @@ def work(submission: Submission, task: int, supervisor: Supervisor, job: str | N
         supervisor.run(patience=PATIENCE_SECONDS if job else 0.0, status=status, origin=submission.origin)
     finally:
         if submission.on_finish:
-            tell(submission)
+            tell(submission, submission.on_finish)
 
 
-def tell(submission: Submission) -> None:
+def tell(submission: Submission, command: str) -> None:
     """Call the user's command once, after the last run of the submission has ended."""
     with atomic_files.locked(submission.logs / "told.lock"):
         told = submission.logs / "told"
@@ -59,9 +59,9 @@ def tell(submission: Submission) -> None:
         told.touch()
     facts = {"GAPO_LAB_STUDY": submission.study, "GAPO_LAB_FINISHED": str(states.count("finished")),
              "GAPO_LAB_FAILED": str(len(states) - states.count("finished"))}  # fmt: skip
-    done = subprocess.run(submission.on_finish, shell=True, env={**os.environ, **facts}, check=False)
+    done = subprocess.run(command, shell=True, env={**os.environ, **facts}, check=False)
     if done.returncode:
-        print(f"on_finish: {submission.on_finish}: exit code {done.returncode}", flush=True)
+        print(f"on_finish: {command}: exit code {done.returncode}", flush=True)
 
 
 class Task:

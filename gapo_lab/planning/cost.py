@@ -84,7 +84,10 @@ class CostInputs:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> CostInputs:
         """From a run's resolved configuration, by dotted key."""
-        get = config.get
+
+        def get(key: str) -> Any:
+            return config.get(key)
+
         tasks = (get("data.id_size") or 0) + (get("data.ood_size") or 0)
         return cls(
             steps=steps(config),

@@ -11,7 +11,7 @@ from gapo_lab.config.compose import verl_defaults
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.paths import METHODS
-from gapo_lab.utils.value_rules import problem, rules_of
+from gapo_lab.utils.value_rules import Rule, problem, rules_of
 
 # verl's own, as in verl.trainer.ppo.core_algos; those that need more than a reward a rollout are left out
 VERL_ESTIMATORS = (
@@ -114,7 +114,7 @@ def _noise(config: ConfigView) -> None:
         )
 
 
-SHARED = {
+SHARED: dict[str, Rule] = {
     "actor_rollout_ref.actor.optim.lr": "[0, inf)",
     "actor_rollout_ref.actor.optim.weight_decay": "[0, inf)",
     "actor_rollout_ref.rollout.temperature": "(0, inf)",

@@ -22,7 +22,7 @@ def notes(plan: Plan) -> list[str]:
 
 
 def _data(runs: list[Planned]) -> str:
-    if not any(run.spec.data == "micro" for run in runs):
+    if not any(run.valid_spec.data == "micro" for run in runs):
         return ""
     return (
         "trains on data=micro, the default: generated edits of some 200 tokens. For edits of real repositories mine them "

@@ -38,7 +38,7 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
     table.add_column("GPU-h", justify="right", no_wrap=True)
     common = in_common(plan)
     for _, runs in shown:
-        name = naming.cell_name(runs[0].spec.as_dict(), common) if common else runs[0].name
+        name = naming.cell_name(runs[0].valid_spec.as_dict(), common) if common else runs[0].name
         table.add_row(
             escape(name), _seeds(runs), _actions(runs), _machines(runs[0]), _time(runs), _hours(runs)
         )
@@ -100,9 +100,8 @@ def _crowding(run: Planned, at_once: int) -> float:
 
 def _span(seconds: float) -> str:
     """`4.5 hours`, `13 minutes`, `15 seconds`."""
-    size, unit = next(
-        one for one in ((3600, "hours"), (60, "minutes"), (1, "seconds")) if seconds >= one[0] or one[0] == 1
-    )
+    units = ((3600, "hours"), (60, "minutes"))
+    size, unit = next((one for one in units if seconds >= one[0]), (1, "seconds"))
     return f"{_number(seconds / size)} {unit}"
 
 
@@ -140,18 +139,18 @@ def _actions(runs: Sequence[Planned]) -> str:
 
 
 def _machines(run: Planned) -> str:
-    if run.settings is None:
+    if not run.settings:
         return ""
     nodes, gpus = run.settings["cluster.nodes"], run.settings["cluster.gpus"]
     return f"{nodes} x {gpus}" if gpus else ("CPU" if nodes == 1 else f"{nodes} x CPU")
 
 
 def _time(runs: Sequence[Planned]) -> str:
-    known = [run for run in runs if run.seconds is not None]
+    known = [(run.seconds, run.measured) for run in runs if run.seconds is not None]
     if not known:
         return "?"
-    mean = sum(run.seconds for run in known) / len(known)
-    return duration(mean) if all(run.measured for run in known) else roughly(mean)
+    mean = sum(seconds for seconds, _ in known) / len(known)
+    return duration(mean) if all(measured for _, measured in known) else roughly(mean)
 
 
 def _hours(runs: Sequence[Planned]) -> str:
@@ -160,7 +159,7 @@ def _hours(runs: Sequence[Planned]) -> str:
         return "?"
     if not any(run.gpus for run in todo):
         return "-"
-    hours = sum(run.seconds * run.gpus for run in todo) / 3600
+    hours = sum((run.seconds or 0) * run.gpus for run in todo) / 3600
     return _number(hours) if all(run.measured for run in todo) else f"~{two_digits(hours)}"
 
 

@@ -88,7 +88,7 @@ class Spec:
     backend: str
     overrides: tuple[str, ...]
     science: dict[str, Any]
-    differs: dict[str, object] | None = None
+    differs: dict[str, Any] | None = None
     weights: str | None = None
 
     @property
@@ -144,7 +144,7 @@ def spec_of(
     )
 
 
-def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, object]:
+def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that decide what a run computes, by dotted key: those that differ from verl's own.
 
     A setting that still is verl's interpolation of another one says nothing new and is left out, as is one that is
@@ -160,7 +160,7 @@ def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str
     return {key: _plain(value) for key, value in sorted(chosen.items())}
 
 
-def science_settings(written: Mapping[str, object], resolved: Mapping[str, object]) -> dict[str, object]:
+def science_settings(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
     """`science` without what is named by its content: the weights and the data."""
     defaults = verl_defaults()
     return {

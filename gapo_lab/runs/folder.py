@@ -220,7 +220,7 @@ class RunFolder:
         """What status.json says, word for word; {} where there is none."""
         return atomic_files.read_json(self._status_path) or {}
 
-    def _change_status(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+    def _change_status(self, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
         with atomic_files.locked(self.path / "status.lock"):
             old = atomic_files.read_json(self._status_path) or {}
             atomic_files.write_json(self._status_path, old | {"updated": time.time()} | change(old))

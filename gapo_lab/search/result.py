@@ -108,7 +108,7 @@ def _words(search: Search, trial: FrozenTrial) -> tuple[str, ...]:
 def _candidate(search: Search, trial: FrozenTrial, seeds: int, conditions: Conditions) -> Candidate:
     words = _words(search, trial)
     runs = runs_of(search, words, seeds, conditions)
-    curves = [values(RunFolder(search.root / run.spec.key).merged_points()) for run in runs]
+    curves = [values(RunFolder(search.root / run.key).merged_points()) for run in runs]
     numbers = tuple(tuple(one.value(curve) for curve in curves) for one in search.objectives)
     return Candidate(trial.number, words, numbers, runs[0].name)
 

@@ -105,6 +105,6 @@ def runs_of(search: Search, words: Sequence[str], count: int, conditions: Condit
 
 def _without_search(run: Planned) -> Planned:
     """How a run came to be proposed is none of its settings."""
-    if run.settings is None:
+    if not run.settings:
         return run
     return replace(run, settings={k: v for k, v in run.settings.items() if not k.startswith("search.")})

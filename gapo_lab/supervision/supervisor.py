@@ -75,11 +75,11 @@ class Supervisor:
                 said = f"{name}   run {self.folder.key}, attempt {attempt.number}"
                 self.console.print(said, highlight=False, soft_wrap=True)
                 self._run(attempt)
-        return self.folder.summary()
+        return self.folder.summary() or {}
 
     def save_and_stop(self, seconds: float) -> bool:
         """Tell the job to save after its step and to end; whether it did so in time. For a signal handler."""
-        if self._job is None:
+        if self._job is None or self._attempt is None:
             return False
         self._attempt.stop_path.touch()
         until = time.monotonic() + seconds
@@ -110,13 +110,14 @@ class Supervisor:
                 str(attempt.number),
                 str(scratch),
             ]
-            self._attempt, self._job = attempt, self._start(words, log, **{MARK: str(scratch)})
+            job = self._start(words, log, **{MARK: str(scratch)})
+            self._attempt, self._job = attempt, job
             try:
                 with Progress(folder, self.console) as progress:
                     try:
-                        self._until_over(progress, log if live else None)
+                        self._until_over(job, progress, log if live else None)
                     except (KeyboardInterrupt, Interrupted) as stop:
-                        self._let_it_save(stop, progress)
+                        self._let_it_save(attempt, job, stop, progress)
                 over = True
             except (KeyboardInterrupt, Interrupted) as stop:
                 self._end_processes(guard)  # first: what it has saved until then counts
@@ -126,43 +127,47 @@ class Supervisor:
                 self._end_processes(guard)
                 if self._follower and not over:
                     self._end_following(PATIENCE_SECONDS)
-        self._conclude(attempt, wall(), live)
+        self._conclude(attempt, job.returncode, wall(), live)
 
     def _start(self, words: list[str], log: IO | int, **extra: str) -> subprocess.Popen:
         return subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                 start_new_session=True, env={**self._environment, **extra})  # fmt: skip
 
-    def _until_over(self, progress: Progress, log: IO | None, seconds: float = math.inf) -> bool:
+    def _until_over(
+        self, job: subprocess.Popen, progress: Progress, log: IO | None, seconds: float = math.inf
+    ) -> bool:
         """Show the job until it has ended, or for ``seconds``; whether it has ended.
 
         log: where the copier to MLflow writes, which is started with the first step: importing MLflow costs seconds of
         CPU, which the start of a run should not pay for.
         """
         until = time.monotonic() + seconds
-        while self._job.poll() is None:
+        while job.poll() is None:
             if time.monotonic() > until:
                 return False
             shot = progress.poll()
             if log and self._follower is None and shot.trains:
                 self._follow(log)
             with suppress(subprocess.TimeoutExpired):
-                self._job.wait(POLL_SECONDS)
+                job.wait(POLL_SECONDS)
         progress.poll()
         return True
 
-    def _let_it_save(self, stop: BaseException, progress: Progress) -> None:
+    def _let_it_save(
+        self, attempt: Attempt, job: subprocess.Popen, stop: BaseException, progress: Progress
+    ) -> None:
         """Wait until the job has saved and ended. Raises ``stop`` again where it cannot save, or not in time."""
         status = self.folder.raw_status
-        if self._job.poll() is None and not (status.get("can_save") and status.get("save", True)):
+        if job.poll() is None and not (status.get("can_save") and status.get("save", True)):
             raise stop
-        self._attempt.stop_path.touch()
+        attempt.stop_path.touch()
         by_hand = isinstance(stop, KeyboardInterrupt)
         limit = "Ctrl-C again ends it at once" if by_hand else f"waits {GRACE_SECONDS:.0f} s for it"
         progress.note(f"saves after this step, then ends ({limit})")
-        if not self._until_over(progress, None, math.inf if by_hand else GRACE_SECONDS):
+        if not self._until_over(job, progress, None, math.inf if by_hand else GRACE_SECONDS):
             raise stop
         # SLURM and a shutdown send SIGTERM to the job and its workers, too: how it dies of that is no failure of its own
-        if not by_hand and self._job.returncode not in (0, STOPPED):
+        if not by_hand and job.returncode not in (0, STOPPED):
             raise stop
 
     def _end_processes(self, guard: int) -> None:
@@ -170,9 +175,9 @@ class Supervisor:
 
     # How it ended
 
-    def _conclude(self, attempt: Attempt, wall: float, live: bool) -> None:
+    def _conclude(self, attempt: Attempt, code: int, wall: float, live: bool) -> None:
         """Record how the job has ended by itself, copy the rest to MLflow, and raise where it did not finish."""
-        folder, code, stopped = self.folder, self._job.returncode, None
+        folder, stopped = self.folder, None
         if code == 0:
             folder.write_summary({**metrics.summary(folder.merged_metrics()), "wall_seconds": wall})
             folder.write_status(state="finished", message="", remedy="", cause="", wall_seconds=wall)
@@ -232,13 +237,15 @@ class Supervisor:
 
     def _end_following(self, patience: float = 60.0) -> None:
         """Let it finish; the run is safe in its folder if it cannot."""
+        if (follower := self._follower) is None:
+            return
         with self.console.status("copying to MLflow") if self.console.is_terminal else nullcontext():
             try:
-                copied = self._follower.wait(patience) == 0
+                copied = follower.wait(patience) == 0
             except subprocess.TimeoutExpired:
                 copied = False
-                self._follower.kill()
-                self._follower.wait()
+                follower.kill()
+                follower.wait()
         if not copied:
             later = command("sync", self.folder.key)
             text = f"MLflow could not be reached: nothing is lost; to copy the run later: {later}"

@@ -35,7 +35,7 @@ def watched_scratch_folder(environment: Mapping[str, str]) -> Iterator[tuple[Pat
                                      stdin=subprocess.PIPE, start_new_session=True)  # fmt: skip
             yield folder, watch.pid
     finally:  # the folder is gone: the watchdog has nothing to look for
-        if watch:
+        if watch and watch.stdin:
             watch.stdin.close()
             watch.wait()
 
