@@ -45,6 +45,7 @@ def register() -> None:
         "gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True
     )
     OmegaConf.register_new_resolver("gapo_lab.at_least", max, replace=True)
+    OmegaConf.register_new_resolver("gapo_lab.sum", lambda *numbers: sum(numbers), replace=True)
     OmegaConf.register_new_resolver(
         "gapo_lab.reward_manager", lambda name, noise: "noisy" if noise else name, replace=True
     )

@@ -98,8 +98,11 @@ def invited(address: str, token: Path, nodes: int, patience: float = PATIENCE_SE
 
 
 def cpus(workers: int) -> int:
-    """What Ray is told of a node's CPUs on a machine without GPUs: verl books three a worker."""
-    return 3 * workers + 3
+    """Return what Ray is told of a node's CPUs on a machine without GPUs, whatever it has.
+
+    verl books three a worker, three for its queue, and with vLLM up to eight agent loops, eight for rewards and a server.
+    """
+    return 3 * workers + 3 + 17
 
 
 def environment(config: Mapping[str, Any], scratch: Path) -> dict[str, str]:
