@@ -1,4 +1,4 @@
-# make setup | demo | paper | results | test | bench | smollm2 | lock | clean
+# make setup | demo | paper | results | test | test-fast | bench | smollm2 | lock | clean
 #   PYTHON=python3.11  the Python that .venv is made from
 #   GPU=1              set up for GPUs (verl's vLLM stack)
 #   WORKERS=3          tests at a time; the SLURM tests mostly wait
@@ -9,7 +9,7 @@ PYTHON ?= python3
 WORKERS ?= 3
 ready := .venv/.ready$(if $(GPU),-gpu)
 
-.PHONY: setup demo paper results test bench smollm2 lock clean help
+.PHONY: setup demo paper results test test-fast bench smollm2 lock clean help
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
@@ -35,6 +35,10 @@ results: setup
 
 test: setup
 	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# Without what trains, imports verl or needs SLURM: a minute.
+test-fast: setup
+	.venv/bin/python -m pytest -q -n $(WORKERS) -m "not slow and not verl and not slurm" $(ARGS)
 
 bench: setup
 	.venv/bin/python -m bench $(ARGS)

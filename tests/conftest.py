@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from hypothesis import settings
+from lab import Lab
 
 # A busy machine is no failure.
 settings.register_profile("patient", deadline=None)
@@ -27,21 +25,6 @@ for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 # a shell starts what it puts into the background deaf to Ctrl-C, and the runs would inherit that
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-REPO = Path(__file__).parents[1]
-# Real verl, real nano model, few tasks: three steps of 32 rollouts.
-TINY = (
-    "data.train_size=64",
-    "data.id_size=16",
-    "data.ood_size=8",
-    "data.train_batch_size=8",
-    "actor_rollout_ref.actor.ppo_mini_batch_size=4",
-    "actor_rollout_ref.rollout.n=4",
-    "trainer.total_training_steps=3",
-    "trainer.test_freq=1",
-    "trainer.save_freq=1",
-)
-
-
 # The files that take longest, which pytest-xdist must give out first (--dist loadfile: a file is one worker's).
 LONGEST = [
     "test_training",
@@ -50,56 +33,26 @@ LONGEST = [
     "test_soak",
     "test_search_real",
     "test_launch",
+    "test_wheel",
 ]
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not import a whole file of verl's where the marks leave it out: that takes a quarter of a minute."""
+    if "not verl" in config.option.markexpr and collection_path.suffix == ".py":
+        return "\npytestmark = pytest.mark.verl\n" in collection_path.read_text(encoding="utf-8") or None
+    return None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give out the longest files first, and mark what a folder says: integration/ is slow, slurm/ needs SLURM."""
+    for item in items:
+        folders = item.path.relative_to(Path(__file__).parent).parts[:-1]
+        if "integration" in folders or "slurm" in folders:
+            item.add_marker("slow")
+        if "slurm" in folders:
+            item.add_marker("slurm")
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
-
-
-@dataclass
-class Lab:
-    """`gapo_lab.run` in a working folder."""
-
-    cwd: Path
-    started: list[subprocess.Popen] = field(default_factory=list, kw_only=True)
-
-    def env(self, **extra: str) -> dict[str, str]:
-        env = {
-            k: v for k, v in os.environ.items() if not k.startswith(("VERL_", "MLFLOW_", "RAY_", "GAPO_LAB_"))
-        }
-        return {**env, "PYTHONPATH": str(REPO), "COLUMNS": "200", **extra}
-
-    def start(self, *words: str, tiny: bool = True, **env: str) -> subprocess.Popen:
-        command = [sys.executable, "-m", "gapo_lab.run", *(TINY if tiny else ()), *words]
-        process = subprocess.Popen(command, cwd=self.cwd, env=self.env(**env), text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
-        self.started.append(process)
-        return process
-
-    def end(self) -> None:
-        """What a test that failed has left running; a killed supervisor's sentinel ends the rest."""
-        for process in self.started:
-            process.kill()
-            process.wait()
-
-    def run(self, *words: str, tiny: bool = True, **env: str) -> subprocess.CompletedProcess:
-        process = self.start(*words, tiny=tiny, **env)
-        try:
-            out, err = process.communicate(timeout=300)
-        except BaseException:
-            process.terminate()
-            process.wait(30)
-            raise
-        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-    def folder(self, key: str | None = None):
-        """The only run folder here, or the one of `key`."""
-        from gapo_lab.runs.folder import RunFolder
-
-        found = [p for p in (self.cwd / "runs").iterdir() if p.is_dir() and key in (None, p.name)]
-        assert len(found) == 1, found
-        return RunFolder(found[0])
 
 
 @pytest.fixture
@@ -123,12 +76,6 @@ def finished(tmp_path_factory) -> Lab:
             output.write_text(done.stdout)
     lab.output = output.read_text()
     return lab
-
-
-def science(merged: dict[int, dict[str, float]]) -> dict[int, dict[str, float]]:
-    """The metrics that a seed decides: without times, memory and throughput."""
-    clocks = ("timing", "perf/", "actor/perf", "training/epoch")
-    return {step: {k: v for k, v in at.items() if not k.startswith(clocks)} for step, at in merged.items()}
 
 
 @pytest.fixture(scope="session")

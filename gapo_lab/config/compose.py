@@ -16,7 +16,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gapo_lab.config import search_path
+from gapo_lab.config import attention, search_path
 from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF, NANO, PACKAGE
@@ -50,6 +50,8 @@ def register() -> None:
         "gapo_lab.reward_manager", lambda name, noise: "noisy" if noise else name, replace=True
     )
     OmegaConf.register_new_resolver("gapo_lab.help", lambda: HELP, replace=True)
+    for rule in (attention.attention, attention.without_flash_attention, attention.sequence_parallel, attention.tokens_per_gpu):
+        OmegaConf.register_new_resolver(f"gapo_lab.{rule.__name__}", rule, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.nano", _nano_folder, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.smollm2", _smollm2_folder, replace=True)
 

@@ -155,13 +155,29 @@ def template_of(data: Mapping[str, Any]) -> Template:
     return load_template(data["template"] or TEMPLATES.get(data["name"]))
 
 
+# The folders of gapo_lab/data/ whose code decides, with this file, which rows come out. The rest prints and checks them.
+MAKES_ROWS = ("tasks", "micro", "lists", "mining", "ood")
+
+
+def code_digest(folder: Path) -> str:
+    """Twelve hex digits over the code that makes rows, in gapo_lab/data/ (`folder`)."""
+    sha = hashlib.sha256()
+    for path in (
+        folder / "prepare.py",
+        *(p for name in MAKES_ROWS for p in sorted((folder / name).rglob("*.py"))),
+    ):
+        sha.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return sha.hexdigest()[:12]
+
+
 def _source_digest(data: Mapping[str, Any]) -> dict[str, str]:
     """What the rows come from beside the settings: our own code, the template, the content of files and histories."""
-    code = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        code.update(path.read_bytes())
     template = template_of(data)
-    return {"code": code.hexdigest()[:12], "template": repr(template), "content": fingerprint.of(data) or ""}
+    return {
+        "code": code_digest(Path(__file__).parent),
+        "template": repr(template),
+        "content": fingerprint.of(data) or "",
+    }
 
 
 def _ood_rows(data: Mapping[str, Any], tokenizer) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ PATIENCE_SECONDS = 90.0
 
 
 def work(submission: Submission, task: int, job: str | None = None) -> None:
-    """Run task `task` to its end; RunFailed, UserError or Interrupted as `supervise.work`."""
+    """Run task `task` to its end; RunFailed, UserError or Interrupted as `supervisor.work`."""
     folder = RunFolder(submission.root / submission.keys[task])
     status: dict[str, Any] = {"submission": submission.name, "task": task} if job else {}
     status |= {"job": job, "submitted": submission.time} if job else {}

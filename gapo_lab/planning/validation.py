@@ -16,6 +16,7 @@ from gapo_lab.data import fingerprint
 from gapo_lab.data.ood import registry as ood
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
+from gapo_lab.planning.fits import check_memory
 from gapo_lab.planning.method_rules import check_method
 from gapo_lab.planning.verl_key_rules import check_keys
 from gapo_lab.training.vllm_rollout import metadata
@@ -117,7 +118,7 @@ def _model(config: ConfigView) -> None:
             )
         if not metadata.is_installed():
             raise UserError("backend=vllm: vLLM is not installed. Run `make setup GPU=1`.")
-    _fits(config)
+    check_memory(config)
     path = Path(os.path.expanduser(model.path))
     if path == smollm2.folder():
         smollm2.available()
@@ -175,26 +176,6 @@ def _site(config: ConfigView) -> None:
         raise UserError(
             f"cluster.gpus={gpus}: a node of this run has {wanted} GPUs at work; set trainer.n_gpus_per_node and leave "
             "cluster.gpus out"
-        )
-
-
-def _fits(config: ConfigView) -> None:
-    """Whether one GPU holds its share of the model: the rollout's copy beside what training keeps there.
-
-    Bytes a parameter: 2 in the rollout (bf16, over tensor_parallel GPUs); 4 + 4 in training (weights and gradients,
-    over all GPUs), and 8 for the optimizer unless that is offloaded.
-    """
-    room = config.select("cluster.gpu_memory")
-    if room is None or not config.backend.needs_gpu:
-        return
-    model, engine = config.model, config.actor_rollout_ref.actor.fsdp_config
-    workers = config.trainer.n_gpus_per_node * config.trainer.nnodes
-    training = (8 if engine.optimizer_offload else 16) / workers
-    needed = model.billions * 1e9 * max(2 / model.tensor_parallel, training) / 2**30
-    if needed > 0.9 * room:
-        raise UserError(
-            f"model={model.name} cannot fit: {needed:.0f} GiB of weights, gradients or optimizer on a GPU of "
-            f"{room:g} GiB; raise trainer.n_gpus_per_node, cluster.nodes or model.tensor_parallel"
         )
 
 

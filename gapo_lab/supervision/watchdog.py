@@ -20,9 +20,9 @@ from gapo_lab.utils.scratch import MARK, clear, scratch_folder
 
 @contextmanager
 def watched_scratch_folder(environment: Mapping[str, str]) -> Iterator[tuple[Path, int]]:
-    """A `scratch_folder` that is cleared up also when this process is killed; the folder, and the sentinel's pid.
+    """A `scratch_folder` that is cleared up also when this process is killed; the folder, and the watchdog's pid.
 
-    environment: the sentinel's; this package must be found in it.
+    environment: the watchdog's; this package must be found in it.
     """
     watch = None
     try:
@@ -30,7 +30,7 @@ def watched_scratch_folder(environment: Mapping[str, str]) -> Iterator[tuple[Pat
             watch = subprocess.Popen([sys.executable, "-m", "gapo_lab.supervision.watchdog", str(folder)], env=environment,
                                      stdin=subprocess.PIPE, start_new_session=True)  # fmt: skip
             yield folder, watch.pid
-    finally:  # the folder is gone: the sentinel has nothing to look for
+    finally:  # the folder is gone: the watchdog has nothing to look for
         if watch:
             watch.stdin.close()
             watch.wait()

@@ -69,7 +69,9 @@ class BoundedReplayBuffer(ReplayBuffer):
         asked_for = {uid: place for place, uid in enumerate(self.prompt_global_steps[partition_id])}
         return sorted(sampleable_keys, key=asked_for.__getitem__)[:batch_size], *snapshots
 
-    def _materialize_batch(self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: dict):
+    def _materialize_batch(
+        self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: dict
+    ):
         """Order the rows by prompt, as asked for, then by rollout.
 
         verl keeps the order in which the answers arrived. On vLLM that is another one each time, and with it the

@@ -22,7 +22,7 @@ UNREAD = {"data_source", "extra_fields", "num_turns", "reward_model", "uid"} | {
 class LabTrainer(PPOTrainerSync):
     """PPOTrainer (v1, sync), unchanged in what it computes.
 
-    Some of its private methods are wrapped (tests/test_verl_contract.py): the one around the estimator, which is told
+    Some of its private methods are wrapped (tests/unit/training/test_verl_contract.py): the one around the estimator, which is told
     what verl keeps from it, the one that turns validation rows into metrics, the one that writes rollouts down, and
     the three that hand a batch to the workers, which then fetch what they read of it.
     """

@@ -1,7 +1,7 @@
 """What verl loads in every process (`VERL_USE_EXTERNAL_MODULES`): our platform, engine, servers and estimators.
 
 Extension points only. The one private name of verl that is used stands here, and
-tests/test_verl_contract.py fails when it changes.
+tests/unit/training/test_verl_contract.py fails when it changes.
 """
 
 from __future__ import annotations

@@ -1,0 +1,285 @@
+"""Sweeps on a real SLURM cluster of three nodes: slurm/dev-cluster. Skipped, and said so, without root or packages."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+
+import psutil
+import pytest
+from lab import TINY, science
+from slurm_lab import SlurmLab, dev_cluster, undisturbed
+
+from gapo_lab.runs.folder import RunFolder
+
+pytestmark = pytest.mark.usefixtures("cluster")
+STEPS = 40
+LONG = (f"rehearsal.steps={STEPS}", "rehearsal.seconds=0.3", "seed=0")
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory) -> SlurmLab:
+    return SlurmLab(tmp_path_factory.mktemp("slurm"))
+
+
+def submitted(done: subprocess.CompletedProcess) -> int:
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.count("submitted ")
+
+
+@pytest.fixture(scope="module")
+def disturbed(lab):
+    """One run for each fault, all at the same time; the tests look at how each ended."""
+
+    def start(study, *words, node=None):
+        pin = [f"+cluster.sbatch.nodelist={node}"] if node else []
+        assert submitted(lab.sweep(f"study={study}", f"+rehearsal.of={study}", *LONG, *words, *pin)) == 1
+
+    start("crash", node="n3")
+    job = lab.at_step("crash", 3)["job"]
+    dev_cluster("kill", "slurmd-n3")
+    steps = [
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if f"slurmstepd: [{job}." in " ".join(p.info["cmdline"] or [])
+    ]
+    below = [child for step in steps for child in step.children(recursive=True)]
+    for process in [*steps, *below]:
+        process.kill()
+    start("requeue", node="n1")
+    lab.slurm("scontrol", "requeue", lab.at_step("requeue", 3)["job"])
+    start("warning", node="n1")
+    lab.slurm("scancel", "--signal=USR2", lab.at_step("warning", 3)["job"])
+    start("job_killed", node="n1")
+    supervisor = psutil.Process(lab.at_step("job_killed", 3)["pid"])
+    next(p for p in supervisor.children() if "gapo_lab.training.job" in p.cmdline()).kill()
+    start("all_killed", node="n1")
+    psutil.Process(lab.at_step("all_killed", 3)["pid"]).kill()
+    start("memory", "rehearsal.memory_mb=700", "cluster.memory=0.4", node="n1")
+    start("preempted", node="n2")
+    lab.at_step("preempted", 3)
+    lab.slurm(
+        "sbatch", "--partition=urgent", "--nodelist=n2", "--exclusive", "--output=/dev/null", "--wrap=sleep 1"
+    )
+    start("rest", node="n1")
+    dev_cluster("start", "slurmd-n3")
+    return lab
+
+
+@pytest.mark.parametrize("fault", ["requeue", "warning", "preempted", "crash"])
+def test_a_run_goes_on_by_itself_from_its_last_checkpoint(disturbed, fault):
+    """scontrol requeue; the warning before a time limit; preemption; a node that dies."""
+    disturbed.finished(fault, 400)
+    folder = disturbed.one(fault)
+    assert undisturbed(folder, 0, STEPS)
+    first, *later = folder.attempts()
+    assert later, "it was never interrupted"
+    # at most the step that was cut short is done again
+    assert later[0].rows()[0].step in (first.rows()[-1].step, first.rows()[-1].step + 1)
+    assert folder.status()["submission"] and folder.provenance()["slurm"]["SLURM_JOB_ID"]
+
+
+def test_other_cells_go_on(disturbed):
+    disturbed.finished("rest")
+    assert len(disturbed.one("rest").attempts()) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [("job_killed", "killed by signal 9"), ("all_killed", "SLURM: "), ("memory", "")],
+)
+def test_a_fault_ends_in_a_status_a_person_can_read(disturbed, fault, says):
+    found = disturbed.until(fault, lambda s: all(v["state"] == "failed" for v in s.values()))
+    (status,) = found.values()
+    assert says in status["message"] and status["remedy"]
+    assert status["cause"] == ("out of memory" if fault == "memory" else "killed")
+    shown = disturbed.command("status", fault)
+    assert "failed" in shown.stdout and status["cause"] in shown.stdout + status["message"]
+
+
+def test_the_same_command_retries_what_failed_and_only_that(disturbed):
+    disturbed.until("all_killed", lambda s: all(v["state"] == "failed" for v in s.values()))
+    again = disturbed.sweep(
+        "study=all_killed", "+rehearsal.of=all_killed", *LONG, "+cluster.sbatch.nodelist=n1"
+    )
+    assert "retry" in again.stdout and submitted(again) == 1
+    disturbed.finished("all_killed")
+    assert undisturbed(disturbed.one("all_killed"), 0, STEPS)
+    assert disturbed.command("retry", "job_killed").returncode == 0
+    disturbed.finished("job_killed")
+    assert undisturbed(disturbed.one("job_killed"), 0, STEPS)
+    last = disturbed.sweep("study=all_killed", "+rehearsal.of=all_killed", *LONG)
+    assert "1 runs in 1 cells: 1 skip" in last.stdout and submitted(last) == 0
+
+
+def test_one_array_for_each_resource_shape_and_runs_are_shared(lab):
+    first = lab.sweep("study=a", "algo=grpo,gapo_grpo", "tau=0.1,0.5", "cluster.cpus=1,2", "seed=0,1")
+    assert submitted(first) == 1  # the key does not see cpus: the six runs have one shape
+    second = lab.sweep("study=b", "algo=gapo_grpo,dapo", "tau=0.1", "seed=0,1")
+    assert "2 attach" in second.stdout or "2 skip" in second.stdout
+    lab.finished("a"), lab.finished("b")
+    assert len(set(lab.keys("a")) & set(lab.keys("b"))) == 2
+    assert all(len(RunFolder(lab.root / key).attempts()) == 1 for key in {*lab.keys("a"), *lab.keys("b")})
+    assert lab.command("status", "b").stdout.count("finished") == 4
+    assert lab.command("watch", "b").returncode == 0
+
+
+def test_two_submitters_at_the_same_moment_start_a_run_once(lab):
+    words = ("study=twice", "algo=grpo,dapo", "+rehearsal.of=twice", "seed=range(4)")
+    both = [lab.start_sweep(*words) for _ in range(2)]
+    outs = [process.communicate(timeout=400) for process in both]
+    assert [process.returncode for process in both] == [0, 0], outs
+    assert sum(out.count("submitted ") for out, _ in outs) == 1, outs
+    lab.finished("twice")
+    assert all(len(RunFolder(lab.root / key).attempts()) == 1 for key in lab.keys("twice"))
+
+
+def test_a_killed_submitter_loses_nothing(lab):
+    """It dies right after its sbatch, before it could write the job's number down."""
+    words = ("study=orphan", "+rehearsal.of=orphan", "seed=range(3)")
+    process = lab.start_sweep(*words)
+    end = time.monotonic() + 60
+    while not list(lab.root.glob(".submissions/*.json")) or not lab.keys("orphan"):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    for _ in range(3):
+        assert lab.sweep(*words).returncode == 0
+        time.sleep(3)
+    lab.until(
+        "orphan", lambda s: all(v["state"] in ("finished", "failed", "interrupted") for v in s.values()), 180
+    )
+    assert lab.sweep(*words).returncode == 0
+    lab.finished("orphan")
+    assert all(
+        undisturbed(RunFolder(lab.root / key), RunFolder(lab.root / key).spec["seed"], 5)
+        for key in lab.keys("orphan")
+    )
+
+
+def test_the_job_runs_the_code_as_it_was_at_submission(lab):
+    """A change to the package after submission reaches the next submission, not this one."""
+    lab.sweep("study=code", "+rehearsal.of=code", "seed=0")
+    lab.finished("code")
+    record = json.loads(
+        next(
+            p
+            for p in lab.root.glob(".submissions/*.json")
+            if '"code"' in p.read_text() and json.loads(p.read_text())["study"] == "code"
+        ).read_text()
+    )
+    folder = lab.one("code")
+    assert record["code"].startswith(str(lab.root / ".code")) and record["origin"]["git"]
+    assert folder.config()["model"]["path"].startswith(record["code"])
+    assert folder.provenance()["command"] == record["origin"]["command"]
+
+
+def test_sbatch_refusing_is_one_line_and_nothing_is_lost(lab):
+    words = ("study=refused", "+rehearsal.of=refused", "seed=0")
+    done = lab.sweep(*words, "cluster.partition=nowhere")
+    assert done.returncode == 1
+    assert (
+        "SLURM refused" in done.stderr and "partition" in done.stderr and len(done.stderr.splitlines()) == 1
+    )
+    assert next(iter(lab.states("refused").values()))["state"] == "interrupted"
+    assert submitted(lab.sweep(*words)) == 1
+    lab.finished("refused")
+
+
+def test_cancel_and_on_finish(lab):
+    told = lab.cwd / "told"
+    words = ("study=stop", "+rehearsal.of=stop", "rehearsal.steps=200", "seed=0,1",
+             f"on_finish='echo $GAPO_LAB_STUDY $GAPO_LAB_FAILED >> {told}'")  # fmt: skip
+    assert submitted(lab.sweep(*words)) == 1
+    lab.until("stop", lambda s: all(v.get("step") or 0 for v in s.values()))
+    assert "2 runs cancelled" in lab.command("cancel", "stop").stdout
+    found = lab.until("stop", lambda s: all(v["state"] == "interrupted" for v in s.values()))
+    assert {status["message"] for status in found.values()} == {"cancelled"}
+    jobs = ",".join(status["job"] for status in found.values())
+    end = time.monotonic() + 60
+    while lab.slurm("squeue", "-h", "-j", jobs).strip():
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    lab.sweep(
+        "study=mail",
+        "+rehearsal.of=mail",
+        "seed=0,1",
+        f"on_finish='echo $GAPO_LAB_STUDY $GAPO_LAB_FINISHED >> {told}'",
+    )
+    lab.finished("mail")
+    end = time.monotonic() + 20
+    while "mail 2" not in (told.read_text() if told.exists() else ""):
+        assert time.monotonic() < end
+        time.sleep(0.2)
+    assert told.read_text().count("mail") == 1
+
+
+def test_real_training_through_a_warning_and_a_requeue_ends_with_the_same_numbers(lab, finished):
+    """The nano model, verl: exactly the metrics of the undisturbed run, and every step once in MLflow."""
+    done = lab.run("-m", *TINY, "cluster=dev", "study=real", "seed=0", tiny=False, **lab.conf)
+    assert submitted(done) == 1
+    folder = lab.one("real")
+    assert folder.key == finished.folder().key
+    lab.slurm("scancel", "--signal=USR2", lab.at_step("real", 1)["job"])
+    lab.until("real", lambda s: len(folder.attempts()) == 2 and lab.at_step("real", 2), 400)
+    lab.slurm("scontrol", "requeue", folder.status()["job"])
+    lab.finished("real", 400)
+    lab.left_the_queue(folder.status()["job"])
+    assert science(folder.merged_metrics()) == science(finished.folder().merged_metrics())
+    assert len(folder.attempts()) == 3
+    with sqlite3.connect(lab.cwd / "mlflow.db") as db:
+        rows = db.execute(
+            "select step, count(*) from metrics where key = 'train/reward' group by step"
+        ).fetchall()
+    assert rows == [(1, 1), (2, 1), (3, 1)]
+
+
+def test_ray_over_two_nodes(lab):
+    assert submitted(lab.sweep("study=two", "+rehearsal.of=two", "cluster.nodes=2", "seed=0")) == 1
+    lab.finished("two", 400)
+    log = lab.one("two").attempts()[0].log_path.read_text()
+    assert log.count("Ray node ") == 2
+    left = [
+        p
+        for p in psutil.process_iter(["environ"])
+        if str(lab.cwd) in str((p.info["environ"] or {}).get("GAPO_LAB_MEETING"))
+    ]
+    assert left == []
+
+
+def test_ray_that_never_comes_up(lab):
+    assert (
+        submitted(
+            lab.sweep(
+                "study=noray", "+rehearsal.of=noray", "cluster.nodes=2", "cluster.ray_patience=0.1", "seed=0"
+            )
+        )
+        == 1
+    )
+    found = lab.until(
+        "noray", lambda s: all(v["state"] == "failed" and "cause" in v for v in s.values()), 400
+    )
+    (status,) = found.values()
+    assert (
+        "Ray did not come up" in status["message"]
+        and status["cause"] == "Ray did not start"
+        and status["remedy"]
+    )
+
+
+def test_a_login_node_without_slurm_says_so(lab):
+    path = os.pathsep.join(
+        d for d in os.environ["PATH"].split(os.pathsep) if not os.path.exists(f"{d}/sbatch")
+    )
+    done = lab.sweep("study=none", "seed=0", "+rehearsal.of=none", PATH=path)
+    assert (
+        done.returncode == 2
+        and "sbatch is not on this machine" in done.stderr
+        and "submitted" not in done.stdout
+    )

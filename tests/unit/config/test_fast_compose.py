@@ -1,0 +1,71 @@
+"""The fast way of composing gives exactly what Hydra gives."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from gapo_lab.config.compose import compose_run
+from gapo_lab.config.fast_compose import Composer
+from gapo_lab.errors import UserError
+from gapo_lab.paths import CONF
+from gapo_lab.utils.dotted import flatten, unflatten
+
+GROUPS = {group: sorted(p.stem for p in (CONF / group).glob("*.yaml")) for group in
+          ("model", "algo", "data", "scale", "cluster")}  # fmt: skip
+# Values of every kind, keys that others refer to, keys that are new.
+VALUES = (
+    *("tau=0.3", "seed=7", "study=other", "global_profiler.steps=[1,2]", "model.max_response_length=33"),
+    *("trainer.n_gpus_per_node=4", "actor_rollout_ref.actor.strategy=fsdp", "data.template=null"),
+    *("+new.key=1", "++new.other='a b'", "actor_rollout_ref.actor.optim.lr=1e-4", "trainer.total_epochs=${seed}"),
+    *("actor_rollout_ref.rollout.n=5", "trainer.logger=[console]", "cluster.nodes=2", "run_root=/tmp/x"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def composer():
+    return Composer()
+
+
+def same_as_hydra(composer, words):
+    composed, config = composer.compose(words), compose_run(words)
+    assert composed.written == flatten(OmegaConf.to_container(config, resolve=False))
+    resolved = OmegaConf.to_container(config, resolve=True)
+    assert composed.resolved == flatten(resolved)
+    assert unflatten(composed.resolved) == resolved
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("word", [f"{group}={name}" for group, names in GROUPS.items() for name in names])
+def test_every_config_file(composer, word):
+    same_as_hydra(composer, [word])
+
+
+@pytest.mark.slow
+@given(
+    st.fixed_dictionaries({}, optional={group: st.sampled_from(names) for group, names in GROUPS.items()}),
+    st.lists(st.sampled_from(VALUES), max_size=4, unique=True),
+)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_mixture(composer, groups, values):
+    same_as_hydra(composer, [f"{group}={name}" for group, name in groups.items()] + values)
+
+
+@pytest.mark.parametrize(
+    "words", [["~reward.num_workers"], ["seed=1", "seed=2"], ["+x={a: 1}"], ["data.repos=[]", "data=git"]]
+)
+def test_out_of_the_ordinary(composer, words):
+    same_as_hydra(composer, words)
+
+
+@pytest.mark.parametrize(
+    "word", ["algo=gapo_grp", "trainer.total_training_step=3", "modl=nano", "tau=[", "+seed=1", "nonsense"]
+)
+def test_a_wrong_word_gets_hydras_line(composer, word):
+    with pytest.raises(UserError) as ours:
+        composer.compose(["seed=0", word])
+    with pytest.raises(UserError) as theirs:
+        compose_run(["seed=0", word])
+    assert str(ours.value) == str(theirs.value)

@@ -1,0 +1,62 @@
+"""docs/methods.md: a section for every method, and its example of adding one works as it stands."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+
+from lab import REPO
+
+from gapo_lab.paths import CONF
+
+PAGE = (REPO / "docs" / "methods.md").read_text(encoding="utf-8")
+
+
+def test_every_method_has_a_section_or_stands_in_one():
+    headings = set(re.findall(r"^## (\S+)$", PAGE, flags=re.MULTILINE))
+    for path in (CONF / "algo").glob("*.yaml"):
+        linked = re.search(r"docs/methods\.md#(\S+)", path.read_text())
+        assert linked and linked.group(1) in {heading.lower() for heading in headings}, path.name
+        assert f"`{path.stem}`" in PAGE or path.stem in headings, path.name
+
+
+def test_the_example_of_adding_a_method_works_as_it_stands(tmp_path):
+    python, yaml = (
+        re.search(rf"```{kind}\n(.*?)```", PAGE, flags=re.DOTALL).group(1) for kind in ("python", "yaml")
+    )
+    for folder in ("gapo_lab", "conf", "analysis"):
+        shutil.copytree(REPO / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "gapo_lab" / "methods" / "median.py").write_text(python)
+    (tmp_path / "conf" / "algo" / "median.yaml").write_text(yaml)
+    (tmp_path / "r.csv").write_text("uid,reward\n" + "".join(f"a,{r}\n" for r in (0.0, 0.1, 0.2, 0.9)))
+    code = """
+import numpy as np, torch
+from gapo_lab.planning.validation import check
+from gapo_lab.config.compose import compose_run
+from gapo_lab.errors import UserError
+check(compose_run(["algo=median"]))
+for words, says in ((["algorithm.median.eps=-1"], "eps=-1"), (["+algorithm.median.x=1"], "x: no such setting")):
+    try:
+        check(compose_run(["algo=median", *words]))
+    except UserError as error:
+        assert says in str(error), error
+    else:
+        raise AssertionError(words)
+from gapo_lab.methods import median
+assert median(torch.tensor([0.0, 0.5, 1.0]), torch.zeros(3).long()).tolist()[1] == 0
+import gapo_lab.training.estimators
+from verl.trainer.ppo.core_algos import get_adv_estimator_fn
+found, _ = get_adv_estimator_fn("median")(
+    token_level_rewards=torch.tensor([[0.0], [0.4], [1.0]]), response_mask=torch.ones(3, 1), index=np.array(["a"] * 3),
+    config=compose_run(["algo=median"]).algorithm)
+assert found[1] == 0 and found[2] > 0
+from analysis.replay import main
+assert main(["r.csv", "algo=grpo,median", "--out", "out"]) == 0
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=False, cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "median" in (tmp_path / "out" / "replay.csv").read_text()

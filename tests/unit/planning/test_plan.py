@@ -1,0 +1,244 @@
+"""What a sweep will do, and what is shown of it."""
+
+from __future__ import annotations
+
+import io
+from functools import cache
+from pathlib import Path
+
+import pytest
+from lab import REPO
+from rich.console import Console
+
+from gapo_lab.config.compose import compose_run
+from gapo_lab.config.fast_compose import Composer
+from gapo_lab.config.sweep_grid import make_cells, make_grid
+from gapo_lab.errors import UserError
+from gapo_lab.launch import executor, run_states
+from gapo_lab.launch.sacct import Seen, parse, tasks_of
+from gapo_lab.planning import plan
+from gapo_lab.planning.plan import Action, decide
+from gapo_lab.planning.plan_table import show_plan, totals
+from gapo_lab.planning.spec import make_spec
+from gapo_lab.runs.folder import RunFolder
+
+# (searches are planned otherwise: tests/unit/search/test_search.py)
+SWEEPS = sorted(path.stem for path in (REPO / "sweeps").glob("*.yaml") if "search" not in path.stem)
+
+
+composer = cache(Composer)
+
+
+def planned(*words: str, **more):
+    return plan.make(plan.draft(make_grid(list(words)).cells(), composer()), **more)
+
+
+def shown(made) -> str:
+    out = io.StringIO()
+    show_plan(made, Console(file=out, width=120))
+    return out.getvalue()
+
+
+def test_a_run_is_the_same_run_as_alone():
+    """A cell of a plan has the key of the same words without a sweep."""
+    for run in planned("algo=grpo,gapo_dapo", "tau=0.1,0.5", "seed=3").runs:
+        assert run.spec.key == make_spec(compose_run(run.words)).key
+
+
+def test_a_method_without_tau_is_one_cell():
+    made = planned("algo=grpo,gapo_grpo", "tau=0.1,0.5,0.9")
+    assert len(made.runs) == (1 + 3) * 5
+    assert len({run.cell for run in made.runs}) == 4
+
+
+@pytest.mark.parametrize(
+    ("status", "action"),
+    [
+        (None, Action.RUN),
+        ({}, Action.RUN),
+        ({"state": "finished"}, Action.SKIP),
+        ({"state": "queued"}, Action.ATTACH),
+        ({"state": "running"}, Action.ATTACH),
+        ({"state": "failed", "message": "no"}, Action.RETRY),
+        ({"state": "interrupted"}, Action.RUN),
+        ({"state": "broken", "message": "cut short"}, Action.INVALID),
+    ],
+)
+def test_what_happens_to_a_run(status, action):
+    assert decide(status)[0] == action
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("tau=abc", "tau=abc: must be a number"),
+        ("study=a/b", "study=a/b: a name of letters"),
+        ("data.train_batch_size=33", "does not divide"),
+        ("trainer.total_training_step=3", "did you mean trainer.total_training_steps?"),
+        ("data.template=nowhere.txt", "no such file"),
+        ("model=qwen_coder_7b", "this machine has none"),
+        ("model.path=./nowhere", "no model there"),
+        ("model=qwen_coder_14b cluster=slurm cluster.gpu_memory=8", "cannot fit"),
+    ],
+)
+def test_an_invalid_cell_says_why(word, says):
+    made = planned("algo=grpo,gapo_grpo", *word.split(), "seed=0,1")
+    assert made.counts == {Action.INVALID: len(made.runs)}
+    assert says in shown(made)
+
+
+def test_what_one_of_a_cells_runs_goes_on_from_is_not_said_of_all():
+    runs = planned("algo=grpo", "seed=0,1,2").runs
+    key = runs[0].spec.key
+    made = plan.Plan(runs).decided({key: {"state": "interrupted", "step": 20}})
+    assert "run (1 of them: goes on from step 20)" in shown(made)
+    assert decide({"state": "interrupted", "step": 0})[1] == ""
+
+
+def test_the_totals_are_one_line():
+    made = planned("model=qwen_coder_7b", "cluster=slurm", "algo=grpo,gapo_grpo", "tau=0.1,0.5")
+    assert totals(made).startswith("15 runs in 3 cells: 15 run | ")
+    assert "GPU-hours (estimated)" in totals(made)
+    assert made.gpu_hours() == pytest.approx(sum(8 * run.seconds for run in made.runs) / 3600)
+
+
+def test_a_finished_run_of_the_same_shape_sets_the_price(tmp_path):
+    (run,) = planned("seed=0", "algo=grpo").runs
+    folder = RunFolder.open(tmp_path, run.spec.key, run.spec.as_dict())
+    folder.write_summary({"wall_seconds": 1234.0})
+    priced = planned("seed=0,1", "algo=grpo,gapo_grpo", measured=executor.measured(tmp_path))
+    # grpo has a reference model, gapo_grpo the same: all four take as long
+    assert [(r.seconds, r.measured) for r in priced.runs] == [(1234.0, True)] * 4
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("more", [["cluster=slurm"], ["scale=nano"], ["scale=rehearsal", "cluster=dev"]])
+def test_every_sweep_plans(name, more):
+    conf = compose_run([f"+sweep={name}"], hydra=True).hydra.sweeper
+    cells = make_cells([f"+sweep={name}", *more], conf.params, conf.instead, conf.also)
+    made = plan.make(plan.draft(cells, composer()))
+    assert made.counts.keys() == {Action.RUN}, shown(made)
+    assert {run.spec.study for run in made.runs} == {name.removesuffix("_quick")}
+    if more == ["scale=nano"]:
+        assert {run.spec.model for run in made.runs} <= {"nano", "nano_large"}
+
+
+def of_sweep(name: str, *words: str) -> plan.Plan:
+    conf = compose_run([f"+sweep={name}"], hydra=True).hydra.sweeper
+    return plan.make(plan.draft(make_cells([f"+sweep={name}", *words], conf.params, conf.instead, conf.also), composer()))
+
+
+def test_the_paper_in_miniature_has_every_axis_and_each_run_once():
+    made = of_sweep("paper")
+    specs = [run.spec for run in made.runs]
+    assert len({spec.key for spec in specs}) == len(specs) == (2 * 11 + 4 + 8) * 5
+    assert {spec.tau for spec in specs if spec.algo == "gapo_dapo"} == {0.1, 0.5, 0.9}
+    assert {spec.noise for spec in specs if spec.algo == "grpo"} == {0, 0.1, 0.2}
+    assert [spec.seed for spec in specs] == sorted(spec.seed for spec in specs)
+    some = [run.spec.seed for run in of_sweep("paper", "seed=3,1").runs]
+    assert some == [3] * (len(some) // 2) + [1] * (len(some) // 2)
+    assert "3 runs at a time (estimated), no GPU" in totals(made)
+    assert {run.spec.key for run in of_sweep("paper_quick").runs} < {spec.key for spec in specs}
+    # a word holds for all of its grids
+    assert {run.spec.seed for run in of_sweep("paper", "seed=7").runs} == {7}
+    assert {run.spec.algo for run in of_sweep("paper", "algo=grpo").runs} == {"grpo"}
+
+
+def test_two_sweeps_share_runs():
+    table2 = {
+        run.spec.key for run in planned("+sweep=table2", "model=qwen3_4b", "algo=grpo", "cluster=slurm").runs
+    }
+    table4 = {
+        run.spec.key for run in planned("+sweep=table4", "model=qwen3_4b", "algo=grpo", "cluster=slurm").runs
+    }
+    assert table2 == table4
+
+
+def test_a_folder_written_by_hand_is_invalid_and_left_alone(tmp_path):
+    (run,) = planned("seed=0").runs
+    (tmp_path / run.spec.key).mkdir()
+    (tmp_path / run.spec.key / "notes.txt").write_text("mine")
+    found = run_states.read(tmp_path, [run.spec.key])
+    assert decide(found[run.spec.key])[0] == Action.INVALID
+    (tmp_path / run.spec.key / "spec.yaml").write_text("cut: [sho")
+    with pytest.raises(UserError, match="move the folder away"):
+        RunFolder.open(tmp_path, run.spec.key, run.spec.as_dict())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("summary.json", "{"), ("summary.json", '{"best/id/em": "high"}'), ("spec.yaml", "")]
+)
+def test_a_result_that_cannot_be_read_is_no_result(tmp_path, name, text):
+    folder = RunFolder.open(tmp_path, "k", {"model": "nano"})
+    folder.write_summary({"best/id/em": 0.5})
+    assert decide(run_states.read(tmp_path, ["k"])["k"])[0] == Action.SKIP
+    (folder.path / name).write_text(text)
+    action, why = decide(run_states.read(tmp_path, ["k"])["k"])
+    assert action == Action.INVALID and name in why and "move the f" in why
+
+
+def test_a_submitter_killed_while_it_made_a_folder_has_left_nothing_to_mend(tmp_path):
+    (run,) = planned("seed=0").runs
+    (tmp_path / run.spec.key).mkdir()
+    (tmp_path / run.spec.key / ".spec.yaml.chd3m2en").write_text("cut sho")
+    assert decide(run_states.read(tmp_path, [run.spec.key])[run.spec.key])[0] == Action.RUN
+
+
+# What the scheduler says
+
+
+def test_array_tasks_of_a_job_number():
+    assert list(tasks_of("12")) == [0]
+    assert list(tasks_of("12_7")) == [7]
+    assert list(tasks_of("12_[4-6,9%2]")) == [4, 5, 6, 9]
+
+
+def test_one_table_for_all_jobs():
+    seen = parse(["7_[2-3]|gapo-a|PENDING|0:0|None assigned|Resources", "7_0|gapo-a|RUNNING|0:0|n1|None",
+                  "8|gapo-b|CANCELLED by 0|0:9|n2|None", ""])  # fmt: skip
+    assert seen["gapo-a", 2].pending and seen["gapo-a", 3].reason == "Resources"
+    assert seen["gapo-a", 0].active and seen["gapo-a", 0].job == "7_0"
+    assert seen["gapo-b", 0].state == "CANCELLED"
+
+
+def look(status, job=None, **more):
+    status = {"submission": "s", "task": 0, "submitted": 0.0, **status}
+    return run_states.reconcile(status, {} if job is None else {("s", 0): job})["state"]
+
+
+@pytest.mark.parametrize(
+    ("state", "word", "reads"),
+    [
+        ("queued", "PENDING", "queued"),
+        ("queued", "RUNNING", "queued"),
+        ("running", "RUNNING", "running"),
+        ("running", "PENDING", "queued"),
+        ("running", "OUT_OF_MEMORY", "failed"),
+        ("running", "NODE_FAIL", "interrupted"),
+        ("queued", "CANCELLED", "interrupted"),
+        ("queued", None, "interrupted"),
+        ("interrupted", "PENDING", "queued"),
+        ("interrupted", "COMPLETED", "interrupted"),
+    ],
+)
+def test_folder_and_scheduler_together(state, word, reads):
+    assert look({"state": state}, Seen("1", word) if word else None) == reads
+
+
+def test_without_an_answer_the_folder_is_believed():
+    assert run_states.reconcile({"state": "running", "submission": "s"}, None)["state"] == "running"
+
+
+def test_planning_imports_nothing_heavy():
+    import subprocess
+    import sys
+
+    code = (
+        "import sys\nfrom gapo_lab.planning import plan\nfrom gapo_lab.cli import runs, sweeps\nfrom gapo_lab.config.sweep_grid import make_grid\n"
+        "from gapo_lab.launch import executor\nexecutor.plan_of(make_grid(['algo=grpo,dapo']).cells())\n"
+        "print([m for m in ('torch', 'verl', 'ray', 'mlflow', 'transformers', 'submitit') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(REPO), check=False, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr

@@ -1,0 +1,121 @@
+"""Our methods as verl sees them: names, shapes, what they are told of a batch, and verl's names for its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from gapo_lab.planning import method_rules
+from gapo_lab.training import batch_context, estimators
+
+pytestmark = pytest.mark.verl
+
+
+@pytest.fixture(scope="module")
+def algos():
+    from verl.trainer.ppo import core_algos
+
+    return core_algos
+
+
+def call(algos, name, config=None, mask=None, rewards=None, facts=None):
+    rewards = torch.tensor([[0.0, 0.1], [0.0, 0.5], [0.0, 0.6], [0.0, 0.9]]) if rewards is None else rewards
+    mask = torch.tensor([[1, 1], [1, 1], [0, 0], [1, 1]]) if mask is None else mask
+    with batch_context.about(facts or batch_context.BatchFacts()):
+        return algos.get_adv_estimator_fn(name)(
+            token_level_rewards=rewards, response_mask=mask, index=np.array(["a", "a", "b", "b"], dtype=object),
+            config=config,
+        )[0]  # fmt: skip
+
+
+def test_names_that_plans_check_are_the_ones_verl_has(algos):
+    ours = {name for name, (kind, _) in method_rules.our_files().items() if kind == "estimator"}
+    losses = {name for name, (kind, _) in method_rules.our_files().items() if kind == "loss"}
+    assert {estimators.verl_name(name) for name in estimators.ESTIMATORS} == ours
+    assert set(algos.ADV_ESTIMATOR_REGISTRY) == ours | set(method_rules.VERL_ESTIMATORS) | set(
+        method_rules.NOT_HERE
+    )
+    assert set(algos.POLICY_LOSS_REGISTRY) == losses | set(method_rules.VERL_LOSSES)
+
+
+@pytest.mark.parametrize("name", ["exact_grpo", "gapo", "krpo", "qae", "redit"])
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.float32, torch.int32])
+def test_advantages_are_zero_where_the_mask_is_whatever_its_type(algos, name, kind):
+    mask = torch.tensor([[1, 1], [1, 0], [0, 0], [1, 1]]).to(kind)
+    kept = mask.clone()
+    found = call(algos, name, mask=mask)
+    assert found.shape == (4, 2) and found.dtype == torch.float32
+    assert (found[mask == 0] == 0).all() and (found[1, 0] != 0)
+    assert torch.equal(mask, kept)
+
+
+def test_exact_grpo_gives_equal_rewards_nothing_where_verls_gives_noise(algos):
+    rewards = torch.rand(64, 1, generator=torch.Generator().manual_seed(0)).repeat_interleave(8, dim=0)
+    index = np.repeat(np.arange(64), 8)
+    arguments = {"token_level_rewards": rewards, "response_mask": torch.ones(512, 1), "index": index}
+    assert algos.get_adv_estimator_fn("exact_grpo")(**arguments)[0].abs().max() == 0
+    assert algos.get_adv_estimator_fn("grpo_vectorized")(**arguments)[0].abs().max() > 0.01
+
+
+def test_settings_come_from_their_node(algos):
+    from omegaconf import OmegaConf
+
+    plain, centred = (
+        call(algos, "exact_grpo", OmegaConf.create({"exact_grpo": {"norm_by_std": n}})) for n in (True, False)
+    )
+    torch.testing.assert_close(centred[:2, 0], torch.tensor([-0.2, 0.2]))
+    assert plain[1, 0] > 0.7
+
+
+def test_krpo_is_told_the_rollouts_numbers_and_redit_the_step(algos):
+    one, other = (
+        call(algos, "krpo", facts=batch_context.BatchFacts(order=o)) for o in ([0, 1, 0, 1], [1, 0, 1, 0])
+    )
+    assert not torch.equal(one, other)
+    steps = [call(algos, "redit", facts=batch_context.BatchFacts(step=s, seed=0)) for s in (1, 1, 2)]
+    assert torch.equal(steps[0], steps[1]) and not torch.equal(steps[0], steps[2])
+
+
+def test_gdpo_reads_the_parts_of_the_reward(algos):
+    parts = batch_context.numbers_by_name([{"em": 1.0, "similarity": 1, "note": "x"}, {"em": 0.0, "similarity": 0.5},
+                                         {"em": 0.0, "similarity": 0.1}, {"em": 0.0, "similarity": 0.9}])  # fmt: skip
+    assert set(parts) == {"em", "similarity"}
+    found = call(algos, "exact_gdpo", facts=batch_context.BatchFacts(extras=parts), mask=torch.ones(4, 2))
+    assert found[0, 0] > found[3, 0] > 0 > found[1, 0]
+    with pytest.raises(ValueError, match="the reward has no 'em'"):
+        call(algos, "exact_gdpo")
+
+
+def test_verls_own_gdpo_cannot_run_on_its_v1_trainer(algos):
+    """compute_advantage hands on what v1 fetched, and v1 does not fetch the parts of the reward."""
+    import inspect
+
+    from omegaconf import OmegaConf
+    from verl import DataProto
+    from verl.trainer.ppo.ray_trainer import compute_advantage
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+
+    fetched = inspect.getsource(PPOTrainer._compute_advantage).split("fields = [")[1].split("]")[0]
+    assert "extra_fields" not in fetched and "prompts" not in fetched and "attention_mask" not in fetched
+    data = DataProto.from_dict(
+        tensors={"token_level_rewards": torch.rand(4, 2), "response_mask": torch.ones(4, 2)},
+        non_tensors={"uid": np.array(list("aabb"), dtype=object)},
+    )
+    with pytest.raises(KeyError, match="prompts"):
+        compute_advantage(data, "gdpo", config=OmegaConf.create({"gdpo_reward_keys": ["em", "similarity"]}))
+
+
+def test_a_rollouts_number_is_in_verls_key():
+    assert [batch_context.rollout_number(f"{uid}_{n}_0") for uid, n in (("a_b", 3), ("u-1", 12))] == [3, 12]
+
+
+def test_the_private_methods_that_the_trainer_wraps_exist():
+    import inspect
+
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+
+    assert list(inspect.signature(PPOTrainer._compute_advantage).parameters) == ["self", "batch", "metrics"]
+    assert "self._compute_advantage(batch, metrics=metrics)" in inspect.getsource(PPOTrainer)
+    update = inspect.signature(PPOTrainer._val_metrics_update).parameters
+    assert list(update)[:4] == ["self", "data_sources", "sample_uids", "reward_extra_infos_dict"]
