@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import torch
+
 from gapo_lab.utils import shared_memory
 from gapo_lab.utils.scratch import MARK
+
+
+# Rows a matrix product is filled up to a multiple of.
+ROWS = 32
 
 
 def register() -> None:
@@ -20,15 +26,25 @@ def register() -> None:
 
 
 def keep_weights() -> None:
-    """Let vLLM multiply by the weights themselves.
+    """Let vLLM multiply by the weights themselves, and give a request the same numbers whatever else is in the batch.
 
-    On a CPU it packs them into another layout and leaves an empty tensor, into which no new weights can be loaded. The
-    function is private to vLLM: tests/test_vllm_contract.py fails when it changes.
+    On a CPU vLLM packs the weights into another layout and leaves an empty tensor, into which no new ones can be loaded.
+    The function is private to vLLM: tests/integration/test_vllm_contract.py fails when it changes.
     """
-    import torch
     from vllm.model_executor.layers import utils
 
-    def multiply_plainly(layer: torch.nn.Module, remove_weight: bool) -> None:
-        layer.cpu_linear = torch.nn.functional.linear
+    def keep(layer: torch.nn.Module, remove_weight: bool) -> None:
+        layer.cpu_linear = multiply
 
-    utils.dispatch_cpu_unquantized_gemm = multiply_plainly
+    utils.dispatch_cpu_unquantized_gemm = keep
+
+
+def multiply(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """Return `x weight^T + bias`, computed with so many rows that the kernel is always the same.
+
+    For one to three rows the library sums in another order: the last bits of an answer's log-probs would depend on how
+    many answers are generated beside it.
+    """
+    rows = x.shape[-2]
+    filled = torch.nn.functional.pad(x, (0, 0, 0, -rows % ROWS))
+    return torch.nn.functional.linear(filled, weight, bias)[..., :rows, :]
