@@ -11,22 +11,17 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from gapo_lab.cli import sweeps
+from gapo_lab.cli import status_table, sweeps
 from gapo_lab.cli.select import find_one, named
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.launch import run_states
-from gapo_lab.runs import metrics
+from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
-from gapo_lab.runs.status import COLOURS
 from gapo_lab.tracking import uri
 from gapo_lab.utils import command_line
 from gapo_lab.utils.text import duration, percent
@@ -50,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = add("status", status, "a table of the runs")
     one.add_argument("study", nargs="?", help="only this study's runs")
+    one.add_argument("--cells", action="store_true", help="a line for each cell, without its runs")
 
     one = add("logs", logs, "the log of a run's last attempt")
     one.add_argument("run", help="its key, or the beginning of it")
@@ -81,57 +77,15 @@ def status(asked: argparse.Namespace) -> int:
     if not folders:
         console.print(f"no runs in {asked.root} (start one: python -m gapo_lab.run)", highlight=False)
         return 0
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, right in (
-        ("key", 0),
-        ("study", 0),
-        ("run", 0),
-        ("state", 0),
-        ("step", 1),
-        ("best ID", 1),
-        ("best OOD", 1),
-        ("seen", 1),
-        ("", 0),
-    ):
-        table.add_column(
-            name, justify="right" if right else "left", no_wrap=name not in ("", "run"), overflow="fold"
-        )
     found = run_states.read(asked.root, [folder.key for folder in folders])
-    for folder in folders:
-        table.add_row(*row(folder, time.time(), found.get(folder.key)))
-    # A pipe or file is as wide as it needs to be.
-    Console(width=None if console.is_terminal else 200).print(table)
+    study = asked.study if studies.of_study(asked.root, asked.study or "") else None
+    table = status_table.read(folders, found, time.time(), study)
+    status_table.show(table, console, asked.cells)
+    if any("unsure" in one for one in found.values()):
+        console.print(
+            "SLURM does not answer: its jobs are shown as their run folders said last", soft_wrap=True
+        )
     return 0
-
-
-def row(folder: RunFolder, now: float, state: Mapping[str, Any] | None = None) -> list[str]:
-    """The cells of one run: key, study, name, state, step/total, best ID and OOD, age, message."""
-    try:
-        spec, state = folder.spec, folder.status() if state is None else state
-        numbers = folder.summary() or metrics.summary(folder.merged_metrics())
-    except UserError as error:  # one broken folder must not hide the others
-        return [folder.key, "", "", _coloured("broken"), "", "", "", "", escape(str(error))]
-    step = f"{numbers.get('final/step', 0):.0f}/{state.get('total_steps') or '?'}"
-    said = "; ".join(text for text in (state.get("message"), state.get("remedy")) if text)
-    return [
-        folder.key,
-        escape(str(spec.get("study", ""))),
-        escape(run_name(spec)),
-        _coloured(state.get("state", "new")),
-        step,
-        _share(numbers, "best/id/em"),
-        _share(numbers, "best/ood/em"),
-        duration(max(0, now - state["updated"])) + " ago" if "updated" in state else "",
-        "" if state.get("state") == "finished" else escape(said),
-    ]
-
-
-def _coloured(state: str) -> str:
-    return f"[{COLOURS[state]}]{state}[/]" if state in COLOURS else state
-
-
-def _share(numbers: Mapping[str, Any], name: str) -> str:
-    return percent(numbers[name]) if name in numbers else ""
 
 
 # logs

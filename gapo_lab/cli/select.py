@@ -21,6 +21,14 @@ def named(root: Path, word: str | None) -> list[RunFolder]:
     return of_study(every, word) or [find_one(root, word)]
 
 
+def chosen(root: Path, word: str | None) -> list[str]:
+    """The keys of the runs that a word on the command line means. UserError where there are none."""
+    keys = [folder.key for folder in named(root, word)]
+    if not keys:
+        raise UserError(f"no runs in {root} (start one: python -m gapo_lab.run)")
+    return keys
+
+
 def of_study(folders: list[RunFolder], study: str) -> list[RunFolder]:
     """Those of ``study``, also what it shares with another; a folder whose spec cannot be read belongs to none."""
     shared = set(studies.of_study(folders[0].path.parent, study)) if folders else set()

@@ -1,4 +1,4 @@
-"""The commands for many runs: plan, watch, cancel, retry, gc. Each gives its exit code."""
+"""The commands for many runs: plan, watch, cancel, retry, forget, gc. Each gives its exit code."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from gapo_lab.cli import forget
+from gapo_lab.cli.select import chosen
 from gapo_lab.config import search_path
 from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
@@ -20,6 +22,7 @@ from gapo_lab.runs.status import ACTIVE
 from gapo_lab.utils import atomic_files
 
 GO_ON = "the same command, or python -m gapo_lab retry, goes on from the last checkpoint"
+SHOWN = 5  # runs named one by one
 Adder = Callable[..., argparse.ArgumentParser]
 
 
@@ -35,6 +38,12 @@ def add(one: Adder) -> None:
     words.add_argument("study", help="a study, the key of a run, or all")
     words = one("retry", retry, "start failed, interrupted and cancelled runs again, where they ran before")
     words.add_argument("study", help="a study, the key of a run, or all")
+    words = one("forget", forget.forget, "remove runs that ended before their first step")
+    words.add_argument("study", help="a study, the key of a run, or all")
+    words.add_argument(
+        "--with-results", action="store_true", help="also unfinished runs that have metrics or a checkpoint"
+    )
+    words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     words = one("gc", gc, "remove what finished runs no longer need: checkpoints, old code copies")
     words.add_argument("study", nargs="?", default="all", help="a study, the key of a run, or all (default)")
     words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
@@ -67,16 +76,6 @@ def plan(asked: argparse.Namespace) -> int:
     made = executor.plan_of(cells)
     show_plan(made, console, everything=asked.all)
     return 2 if made.doing(executor.Action.INVALID) else 0
-
-
-def chosen(root: Path, study: str | None) -> list[str]:
-    """The keys of the runs that a word on the command line means. UserError where it means none."""
-    from gapo_lab.cli.select import named
-
-    keys = [folder.key for folder in named(root, study)]
-    if not keys:
-        raise UserError(f"no runs in {root} (start one: python -m gapo_lab.run)")
-    return keys
 
 
 def watch(asked: argparse.Namespace) -> int:
@@ -153,11 +152,13 @@ def _clean(asked: argparse.Namespace, keys: list[str]) -> int:
             with atomic_files.writing(path):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     print(f"{'would remove' if asked.dry_run else 'removed'} {len(gone)} things, {size / 1e6:,.1f} MB")
-    for key in keys:
-        if found.get(key, {}).get("state") in ("failed", "interrupted"):
-            print(
-                f"kept: {key} {run_name(RunFolder(asked.root / key).spec)} is {found[key]['state']} and may go on"
-            )
+    kept = [key for key in keys if found.get(key, {}).get("state") in ("failed", "interrupted")]
+    for key in kept[:SHOWN]:
+        print(
+            f"kept: {key} {run_name(RunFolder(asked.root / key).spec)} is {found[key]['state']} and may go on"
+        )
+    if len(kept) > SHOWN:
+        print(f"kept: {len(kept) - SHOWN} more that may go on")
     return 0
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from functools import cache
 
 from hydra import compose, initialize_config_dir
@@ -21,6 +20,7 @@ from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF, NANO, PACKAGE
 from gapo_lab.utils.dotted import flatten
+from gapo_lab.utils.key_names import nearest
 
 HELP = """python -m gapo_lab.run WORD=VALUE ...        one run
 python -m gapo_lab.run -m WORD=A,B ...       a sweep: its plan, then what is missing of it
@@ -50,7 +50,12 @@ def register() -> None:
         "gapo_lab.reward_manager", lambda name, noise: "noisy" if noise else name, replace=True
     )
     OmegaConf.register_new_resolver("gapo_lab.help", lambda: HELP, replace=True)
-    for rule in (attention.attention, attention.without_flash_attention, attention.sequence_parallel, attention.tokens_per_gpu):
+    for rule in (
+        attention.attention,
+        attention.without_flash_attention,
+        attention.sequence_parallel,
+        attention.tokens_per_gpu,
+    ):
         OmegaConf.register_new_resolver(f"gapo_lab.{rule.__name__}", rule, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.nano", _nano_folder, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.smollm2", _smollm2_folder, replace=True)
@@ -117,11 +122,7 @@ def _unknown_key(key: str) -> str:
 
 
 def _nearest(word: str, options: Sequence[str]) -> str:
-    close = sorted((option for option in options if word and option.startswith(f"{word}_")), key=len)[:2]
-    close = close or get_close_matches(word, options, n=1, cutoff=0.5)
-    if not close:
-        leaf = word.rsplit(".", 1)[-1]
-        close = [o for o in options if o.rsplit(".", 1)[-1] == leaf][:1]
+    close = nearest(word, options)
     return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 

@@ -11,10 +11,10 @@ Hydra's composition.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from hydra import initialize_config_dir
 from hydra._internal.config_repository import CachingConfigRepository
@@ -41,6 +41,13 @@ class Composed:
 
     written: dict[str, Any]
     resolved: dict[str, Any]
+
+
+class _File(NamedTuple):
+    """A config file, and the node it goes to where that is not the one it names itself."""
+
+    path: str
+    package: str | None
 
 
 @dataclass
@@ -70,6 +77,8 @@ class Composer:
         self._parsed: dict[str, Override] = {}
         self._files: dict[str, tuple[str | None, dict[str, Any]]] = {}
         self._bases: dict[tuple[str, ...], _Base] = {}
+        self._chosen: dict[tuple[str, ...], tuple[_File, ...]] = {}
+        self._alone: dict[tuple[_File, ...], _Base] = {}
         self._groups: dict[str, bool] = {}
         self._values: dict[tuple, Any] = {}
         self._words: dict[tuple[str, str], tuple[str, ...]] = {}
@@ -114,6 +123,33 @@ class Composer:
             changed[key] = _unquoted(value)
         return self._with(base, changed)
 
+    def files_alone(
+        self, words: Sequence[str], instead: Mapping[str, str | None], values: Mapping[str, Any]
+    ) -> Composed:
+        """The configuration of the config files that these overrides choose; the other overrides are left out.
+
+        instead: group -> the file that takes the place of those of that group, `cluster/local`; None for none.
+        values: of keys that these files have.
+        """
+        overrides = [self._parse(word) for word in words]
+        chosen = tuple(word for word, o in zip(words, overrides, strict=True) if self._chooses_file(o))
+        files: dict[_File, None] = {}
+        for file in self._chosen_files(chosen):
+            group = file.path.partition("/")[0]
+            path = instead.get(group, file.path)
+            if path is not None:
+                files[_File(path, file.package)] = None
+        key = tuple(files)
+        if key not in self._alone:
+            self._alone[key] = self._merged(key)
+        base = self._alone[key]
+        new = {name: v for name, v in values.items() if name in base.written and base.written[name] != v}
+        return self._with(base, new)
+
+    def has(self, group: str, name: str) -> bool:
+        """Whether there is a config file `group=name`."""
+        return self._repo.config_exists(f"{group}/{name}")
+
     def _is_new_leaf(self, base: _Base, override: Override, key: str) -> bool:
         """Whether `+key=value` only adds a leaf: no node is there, and no leaf stands in its way."""
         if not (override.is_add() or override.is_force_add()):
@@ -152,20 +188,31 @@ class Composer:
 
     # The part that is done once for each choice of config files
 
-    def _base(self, chosen: Sequence[str]) -> _Base:
-        defaults = create_defaults_list(
-            repo=self._repo,
-            config_name="config",
-            overrides_list=[self._parsed[word] for word in chosen],
-            prepend_hydra=True,
-            skip_missing=False,
-        )
+    def _base(self, chosen: tuple[str, ...]) -> _Base:
+        return self._merged(self._chosen_files(chosen))
+
+    def _chosen_files(self, chosen: tuple[str, ...]) -> tuple[_File, ...]:
+        """The config files that these overrides choose, in the order in which they are merged."""
+        if chosen not in self._chosen:
+            defaults = create_defaults_list(
+                repo=self._repo,
+                config_name="config",
+                overrides_list=[self._parsed[word] for word in chosen],
+                prepend_hydra=True,
+                skip_missing=False,
+            )
+            self._chosen[chosen] = tuple(
+                _File(str(default.config_path), default.package)
+                for default in defaults.defaults
+                if not default.config_path.startswith("hydra/")
+            )
+        return self._chosen[chosen]
+
+    def _merged(self, files: Sequence[_File]) -> _Base:
         tree: dict[str, Any] = {}
-        for default in defaults.defaults:
-            if default.config_path.startswith("hydra/"):
-                continue
-            package, content = self._file(default.config_path)
-            package = default.package if default.package is not None else package
+        for file in files:
+            package, content = self._file(file.path)
+            package = file.package if file.package is not None else package
             for name in reversed(package.split(".") if package else []):
                 content = {name: content}
             _merge(tree, content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,11 +19,13 @@ from gapo_lab.paths import IMPORT_ROOT, PACKAGE
 from gapo_lab.planning import cost, plan
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import show_plan
-from gapo_lab.runs import provenance
+from gapo_lab.runs import provenance, studies
 from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.forget import forget
 from gapo_lab.utils import atomic_files, processes
 from gapo_lab.utils.dotted import unflatten
 from gapo_lab.utils.signals import interrupted_by_sigterm
+from gapo_lab.utils.text import several
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -42,15 +45,15 @@ def plan_of(cells: Sequence[Sequence[str]]) -> Plan:
 
 
 def measured(root: Path) -> dict[tuple, float]:
-    """Mean seconds of finished runs, by `cost.shape`."""
+    """Mean seconds of finished runs, by `cost.cost_key`."""
     times: dict[tuple, list[float]] = {}
     for folder in find(root):
         try:
             if folder.is_finished and (seconds := folder.summary().get("wall_seconds")):
-                times.setdefault(cost.shape(folder.spec), []).append(seconds)
+                times.setdefault(cost.cost_key(folder.spec), []).append(seconds)
         except UserError:  # a broken folder is none of this sweep's business
             continue
-    return {shape: sum(found) / len(found) for shape, found in times.items()}
+    return {key: sum(found) / len(found) for key, found in times.items()}
 
 
 def carry_out(
@@ -82,7 +85,8 @@ def start(root: Path, runs: Sequence[Planned], console: Console) -> list[LocalQu
     with atomic_files.locked(root / ".submit.lock"):
         # someone else may have been faster since the plan was made
         todo = Plan(tuple(runs)).decided(run_states.read(root, [run.spec.key for run in runs])).todo
-        _remember_studies(root, runs)
+        # two studies may share a run, whose folder names only the first
+        studies.remember(root, ((run.spec.study, run.spec.key) for run in runs))
         for group in _groups(todo):
             submission = _submit(root, group, console)
             if submission.cluster["name"] == "local":
@@ -92,11 +96,11 @@ def start(root: Path, runs: Sequence[Planned], console: Console) -> list[LocalQu
 
 def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
     """Runs that ask for the same resources, cut to the largest array."""
-    shapes: dict[tuple, list[Planned]] = {}
+    alike: dict[tuple, list[Planned]] = {}
     for run in runs:
-        shapes.setdefault(run.shape, []).append(run)
+        alike.setdefault(run.resources, []).append(run)
     out = []
-    for same in shapes.values():
+    for same in alike.values():
         size = same[0].settings.get("cluster.array_size") or len(same)
         out += [same[i : i + size] for i in range(0, len(same), size)]
     return out
@@ -117,23 +121,45 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
         code=code_snapshot.take(root),
         on_finish=settings["on_finish"],
         study=settings["study"],
+        comment=_cells(runs),
         origin={name: value for name, value in provenance.collect(IMPORT_ROOT).items() if name in ORIGIN},
     )
     submission.write()
-    folders = [_prepare(root, run, submission, task) for task, run in enumerate(runs)]
+    # what the folders said before, None where there was none
+    before = {run.spec.key: _said(root / run.spec.key) for run in runs}
+    for task, run in enumerate(runs):
+        _prepare(root, run, submission, task)
     if cluster["name"] == "local":
         return submission
     try:
         job = slurm.submit(submission)
-    except RunFailed as error:
-        for folder in folders:
-            folder.write_status(state="interrupted", submission=None, cause="refused", message=str(error),
-                                remedy="mend cluster.* and give the same command again")  # fmt: skip
+    except RunFailed:
+        _withdraw(submission, before)
         raise
     Submission(**{**vars(submission), "job": job}).write()
     cap = f", at most {cluster['max_parallel']} at a time" if len(runs) > cluster["max_parallel"] else ""
-    console.print(f"submitted {len(runs)} runs as SLURM job {job}{cap}", highlight=False)
+    console.print(f"submitted {several(len(runs), 'run')} as SLURM job {job}{cap}", highlight=False)
     return submission
+
+
+def _cells(runs: Sequence[Planned]) -> str:
+    """What a job computes, in a line: the name of its cell, and how many more it has."""
+    names = list(dict.fromkeys(run.name for run in runs))
+    return names[0] + (f" and {several(len(names) - 1, 'more cell')}" if len(names) > 1 else "")
+
+
+def _said(path: Path) -> Mapping[str, Any] | None:
+    return RunFolder(path).raw_status if (path / "spec.yaml").exists() else None
+
+
+def _withdraw(submission: Submission, before: Mapping[str, Mapping[str, Any] | None]) -> None:
+    """Leave everything as it was before a submission that was refused."""
+    for key, said in before.items():
+        if said is not None:
+            RunFolder(submission.root / key).restore(said)
+    forget(submission.root, [key for key, said in before.items() if said is None])
+    submission.path.unlink(missing_ok=True)
+    shutil.rmtree(submission.logs, ignore_errors=True)
 
 
 # What the submitter knows of a run's origin; the job adds what it sees where it runs.
@@ -153,19 +179,6 @@ def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> Run
         fields |= {"submission": submission.name, "task": task}
     folder.queue(**fields)
     return folder
-
-
-def _remember_studies(root: Path, runs: Sequence[Planned]) -> None:
-    """Which runs a study holds: two studies may share a run, whose folder names only the first."""
-    by_study: dict[str, list[str]] = {}
-    for run in runs:
-        by_study.setdefault(run.spec.study, []).append(run.spec.key)
-    atomic_files.make_folder(root / ".studies")
-    for study, keys in by_study.items():
-        path = root / ".studies" / f"{study}.json"
-        before = atomic_files.read_json(path) or []
-        if merged := sorted({*before, *keys} - set(before)):
-            atomic_files.write_json(path, sorted({*before, *merged}))
 
 
 def _follow(

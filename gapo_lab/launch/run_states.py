@@ -1,4 +1,4 @@
-"""The state of many runs: what their folders say, held against what the scheduler says. One scheduler call."""
+"""The state of many runs: what their folders say, held against what the scheduler says. The scheduler is asked once for all."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gapo_lab.launch.sacct import Seen
 from gapo_lab.launch.submission import FOLDER
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import ACTIVE
+from gapo_lab.utils.atomic_files import read_json
 
 # States in which the scheduler may know more than the folder: a job that died is requeued, or is not.
 ASKED = (*ACTIVE, "interrupted")
@@ -30,6 +31,13 @@ ENDED = {
     "PREEMPTED": ("preempted", "the same command goes on from the last checkpoint"),
     "BOOT_FAIL": ("node failure", "the same command starts it again"),
     "DEADLINE": ("deadline", "the same command starts it again"),
+}
+# What a job is said to have been requeued after.
+AFTER = {
+    "NODE_FAIL": "node failure",
+    "BOOT_FAIL": "node failure",
+    "PREEMPTED": "preemption",
+    "TIMEOUT": "its time limit",
 }
 # Ends that are nobody's fault: the run simply goes on.
 BLAMELESS = ("CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE")
@@ -49,9 +57,19 @@ def read(root: Path, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
     found = {key: _status(RunFolder(Path(root) / key)) for key in existing(root, keys)}
     waiting = {key: s for key, s in found.items() if s.get("state") in ASKED and s.get("submission")}
     if waiting:
-        seen = sacct.look({status["submission"]: status.get("submitted", 0) for status in waiting.values()})
+        seen = sacct.look(_sent(Path(root), waiting.values()))
         found |= {key: _memory(Path(root), reconcile(status, seen)) for key, status in waiting.items()}
     return found
+
+
+def _sent(root: Path, statuses: Iterable[Mapping[str, Any]]) -> list[sacct.Sent]:
+    """The submissions of these runs, with their jobs as far as they were written down."""
+    since = {status["submission"]: status.get("submitted", 0) for status in statuses}
+    records = {name: read_json(root / FOLDER / f"{name}.json") or {} for name in since}
+    return [
+        sacct.Sent(name, since[name], record.get("job"), record.get("study", ""))
+        for name, record in records.items()
+    ]
 
 
 def _memory(root: Path, status: dict[str, Any]) -> dict[str, Any]:
@@ -110,13 +128,28 @@ def reconcile(status: Mapping[str, Any], seen: Mapping[tuple[str, int], Seen] | 
         }
     known = dict(status) | {"job": job.job, "node": job.nodes}
     if job.pending:
-        return known | {"state": "queued", "message": f"waits: {job.reason}" if job.reason else "waits"}
+        return known | {"state": "queued", "cause": None, "message": _waits(status, job), "remedy": ""}
     if job.active:
-        # a job that was requeued a moment ago has not said so yet
-        return known | ({"state": "running"} if status.get("state") == "interrupted" else {})
+        # a job that has just been started, perhaps again, has not said so yet
+        late = status.get("state") != "running"
+        starts = {"state": "running", "cause": None, "message": f"starting on {job.nodes}", "remedy": ""}
+        return known | (starts if late else {})
     cause, remedy = ENDED.get(
         job.state, ("killed", "see its log, mend the cause, and give the same command again")
     )
     state = "interrupted" if job.state in BLAMELESS else "failed"
     message = f"SLURM: {job.state} on {job.nodes or 'no node'} (job {job.job}, exit code {job.exit_code})"
     return known | {"state": state, "cause": cause, "message": message, "remedy": remedy}
+
+
+def _waits(status: Mapping[str, Any], job: Seen) -> str:
+    """Why a job waits: `requeued after node failure`, `waits: Priority`."""
+    said = str(status.get("message") or "")
+    if job.before:
+        text = f"requeued after {AFTER.get(job.before, job.before.lower().replace('_', ' '))}"
+    elif status.get("state") == "queued" and "requeued" in said:
+        text = said
+    else:
+        text = "waits" if status.get("state") == "queued" else "requeued"
+    # BeginTime: SLURM lets a moment pass before it starts a job again
+    return text if job.reason in ("", "None", "BeginTime") else f"{text}: {job.reason}"

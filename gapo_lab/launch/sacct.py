@@ -1,4 +1,4 @@
-"""What SLURM knows about our jobs: one call for all of them."""
+"""What SLURM knows about our jobs: one sacct for all of them, and squeue where some may wait to be started again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 PENDING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
@@ -21,19 +21,22 @@ ACTIVE = (
     "SIGNALING",
     "STAGE_OUT",
 )
+# Ends after which SLURM starts a job again by itself, if it was told to.
+RESTARTED = ("NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "TIMEOUT", "FAILED", "CANCELLED")
 FORMAT = "JobID,JobName,State,ExitCode,NodeList,Reason"
 PATIENCE_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One job as SLURM sees it."""
+    """One job as SLURM sees it. ``before``: how its last life ended, where it waits to be started again."""
 
     job: str
     state: str
     exit_code: str = ""
     nodes: str = ""
     reason: str = ""
+    before: str = ""
 
     @property
     def pending(self) -> bool:
@@ -45,39 +48,99 @@ class Seen:
         return self.state in ACTIVE
 
 
-def look(submissions: Mapping[str, float]) -> dict[tuple[str, int], Seen] | None:
-    """Every job of these submissions (name -> when, Unix seconds) by name and array task.
+@dataclass(frozen=True)
+class Sent:
+    """What was handed to SLURM: a submission's name, when (Unix seconds), its job and its study.
 
-    None where SLURM gives no answer. Jobs are found by name, so also those whose number was never written down.
+    ``job`` is None where the submitter died before it could write the number down.
     """
-    if shutil.which("sacct") is None or not submissions:
+
+    name: str
+    time: float
+    job: str | None = None
+    study: str = ""
+
+
+def look(sent: Iterable[Sent]) -> dict[tuple[str, int], Seen] | None:
+    """Every job of these submissions, by submission and array task; None where SLURM gives no answer."""
+    sent = list(sent)
+    if shutil.which("sacct") is None or not sent:
         return None
-    since = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(min(submissions.values()) - 60))
-    words = ["sacct", "-X", "-n", "-P", "-S", since, "-o", FORMAT, "--name", ",".join(submissions)]
+    found: dict[tuple[str, int], Seen] = {}
+    numbered = {one.job: one.name for one in sent if one.job}
+    lost = [one for one in sent if not one.job]
+    for words, fields, those in (
+        (["-j", ",".join(numbered)], FORMAT, [one for one in sent if one.job]),
+        # its script lies in the submission's folder
+        (
+            ["--name", ",".join(sorted({n for one in lost for n in (one.study, one.name) if n}))],
+            FORMAT + ",SubmitLine",
+            lost,
+        ),
+    ):
+        if not those:
+            continue
+        since = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(min(one.time for one in those) - 60))
+        lines = _ask(["sacct", "-X", "-n", "-P", "-S", since, "-o", fields, *words])
+        if lines is None:
+            return None
+        found |= parse(lines, numbered, [one.name for one in lost])
+    return found | _waiting_again(found)
+
+
+def _waiting_again(found: Mapping[tuple[str, int], Seen]) -> dict[tuple[str, int], Seen]:
+    """Those of the ended jobs that wait to be started again, which only squeue knows; asked where there may be some."""
+    ended = {key: seen for key, seen in found.items() if seen.state in RESTARTED}
+    if not ended:
+        return {}
+    jobs = sorted({seen.job.partition("_")[0] for seen in ended.values()})
+    lines = _ask(["squeue", "-h", "-r", "-j", ",".join(jobs), "-o", "%i|%T|%r"]) or []
+    waiting = {number: (state, reason) for number, state, reason in (line.split("|", 2) for line in lines)}
+    return {
+        key: Seen(
+            seen.job, waiting[seen.job][0], nodes=seen.nodes, reason=waiting[seen.job][1], before=seen.state
+        )
+        for key, seen in ended.items()
+        if waiting.get(seen.job, ("", ""))[0] in PENDING
+    }
+
+
+def _ask(words: list[str]) -> list[str] | None:
+    """The lines of a SLURM command; None where it fails or takes too long."""
+    # without a limit a long list of waiting tasks would end in "..."
+    env = {**os.environ, "SLURM_BITSTR_LEN": "0"}
     try:
-        # without a limit a long list of waiting tasks would end in "..."
-        env = {**os.environ, "SLURM_BITSTR_LEN": "0"}
         done = subprocess.run(
             words, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, env=env
         )
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, OSError):
         return None
-    return parse(done.stdout.splitlines()) if done.returncode == 0 else None
+    return done.stdout.splitlines() if done.returncode == 0 else None
 
 
-def parse(lines: Iterable[str]) -> dict[tuple[str, int], Seen]:
-    """sacct's lines. Of several records of a task (it was submitted again) the latest stands."""
+def parse(
+    lines: Iterable[str], numbered: Mapping[str, str], lost: Collection[str] = ()
+) -> dict[tuple[str, int], Seen]:
+    """sacct's lines, by submission and array task. Of several records of a task the latest stands.
+
+    numbered: job number -> submission. lost: submissions without a number, found by their folder in the command.
+    """
     out: dict[tuple[str, int], Seen] = {}
     for line in lines:
-        parts = line.rstrip("\n").split("|")
+        parts = line.rstrip("\n").split("|", 6)
         if len(parts) < 6:
             continue
         number, name, state, code, nodes, reason = parts[:6]
+        array = number.partition("_")[0]
+        where = f"{name}/{''.join(parts[6:])}"
+        submission = numbered.get(array) or next((one for one in lost if f"{one}/" in where), None)
+        if submission is None:
+            continue
         nodes = "" if nodes.startswith("None") else nodes
         reason = "" if reason == "None" else reason
         for task in tasks_of(number):
-            job = number.partition("_")[0] + (f"_{task}" if "_" in number else "")
-            out[name, task] = Seen(job, state.split()[0] if state else "", code, nodes, reason)
+            job = array + (f"_{task}" if "_" in number else "")
+            out[submission, task] = Seen(job, state.split()[0] if state else "", code, nodes, reason)
     return out
 
 

@@ -68,8 +68,8 @@ def parameters(submission: Submission) -> dict[str, Any]:
         for name, value in code_snapshot.environment(submission.code).items()
     ]
     found = {
-        "job_name": submission.name,
-        "comment": submission.study,
+        "job_name": submission.study,
+        "comment": submission.comment,
         "partition": cluster["partition"],
         "account": cluster["account"],
         "qos": cluster["qos"],

@@ -1,7 +1,8 @@
 """One submission: the runs that were handed over together, written down before anything is started.
 
-`runs/.submissions/<name>.json` lists the run keys in the order of the array tasks. SLURM jobs bear the
-submission's name, so that a job is found again also when its submitter died before it could write its number down.
+`runs/.submissions/<name>.json` lists the run keys in the order of the array tasks. The script of its SLURM job lies in
+`runs/.submissions/<name>/`, so that a job is found again also when its submitter died before it could write its number
+down. The job itself has the name of the study.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ FOLDER = ".submissions"
 
 @dataclass(frozen=True)
 class Submission:
-    """``root``: the folder of the run folders. ``keys[i]`` is array task i. ``origin``: provenance at this moment."""
+    """``root``: the folder of the run folders. ``keys[i]`` is array task i. ``origin``: provenance at this moment.
+
+    ``comment``: what its job computes, for squeue.
+    """
 
     name: str
     root: Path
@@ -35,6 +39,7 @@ class Submission:
     study: str = ""
     origin: Mapping[str, Any] = field(default_factory=dict)
     by: str = ""
+    comment: str = ""
 
     @classmethod
     def new(cls, root: Path, keys: Sequence[str], **fields: Any) -> Submission:

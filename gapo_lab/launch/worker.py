@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rich.console import Console
 from gapo_lab.errors import Interrupted, RunFailed, UserError
 from gapo_lab.launch.submission import Submission
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.naming import run_name
 from gapo_lab.supervision import supervisor
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.processes import end_descendants
@@ -68,6 +70,7 @@ class Task:
         if worker_nodes.rank() > 0:
             worker_nodes.help_rank_0(submission, self.task)
             return
+        name_job(run_name(RunFolder(submission.root / submission.keys[self.task]).spec))
         os.environ[MEETING] = str(worker_nodes.meeting(submission))
         work(submission, self.task, job=job_number())
 
@@ -83,6 +86,13 @@ class Task:
         folder.write_status(state="queued", message=f"time limit or preemption: requeued, goes on {how}",
                             remedy="", submission=submission.name, task=self.task)  # fmt: skip
         return DelayedSubmission(Task(self.path, self.task))
+
+
+def name_job(name: str) -> None:
+    """Show in squeue's comment what this job, one of an array, computes. What SLURM says to it changes nothing."""
+    words = ["scontrol", "update", f"JobId={job_number()}", f"Comment={name}"]
+    with suppress(OSError, subprocess.TimeoutExpired):
+        subprocess.run(words, capture_output=True, timeout=10, check=False)
 
 
 def job_number() -> str:

@@ -17,8 +17,10 @@ from gapo_lab.config.fast_compose import Composed, Composer
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.planning import cost
+from gapo_lab.planning.differences import Namer
 from gapo_lab.planning.spec import Spec, spec_of
 from gapo_lab.planning.validation import check_settings
+from gapo_lab.runs import naming
 from gapo_lab.runs.status import ACTIVE
 
 
@@ -34,7 +36,10 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Planned:
-    """One run of a plan. ``spec`` and ``settings`` are None where it is invalid; ``seconds`` is what is expected."""
+    """One run of a plan. ``spec`` and ``settings`` are None where it is invalid; ``seconds`` is what is expected.
+
+    ``called``: the name of its cell where there is no spec.
+    """
 
     words: tuple[str, ...]
     spec: Spec | None = None
@@ -43,21 +48,27 @@ class Planned:
     why: str = ""
     seconds: float | None = None
     measured: bool = False
+    called: str = ""
 
     @property
     def cell(self) -> str:
-        """Its name without the seed; the words where there is no spec."""
+        """What the runs of its cell share and no other: the cell's id, or its name where it is invalid."""
+        return self.spec.cell if self.spec else self.name
+
+    @property
+    def name(self) -> str:
+        """The name of its cell; the overrides without the seed where they cannot be composed."""
         if self.spec is None:
-            return " ".join(word for word in self.words if not word.startswith("seed="))
-        return self.spec.name.rpartition(" seed=")[0]
+            return self.called or " ".join(word for word in self.words if not word.startswith("seed="))
+        return naming.cell_name(self.spec.as_dict())
 
     @property
     def gpus(self) -> int:
         return cost.gpus(self.settings) if self.settings else 0
 
     @property
-    def shape(self) -> tuple:
-        """The resources it asks for: runs that share them go into one job array."""
+    def resources(self) -> tuple:
+        """What it asks the cluster for: runs that share them go into one job array."""
         return tuple((k, repr(v)) for k, v in sorted(self.settings.items()) if k.startswith("cluster."))
 
 
@@ -101,7 +112,7 @@ def make(
     """The plan of these runs (see ``draft``).
 
     states: from run keys to the statuses of those that have a run folder.
-    measured: expected seconds by ``cost.shape``, from finished runs.
+    measured: expected seconds by ``cost.cost_key``, from finished runs.
     """
     runs = _once(drafted)
     found = states([run.spec.key for run in runs if run.spec])
@@ -111,18 +122,54 @@ def make(
 def draft(cells: Iterable[Sequence[str]], composer: Composer | None = None) -> list[Planned]:
     """The runs of these cells, composed and checked; a wrong one is INVALID with the line that says why."""
     composer = composer or Composer()
-    return [_drafted(tuple(words), composer) for words in cells]
+    namer = Namer(composer)
+    return _told_apart([_drafted(tuple(words), composer, namer) for words in cells])
 
 
-def _drafted(words: tuple[str, ...], composer: Composer) -> Planned:
+def _drafted(words: tuple[str, ...], composer: Composer, namer: Namer) -> Planned:
     try:
-        composed: Composed = composer.compose(words)
-        _complete(composed)
-        check_settings(ConfigView(composed.resolved))
-        overrides = (*words, *search_path.as_words())
-        return Planned(words, spec_of(composed.written, composed.resolved, overrides), composed.resolved)
+        composed = composer.compose(words)
     except UserError as error:
         return Planned(words, action=Action.INVALID, why=str(error))
+    try:
+        _complete(composed)
+        check_settings(ConfigView(composed.resolved))
+        return Planned(words, _spec(words, composed, namer), composed.resolved)
+    except UserError as error:
+        return Planned(words, action=Action.INVALID, why=str(error), called=_called(words, composed, namer))
+
+
+def _spec(words: tuple[str, ...], composed: Composed, namer: Namer) -> Spec:
+    overrides = (*words, *search_path.as_words())
+    return namer.named(spec_of(composed.written, composed.resolved, overrides), composed)
+
+
+def _called(words: tuple[str, ...], composed: Composed, namer: Namer) -> str:
+    """The name of a cell that is invalid; with the overrides themselves where one has no valid value."""
+    try:
+        return naming.cell_name(_spec(words, composed, namer).as_dict())
+    except (UserError, ValueError, TypeError, OSError):
+        overrides = naming.given_overrides({"overrides": words})
+        named = [str(composed.resolved.get(f"{group}.name")) for group in ("model", "algo")]
+        others = [f"{k}={v}" for k, v in overrides.items() if k not in ("model", "algo", "seed")]
+        return " ".join([*named, *others])
+
+
+def _told_apart(runs: list[Planned]) -> list[Planned]:
+    """The same runs; where two cells have one name, the beginnings of their ids are part of it from now on."""
+    specs = {run.spec.cell: run.spec.as_dict() for run in runs if run.spec}
+    names = naming.cell_names(specs.values())
+    added = {
+        cell: {"cell": names[cell].rpartition(" cell=")[2]}
+        for cell, spec in specs.items()
+        if names[cell] != naming.cell_name(spec)
+    }
+    return [
+        replace(run, spec=replace(run.spec, differs={**(run.spec.differs or {}), **added[run.spec.cell]}))
+        if run.spec and run.spec.cell in added
+        else run
+        for run in runs
+    ]
 
 
 def _complete(composed: Composed) -> None:
@@ -142,8 +189,8 @@ def _once(runs: Iterable[Planned]) -> list[Planned]:
 def _expected(run: Planned, measured: Mapping[tuple, float]) -> Planned:
     if run.spec is None:
         return run
-    known = measured.get(cost.shape({**vars(run.spec), "science": run.spec.science}))
-    seconds = cost.formula(run.settings) if known is None else known
+    known = measured.get(cost.cost_key(run.spec.as_dict()))
+    seconds = cost.formula(cost.CostInputs.of(run.settings)) if known is None else known
     return replace(run, seconds=seconds, measured=known is not None)
 
 

@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from gapo_lab.planning.plan import Action, Plan, Planned
+from gapo_lab.runs import naming
 from gapo_lab.utils.machine import cores
-from gapo_lab.utils.text import duration
+from gapo_lab.utils.text import duration, several
 
 COLOURS = {Action.RUN: "green", Action.SKIP: "dim", Action.ATTACH: "cyan", Action.RETRY: "yellow",
            Action.INVALID: "red"}  # fmt: skip
@@ -32,17 +33,21 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
     table.add_column("nodes x GPUs", justify="right", no_wrap=True)
     table.add_column("a run", justify="right", no_wrap=True)
     table.add_column("GPU-h", justify="right", no_wrap=True)
-    for name, runs in shown:
+    common = [] if plan.doing(Action.INVALID) else naming.in_common(run.spec.as_dict() for run in plan.runs)
+    for _, runs in shown:
+        name = naming.cell_name(runs[0].spec.as_dict(), common) if common else runs[0].name
         table.add_row(
             escape(name), _seeds(runs), _actions(runs), _machines(runs[0]), _time(runs), _hours(runs)
         )
     console.print(table)
+    if common:
+        console.print(f"all cells: {escape(' '.join(common))}", highlight=False, soft_wrap=True)
     if len(cells) > len(shown):
         console.print(
             f"... and {len(cells) - len(shown):,} more cells (all: python -m gapo_lab plan --all ...)"
         )
     for run, count in _wrong(plan):
-        console.print(f"[red]invalid[/] {escape(run.cell)}" + (f" and {count - 1} more" if count > 1 else ""))
+        console.print(f"[red]invalid[/] {escape(run.name)}" + (f" and {count - 1} more" if count > 1 else ""))
         console.print(f"        {escape(run.why)}", highlight=False, soft_wrap=True)
     console.print(totals(plan), highlight=False, soft_wrap=True)
     if any(run.gpus and run.spec.data == "micro" for run in plan.todo):
@@ -54,7 +59,7 @@ def totals(plan: Plan) -> str:
     counts = plan.counts
     parts = ", ".join(f"{counts[action]:,} {action}" for action in Action if counts[action])
     cells = len({run.cell for run in plan.runs})
-    out = f"{len(plan.runs):,} runs in {cells:,} cells: {parts}"
+    out = f"{several(len(plan.runs), 'run')} in {several(cells, 'cell')}: {parts}"
     if not plan.todo:
         return out
     measured = sum(run.measured for run in plan.todo)
@@ -95,12 +100,19 @@ def _number(value: float) -> str:
 
 
 def _seeds(runs: Sequence[Planned]) -> str:
-    seeds = sorted({run.spec.seed for run in runs if run.spec})
+    seeds = sorted({seed for run in runs if (seed := _seed(run)) is not None})
     if not seeds:
         return f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
     if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
         return f"{seeds[0]}-{seeds[-1]}"
     return ",".join(map(str, seeds))
+
+
+def _seed(run: Planned) -> int | None:
+    if run.spec:
+        return run.spec.seed
+    text = naming.given_overrides({"overrides": run.words}).get("seed", "")
+    return int(text) if text.isdigit() else None
 
 
 def _actions(runs: Sequence[Planned]) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from gapo_lab.config.compose import verl_defaults
 from gapo_lab.data import fingerprint
 from gapo_lab.models import smollm2
+from gapo_lab.runs import naming
 from gapo_lab.utils.dotted import flatten
 
 # Where and how a run happens; beginnings of dotted keys. Everything else is science.
@@ -75,7 +76,11 @@ SEEDS = ("data.seed", "actor_rollout_ref.actor.data_loader_seed", "actor_rollout
 
 @dataclass(frozen=True)
 class Spec:
-    """One run: the words that name it and the settings that make it."""
+    """One run: the words that name it and the settings that make it.
+
+    ``differs``: what else differs from the defaults, by short name; None where nobody has looked
+    (``gapo_lab.planning.differences``). ``weights``: what the model is called where its weights are not its own.
+    """
 
     study: str
     model: str
@@ -87,6 +92,8 @@ class Spec:
     backend: str
     overrides: tuple[str, ...]
     science: dict[str, object]
+    differs: dict[str, object] | None = None
+    weights: str | None = None
 
     @property
     def key(self) -> str:
@@ -101,14 +108,19 @@ class Spec:
 
     @property
     def name(self) -> str:
-        """As a person would say it: `nano gapo_grpo tau=0.5 seed=0`."""
-        tau = f" tau={self.tau:g}" if self.tau is not None else ""
-        noise = f" noise={self.noise:g}" if self.noise else ""
-        return f"{self.model} {self.algo}{tau}{noise} seed={self.seed}"
+        """As a person would say it: `nano gapo_grpo tau=0.5 lr=1e-4 seed=0`."""
+        return naming.run_name(self.as_dict())
+
+    @cached_property
+    def cell(self) -> str:
+        """The cell's id: the same for runs that differ only in their seed."""
+        return naming.cell_id({"model": self.model, "science": self.science})
 
     def as_dict(self) -> dict:
         """Plain values, with the key, as written to spec.yaml."""
-        return {**asdict(self), "overrides": list(self.overrides), "key": self.key}
+        unsaid = {name for name in ("differs", "weights") if getattr(self, name) is None}
+        values = {name: value for name, value in asdict(self).items() if name not in unsaid}
+        return {**values, "overrides": list(self.overrides), "key": self.key}
 
 
 def make_spec(config: DictConfig, overrides: tuple[str, ...] = ()) -> Spec:
@@ -142,16 +154,7 @@ def science(written: Mapping[str, object], resolved: Mapping[str, object]) -> di
     A setting that still is verl's interpolation of another one says nothing new and is left out, as is one that is
     written differently but has verl's own value.
     """
-    defaults = verl_defaults()
-    chosen = {
-        key: resolved[key]
-        for key, value in written.items()
-        if is_science(key) and key in resolved and not (key in NEUTRAL and resolved[key] == NEUTRAL[key])
-        and (key not in defaults or defaults[key] not in (value, resolved[key]))
-    }  # fmt: skip
-    chosen |= {key: value for key, value in ONLY_METRICS.items() if key in resolved}
-    if resolved["backend.name"] not in UNNAMED_BACKENDS:
-        chosen["backend"] = resolved["backend.name"]
+    chosen = science_settings(written, resolved)
     # weights at hand are named by their content, others by where they are fetched
     chosen["checkpoint"] = checkpoint_digest(Path(resolved["model.path"])) or resolved["model.path"]
     if digest := fingerprint.of(
@@ -159,6 +162,20 @@ def science(written: Mapping[str, object], resolved: Mapping[str, object]) -> di
     ):
         chosen["data.content"] = digest
     return {key: _plain(value) for key, value in sorted(chosen.items())}
+
+
+def science_settings(written: Mapping[str, object], resolved: Mapping[str, object]) -> dict[str, object]:
+    """`science` without what is named by its content: the weights and the data."""
+    defaults = verl_defaults()
+    chosen = {
+        key: resolved[key]
+        for key, value in written.items()
+        if is_science(key) and key in resolved and not (key in NEUTRAL and resolved[key] == NEUTRAL[key])
+        and (key not in defaults or defaults[key] not in (value, resolved[key]))
+    }  # fmt: skip
+    if (backend := resolved.get("backend.name", "cpu")) not in UNNAMED_BACKENDS:
+        chosen["backend"] = backend
+    return chosen | {key: value for key, value in ONLY_METRICS.items() if key in resolved}
 
 
 def _plain(value: object) -> object:

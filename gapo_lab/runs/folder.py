@@ -20,8 +20,8 @@ from gapo_lab.runs.status import STATES
 from gapo_lab.utils import atomic_files, processes
 
 # Fields of a spec that may differ between two ways of asking for the same run: who asked, the names of
-# config files (what they set is in "science"), and where it runs.
-NOT_IDENTITY = frozenset({"study", "overrides", "algo", "tau", "scale", "backend"})
+# config files (what they set is in "science"), where it runs, and what it is called.
+NOT_IDENTITY = frozenset({"study", "overrides", "algo", "tau", "scale", "backend", "differs", "weights"})
 # Fields of status.json that stay from one attempt to the next: how the run came to be started.
 CARRIED = ("submission", "task", "submitted", "wall_seconds")
 
@@ -205,6 +205,10 @@ class RunFolder:
             return fields | ({"message": message} if heard else {})
 
         self._change_status(change)
+
+    def restore(self, status: Mapping[str, Any]) -> None:
+        """Put status.json back to what `raw_status` said before."""
+        self._replace_status(dict(status))
 
     @property
     def raw_status(self) -> dict[str, Any]:

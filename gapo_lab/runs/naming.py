@@ -1,28 +1,185 @@
-"""The names of runs and cells, from a run's spec."""
+"""What a run and its cell are called, everywhere: plan, status, live lines, SLURM, MLflow, reports. Pure.
+
+A cell is the runs that differ only in their seed. Its id is a hash of the run key's content without the seed; its name
+is the model, the method, tau, noise, and what else differs from the defaults: `nano grpo lr=1e-4 n=4`. Two cells may
+share a name (two folders of weights with the same name), never an id: `cell_names` tells them apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+import math
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
+from gapo_lab.utils.key_names import short
 
-def cell_name(spec: Mapping[str, Any]) -> str:
-    """``qwen_coder_7b gapo_dapo tau=0.5``; with noise on the rewards ``... noise=0.1``."""
-    tau = f" tau={text_of(spec['tau'])}" if spec.get("tau") is not None else ""
-    noise = f" noise={text_of(noise_of(spec))}" if noise_of(spec) else ""
-    return f"{spec.get('model')} {spec.get('algo')}{tau}{noise}"
+Spec = Mapping[str, Any]
+
+# Models whose weights come with their name: with another model.path it is another model.
+WITH_WEIGHTS = ("nano", "nano_large", "smollm2_135m")
+# Config groups that a name may show, and what goes without saying.
+USUAL = {"data": "micro", "recipe": "paper", "scale": "nano"}
+# Keys that say where something is found: its content is in the run key, a name shows the folder's name.
+PLACES = ("data.path", "data.repos", "data.ood_path")
+LONGEST_TEXT = 40
 
 
-def noise_of(spec: Mapping[str, Any]) -> float:
-    """The share of rewards that are outliers; 0 for a run from before there was noise."""
-    return (spec.get("science") or {}).get("noise", 0)
+def cell_id(spec: Spec) -> str:
+    """Return ten hex digits over the content of the run key without the seed."""
+    content = {"model": spec.get("model"), "science": spec.get("science") or {}}
+    return _hash(json.dumps(content, sort_keys=True, default=str))
 
 
-def run_name(spec: Mapping[str, Any]) -> str:
-    """``qwen_coder_7b gapo_dapo tau=0.5 seed=3``."""
+def _hash(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()[:10]
+
+
+def cell_name(spec: Spec, without: Collection[str] = ()) -> str:
+    """Return the name of the run's cell: `qwen_coder_7b gapo_dapo tau=0.5 noise=0.1 lr=1e-4`.
+
+    without: differences that are not shown, because a table says them once for all of its cells (``in_common``).
+    """
+    parts = [model_name(spec), str(spec.get("algo"))]
+    if spec.get("tau") is not None:
+        parts.append(f"tau={shown(spec['tau'])}")
+    if noise_of(spec):
+        parts.append(f"noise={shown(noise_of(spec))}")
+    return " ".join([*parts, *(text for text in _texts(spec) if text not in without)])
+
+
+def _texts(spec: Spec) -> list[str]:
+    return [f"{label}={shown(value)}" for label, value in differs(spec).items()]
+
+
+def in_common(specs: Iterable[Spec]) -> list[str]:
+    """Return the differences from the defaults that all cells share, `greedy=false`; none of a single cell."""
+    cells = {cell_id(spec): _texts(spec) for spec in specs}
+    first, *others = cells.values() or [[]]
+    return [text for text in first if all(text in other for other in others)] if others else []
+
+
+def run_name(spec: Spec) -> str:
+    """Return the name of the cell with the seed: `nano grpo lr=1e-4 seed=3`."""
     return f"{cell_name(spec)} seed={spec.get('seed')}"
 
 
+def cell_names(specs: Iterable[Spec], without: Collection[str] = ()) -> dict[str, str]:
+    """Return a name for each cell by its id; where two cells have the same, the beginnings of their ids are added.
+
+    without: as of ``cell_name``.
+    """
+    names: dict[str, str] = {}
+    for spec in specs:
+        name = cell_name(spec, without)
+        # a run from before names were complete does not name the cell where a newer one does
+        if cell_id(spec) not in names or "differs" in spec:
+            names[cell_id(spec)] = name
+    shared: dict[str, list[str]] = {}
+    for one, name in names.items():
+        shared.setdefault(name, []).append(one)
+    out = {}
+    for one, name in names.items():
+        others = shared[name]
+        out[one] = f"{name} cell={beginning(one, others)}" if len(others) > 1 else name
+    return out
+
+
+def beginning(one: str, others: Collection[str]) -> str:
+    """Return the shortest beginning of a hash, of at least four digits, that no other of ``others`` has."""
+    return next(
+        one[:size]
+        for size in range(4, len(one) + 1)
+        if size == len(one) or sum(other.startswith(one[:size]) for other in others) <= 1
+    )
+
+
+def noise_of(spec: Spec) -> float:
+    """Return the share of training rollouts whose reward is an outlier."""
+    return (spec.get("science") or {}).get("noise", 0)
+
+
+def model_name(spec: Spec) -> str:
+    """Return what the model is called: the name of the folder of weights that was given in place of its own."""
+    if "weights" in spec:
+        return str(spec["weights"])
+    given = {} if "differs" in spec else given_overrides(spec)
+    if spec.get("model") in WITH_WEIGHTS and "model.path" in given and "model.name" not in given:
+        return weights_name(
+            given["model.path"], (str(spec["model"]),), (spec.get("science") or {}).get("checkpoint")
+        )
+    return str(spec.get("model"))
+
+
+def weights_name(path: str, taken: Collection[str] = (), checkpoint: object = "") -> str:
+    """Return a model's name from the place of its weights; one that is ``taken`` gets a part of the checkpoint's hash."""
+    parts = PurePosixPath(path).parts
+    cached = next((part for part in parts if part.startswith("models--")), None)  # Hugging Face's cache
+    name = cached.rpartition("--")[2] if cached else PurePosixPath(path).name
+    name = re.sub(r"\s+", "_", name) or "model"
+    if name not in taken:
+        return name
+    digest = str(checkpoint) if re.fullmatch(r"[0-9a-f]{12}", str(checkpoint)) else _hash(str(checkpoint))
+    return f"{name}-{digest[:6]}"
+
+
+def differs(spec: Spec) -> dict[str, object]:
+    """Return what else differs from the defaults, by short name; from the overrides where the spec does not say it."""
+    if "differs" in spec:
+        return dict(spec["differs"] or {})
+    given, science = given_overrides(spec), spec.get("science") or {}
+    out: dict[str, object] = {}
+    for group, usual in USUAL.items():
+        value = spec.get("data") if group == "data" else given.get(group)
+        if value not in (None, usual):
+            out[group] = value
+    if spec.get("scale") == "rehearsal":
+        out["scale"] = "rehearsal"
+    for key in (key for key in PLACES if key in given):
+        out[key] = place_name(given[key].strip("[]").split(","))
+    keys = {key for key in given if key in science and key != "noise"}
+    if science.get("algorithm.gapo.tau") == spec.get("tau"):
+        keys.discard("algorithm.gapo.tau")
+    return out | dict(sorted((short(key, science), science[key]) for key in keys))
+
+
+def given_overrides(spec: Spec) -> dict[str, str]:
+    """Return the run's overrides, by key."""
+    pairs = (str(one).lstrip("+").partition("=") for one in spec.get("overrides") or ())
+    return {key: value for key, sign, value in pairs if sign}
+
+
+def place_name(value: object) -> object:
+    """Return the last part of a path; of each path of a list."""
+    if isinstance(value, (list, tuple)):
+        names = [place_name(one) for one in value]
+        return names[0] if len(names) == 1 else names
+    return PurePosixPath(str(value)).name or str(value)
+
+
+def shown(value: object) -> str:
+    """Return a value as a name shows it: six digits, `1e-4`, `true`, `null`, `[a,b]`, the last part of a path."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(shown, value))}]"
+    text = json.dumps(value, sort_keys=True, default=str) if isinstance(value, Mapping) else str(value)
+    text = text.rstrip("/").rpartition("/")[2] if "/" in text and not isinstance(value, Mapping) else text
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 3]}..."
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value) or value == 0 or 1e-3 <= abs(value) < 1e6:
+        return f"{value:g}"
+    digits, _, exponent = f"{value:.5e}".partition("e")
+    return f"{digits.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
 def text_of(value: Any) -> str:
-    """A value of a spec as a name shows it."""
+    """Return a value as MLflow's parameters have it."""
     return f"{value:g}" if isinstance(value, float) else str(value)

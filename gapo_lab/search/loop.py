@@ -178,8 +178,7 @@ class Loop:
             return []
 
     def _say(self, live: Live, text: str, style: str) -> None:
-        fixed = len(self.search.space.fixed)
-        name = f"trial {live.number}  {' '.join(live.words[fixed:])}"
+        name = f"trial {live.number}  {live.runs[0].name}"
         self.console.print(
             f"{time.strftime('%H:%M:%S')} {escape(name)}  [{style}]{escape(text)}[/]",
             highlight=False,

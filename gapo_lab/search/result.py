@@ -26,11 +26,12 @@ from gapo_lab.search.trials import DONE, runs_of
 
 @dataclass(frozen=True)
 class Candidate:
-    """A good trial. ``numbers``: of each objective, one value a seed."""
+    """A good trial. ``numbers``: of each objective, one value a seed; ``name``: of the cell that its runs are."""
 
     trial: int
     words: tuple[str, ...]
     numbers: tuple[tuple[float, ...], ...]
+    name: str
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -105,10 +106,10 @@ def _words(search: Search, trial: FrozenTrial) -> tuple[str, ...]:
 
 def _candidate(search: Search, trial: FrozenTrial, seeds: int, conditions: Conditions) -> Candidate:
     words = _words(search, trial)
-    keys = [run.spec.key for run in runs_of(search, words, seeds, conditions)]
-    curves = [values(RunFolder(search.root / key).merged_points()) for key in keys]
+    runs = runs_of(search, words, seeds, conditions)
+    curves = [values(RunFolder(search.root / run.spec.key).merged_points()) for run in runs]
     numbers = tuple(tuple(one.value(curve) for curve in curves) for one in search.objectives)
-    return Candidate(trial.number, words, numbers)
+    return Candidate(trial.number, words, numbers, runs[0].name)
 
 
 def ready_line(search: Search, conditions: Conditions, words: Sequence[str]) -> str:
@@ -128,7 +129,7 @@ def saved(study: optuna.Study) -> float | None:
     return 1 - sum(trial.last_step for trial in done) / (longest * len(done))
 
 
-def show(result: Result, space_size: int, console: Console) -> None:
+def show(result: Result, console: Console) -> None:
     """The table of candidates, a line of totals, and the command of the best."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     front = len(result.objectives) > 1
@@ -137,7 +138,7 @@ def show(result: Result, space_size: int, console: Console) -> None:
     table.add_column("Pareto front" if front else "best trials", overflow="fold")
     for one in result.candidates:
         numbers = [spread(values) for values in one.numbers]
-        table.add_row(str(one.trial), str(one.seeds), *numbers, escape(" ".join(one.words[space_size:])))
+        table.add_row(str(one.trial), str(one.seeds), *numbers, escape(one.name))
     console.print(table)
     counts = ", ".join(f"{count} {state}" for state, count in sorted(result.states.items()))
     stopped = (

@@ -62,7 +62,7 @@ def carry_out_search(
             console.print("no trial was finished, so there is no best one", highlight=False)
             return None
         atomic_files.write_json(search.folder / "result.json", found.as_dict())
-        result.show(found, len(search.space.fixed), console)
+        result.show(found, console)
         write(search, study, found, console)
         return found
 

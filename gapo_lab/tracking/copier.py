@@ -14,8 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gapo_lab.runs import naming
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.naming import cell_name, run_name
 from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.mapping import Copied, Sample
@@ -89,25 +89,43 @@ class Copier:
         started = next((row.time for attempt in self.folder.attempts() for row in attempt.rows()), None)
         started = started or self.folder.status().get("started")
         run = self.client.create_run(
-            experiment, int(started * 1000) if started else None, tags, run_name(self.spec)
+            experiment, int(started * 1000) if started else None, tags, naming.run_name(self.spec)
         )
         self._log_params(run.info.run_id, mapping.params(self.spec, self.folder.config()))
         return self.client.get_run(run.info.run_id)
 
     def _cell(self, experiment: str) -> str:
         """The id of the parent run, which stands for the cell: the runs that differ only in seed."""
-        cell_id = mapping.cell_id(self.spec)
-        if found := self._find(experiment, **{IS_CELL: "yes", CELL: cell_id}):
+        if found := self._find(experiment, **{IS_CELL: "yes", CELL: naming.cell_id(self.spec)}):
             return found.info.run_id
+        if found := self._find(experiment, **{IS_CELL: "yes", CELL: mapping.old_cell_id(self.spec)}):
+            return self._renewed(experiment, found)
         tags = {
             IS_CELL: "yes",
-            CELL: cell_id,
+            CELL: naming.cell_id(self.spec),
             "mlflow.note.content": "One cell: its runs differ only in their seed. Its metrics are the means over the finished ones, at the step that is their number.",
         }
-        run_id = self.client.create_run(experiment, None, tags, cell_name(self.spec)).info.run_id
+        name = naming.cell_name(self.spec)
+        run_id = self.client.create_run(experiment, None, tags, name).info.run_id
         self._log_params(run_id, mapping.cell_params(self.spec))
         self.client.set_terminated(run_id)
         return run_id
+
+    def _renewed(self, experiment: str, parent: Run) -> str:
+        """The id of a parent run from before cells had today's id and name; it and its runs get the id."""
+        run_id = parent.info.run_id
+        children = self.client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
+        for run in (parent, *children):
+            self.client.set_tag(run.info.run_id, CELL, naming.cell_id(self.spec))
+        self._rename(parent, mapping.old_cell_name(self.spec), naming.cell_name(self.spec))
+        missing = mapping.cell_params(self.spec)
+        self._log_params(run_id, {k: v for k, v in missing.items() if k not in parent.data.params})
+        return run_id
+
+    def _rename(self, run: Run, old: str, new: str) -> None:
+        """Give a run today's name, unless a person has named it."""
+        if run.info.run_name == old != new:
+            self.client.update_run(run.info.run_id, name=new)
 
     # Points
 
@@ -177,6 +195,8 @@ class Copier:
         new = [RunTag(name, value) for name, value in wanted.items() if run.data.tags.get(name) != value]
         if new:
             self.client.log_batch(run.info.run_id, tags=new)
+        before = f"{mapping.old_cell_name(self.spec)} seed={self.spec.get('seed')}"
+        self._rename(run, before, naming.run_name(self.spec))
 
     def _copy_files(self, run: Run) -> None:
         found = artifacts.collect(self.folder)

@@ -8,9 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gapo_lab.runs import metrics
+from gapo_lab.runs import metrics, naming
 from gapo_lab.runs.metrics import Row
-from gapo_lab.runs.naming import noise_of, text_of
 
 # The axes people compare by, beside the spec's own words, and the verl keys they are.
 SETTINGS = {
@@ -27,7 +26,8 @@ SETTINGS = {
     "ood_size": "data.ood_size",
 }
 WORDS = ("key", "model", "algo", "tau", "seed", "data", "scale", "backend")
-CELL_WORDS = ("model", "algo", "tau", "data", "scale")
+# Of them what is not the cell's: which run it is, and where it ran.
+NOT_CELL = ("key", "seed", "backend")
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
@@ -36,11 +36,18 @@ def params(spec: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -
 
     settings: the run's whole configuration, which also has what is verl's own default and so not in the spec.
     """
-    found = {word: spec.get(word) for word in WORDS}
+    found = {word: spec.get(word) for word in WORDS} | {"model": naming.model_name(spec)}
     science = spec.get("science", {})
     found |= {name: science.get(key, _at(settings or {}, key)) for name, key in SETTINGS.items()}
-    found["noise"] = noise_of(spec)
-    return {name: text_of(value) for name, value in found.items() if value is not None}
+    found["noise"] = naming.noise_of(spec)
+    # what else differs from the defaults, where it is not among these under another name
+    known = [f".{key}" for key in SETTINGS.values()]
+    others = {
+        label: value
+        for label, value in naming.differs(spec).items()
+        if label not in found and not any(key.endswith(f".{label}") for key in known)
+    }
+    return {name: naming.text_of(value) for name, value in (found | others).items() if value is not None}
 
 
 def _at(settings: Mapping[str, Any], key: str) -> Any:
@@ -51,22 +58,30 @@ def _at(settings: Mapping[str, Any], key: str) -> Any:
 
 
 def cell_params(spec: Mapping[str, Any]) -> dict[str, str]:
-    found = {word: text_of(spec[word]) for word in CELL_WORDS if spec.get(word) is not None}
-    return {**found, "noise": text_of(noise_of(spec))}
+    """The parameters that the runs of a cell share."""
+    return {name: value for name, value in params(spec).items() if name not in NOT_CELL}
 
 
-def cell_id(spec: Mapping[str, Any]) -> str:
-    """Ten hex digits: the same for runs that differ only in their seed."""
-    same = {word: spec.get(word) for word in CELL_WORDS}
-    same["science"] = spec.get("science", {})  # the trial's seed is not in it
+def old_cell_id(spec: Mapping[str, Any]) -> str:
+    """The cell's id before it was the run key's content without the seed; MLflow's runs of then bear it."""
+    same = {word: spec.get(word) for word in ("model", "algo", "tau", "data", "scale")}
+    same["science"] = spec.get("science", {})
     return hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()[:10]
+
+
+def old_cell_name(spec: Mapping[str, Any]) -> str:
+    """The cell's name before it told what differs from the defaults."""
+    tau = f" tau={naming.text_of(spec['tau'])}" if spec.get("tau") is not None else ""
+    noise = f" noise={naming.text_of(naming.noise_of(spec))}" if naming.noise_of(spec) else ""
+    return f"{spec.get('model')} {spec.get('algo')}{tau}{noise}"
 
 
 def tags(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, str]:
     """What MLflow shows beside the parameters, as far as it is known."""
     git = provenance.get("git", {})
     found = {
-        "gapo.cell": cell_id(spec),
+        "gapo.cell": naming.cell_id(spec),
+        "gapo.cell_name": naming.cell_name(spec),
         "gapo.state": status.get("state"),
         "gapo.attempt": status.get("attempt"),
         "gapo.host": status.get("host"),
@@ -85,7 +100,7 @@ def note(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping
     """The run's description in Markdown: how to repeat it, how it ended, where it came from."""
     git = provenance.get("git", {})
     words = [
-        f"{w}={text_of(spec[w])}"
+        f"{w}={naming.text_of(spec[w])}"
         for w in ("model", "algo", "tau", "seed", "data", "scale")
         if spec.get(w) is not None
     ]

@@ -18,3 +18,8 @@ def duration(seconds: float) -> str:
     whole = int(seconds)
     hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def several(count: int, noun: str) -> str:
+    """``1 run``, ``1,080 runs``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -113,7 +113,7 @@ def test_the_same_command_retries_what_failed_and_only_that(disturbed):
     disturbed.finished("job_killed")
     assert undisturbed(disturbed.one("job_killed"), 0, STEPS)
     last = disturbed.sweep("study=all_killed", "+rehearsal.of=all_killed", *LONG)
-    assert "1 runs in 1 cells: 1 skip" in last.stdout and submitted(last) == 0
+    assert "1 run in 1 cell: 1 skip" in last.stdout and submitted(last) == 0
 
 
 def test_one_array_for_each_resource_shape_and_runs_are_shared(lab):
@@ -124,7 +124,7 @@ def test_one_array_for_each_resource_shape_and_runs_are_shared(lab):
     lab.finished("a"), lab.finished("b")
     assert len(set(lab.keys("a")) & set(lab.keys("b"))) == 2
     assert all(len(RunFolder(lab.root / key).attempts()) == 1 for key in {*lab.keys("a"), *lab.keys("b")})
-    assert lab.command("status", "b").stdout.count("finished") == 4
+    assert lab.command("status", "b").stdout.endswith(": 4 finished\n")
     assert lab.command("watch", "b").returncode == 0
 
 
@@ -187,9 +187,57 @@ def test_sbatch_refusing_is_one_line_and_nothing_is_lost(lab):
     assert (
         "SLURM refused" in done.stderr and "partition" in done.stderr and len(done.stderr.splitlines()) == 1
     )
-    assert next(iter(lab.states("refused").values()))["state"] == "interrupted"
+    # nothing stays of it
+    assert lab.states("refused") == {} and not lab.keys("refused")
+    records = [json.loads(path.read_text())["study"] for path in lab.root.glob(".submissions/*.json")]
+    assert "refused" not in records
     assert submitted(lab.sweep(*words)) == 1
     lab.finished("refused")
+
+
+def test_a_refused_retry_leaves_what_was_there(lab):
+    words = ("study=again", "+rehearsal.of=again", "rehearsal.steps=200", "seed=0")
+    assert submitted(lab.sweep(*words)) == 1
+    lab.at_step("again", 2)
+    assert lab.command("cancel", "again").returncode == 0
+    folder = lab.one("again")
+    lab.left_the_queue(folder.raw_status["job"])
+    before, rows = folder.raw_status, folder.attempts()[0].rows()
+    assert lab.sweep(*words, "cluster.partition=nowhere").returncode == 1
+    assert (
+        folder.raw_status == before
+        and folder.attempts()[0].rows() == rows
+        and lab.keys("again") == [folder.key]
+    )
+
+
+def test_squeue_shows_the_study_and_each_jobs_run(lab):
+    words = ("study=seen", "+rehearsal.of=seen", "rehearsal.steps=200", "algo=grpo,dapo", "seed=0")
+    assert submitted(lab.sweep(*words)) == 1
+    lab.until("seen", lambda s: all(v.get("step") or 0 for v in s.values()))
+    jobs = lab.slurm("squeue", "-h", "--name=seen", "-o", "%j|%k").splitlines()
+    assert sorted(jobs) == [
+        f"seen|nano {algo} scale=rehearsal of=seen steps=200 seed=0" for algo in ("dapo", "grpo")
+    ]
+    assert lab.command("cancel", "seen").returncode == 0
+
+
+def test_a_run_of_a_node_that_went_down_is_queued_again(lab):
+    """Only squeue knows it: until the job starts again, sacct says that its node failed."""
+    words = ("study=down", "+rehearsal.of=down", *LONG, "+cluster.sbatch.nodelist=n2")
+    assert submitted(lab.sweep(*words)) == 1
+    lab.at_step("down", 3)
+    lab.slurm("scontrol", "update", "nodename=n2", "state=down", "reason=test")
+    try:
+        found = lab.until(
+            "down", lambda s: all(v.get("message") == "requeued after node failure" for v in s.values())
+        )
+        assert {(status["state"], status["remedy"]) for status in found.values()} == {("queued", "")}
+        assert "queued: requeued after node failure" in lab.command("status", "down").stdout
+    finally:
+        lab.slurm("scontrol", "update", "nodename=n2", "state=resume")
+    lab.finished("down", 400)
+    assert undisturbed(lab.one("down"), 0, STEPS)
 
 
 def test_cancel_and_on_finish(lab):

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from gapo_lab.cli.runs import main
-from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.studies import of_study, remember
 
 SPEC = {
     "study": "table2",
@@ -43,10 +44,10 @@ def test_status_shows_every_run(run, capsys):
     (run.path.parent / "broken" / "status.json").write_text("{")
     assert main(["status"]) == 0
     said = capsys.readouterr().out
-    assert [word in said for word in ("abc123", "nano grpo seed=3", "running", "7/60", "25.0%", "12.5%")] == [
+    assert [word in said for word in ("abc123", "nano grpo", "3  running", "7/60", "25.0%", "12.5%")] == [
         True
     ] * 6
-    assert "not valid JSON" in said
+    assert "not valid JSON" in said and said.endswith("2 runs in 1 cell: 1 running, 1 broken\n")
     assert main(["status", "table2"]) == 0
     assert "broken" not in capsys.readouterr().out
 
@@ -54,7 +55,82 @@ def test_status_shows_every_run(run, capsys):
 def test_status_says_how_a_run_ended(run, capsys):
     run.write_status(state="failed", message="out of memory [/red]", remedy="use scale=nano")
     assert main(["status"]) == 0
-    assert "out of memory [/red]; use scale=nano" in capsys.readouterr().out
+    assert "(1) abc123 failed: out of memory [/red]\n    use scale=nano\n" in capsys.readouterr().out
+
+
+def made(root, algo, seed, lr=None, **status):
+    science = {"algo": algo} | ({"actor_rollout_ref.actor.optim.lr": lr} if lr else {})
+    spec = SPEC | {"algo": algo, "seed": seed, "science": science, "differs": {"lr": lr} if lr else {}}
+    folder = RunFolder.open(root, f"{algo}{lr or ''}{seed}", spec)
+    folder.write_status(**{"state": "finished", "total_steps": 60, **status})
+    if status.get("state", "finished") == "finished":
+        folder.write_summary({"best/id/em": 0.1 * seed, "best/ood/em": 0.5, "final/step": 60})
+    return folder
+
+
+def test_status_is_sorted_and_grouped_by_cell_with_means(tmp_path, capsys):
+    root = tmp_path / "runs"
+    for seed in (10, 9, 2):
+        made(root, "grpo", seed)
+        made(root, "dapo", seed, lr=1e-4)
+    made(root, "dapo", 3, lr=1e-4, state="queued")
+    made(root, "dapo", 1, lr=2e-4)
+    assert main(["--root", str(root), "status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("nano ")] == [
+        "nano dapo lr=1e-4  3 of 4 finished, mean best ID 70.0%, OOD 50.0%",
+        "nano dapo lr=2e-4  1 of 1 finished, mean best ID 10.0%, OOD 50.0%",
+        "nano grpo  3 of 3 finished, mean best ID 70.0%, OOD 50.0%",
+    ]
+    assert [line.split()[1] for line in lines if line.startswith(("dapo", "grpo"))] == [
+        "2",
+        "3",
+        "9",
+        "10",
+        "1",
+        "2",
+        "9",
+        "10",
+    ]
+    assert lines[-1] == "8 runs in 3 cells: 7 finished, 1 queued"
+    assert main(["--root", str(root), "status", "--cells"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def test_a_message_that_many_runs_share_is_said_once(tmp_path, capsys):
+    for seed in range(30):
+        said = f"SLURM: NODE_FAIL on n1 (job 36_{seed}, exit code 0:0)"
+        made(tmp_path / "runs", "grpo", seed, state="interrupted", message=said, remedy="resume them")
+    assert main(["--root", str(tmp_path / "runs"), "status"]) == 0
+    said = capsys.readouterr().out
+    assert "(1) 30 runs interrupted: SLURM: NODE_FAIL on n1 (exit code 0:0)\n    resume them\n" in said
+    assert said.count("NODE_FAIL") == 1 and said.count("(1)") == 31
+
+
+# forget
+
+
+def test_forget_removes_what_never_started_and_keeps_the_rest(run, tmp_path, capsys):
+    root = run.path.parent
+    for seed in range(3):
+        made(root, "grpo", seed, state="interrupted", message="was not started")
+    saved = made(root, "dapo", 0, state="failed", message="out of memory")
+    (saved.checkpoints / "global_step_20").mkdir(parents=True)
+    made(root, "dapo", 1), made(root, "dapo", 2, state="failed", message="no such module")
+    remember(root, [("table2", key.name) for key in root.glob("*")])
+    left = {"abc123", "dapo0", "dapo1"}
+    assert main(["forget", "all", "--dry-run"]) == 0
+    assert capsys.readouterr().out.startswith("would remove 4 runs\n") and len(find(root)) == 7
+    assert main(["forget", "table2"]) == 0
+    said = capsys.readouterr().out
+    assert {folder.key for folder in find(root)} == set(of_study(root, "table2")) == left
+    assert "removed 4 runs\n" in said and "kept 1 run (dapo1): a result" in said
+    assert "kept 1 run (abc123): running; python -m gapo_lab cancel" in said
+    assert "kept 1 run (dapo0): a checkpoint" in said and "--with-results" in said
+    assert main(["forget", "dapo0", "--with-results"]) == 0
+    assert "dapo0 nano dapo seed=0, which had a checkpoint" in capsys.readouterr().out
+    assert main(["forget", "all", "--with-results"]) == 0
+    assert {folder.key for folder in find(root)} == left - {"dapo0"}
 
 
 def test_nothing_there(tmp_path, capsys):

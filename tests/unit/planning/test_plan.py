@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from functools import cache
 from pathlib import Path
 
@@ -125,7 +126,9 @@ def test_every_sweep_plans(name, more):
 
 def of_sweep(name: str, *words: str) -> plan.Plan:
     conf = compose_run([f"+sweep={name}"], hydra=True).hydra.sweeper
-    return plan.make(plan.draft(make_cells([f"+sweep={name}", *words], conf.params, conf.instead, conf.also), composer()))
+    return plan.make(
+        plan.draft(make_cells([f"+sweep={name}", *words], conf.params, conf.instead, conf.also), composer())
+    )
 
 
 def test_the_paper_in_miniature_has_every_axis_and_each_run_once():
@@ -194,11 +197,21 @@ def test_array_tasks_of_a_job_number():
 
 
 def test_one_table_for_all_jobs():
-    seen = parse(["7_[2-3]|gapo-a|PENDING|0:0|None assigned|Resources", "7_0|gapo-a|RUNNING|0:0|n1|None",
-                  "8|gapo-b|CANCELLED by 0|0:9|n2|None", ""])  # fmt: skip
+    lines = ["7_[2-3]|lr|PENDING|0:0|None assigned|Resources", "7_0|lr|RUNNING|0:0|n1|None",
+             "8|lr|CANCELLED by 0|0:9|n2|None", "9|lr|RUNNING|0:0|n1|None", ""]  # fmt: skip
+    seen = parse(lines, {"7": "gapo-a", "8": "gapo-b"})  # job 9 is another submission of that study
     assert seen["gapo-a", 2].pending and seen["gapo-a", 3].reason == "Resources"
     assert seen["gapo-a", 0].active and seen["gapo-a", 0].job == "7_0"
-    assert seen["gapo-b", 0].state == "CANCELLED"
+    assert seen["gapo-b", 0].state == "CANCELLED" and len(seen) == 4
+
+
+def test_a_job_whose_number_was_never_written_down_is_found_by_its_script():
+    """Its name is the study's, as that of every other job of the study."""
+    script = "sbatch /runs/.submissions/gapo-{}/.submission_file_1.sh"
+    lines = [f"7_0|lr|RUNNING|0:0|n1|None|{script.format('a')}", f"8_0|lr|RUNNING|0:0|n1|None|{script.format('b')}",
+             "9|gapo-c|RUNNING|0:0|n1|None|sbatch script.sh"]  # fmt: skip
+    seen = parse(lines, {}, ["gapo-b", "gapo-c"])  # gapo-c: as jobs were called before
+    assert {key: one.job for key, one in seen.items()} == {("gapo-b", 0): "8_0", ("gapo-c", 0): "9"}
 
 
 def look(status, job=None, **more):
@@ -210,7 +223,7 @@ def look(status, job=None, **more):
     ("state", "word", "reads"),
     [
         ("queued", "PENDING", "queued"),
-        ("queued", "RUNNING", "queued"),
+        ("queued", "RUNNING", "running"),
         ("running", "RUNNING", "running"),
         ("running", "PENDING", "queued"),
         ("running", "OUT_OF_MEMORY", "failed"),
@@ -223,6 +236,61 @@ def look(status, job=None, **more):
 )
 def test_folder_and_scheduler_together(state, word, reads):
     assert look({"state": state}, Seen("1", word) if word else None) == reads
+
+
+FAKE_SLURM = {
+    # recorded after `scontrol update nodename=n1 state=down`, from slurm 22.05
+    "sacct": "1_0|down|NODE_FAIL|0:0|n1|BeginTime\n1_1|down|COMPLETED|0:0|n1|None\n",
+    "squeue": "1_0|PENDING|BeginTime\n",
+}
+
+
+@pytest.fixture
+def fake_slurm(tmp_path, monkeypatch):
+    for name, text in FAKE_SLURM.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\nprintf '%s' '{text}'\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+
+def test_what_slurm_has_requeued_is_queued_again(fake_slurm, tmp_path):
+    """Until it starts again sacct says how its last life ended; only squeue knows that it waits."""
+    folder = RunFolder.open(tmp_path / "runs", "k", {"model": "nano"})
+    folder.write_status(state="interrupted", message="told to stop", remedy="the same command goes on",
+                        submission="gapo-a", task=0, submitted=0.0, attempt=1, step=7)  # fmt: skip
+    (tmp_path / "runs" / ".submissions").mkdir()
+    (tmp_path / "runs" / ".submissions" / "gapo-a.json").write_text('{"job": "1", "study": "down"}')
+    status = run_states.read(tmp_path / "runs", ["k"])["k"]
+    assert (status["state"], status["message"], status["remedy"]) == (
+        "queued",
+        "requeued after node failure",
+        "",
+    )
+    assert status["job"] == "1_0" and status["step"] == 7
+
+
+@pytest.mark.parametrize(
+    ("status", "job", "message"),
+    [
+        ({"state": "queued", "message": ""}, Seen("1", "PENDING", reason="Priority"), "waits: Priority"),
+        ({"state": "running"}, Seen("1", "PENDING", reason="BeginTime"), "requeued"),
+        ({"state": "interrupted"}, Seen("1", "PENDING", before="PREEMPTED"), "requeued after preemption"),
+        (
+            {"state": "queued", "message": "time limit or preemption: requeued, goes on from step 3"},
+            Seen("1", "PENDING", reason="Resources"),
+            "time limit or preemption: requeued, goes on from step 3: Resources",
+        ),
+        (
+            {"state": "interrupted", "message": "told to stop"},
+            Seen("1", "RUNNING", nodes="n2"),
+            "starting on n2",
+        ),
+        ({"state": "running", "message": "training"}, Seen("1", "RUNNING", nodes="n2"), "training"),
+    ],
+)
+def test_why_a_job_waits(status, job, message):
+    status = {"submission": "s", "task": 0, "submitted": 0.0, "remedy": "", **status}
+    assert run_states.reconcile(status, {("s", 0): job})["message"] == message
 
 
 def test_without_an_answer_the_folder_is_believed():

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import metrics
+from gapo_lab.runs import metrics, naming
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.tracking import copier, live_copy, mlflow_client, uri
+from gapo_lab.tracking import copier, live_copy, mapping, mlflow_client, uri
 
 SPEC = {"study": "table2", "model": "nano", "algo": "gapo_grpo", "tau": 0.5, "seed": 0, "data":
     "micro", "scale": "nano", "backend": "cpu", "overrides": ["trainer.total_training_steps=60"],
@@ -111,6 +111,28 @@ def test_what_mlflow_shows_of_a_run(tmp_path, database):
     assert history(database, run_id) == [(step, 0.5) for step in range(4)]
 
 
+def test_a_cell_of_before_goes_on_under_its_name_of_today(tmp_path, database):
+    """A parent run with the id and name of before gets the new seed, and its older runs the new id."""
+    old = make(tmp_path)
+    run_id = copier.copy(old, database)
+    client = mlflow_client.connect(database)
+    parent = client.get_run(client.get_run(run_id).data.tags["mlflow.parentRunId"]).info.run_id
+    spec = old.spec
+    for run in (run_id, parent):
+        client.set_tag(run, "gapo.cell", mapping.old_cell_id(spec))
+    new = make(tmp_path, 1, differs={"lr": 1e-5})
+    found = client.get_run(copier.copy(new, database))
+    assert found.data.tags["mlflow.parentRunId"] == parent
+    assert {client.get_run(run).data.tags["gapo.cell"] for run in (run_id, parent)} == {naming.cell_id(spec)}
+    assert (
+        client.get_run(parent).info.run_name == naming.cell_name(new.spec) == "nano gapo_grpo tau=0.5 lr=1e-5"
+    )
+    assert found.info.run_name == "nano gapo_grpo tau=0.5 lr=1e-5 seed=1"
+    client.update_run(parent, name="mine")
+    copier.copy(new, database)
+    assert client.get_run(parent).info.run_name == "mine"
+
+
 def test_copying_again_changes_nothing(tmp_path, database):
     folder = make(tmp_path)
     train(folder, range(3))
@@ -169,7 +191,8 @@ def test_a_copy_that_was_cut_off_is_made_good(tmp_path, database, monkeypatch):
 
 
 def test_seeds_share_a_cell_and_other_data_do_not(tmp_path, database):
-    folders = [make(tmp_path, 0), make(tmp_path, 1), make(tmp_path, 2, data="git")]
+    mined = {"data": "git", "science": SPEC["science"] | {"data.content": "5f2c"}}
+    folders = [make(tmp_path, 0), make(tmp_path, 1), make(tmp_path, 2, **mined)]
     ids = copier.copy_all(folders, database).values()
     client = mlflow_client.connect(database)
     cells = [client.get_run(i).data.tags["mlflow.parentRunId"] for i in ids]

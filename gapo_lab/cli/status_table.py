@@ -1,0 +1,222 @@
+"""`gapo_lab status`: the runs of a study by cell and seed, a mean for each cell, what is wrong, and a line of totals."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from gapo_lab.errors import UserError
+from gapo_lab.runs import metrics, naming
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import COLOURS
+from gapo_lab.utils.text import duration, percent, several
+
+ORDER = ("finished", "running", "queued", "interrupted", "failed", "broken", "new")
+HEADS = ("key", "seed", "state", "step", "best ID", "best OOD", "seen", "")
+LEFT = ("key", "state", "")
+# What tells the messages of two jobs apart that say the same.
+_JOB = re.compile(r"job \d+(?:_\d+)?, ")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the table shows of one run. ``cell`` is '' where its spec cannot be read; ``seen`` is in seconds."""
+
+    key: str
+    study: str
+    cell: str
+    seed: int | None
+    state: str
+    step: str = ""
+    em_id: float | None = None
+    em_ood: float | None = None
+    seen: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The runs by study, cell and seed. ``common``: study -> what all of its cells set, and their names leave out."""
+
+    rows: tuple[Row, ...]
+    common: Mapping[str, Sequence[str]]
+
+
+def read(
+    folders: Iterable[RunFolder],
+    states: Mapping[str, Mapping[str, Any]],
+    now: float,
+    study: str | None = None,
+) -> Table:
+    """Read the runs. study: the one that was asked for, in place of each run's first."""
+    by_study: dict[str, dict[RunFolder, Mapping[str, Any]]] = {}
+    broken = []
+    for folder in folders:
+        try:
+            spec = folder.spec
+            by_study.setdefault(study or str(spec.get("study", "")), {})[folder] = spec
+        except UserError as error:
+            broken.append(Row(folder.key, "", "", None, "broken", message=str(error)))
+    found, common = [], {}
+    for name, specs in sorted(by_study.items()):
+        common[name] = naming.in_common(specs.values())
+        cells = naming.cell_names(specs.values(), common[name])
+        found += sorted(
+            (
+                _row(
+                    folder,
+                    name,
+                    cells[naming.cell_id(spec)],
+                    spec.get("seed"),
+                    states.get(folder.key, {}),
+                    now,
+                )
+                for folder, spec in specs.items()
+            ),
+            key=lambda row: (_natural(row.cell), _natural(str(row.seed)), row.key),
+        )
+    return Table((*found, *broken), common)
+
+
+def _row(
+    folder: RunFolder, study: str, cell: str, seed: int | None, status: Mapping[str, Any], now: float
+) -> Row:
+    try:
+        numbers = folder.summary() or metrics.summary(folder.merged_metrics())
+    except UserError as error:  # one broken folder must not hide the others
+        return Row(folder.key, study, cell, seed, "broken", message=str(error))
+    return Row(
+        key=folder.key,
+        study=study,
+        cell=cell,
+        seed=seed,
+        state=str(status.get("state", "new")),
+        step=f"{numbers.get('final/step', 0):.0f}/{status.get('total_steps') or '?'}",
+        em_id=numbers.get("best/id/em"),
+        em_ood=numbers.get("best/ood/em"),
+        seen=max(0.0, now - status["updated"]) if "updated" in status else None,
+        message=_message(status),
+    )
+
+
+def _message(status: Mapping[str, Any]) -> str:
+    """Why a run stands still, and what to do; nothing of one that is under way or has finished."""
+    if status.get("state") == "finished" or (status.get("state") == "running" and status.get("step")):
+        return ""
+    return "\n".join(str(text) for text in (status.get("message"), status.get("remedy")) if text)
+
+
+def _natural(text: str) -> list:
+    """A key that sorts `tau=0.5` before `tau=0.10`, and seed 9 before seed 10."""
+    parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", text)
+    return [(0, float(part), "") if place % 2 else (1, 0.0, part) for place, part in enumerate(parts)]
+
+
+def show(table: Table, console: Console, cells_only: bool = False) -> None:
+    """Print the runs, cell by cell; or a line for each cell."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, soft_wrap=True)
+
+    notes = Notes()
+    cells = _cells(table.rows)
+    lines = [[_line(row, notes) for row in runs] for _, _, runs in cells]
+    columns = zip(HEADS, *(line for cell in lines for line in cell), strict=True)
+    widths = [max(map(len, column)) for column in columns]
+    if not cells_only:
+        say(f"[bold]{_padded(HEADS, widths)}[/]")
+    for study in dict.fromkeys(row.study for row in table.rows):
+        common = table.common.get(study)
+        if len(table.common) > 1 or common:
+            text = f"study {study}" + (f", all cells {' '.join(common)}" if common else "")
+            say(f"[bold]{escape(text)}[/]")
+        for (of, name, runs), texts in zip(cells, lines, strict=True):
+            if of != study:
+                continue
+            say(f"[bold]{escape(name)}[/]  {_summary(runs)}")
+            for row, line in zip(runs, texts, strict=True) if not cells_only else ():
+                coloured = f"[{COLOURS[row.state]}]{row.state}[/]" if row.state in COLOURS else row.state
+                say(_padded(line, widths).replace(row.state, coloured, 1))
+    for text in notes.lines():
+        say(text)
+    say(totals(table.rows))
+
+
+def _cells(found: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
+    out: dict[tuple[str, str], list[Row]] = {}
+    for row in found:
+        out.setdefault((row.study, row.cell), []).append(row)
+    return [(study, cell or "cannot be read", runs) for (study, cell), runs in out.items()]
+
+
+def _summary(runs: Sequence[Row]) -> str:
+    """`4 of 5 finished, mean ID 35.2%, OOD 12.0%`: the means are over what has finished."""
+    over = [row for row in runs if row.state == "finished"]
+    text = f"{len(over)} of {len(runs)} finished"
+    means = [
+        f"{name} {percent(statistics.fmean(values))}"
+        for name, values in (("ID", [row.em_id for row in over]), ("OOD", [row.em_ood for row in over]))
+        if values and None not in values
+    ]
+    return text + (f", mean best {', '.join(means)}" if means else "")
+
+
+def _line(row: Row, notes: Notes) -> list[str]:
+    return [
+        row.key,
+        "" if row.seed is None else str(row.seed),
+        row.state,
+        row.step,
+        "" if row.em_id is None else percent(row.em_id),
+        "" if row.em_ood is None else percent(row.em_ood),
+        "" if row.seen is None else f"{duration(row.seen)} ago",
+        notes.mark(row),
+    ]
+
+
+def _padded(texts: Sequence[str], widths: Sequence[int]) -> str:
+    columns = zip(texts, widths, HEADS, strict=True)
+    return "  ".join(
+        t.ljust(width) if head in LEFT else t.rjust(width) for t, width, head in columns
+    ).rstrip()
+
+
+class Notes:
+    """Messages, each shown once below the table however many runs share it."""
+
+    def __init__(self) -> None:
+        self._runs: dict[tuple[str, str], list[Row]] = {}
+
+    def mark(self, row: Row) -> str:
+        """Return the number that stands beside the run; '' where it says nothing."""
+        if not row.message:
+            return ""
+        key = (row.state, _JOB.sub("", row.message))
+        self._runs.setdefault(key, []).append(row)
+        return f"({list(self._runs).index(key) + 1})"
+
+    def lines(self) -> list[str]:
+        """Return each message with its number, how many runs share it, and their state."""
+        out = []
+        for number, ((state, shared), runs) in enumerate(self._runs.items(), 1):
+            first, *rest = (shared if len(runs) > 1 else runs[0].message).splitlines() or [""]
+            who = f"{several(len(runs), 'run')} {state}" if len(runs) > 1 else f"{runs[0].key} {state}"
+            out.append(f"({number}) {escape(f'{who}: {first}')}")
+            out += [f"    {escape(text)}" for text in rest]
+        return out
+
+
+def totals(found: Sequence[Row]) -> str:
+    """`35 runs in 7 cells: 30 finished, 3 running, 2 queued`."""
+    counts = Counter(row.state for row in found)
+    states = sorted(counts, key=lambda state: ORDER.index(state) if state in ORDER else len(ORDER))
+    cells = len({row.cell for row in found if row.cell})
+    parts = ", ".join(f"{counts[state]:,} {state}" for state in states)
+    return f"{several(len(found), 'run')} in {several(cells, 'cell')}: {parts}"
