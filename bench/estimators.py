@@ -32,7 +32,7 @@ def gapo_against_verl() -> list[Row]:
     for theirs, tokens, target, repeats, threads in (
         ("grpo_vectorized", TOKENS, 1.2, 41, 1),
         ("grpo", TOKENS, 1 / 20, 15, 1),
-        ("grpo", TOKENS, 1 / 20, 15, os.cpu_count()),
+        ("grpo", TOKENS, 1 / 20, 15, os.cpu_count() or 1),
         ("grpo", 1, 1 / 20, 15, 1),
     ):
         torch.set_num_threads(threads)
@@ -56,7 +56,7 @@ def gapo_against_plain_python() -> list[Row]:
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 
     import gapo_lab.training.estimators  # noqa: F401  registers gapo
-    from gapo_lab.methods import gapo
+    from gapo_lab.methods.gapo import gapo
 
     batch = {**_batch(PROMPTS, TOKENS), "config": {"gapo": {"tau": 0.5}}}
     lists = batch["token_level_rewards"].tolist(), batch["response_mask"].tolist(), batch["index"].tolist()
@@ -73,7 +73,7 @@ def gapo_against_plain_python() -> list[Row]:
 
 def gapo_is_linear() -> list[Row]:
     """Cost of a group among 65,536 against the cost of a group among 1,024."""
-    from gapo_lab.methods import gapo
+    from gapo_lab.methods.gapo import gapo
 
     many, few = 65_536, 1_024
     large, small = _rewards(many), _rewards(few)

@@ -42,7 +42,7 @@ def side_by_side(ours: Callable, theirs: Callable, repeats: int = 15) -> tuple[f
     """Median seconds of each, called by turns after one call of each to warm up."""
     ours(), theirs()
     seconds = [(_timed(ours), _timed(theirs)) for _ in range(repeats)]
-    return tuple(statistics.median(column) for column in zip(*seconds, strict=True))
+    return statistics.median(one for one, _ in seconds), statistics.median(one for _, one in seconds)
 
 
 def _timed(call: Callable) -> float:

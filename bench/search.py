@@ -91,5 +91,6 @@ def _searched(pruner: str) -> tuple[float, float, float]:
         start = time.process_time()
         found = carry_out_search(search, conditions, runs, Console(quiet=True), write=lambda *_: None)
         seconds = (time.process_time() - start) / TRIALS
+    assert found, "the search was stopped"
     tau = float(found.candidates[0].words[-1].partition("=")[2])
     return seconds, float(runs.steps), 0.8 - 1.2 * (tau - BEST) ** 2

@@ -99,7 +99,7 @@ def _level(noise: float) -> str:
 
 def distributions(by_level: Groups) -> Picture:
     """A panel a model and noise: all rewards, coloured by the kind of their prompt."""
-    across = max(2, max(sum(model == m for m, _ in by_level) for model, _ in by_level))
+    across = max(2, *(sum(model == m for m, _ in by_level) for model, _ in by_level))
     models = list(dict.fromkeys(model for model, _ in by_level))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.15 * across, 1.5 * len(models) + 0.55))

@@ -53,7 +53,7 @@ def baselines(algo: str) -> tuple[str, ...]:
 def on_dapo(algo: str) -> bool:
     """Whether it is DAPO or a GAPO on DAPO's settings."""
     baseline, method = PAIRS[1]
-    return algo == baseline or algo == method or algo.startswith(f"{method}_")
+    return algo in (baseline, method) or algo.startswith(f"{method}_")
 
 
 @dataclass(frozen=True)

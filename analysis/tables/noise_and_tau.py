@@ -126,8 +126,10 @@ def tau(selection: Selection, one: Measured, seeds: Sequence[int]) -> Results | 
         known = [plain[model, name] for name in conventions.baselines(algo) if (model, name) in plain]
         cells |= {cell.id: cell for cell in known}
         for cell in (c for c in several if c.tau != conventions.TAU):
-            for other in (*usual, *known):
-                wanted.append((model, _name(cell), _name(other), one.by_cell[cell.id], one.by_cell[other.id]))
+            wanted += [
+                (model, _name(cell), _name(other), one.by_cell[cell.id], one.by_cell[other.id])
+                for other in (*usual, *known)
+            ]
     if not cells:
         return None
     found = paper.results(list(cells.values()), one, seeds, ("algo", "tau"), ("model",))

@@ -247,9 +247,11 @@ def ablation_table(results: Results, name: str, title: str, spread: bool = False
             block.append(Line(f"{line.label} (median, div)", line.entries, line.kind))
         for variant in mine:
             block.append(draft.value((variant,)))
-            for other in (baseline, method):
-                if other in rows:
-                    block.append(draft.delta(f"Δ to {conventions.method(other)}", variant, other))
+            block += [
+                draft.delta(f"Δ to {conventions.method(other)}", variant, other)
+                for other in (baseline, method)
+                if other in rows
+            ]
         blocks.append(block)
     return _finish(draft, name, title, blocks)
 

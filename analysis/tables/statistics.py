@@ -97,8 +97,10 @@ def comparisons_table(
         "Differences on the same seeds; interval: bootstrap over pairs, widened for few seeds; Student's t for fewer than five",
         f"p: permutation test of the signs, two-sided, corrected by Holm over {over}",
         "P(better): how often a random trial of the method beats one of the baseline",
-        "Verdict: better or worse where interval and corrected p (0.05) agree; interval only: the interval leaves "
-        + "zero out, the corrected p does not",
+        (
+            "Verdict: better or worse where interval and corrected p (0.05) agree; interval only: the interval leaves "
+            "zero out, the corrected p does not"
+        ),
     ]
     if pooled:
         texts.append("Pooled: every pair counts as independent, also those of one seed")
@@ -205,7 +207,7 @@ def verdicts(
     open = [c for c in comparisons if c not in told]
     if open:
         near = sum(c.verdict == "interval only" for c in open)
-        few = [c.n for c in open if 1 < c.n and 2.0 ** (1 - c.n) > 1 - LEVEL]
+        few = [c.n for c in open if c.n > 1 and 2.0 ** (1 - c.n) > 1 - LEVEL]
         more = f"; in {near} of them the interval leaves zero out, and more seeds may decide" if near else ""
         if few:
             more += f"; {len(few)} of them could not be decided: {min(few)} pairs give no p below {2.0 ** (1 - min(few)):.4g}"

@@ -118,7 +118,7 @@ class Composer:
                 return self._slowly(words)
             if not known and not self._is_new_leaf(base, override, key):
                 return self._slowly(words)
-            if key in base.written and (base.written[key] == {} or isinstance(value, str) and value == "???"):
+            if key in base.written and (base.written[key] == {} or (isinstance(value, str) and value == "???")):
                 return self._slowly(words)
             changed[key] = _unquoted(value)
         return self._with(base, changed)

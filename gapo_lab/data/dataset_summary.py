@@ -57,8 +57,8 @@ def table(path: Path) -> list[Line]:
 
 def _lines(languages: np.ndarray, inputs: np.ndarray, outputs: np.ndarray) -> list[Line]:
     def line(name: str, chosen: np.ndarray) -> Line:
-        ranges = ((int(lengths[chosen].min()), int(lengths[chosen].max())) for lengths in (inputs, outputs))
-        return Line(name, *ranges, int(chosen.sum()), 100 * int(chosen.sum()) / len(languages))
+        shown, answer = ((int(one[chosen].min()), int(one[chosen].max())) for one in (inputs, outputs))
+        return Line(name, shown, answer, int(chosen.sum()), 100 * int(chosen.sum()) / len(languages))
 
     found = [line(NAMES.get(name, name), languages == name) for name in np.unique(languages)]
     everything = line("Total", np.ones(len(languages), bool))
@@ -67,13 +67,14 @@ def _lines(languages: np.ndarray, inputs: np.ndarray, outputs: np.ndarray) -> li
 
 def as_text(lines: Sequence[Line]) -> str:
     """The table for a terminal, 60 columns wide."""
-    rows = [("", "Input", "Output", "Count", "Percent")]
-    for line in lines:
-        rows.append((line.language, _range(line.input, "–"), _range(line.output, "–"),
-                     f"{line.count:,}", f"{line.percent:.2f}%"))  # fmt: skip
+    cells = (
+        (one.language, _range(one.input, "–"), _range(one.output, "–"), f"{one.count:,}", f"{one.percent:.2f}%")
+        for one in lines
+    )
+    rows = [("", "Input", "Output", "Count", "Percent"), *cells]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     text = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:]))])
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
         for row in rows
     ]
     rule = "─" * len(text[0])

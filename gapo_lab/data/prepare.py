@@ -185,7 +185,7 @@ def _ood_rows(data: Mapping[str, Any], tokenizer) -> list[dict[str, Any]]:
     tasks = ood.tasks(data)
     found = rows_of(tasks, "ood", data, tokenizer)
     if data["ood"] == "zeta" and data["ood_prompt"] == "own":
-        for row, raw in zip(found, ood.read("zeta", data["ood_path"])):
+        for row, raw in zip(found, ood.read("zeta", data["ood_path"]), strict=False):
             row["prompt"] = [{"role": "user", "content": zeta.prompt(raw)}]
             row["reward_model"]["ground_truth"] = zeta.target(raw["output"])
             row["extra_info"]["answer"] = "region"

@@ -49,7 +49,7 @@ def _history(task: Task) -> Text:
         _signed(text, "-", hunk.before, "red")
         _signed(text, "+", hunk.after, "green")
         text.append("\n")
-    return text if text else Text("(none)", style="dim")
+    return text or Text("(none)", style="dim")
 
 
 def _signed(text: Text, sign: str, lines: str, style: str) -> None:
@@ -79,8 +79,7 @@ def _truth(task: Task) -> Text:
     if task.region == task.truth:
         return Text("(no change)", style="dim")
     text = Text()
-    sides = (plain(side).split("\n") for side in (task.region, task.truth))
-    for line in difflib.ndiff(*sides):
+    for line in difflib.ndiff(plain(task.region).split("\n"), plain(task.truth).split("\n")):
         if not line.startswith("?"):
             text.append(line + "\n", style={"-": "red", "+": "green"}.get(line[0], ""))
     text.rstrip()

@@ -103,7 +103,7 @@ def _not_committed(batch: pa.RecordBatch, truth: pa.Array) -> list[int]:
     blobs = parquet_columns.of(batch, "extra_info", "blob").to_pylist()
     sides = (parquet_columns.of(batch, "task", "prefix"), truth, parquet_columns.of(batch, "task", "suffix"))
     edited = pc.binary_join_element_wise(*(side.cast(pa.binary()) for side in sides), b"")
-    return [row for row, (blob, data) in enumerate(zip(blobs, edited)) if blob and _git_blob(data) != blob]
+    return [row for row, (blob, data) in enumerate(zip(blobs, edited, strict=True)) if blob and _git_blob(data) != blob]
 
 
 def _git_blob(data: pa.Scalar) -> str | None:
@@ -135,7 +135,7 @@ class _Met:
 def _twice(batch: pa.RecordBatch, file: str, met: _Met) -> Iterator[tuple[str, list[int]]]:
     doubled: dict[str, list[int]] = {}
     ids = parquet_columns.of(batch, "extra_info", "id").to_pylist()
-    for row, (source, task) in enumerate(zip(batch["data_source"].to_pylist(), ids)):
+    for row, (source, task) in enumerate(zip(batch["data_source"].to_pylist(), ids, strict=True)):
         if task is not None and (problem := met.problem(source, task, file)):
             doubled.setdefault(problem, []).append(row)
     yield from doubled.items()
@@ -145,7 +145,7 @@ def _too_long(
     batch: pa.RecordBatch, measure: Measure, limits: tuple[int, int]
 ) -> Iterator[tuple[str, list[int]]]:
     truths = parquet_columns.of(batch, "reward_model", "ground_truth").to_pylist()
-    sizes = [measure(prompt, truth) for prompt, truth in zip(batch["prompt"].to_pylist(), truths)]
+    sizes = [measure(prompt, truth) for prompt, truth in zip(batch["prompt"].to_pylist(), truths, strict=True)]
     yield (
         f"a prompt of over {limits[0]} tokens",
         [row for row, size in enumerate(sizes) if size[0] > limits[0]],

@@ -57,8 +57,8 @@ def sample(
             model, [prompts[i] for i in part], n, params, eos_ids, pad_id, generator, log_probs
         )
         for place, i in enumerate(part):
-            for target, source in zip((answers, likely), found, strict=True):
-                target[i * n : (i + 1) * n] = source[place * n : (place + 1) * n]
+            to, of = slice(i * n, (i + 1) * n), slice(place * n, (place + 1) * n)
+            answers[to], likely[to] = found[0][of], found[1][of]
     return answers, likely if log_probs else None
 
 
@@ -103,11 +103,11 @@ def _sample_together(
         tokens = draw(logits, params, generator)
         drawn = _log_probs(logits, tokens, params).tolist() if log_probs else [0.0] * len(rows)
         for place, token in enumerate(tokens.tolist()):
-            row = rows[place]
-            if row is None:
+            number = rows[place]
+            if number is None:
                 continue
-            answers[row].append(token)
-            likely[row].append(drawn[place])
+            answers[number].append(token)
+            likely[number].append(drawn[place])
             if token in eos_ids:
                 rows[place] = None
         still_open = [place for place, row in enumerate(rows) if row is not None]

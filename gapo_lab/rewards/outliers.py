@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 # The parts of the reward of Eq. 5 (gapo_lab.reward.score); an outlier is one in all of them.
 PARTS = ("score", "em", "similarity")
@@ -28,7 +29,7 @@ def outlier(reward: float) -> float:
     return 1.0 if reward <= 0.5 else 0.0
 
 
-def noisy(found: Mapping[str, object], replaced: bool) -> dict[str, object]:
+def noisy(found: Mapping[str, Any], replaced: bool) -> dict[str, Any]:
     """What the reward function returned, with the outlier in place of its parts where it is `replaced`.
 
     What it was stays as `true_score`, `true_em`, `true_similarity`; `noisy` is 1.0 or 0.0.

@@ -36,7 +36,7 @@ class Conditions:
         found = self._at_ends(axis, chosen)
         keys = {run.spec.key for run in found if run.spec}
         # where one value cannot be run and another can, it clearly is read
-        return len(keys) > 1 or bool(keys) and any(run.spec is None for run in found)
+        return len(keys) > 1 or (bool(keys) and any(run.spec is None for run in found))
 
     def _at_ends(self, axis: Axis, chosen: Sequence[str]) -> list[Planned]:
         return [self.draft((*self.space.fixed, *chosen, axis.word(end))) for end in axis.ends]

@@ -40,13 +40,15 @@ def sampler(said: Mapping[str, Any], space: Space, number: int) -> optuna.sample
 
 def grid_of(space: Space) -> dict[str, list[Any]]:
     """The values of each axis. UserError for one without an end."""
+    found = {}
     for axis in space.axes:
         if axis.values is None:
             raise UserError(
                 f"{axis.key}: search/sampler=grid needs values, such as {axis.key}=range(0.1,1,0.1); an interval has "
                 "no end of them"
             )
-    return {axis.key: axis.values for axis in space.axes}
+        found[axis.key] = axis.values
+    return found
 
 
 def pruner(said: Mapping[str, Any]) -> optuna.pruners.BasePruner:

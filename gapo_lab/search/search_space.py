@@ -103,8 +103,8 @@ class Space:
     @property
     def size(self) -> int | None:
         """How many combinations there are; None where they have no end."""
-        sizes = [axis.values for axis in self.axes]
-        return None if None in sizes else math.prod(len(values) for values in sizes)
+        values = [axis.values for axis in self.axes]
+        return math.prod(len(found) for found in values if found is not None) if None not in values else None
 
 
 def make_space(

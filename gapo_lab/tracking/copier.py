@@ -225,7 +225,8 @@ def copy_all(folders: Iterable[RunFolder], uri: str | None = None) -> dict[Path,
     Raises MLflow's own error when it cannot be reached at all.
     """
     uri = addresses.resolve(uri)
-    client, out = mlflow_client.connect(uri), {}
+    client = mlflow_client.connect(uri)
+    out: dict[Path, str | Exception] = {}
     client.search_experiments(max_results=1)  # away is said once, not for each folder
     for folder in folders:
         try:

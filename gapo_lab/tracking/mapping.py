@@ -52,9 +52,10 @@ def params(spec: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -
 
 def _at(settings: Mapping[str, Any], key: str) -> Any:
     """The value at a dotted key of nested mappings; None where there is none."""
+    found: Any = settings
     for part in key.split("."):
-        settings = settings.get(part) if isinstance(settings, Mapping) else None
-    return settings
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found
 
 
 def cell_params(spec: Mapping[str, Any]) -> dict[str, str]:

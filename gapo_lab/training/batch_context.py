@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def rollout_number(key: str) -> int:
     return int(key.rsplit("_", 2)[1])
 
 
-def numbers_by_name(infos: Sequence[Mapping[str, object]]) -> dict[str, list[float]]:
+def numbers_by_name(infos: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
     """The reward's extra values of each row -> a list for each name that every row has as a number."""
     names = set(infos[0]) if infos else set()
     for info in infos:

@@ -5,6 +5,7 @@ Everything it and verl print goes to the attempt's train.log. What a person must
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -59,7 +60,8 @@ def main(path: str, number: str, scratch: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(line_buffering=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     code = main(*sys.argv[1:4])
     sys.stdout.flush()
     sys.stderr.flush()

@@ -18,9 +18,7 @@ from gapo_lab.utils import atomic_files
 
 
 @contextmanager
-def cluster(
-    config: DictConfig, py_executable: str | None = None, folder: Path | None = None
-) -> Iterator[None]:
+def cluster(config: DictConfig, py_executable: str | None, folder: Path) -> Iterator[None]:
     """A Ray cluster for the time of the block: this node, and those of the job that help it.
 
     config: verl's, whose `ray_kwargs.ray_init` wins over what is chosen here.
@@ -111,7 +109,7 @@ def environment(config: Mapping[str, Any], scratch: Path) -> dict[str, str]:
                  "VERL_USE_EXTERNAL_MODULES": "gapo_lab.training.verl_plugin", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
                  "RAY_prestart_worker_first_driver": "0", "TOKENIZERS_PARALLELISM": "false"}  # fmt: skip
     if config["trainer"]["device"] == "cpu":
-        variables |= {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+        variables |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         variables["VERL_PLATFORM"] = "cpu"
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config["trainer"]["n_gpus_per_node"])))
     return variables

@@ -56,8 +56,10 @@ def reason_kept() -> Iterator[None]:
 
 
 def _score_region(answer: str, truth: str) -> dict:
-    region = between_markers(answer)
+    region, right = between_markers(answer), between_markers(truth)
+    if right is None:
+        raise ValueError(f"a target needs one region between its markers: {truth:.100}")
     if region is None:
         found = score(answer, truth)
         return {**found, "em": 0.0, "score": found["similarity"] / 2}
-    return score(region, between_markers(truth))
+    return score(region, right)

@@ -53,7 +53,7 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
     if config.trainer.device == "cpu":
         # a second thread in every process costs far more than it gives
         variables.update(
-            {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+            dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         )
         variables["VERL_PLATFORM"] = "cpu"
         # Ray checks that the GPUs it is told of are visible; the workers' are fakes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import transfer_queue as tq
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
@@ -26,6 +28,8 @@ class LabTrainer(PPOTrainerSync):
     what verl keeps from it, the one that turns validation rows into metrics, the one that writes rollouts down, and
     the three that hand a batch to the workers, which then fetch what they read of it.
     """
+
+    logger: Any  # verl's, made in fit()
 
     def __init__(self, config: DictConfig, recorder: Recorder):
         self.recorder = recorder

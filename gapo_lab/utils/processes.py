@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def adopt_orphans() -> None:
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
-def end_descendants(keep: set[int] = frozenset()) -> None:
+def end_descendants(keep: Collection[int] = ()) -> None:
     """End every process below this one, politely and then not; `keep` names pids to leave."""
     for kill in (psutil.Process.terminate, psutil.Process.kill):
         ours = [p for p in psutil.Process().children(recursive=True) if p.pid not in keep]

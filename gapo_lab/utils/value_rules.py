@@ -17,11 +17,12 @@ import math
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeGuard
 
 Rule = tuple | str
 
 
-def check_settings(rules: Mapping[str, Rule], **values: object) -> None:
+def check_settings(rules: Mapping[str, Any], **values: object) -> None:
     """Raise ValueError, one line naming the setting, for the first value outside its rule."""
     for name, value in values.items():
         if wrong := problem(value, rules[name]):
@@ -51,7 +52,7 @@ def rules_of(path: Path) -> dict[str, Rule]:
     return {}
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 

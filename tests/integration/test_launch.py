@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -135,6 +136,12 @@ def test_a_job_killed_says_so_others_go_on_and_retry_finishes_it(lab):
     assert len(victim.attempts()) == 2 and undisturbed(victim, 60)
 
 
+def fill_up(file: Path) -> None:
+    with open(file, "wb", buffering=0) as sink:
+        while True:
+            sink.write(b"x" * 4096)
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to mount a small disk")
 def test_a_full_disk_is_told_and_the_run_goes_on_afterwards(lab):
     disk = lab.cwd / "disk"
@@ -145,9 +152,8 @@ def test_a_full_disk_is_told_and_the_run_goes_on_afterwards(lab):
         process = lab.start(*REHEARSE, *words, tiny=False)
         wait_until(lambda: any(f.merged_metrics() for f in find(disk)), process)
         filler = disk / "filler"
-        with pytest.raises(OSError), open(filler, "wb", buffering=0) as file:
-            while True:
-                file.write(b"x" * 4096)
+        with pytest.raises(OSError, match="No space left"):
+            fill_up(filler)
         out, err = process.communicate(timeout=120)
         (folder,) = find(disk)
         assert process.returncode == 1, out + err

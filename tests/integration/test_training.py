@@ -16,11 +16,11 @@ from lab import Lab, science
 
 def processes_of(lab: Lab) -> list[str]:
     """Command lines of the processes that stand in a lab's working folder: all that a run starts."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        if (process.info["cwd"] or "").startswith(str(lab.cwd)):
-            found.append(" ".join(process.info["cmdline"] or []))
-    return found
+    return [
+        " ".join(process.info["cmdline"] or [])
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if (process.info["cwd"] or "").startswith(str(lab.cwd))
+    ]
 
 
 def scratch_of(supervisor) -> Path:

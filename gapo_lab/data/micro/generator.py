@@ -104,5 +104,5 @@ def _cursor(rng: Random, region: str, truth: str) -> int:
     starts = [m.start() for m in _PIECE.finditer(region)]
     if region == truth:
         return rng.choice(starts)
-    same = next((i for i, (a, b) in enumerate(zip(region, truth)) if a != b), min(len(region), len(truth)))
+    same = next((i for i, (a, b) in enumerate(zip(region, truth, strict=False)) if a != b), min(len(region), len(truth)))
     return max(start for start in starts if start <= same)

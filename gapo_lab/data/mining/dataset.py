@@ -150,8 +150,8 @@ def _assemble(
     keep = _newest(keep, about["repository"], options.max_per_repo, drops)
     test = np.zeros(len(keep), bool)
     kept = np.flatnonzero(keep)
-    chosen = [[about[name][one] for one in kept] for name in ("repository", "time")]
-    test[kept] = split.in_test(*chosen, options.split, options.id_share, options.test_repos)
+    repositories, times = ([about[name][one] for one in kept] for name in ("repository", "time"))
+    test[kept] = split.in_test(repositories, times, options.split, options.id_share, options.test_repos)
     train = keep & ~test
     if options.near:
         near = Near(signatures(one) for one in np.flatnonzero(test))

@@ -26,7 +26,7 @@ def _empty() -> MinHash:
 def signature(task: Task) -> bytes:
     """What `Near` compares: 64 numbers of 4 bytes over the triples of words in region and truth."""
     words = _WORD.findall(f"{task.region} {task.truth}")
-    triples = set(map(" ".join, zip(words, words[1:], words[2:]))) or {" ".join(words)}
+    triples = set(map(" ".join, zip(words, words[1:], words[2:], strict=False))) or {" ".join(words)}
     sketch = _empty().copy()
     sketch.update_batch([triple.encode() for triple in sorted(triples)])
     return np.asarray(sketch.hashvalues, np.uint32).tobytes()

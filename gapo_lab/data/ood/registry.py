@@ -127,9 +127,9 @@ def tasks(data: Mapping[str, Any]) -> list:
 
         return generate("ood", size, seed=data["generator_seed"])
     if name == "lists":
-        from gapo_lab.data.lists.generator import generate
+        from gapo_lab.data.lists import generator
 
-        return generate("ood", size, data["generator_seed"], data["samples"])
+        return generator.generate("ood", size, data["generator_seed"], data["samples"])
     from gapo_lab.data.ood import editeval, zeta
 
     make = {"zeta": zeta.task, "editeval": editeval.task}[name]

@@ -34,7 +34,7 @@ def load_template(path: str | Path | None = None) -> Template:
     if not path.is_file():
         raise UserError(f"data.template={path}: no such file; leave the key out for the built-in template")
     parts = re.split(r"^\[(system|hunk|user)\]\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    found = dict(zip(parts[1::2], (p.rstrip("\n") for p in parts[2::2])))
+    found = dict(zip(parts[1::2], (p.rstrip("\n") for p in parts[2::2]), strict=True))
     missing = [name for name in ("system", "hunk", "user") if name not in found]
     if missing:
         raise UserError(f"data.template={path}: the part [{missing[0]}] is missing")

@@ -17,7 +17,7 @@ LANGUAGES = {
 }
 
 
-def language(path: str, header: str = "c") -> str | None:
+def language(path: str, header: str | None = "c") -> str | None:
     """The language of a file by its suffix; `header` is what `.h` means. None for any other."""
     name = path.rpartition("/")[2]
     suffix = name[name.rfind(".") :].lower() if "." in name[1:] else ""

@@ -42,4 +42,4 @@ def answers(model, tokenizer, tasks: Sequence[Task], temperature: float = 0.0, b
 def exact_match(model, tokenizer, tasks: Sequence[Task], temperature: float = 0.0) -> float:
     """The share of tasks answered with the truth, both stripped (paper, section 4)."""
     texts = answers(model, tokenizer, tasks, temperature)
-    return sum(a.strip() == t.truth.strip() for a, t in zip(texts, tasks)) / len(tasks)
+    return sum(a.strip() == t.truth.strip() for a, t in zip(texts, tasks, strict=True)) / len(tasks)

@@ -67,7 +67,7 @@ def train(settings: ListStart, tokenizer, report=None):
     torch.manual_seed(settings.seed)
     model = AutoModelForCausalLM.from_pretrained(vocabulary.FOLDER, dtype=torch.float32).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.rate, betas=(0.9, 0.98), weight_decay=0.1)
-    for step, rows in zip(range(1, settings.steps + 1), _batches(settings, tokenizer)):
+    for step, rows in zip(range(1, settings.steps + 1), _batches(settings, tokenizer), strict=False):
         loss = _loss(model, rows, settings.decay, tokenizer)
         update(
             model, optimizer, loss, settings.rate * min(1.0, step / 20) * (1 - 0.9 * step / settings.steps)
@@ -104,7 +104,7 @@ def _one_token(item: str, tokenizer) -> int:
 def _renamed(row: Example, rng: Random, words: list[int]) -> Example:
     """The list with random pieces of the vocabulary as its items: copying must not depend on words."""
     new = dict(zip(row.items, rng.sample(words, len(row.items)), strict=True))
-    return Example(tuple(new.get(token, token) for token in row.prompt), tuple(map(new.get, row.items)))
+    return Example(tuple(new.get(token, token) for token in row.prompt), tuple(new[item] for item in row.items))
 
 
 def _loss(model, rows: list[Example], decay: float, tokenizer):

@@ -72,7 +72,7 @@ def train(settings: WarmStart, tokenizer, report=None):
         model.parameters(), lr=settings.rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
     model.train()
-    for step, rows in zip(range(1, settings.steps + 1), _batches(settings, tokenizer)):
+    for step, rows in zip(range(1, settings.steps + 1), _batches(settings, tokenizer), strict=False):
         loss = _loss(model, rows, tokenizer.pad_token_id, settings.smoothing)
         update(model, optimizer, loss, settings.rate * _schedule(step, settings))
         if report:
@@ -98,7 +98,7 @@ def examples(tasks: list[Task], tokenizer, history_weight: float) -> list[Exampl
     ends = {tokenizer.convert_tokens_to_ids(m) for m in ("<|file|>", "<|code|>")}
     truths = tokenizer([t.truth for t in tasks], add_special_tokens=False)["input_ids"]
     found = []
-    for prompt, truth in zip(prompt_ids(tokenizer, tasks), truths):
+    for prompt, truth in zip(prompt_ids(tokenizer, tasks), truths, strict=True):
         weights, inside = [], False
         for token in prompt:
             inside = inside and token not in ends
@@ -152,7 +152,7 @@ def replaceable(tokenizer) -> list[int]:
 def _renamed(example: Example, rng: random.Random, words: list[int]) -> Example:
     """The example with three of its words replaced throughout by random ones: copying must not depend on words."""
     own = sorted(set(example.ids) & set(words))
-    new = dict(zip(rng.sample(own, 3), rng.sample(words, 3)))
+    new = dict(zip(rng.sample(own, 3), rng.sample(words, 3), strict=True))
     return Example(tuple(new.get(t, t) for t in example.ids), example.weights)
 
 

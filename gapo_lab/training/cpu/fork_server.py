@@ -82,7 +82,8 @@ def _serve(listener: socket.socket) -> None:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
-            if connection := waiting.pop(pid, None):
+            if pid in waiting:
+                connection = waiting.pop(pid)
                 with suppress(OSError):
                     connection.sendall(struct.pack("!i", os.waitstatus_to_exitcode(status)))
                 connection.close()

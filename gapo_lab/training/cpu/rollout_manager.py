@@ -117,7 +117,7 @@ class BatchedRolloutManager:
         async def score_all():
             return [
                 await self.reward_manager.run_single(_reward_item(*item))
-                for item in zip(rows, prompt_ids, answers)
+                for item in zip(rows, prompt_ids, answers, strict=True)
             ]
 
         return asyncio.run(score_all())
@@ -126,7 +126,7 @@ class BatchedRolloutManager:
         partition = "val" if validate else "train"
         keys, fields, tags = [], [], []
         for (i, session), answer, log_probs, version, reward in zip(
-            sessions, answers, likely, versions, rewards
+            sessions, answers, likely, versions, rewards, strict=True
         ):
             row, ids = rows[i], prompt_ids[i]
             output = AgentLoopOutput(

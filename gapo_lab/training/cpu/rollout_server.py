@@ -7,6 +7,7 @@ which the batched manager uses, and `weights_digest`, which tells what the serve
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import torch
 from verl.workers.rollout.replica import TokenOutput
@@ -100,7 +101,7 @@ class CpuRolloutServer:
     def stop_profile(self) -> None: ...
 
 
-def digest(named: object) -> str:
+def digest(named: Iterable[tuple[str, torch.Tensor]]) -> str:
     """SHA-1 over (name, tensor) pairs in the order of their names."""
     sha = hashlib.sha1()
     for name, value in sorted(named, key=lambda pair: pair[0]):

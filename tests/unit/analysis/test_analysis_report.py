@@ -221,7 +221,7 @@ def test_a_server_gives_what_the_file_gives_and_takes_the_report(database, serve
             (30, float("inf"), 11),
         ]
     }
-    database.add(trials() + [trials()[0] | {"model": "odd", "points": odd}])
+    database.add([*trials(), trials()[0] | {"model": "odd", "points": odd}])
     both = [connect.connect(address) for address in (database.uri, server)]
     there = [source.studies() for source in both]
     assert there[0] == there[1]

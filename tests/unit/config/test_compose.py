@@ -33,7 +33,7 @@ def test_every_key_has_a_comment(path):
     """A line of comment stands above every key that holds a value."""
     lines = path.read_text().splitlines()
     bare = []
-    for above, line in zip(["", *lines], lines):
+    for above, line in zip(["", *lines], lines, strict=False):
         stripped = line.strip()
         holds_value = ":" in stripped and not stripped.startswith(("#", "-")) and not stripped.endswith(":")
         if holds_value and not above.strip().startswith("#"):

@@ -109,7 +109,7 @@ def rewritten(folder: Path, target: Path, change) -> Path:
 
 
 @pytest.mark.parametrize(
-    "change, says",
+    ("change", "says"),
     [
         (
             lambda rows: rows[1]["task"].update(prefix="other"),
@@ -192,7 +192,7 @@ def strip(task: Task, like: Task) -> Task:
     """An empty licence is not written back."""
     from dataclasses import replace
 
-    return replace(task, provenance={**{key: "" for key in like.provenance}, **task.provenance})
+    return replace(task, provenance={**dict.fromkeys(like.provenance, ""), **task.provenance})
 
 
 def test_only_code_that_makes_rows_counts_for_prepared_data(tmp_path):

@@ -90,7 +90,7 @@ def test_every_line_of_a_kind_has_the_same_edit(kind, seed):
 
 def changed_words(before, after):
     """The one word that became another one."""
-    pairs = {(a, b) for a, b in zip((before.name, *before.args), (after.name, *after.args)) if a != b}
+    pairs = {(a, b) for a, b in zip((before.name, *before.args), (after.name, *after.args), strict=True) if a != b}
     (pair,) = pairs
     return pair
 
@@ -105,7 +105,7 @@ def difference(before, after):
         longer, shorter = sorted((before.args, after.args), key=len, reverse=True)
         said["args"] = (len(after.args) - len(before.args), longer[len(shorter) :])
         if len(longer) == len(shorter):
-            said["args"] = tuple(a.replace(b, "{}") for a, b in zip(after.args, before.args))
+            said["args"] = tuple(a.replace(b, "{}") for a, b in zip(after.args, before.args, strict=True))
     return said
 
 

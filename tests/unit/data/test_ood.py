@@ -77,7 +77,7 @@ def test_zeta_in_its_own_words():
 
 
 @pytest.mark.parametrize(
-    "text, want",
+    ('text', 'want'),
     [
         ("a<|editable_region_start|>b<|user_cursor_is_here|>c<|editable_region_end|>d", "bc"),
         ("<|editable_region_start|><|editable_region_end|>", ""),
@@ -107,7 +107,7 @@ def test_region_and_raw_answers_are_scored_apart():
     assert compute_score("id", "x", "x") == {"score": 1.0, "em": 1.0, "similarity": 1.0}
 
 
-@pytest.mark.parametrize("row, says", [
+@pytest.mark.parametrize(('row', 'says'), [
     ({**ROW, "events": None}, "zeta row 3: no text in `events`"),
     ({**ROW, "output": "no markers"}, "zeta row 3: `output` has not exactly one"),
     ({**ROW, "input": "<|editable_region_start|>"}, "zeta row 3: `input` has not exactly one"),

@@ -106,7 +106,7 @@ def batches(draw, smallest=1):
     """Rewards and groups of a batch: 1-5 groups of smallest-64, unequal, shuffled, labels anything."""
     labels = draw(st.lists(st.integers(-(2**40), 2**40), min_size=1, max_size=5, unique=True))
     sizes = draw(st.lists(st.integers(smallest, 64), min_size=len(labels), max_size=len(labels)))
-    rows = [label for label, size in zip(labels, sizes) for _ in range(size)]
+    rows = [label for label, size in zip(labels, sizes, strict=True) for _ in range(size)]
     values = draw(st.lists(REWARDS, min_size=1, max_size=8))  # a pool, so that ties are many
     pick = draw(st.randoms(use_true_random=False))
     pick.shuffle(rows)
@@ -122,7 +122,7 @@ def by_group(rewards, groups, formula):
         rows[label].append(row)
     out = [0.0] * len(rewards)
     for members in rows.values():
-        for row, value in zip(members, formula([rewards[m].item() for m in members])):
+        for row, value in zip(members, formula([rewards[m].item() for m in members]), strict=True):
             out[row] = value
     return torch.tensor(out, dtype=rewards.dtype)
 
@@ -145,7 +145,7 @@ def test_equals_its_definition(case, batch):
     torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", (*SOME, "krpo"))
+@pytest.mark.parametrize("case", [*SOME, "krpo"])
 @settings(max_examples=15, deadline=None)
 @given(batch=batches(), seed=st.integers(0, 99))
 def test_order_of_the_batch_does_not_matter(case, batch, seed):
@@ -218,7 +218,7 @@ def test_gapo_by_hand():
 
 
 @pytest.mark.parametrize(
-    "size, tau, k",
+    ("size", "tau", "k"),
     [(8, 0.1, 1), (8, 0.5, 4), (8, 0.9, 8), (8, 1.0, 8), (20, 0.55, 11), (10, 0.3, 3), (1, 0.5, 1),
      (7, 0.5, 4), (8, 1e-12, 1)],
 )  # fmt: skip

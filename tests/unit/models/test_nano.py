@@ -120,9 +120,9 @@ def test_examples_weigh_the_answer_and_the_added_lines(tokenizer):
     task = generate("train", 1)[0]
     (example,) = warm_start.examples([task], tokenizer, history_weight=0.3)
     assert len(example.ids) == len(example.weights)
-    taught = [i for i, w in zip(example.ids, example.weights) if w == 1]
+    taught = [i for i, w in zip(example.ids, example.weights, strict=True) if w == 1]
     assert tokenizer.decode(taught) == task.truth + vocabulary.END
-    shown = [i for i, w in zip(example.ids, example.weights) if w == 0.3]
+    shown = [i for i, w in zip(example.ids, example.weights, strict=True) if w == 0.3]
     assert tokenizer.decode(shown) == "".join(h.after for h in task.history)
 
 
@@ -139,7 +139,7 @@ def test_a_warm_start_of_a_few_steps_lowers_the_loss_and_repeats(tokenizer, tmp_
     first = warm_start.train(settings, tokenizer, lambda step, loss, model: losses.append(loss))
     assert losses[-1] < losses[0]
     again = warm_start.train(settings, tokenizer)
-    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values()))
+    assert all(torch.equal(a, b) for a, b in zip(first.state_dict().values(), again.state_dict().values(), strict=True))
     warm_start.save(first, tokenizer, tmp_path / "made")
     assert [p.name for p in tmp_path.iterdir()] == ["made"]
     assert vocabulary.load(tmp_path / "made").get_vocab() == tokenizer.get_vocab()

@@ -44,7 +44,7 @@ def draw(model, tokenizer, prompts, n=1, seed=0, log_probs=False, **params):
 
 def test_greedy_is_what_generate_says(model, tokenizer, prompts):
     answers, _ = draw(model, tokenizer, prompts, temperature=0)
-    for prompt, answer in zip(prompts, answers):
+    for prompt, answer in zip(prompts, answers, strict=True):
         theirs = model.generate(torch.tensor([prompt]), max_new_tokens=20, do_sample=False,
                                 eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)  # fmt: skip
         assert answer == theirs[0, len(prompt) :].tolist()
@@ -72,7 +72,7 @@ def test_answers_end_once(model, tokenizer, prompts):
 
 def test_log_probs_are_the_models(model, tokenizer, prompts):
     answers, likely = draw(model, tokenizer, prompts, n=2, log_probs=True)
-    for i, (answer, ours) in enumerate(zip(answers, likely)):
+    for i, (answer, ours) in enumerate(zip(answers, likely, strict=True)):
         prompt = prompts[i // 2]
         with torch.no_grad():
             logits = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
@@ -91,7 +91,10 @@ def test_rollouts_of_a_prompt_are_drawn_from_its_distribution(model, tokenizer, 
 
 def test_top_k_and_top_p_cut():
     logits = torch.tensor([[3.0, 2.0, 1.0, 0.0]])
-    kept = lambda **p: torch.isfinite(cut(logits, SamplingParams(1, **p)))[0].tolist()
+
+    def kept(**p):
+        return torch.isfinite(cut(logits, SamplingParams(1, **p)))[0].tolist()
+
     assert kept(top_k=2) == [True, True, False, False]
     assert kept(top_p=0.5) == [True, False, False, False]
     assert kept(top_p=0.7) == [True, True, False, False]

@@ -163,7 +163,7 @@ def test_a_machine_without_a_gpu_is_told_so(model, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("model", ("qwen3_4b", "qwen3_8b"))
+@pytest.mark.parametrize("model", ["qwen3_4b", "qwen3_8b"])
 def test_qwen3_does_not_think(model):
     assert composed(model).data.apply_chat_template_kwargs == {"enable_thinking": False}
 

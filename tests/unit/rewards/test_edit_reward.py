@@ -41,7 +41,7 @@ def test_symmetric_bounded_and_one_only_for_a_match(a, b):
 
 
 @pytest.mark.parametrize(
-    "prediction, truth, want",
+    ("prediction", "truth", "want"),
     [
         ("", "", (1, 1, 1)),
         (" \n", "", (1, 1, 1)),

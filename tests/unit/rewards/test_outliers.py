@@ -123,7 +123,7 @@ def test_the_estimator_and_the_filter_see_the_outlier_and_the_truth_is_kept(algo
     clean = scored([f"algo={algo}", "seed=5"], tokenizer, items)
     hits = [outliers.is_replaced(0.3, 5, 1, "t", n) for n in range(60)]
     assert 5 < sum(hits) < 40
-    for answer, hit, seen, true in zip(answers, hits, noisy, clean):
+    for answer, hit, seen, true in zip(answers, hits, noisy, clean, strict=True):
         info = seen["reward_extra_info"]
         assert (info["noisy"], info["true_score"]) == (hit, true["reward_extra_info"]["score"])
         assert info["score"] == (ANSWERS[answer] if hit else info["true_score"])

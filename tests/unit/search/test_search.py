@@ -275,7 +275,7 @@ def test_a_database_by_url(tmp_path):
 def test_a_mistake_is_one_line(tmp_path, words, says):
     with pytest.raises(UserError, match=says) as error:
         searched(tmp_path, *words)
-    assert "\n" not in str(error.value) and not list(tmp_path.glob("*/spec.yaml")) or "measures" in says
+    assert ("\n" not in str(error.value) and not list(tmp_path.glob("*/spec.yaml"))) or "measures" in says
 
 
 def test_every_config_of_a_search_composes():

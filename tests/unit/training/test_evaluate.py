@@ -54,7 +54,7 @@ def test_it_finds_what_the_trainer_measured(sampled, capsys):
     assert len(folder.attempts()[-1].rows()) == rows and "greedy, step 3" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("gone, said", [
+@pytest.mark.parametrize(("gone", "said"), [
     ("checkpoints", "keeps no checkpoint"), ("data", "not on this machine"), ("shard", "not whole"),
 ])  # fmt: skip
 def test_what_cannot_be_evaluated_is_said_in_a_line(sampled, capsys, gone, said):

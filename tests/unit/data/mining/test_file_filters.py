@@ -11,7 +11,7 @@ from gapo_lab.data.tasks.text import common_prefix, language
 
 
 @pytest.mark.parametrize(
-    "name, want",
+    ("name", "want"),
     [("a.go", "go"), ("a.py", "python"), ("A.java", "java"), ("a.cc", "cpp"), ("a.hpp", "cpp"), ("a.kt", "kotlin"),
      ("a.tsx", "typescript"), ("a.mjs", "javascript"), ("a.c", "c"), ("a.rs", "rust"), ("a.lua", "lua"), ("a.md", None), ("go", None)],
 )  # fmt: skip
@@ -20,7 +20,7 @@ def test_languages(name, want):
 
 
 @pytest.mark.parametrize(
-    "path, head, want",
+    ("path", "head", "want"),
     [
         ("a.py", b"x = 1\n", False),
         ("a_pb2.py", b"", True),
@@ -35,14 +35,14 @@ def test_generated(path, head, want):
 
 
 @pytest.mark.parametrize(
-    "path, want", [("vendor/a.go", True), ("x/Third_Party/a.c", True), ("src/vendor.go", False)]
+    ("path", "want"), [("vendor/a.go", True), ("x/Third_Party/a.c", True), ("src/vendor.go", False)]
 )
 def test_vendored(path, want):
     assert is_vendored(path) is want
 
 
 @pytest.mark.parametrize(
-    "after, kind", [(["a", "x", "b"], "insert"), (["a"], "delete"), (["a", "c"], "replace")]
+    ("after", "kind"), [(["a", "x", "b"], "insert"), (["a"], "delete"), (["a", "c"], "replace")]
 )
 def test_edit_kind(after, kind):
     assert edit_kind(["a", "b"], after) == kind

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import subprocess
 
 import pytest
@@ -72,7 +71,7 @@ def test_every_language(repo):
     }
 
 
-@pytest.mark.parametrize("others, language", [(["x.c"], "c"), (["x.cpp"], "cpp"), ([], "c")])
+@pytest.mark.parametrize(("others", "language"), [(["x.c"], "c"), (["x.cpp"], "cpp"), ([], "c")])
 def test_headers_are_what_the_repository_is(repo, others, language):
     commit(repo, {"src/a.h": code(), **dict.fromkeys(others, "int x;\n")})
     commit(repo, {"src/a.h": TWICE})
@@ -80,7 +79,7 @@ def test_headers_are_what_the_repository_is(repo, others, language):
 
 
 @pytest.mark.parametrize(
-    "before, after",
+    ("before", "after"),
     [
         (code(), code(l1="at the start", l60="at the end")),
         (code(), code(l30="middle", l60="the end").removesuffix("\n")),
@@ -103,7 +102,7 @@ def test_the_truth_gives_the_committed_file(repo, before, after):
 
 
 @pytest.mark.parametrize(
-    "reason, before, after",
+    ("reason", "before", "after"),
     [
         ("not modified", {"a.py": code()}, {"a.py": None, "b.py": code()}),
         ("other language", {"a.md": code()}, {"a.md": TWICE}),
@@ -226,7 +225,7 @@ def test_split_by_time(grown):
     times = [task.provenance["time"] for task in tasks]
     test = in_test(["a"] * len(tasks), times, "time", 0.2)
     assert 0.2 * len(tasks) - 1 <= sum(test) <= 0.2 * len(tasks) + 2
-    assert max(t for t, held in zip(times, test) if not held) < min(t for t, held in zip(times, test) if held)
+    assert max(t for t, held in zip(times, test, strict=True) if not held) < min(t for t, held in zip(times, test, strict=True) if held)
     both = in_test(
         ["a"] * len(tasks) + ["b"] * len(tasks), times + ["1999" + t[4:] for t in times], "time", 0.2
     )
@@ -270,7 +269,8 @@ def test_the_history_of_this_project():
     try:
         result = mine(root, limit=200)
     except UserError as error:  # a young or shallow history holds none
-        assert re.search("no task mined", str(error))
+        if "no task mined" not in str(error):
+            raise
         return
     for task in result.tasks:
         assert task.edited == committed(root, task)

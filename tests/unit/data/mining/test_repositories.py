@@ -161,7 +161,7 @@ def test_what_is_private_is_masked_on_request(repo):
 
 
 @pytest.mark.parametrize(
-    "file, text, want",
+    ("file", "text", "want"),
     [("LICENSE", "MIT License\n\nPermission is hereby granted, free of charge, to any person ... sublicense", "LICENSE (MIT)"),
      ("COPYING", "GNU GENERAL PUBLIC LICENSE\n   Version 3, 29 June 2007", "COPYING (GPL-3.0)"),
      ("LICENCE.md", "Apache License\n Version 2.0, January 2004", "LICENCE.md (Apache-2.0)"),
@@ -174,7 +174,7 @@ def test_the_licence_file(repo, file, text, want):
 
 
 @pytest.mark.parametrize(
-    "url, want",
+    ("url", "want"),
     [("https://user:token@host.invalid/owner/name.git", "owner/name"), ("git@host.invalid:owner/name.git", "owner/name"),
      ("/home/somebody/name", "little"), ("file:///home/somebody/name", "little")],
 )  # fmt: skip
