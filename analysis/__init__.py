@@ -1,1 +1,1 @@
-"""From runs in MLflow to the paper's tables and figures. Imports gapo_lab, and is imported by nothing of it."""
+"""From runs to the paper's tables and figures. Imports gapo_lab, and is imported by nothing of it."""

@@ -124,23 +124,26 @@ def _exact(table: Published, printed: float) -> tuple[float, float]:
     return printed, 0.005
 
 
-def _check_counts(table: Published) -> Iterable[Misprint]:
+def _check_counts(table: Published) -> list[Misprint]:
     """Table 1: percentages of the total, and a total row of smallest, largest and summed values."""
-    at = {name: index for index, name in enumerate(table.columns)}
-    column = {name: [values[index] for values in table.rows.values()] for name, index in at.items()}
+    column = {name: [_or_nan(table.value(row, name)) for row in table.rows] for name in table.columns}
     whole = sum(column["count"])
     found = []
-    for row, values in table.rows.items():
-        share = 100 * values[at["count"]] / whole
-        if abs(share - values[at["percent"]]) > HALF:
-            why = f"{values[at['count']]:.0f} of {whole:.0f}"
-            found.append(_misprint(table, row, "percent", values[at["percent"]], share, why))
-    for name, printed in zip(table.columns, table.total, strict=True) if table.total else ():
+    for row, count, percent in zip(table.rows, column["count"], column["percent"], strict=True):
+        share = 100 * count / whole
+        if abs(share - percent) > HALF:
+            found.append(_misprint(table, row, "percent", percent, share, f"{count:.0f} of {whole:.0f}"))
+    for name, printed in zip(table.columns, map(_or_nan, table.total), strict=True) if table.total else ():
         how = min if name.endswith("_min") else max if name.endswith("_max") else sum
         value = 100.0 if name == "percent" else how(column[name])
         if abs(value - printed) > HALF:
             found.append(_misprint(table, "Total", name, printed, value, f"{how.__name__} of the rows"))
     return found
+
+
+def _or_nan(printed: float | None) -> float:
+    """NaN for an empty cell: nothing can be wrong with it."""
+    return math.nan if printed is None else printed
 
 
 def _misprint(table: Published, row: str, column: str, printed: float, value: float, why: str) -> Misprint:

@@ -1,30 +1,27 @@
-"""The paper's figures for these runs: mean curves over seeds with bands, one file as vector PDF and as PNG."""
+"""The paper's figures for these runs: mean curves over seeds with bands."""
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analysis.figures.drawing import Drawing
 from analysis.paper import conventions
 from analysis.results import curves
 from analysis.results.measurements import Measured, Trials
 from analysis.tables.paper import Results
+from gapo_lab.utils.plot_style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, STYLE
 
-# Okabe and Ito's colours, told apart with every kind of colour blindness; each method keeps its own.
-BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
-GREY = "#6E6E6E"
 DOTTED, DASHED, DOT_DASH = (0, (1.2, 1.0)), (0, (4, 1.2)), (0, (5, 1, 1, 1))
+# Each method keeps its own.
 COLOURS = {
     "grpo": GREY,
     "dapo": GREY,
@@ -37,43 +34,9 @@ COLOURS = {
 BASELINES = frozenset(baseline for baseline, _ in conventions.PAIRS)
 SPARE = (RED, SKY, GREEN, PURPLE, ORANGE)
 TAUS = ((SKY, DASHED), (RED, DOT_DASH), (GREEN, DOTTED), (ORANGE, DASHED), (PURPLE, DOT_DASH))
-STYLE = {
-    "font.size": 8,
-    "axes.titlesize": 8.5,
-    "axes.labelsize": 8,
-    "legend.fontsize": 7.5,
-    "xtick.labelsize": 7.5,
-    "ytick.labelsize": 7.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.6,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.5,
-    "lines.linewidth": 1.3,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    "pdf.fonttype": 42,  # letters stay letters
-    "svg.hashsalt": "gapo",
-}
 SMOOTH = 0.02  # of the curve's length: the window of the running mean over training metrics
 PANELS = 15  # of one figure
 NICE = [1, 2, 2.5, 5, 10]  # steps between ticks, times powers of ten
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A drawn figure in both formats. ``number`` is the paper's: ``3``, and ``3 (G)`` for GAPO (G)."""
-
-    name: str
-    caption: str
-    pdf: bytes
-    png: bytes
-
-    @property
-    def number(self) -> str:
-        return self.name.removeprefix("figure").replace("_grpo", " (G)")
 
 
 @dataclass(frozen=True)
@@ -87,7 +50,7 @@ class Series:
 
 
 def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]], ylabel: str, scale: float = 1.0,
-         smooth: bool = False, note: Callable[[Sequence[Series]], str] | None = None) -> Picture | None:  # fmt: skip
+         smooth: bool = False, note: Callable[[Sequence[Series]], str] | None = None) -> Drawing | None:  # fmt: skip
     """One panel a model; None where there is nothing to draw."""
     panels = [
         (title, [s for s in series if any(map(len, s.trials.curves.values()))]) for title, series in panels
@@ -103,8 +66,8 @@ def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.1 * across + (1.5 if across == 1 else 0.3), 1.45 * down + 0.6))
         axes = figure.subplots(down, across, squeeze=False)
-        handles: dict[str, object] = {}
-        for index, ax in enumerate(axes.flat):
+        handles: dict[str, Any] = {}
+        for index, ax in enumerate(axes.ravel().tolist()):
             if index >= len(panels):
                 ax.set_axis_off()
                 continue
@@ -125,7 +88,7 @@ def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]]
             handles.values(), handles.keys(), loc="outside upper center", ncols=min(6, len(handles)),
             handlelength=2.6,
         )  # fmt: skip
-        return picture(name, caption, figure)
+        return Drawing(name, caption, figure)
 
 
 def band(ax: Axes, one: Series, scale: float, smooth: bool):
@@ -158,23 +121,6 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
     return np.apply_along_axis(lambda row: np.convolve(row, kernel, mode="same") / weight, -1, values)
 
 
-def picture(name: str, caption: str, figure: Figure) -> Picture:
-    """Both formats, without dates: the same data give the same bytes."""
-    files = {}
-    for kind, extra in (
-        ("pdf", {"CreationDate": None, "Producer": None, "Creator": None}),
-        ("png", {"Software": None}),
-    ):
-        out = io.BytesIO()
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "Glyph .* missing"
-            )  # a name in letters that the font lacks: boxes
-            figure.savefig(out, format=kind, dpi=200, metadata=extra)
-        files[kind] = out.getvalue()
-    return Picture(name, caption, files["pdf"], files["png"])
-
-
 def colour(algo: str, used: Sequence[str]) -> str:
     unknown = [a for a in used if a not in COLOURS]
     return COLOURS.get(algo) or SPARE[unknown.index(algo) % len(SPARE)]
@@ -204,15 +150,13 @@ def by_tau(by_cell: Mapping[str, Trials], algo: str) -> list[tuple[str, list[Ser
             models.setdefault(trials.cell.model, []).append(trials)
     panels = []
     for model in sorted(models, key=conventions.model_order):
-        here = sorted(models[model], key=lambda t: t.cell.tau)
-        if len({t.cell.tau for t in here}) > 1:
+        here = sorted(((t.cell.tau or 0.0, t) for t in models[model]), key=lambda pair: pair[0])
+        if len({tau for tau, _ in here}) > 1:
             others = iter(TAUS * len(here))
             series = []
-            for one in here:
-                label = conventions.tau_label(one.cell.tau, conventions.rollouts(one.cell.params))
-                series.append(
-                    Series(label, one, *((BLUE, "-") if one.cell.tau == conventions.TAU else next(others)))
-                )
+            for tau, one in here:
+                label = conventions.tau_label(tau, conventions.rollouts(one.cell.params))
+                series.append(Series(label, one, *((BLUE, "-") if tau == conventions.TAU else next(others))))
             panels.append((conventions.model_title(model), series))
     return panels
 

@@ -11,13 +11,14 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from analysis.figures import curves, rewards
-from analysis.figures.curves import STYLE, Picture, picture
+from analysis.figures.drawing import Drawing
 from analysis.paper import conventions
 from analysis.results.group_rewards import EVEN, KINDS, kind
 from analysis.results.measurements import number
 from analysis.results.runs import Cell, Selection
 from analysis.tables.paper import Results
 from analysis.tables.table import DASH, Entry, Line, Table
+from gapo_lab.utils.plot_style import STYLE
 
 FAR = 0.1  # mean and median this far apart: no reading of EVEN makes it symmetric
 Groups = Mapping[tuple[str, float], Sequence[np.ndarray]]
@@ -97,13 +98,13 @@ def _level(noise: float) -> str:
     return f"{100 * noise:g}% outliers" if noise else "no outliers added"
 
 
-def distributions(by_level: Groups) -> Picture:
+def distributions(by_level: Groups) -> Drawing:
     """A panel a model and noise: all rewards, coloured by the kind of their prompt."""
     across = max(2, *(sum(model == m for m, _ in by_level) for model, _ in by_level))
     models = list(dict.fromkeys(model for model, _ in by_level))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.15 * across, 1.5 * len(models) + 0.55))
-        axes = figure.subplots(len(models), across, squeeze=False)
+        axes = figure.subplots(len(models), across, squeeze=False).tolist()
         for row, model in zip(axes, models, strict=True):
             levels = [(noise, groups) for (name, noise), groups in by_level.items() if name == model]
             for ax, level in zip(row, [*levels, *[None] * (across - len(levels))], strict=True):
@@ -119,7 +120,7 @@ def distributions(by_level: Groups) -> Picture:
             "Rewards of the rollouts before training by model and share of outliers, coloured by the kind of their prompt "
             "(Figure 1). Dashed: the mean; dotted: the median of all rollouts."
         )
-        return picture("figureS1", caption, figure)
+        return Drawing("figureS1", caption, figure)
 
 
 def _panel(ax, title: str, groups: Sequence[np.ndarray]) -> None:
@@ -133,7 +134,7 @@ def _panel(ax, title: str, groups: Sequence[np.ndarray]) -> None:
     ax.set_title(title, loc="left", fontsize=7.5)
 
 
-def accuracy(by_set: Mapping[str, Results]) -> Picture | None:
+def accuracy(by_set: Mapping[str, Results]) -> Drawing | None:
     """A panel a model and test set, a line a method over the noise: mean over seeds and its interval."""
     panels = {}
     for name, results in by_set.items():
@@ -143,7 +144,7 @@ def accuracy(by_set: Mapping[str, Results]) -> Picture | None:
         return None
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(2.9 * max(2, len(panels)), 2.4))
-        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        axes = figure.subplots(1, len(panels), squeeze=False)[0].tolist()
         for ax, (title, (results, model)) in zip(axes, panels.items(), strict=True):
             algos = [row[0] for row in results.grid.rows]
             for place, algo in enumerate(algos):
@@ -157,7 +158,7 @@ def accuracy(by_set: Mapping[str, Results]) -> Picture | None:
             "Accuracy by noise on the training rewards: mean over seeds and its 95% interval, side by side where they "
             "would overlap."
         )
-        return picture("figureS2", caption, figure)
+        return Drawing("figureS2", caption, figure)
 
 
 def _line(ax, results: Results, model: str, algo: str, algos: Sequence[str], place: int) -> None:

@@ -9,8 +9,9 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.figures.curves import BLUE, GREEN, GREY, ORANGE, STYLE, Picture, picture
+from analysis.figures.drawing import Drawing
 from analysis.results.group_rewards import EVEN, KINDS, kind, load
+from gapo_lab.utils.plot_style import BLUE, GREEN, GREY, ORANGE, STYLE
 
 HUES = {"left-skewed": BLUE, "right-skewed": ORANGE, "symmetric": GREEN, "flat": GREY}
 
@@ -32,12 +33,12 @@ def first_generations(runs_root: Path, keys: Sequence[str]) -> Path | None:
     return None
 
 
-def draw(found: Sequence[np.ndarray], model: str) -> list[Picture]:
+def draw(found: Sequence[np.ndarray], model: str) -> list[Drawing]:
     """Figure 1 (all rollouts, and how many prompts of each kind) and Figure 8 (examples of each kind)."""
     return [_all(found, model), _examples(found, model)]
 
 
-def _all(found: Sequence[np.ndarray], model: str) -> Picture:
+def _all(found: Sequence[np.ndarray], model: str) -> Drawing:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.2, 2.1))
         left, right = figure.subplots(1, 2, width_ratios=(1.6, 1))
@@ -61,10 +62,10 @@ def _all(found: Sequence[np.ndarray], model: str) -> Picture:
             f"Rewards of the rollouts before training, {model}. Left: all rollouts, coloured by the kind of their "
             f"prompt; right: prompts by kind (mean below, above or within {EVEN:g} of the median; all rewards equal)."
         )
-        return picture("figure1", caption, figure)
+        return Drawing("figure1", caption, figure)
 
 
-def _examples(found: Sequence[np.ndarray], model: str) -> Picture:
+def _examples(found: Sequence[np.ndarray], model: str) -> Drawing:
     """For each kind the group with the widest gap between mean and median (symmetric: the widest spread)."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.0, 1.9))
@@ -92,4 +93,4 @@ def _examples(found: Sequence[np.ndarray], model: str) -> Picture:
         caption = (
             f"Rewards of one prompt's rollouts before training, {model}: the clearest example of each kind."
         )
-        return picture("figure8", caption, figure)
+        return Drawing("figure8", caption, figure)

@@ -3,42 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.figures import curves, reward_noise, rewards
-from analysis.figures.curves import Picture
+from analysis.figures.drawing import Drawing
 from analysis.paper import conventions
-from analysis.results.measurements import Measured, measure
+from analysis.results.measurements import CLIPPED, THROUGHPUT, Measured, measure
 from analysis.results.runs import Selection
 from analysis.results.source import Source
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 
-CLIPPED, THROUGHPUT = "actor/pg_clipfrac", "perf/throughput"
 LINES = 8  # of one panel
 
 
+@dataclass(frozen=True)
+class Figures:
+    """The figures, the metrics they were drawn from, the rewards before training in numbers, and why some are missing."""
+
+    drawings: tuple[Drawing, ...] = ()
+    measured: tuple[Measured, ...] = ()
+    tables: tuple[Table, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
 def draw(
-    source: Source, selection: Selection, results: Results | None, runs_root: Path, remarks: list[str],
+    source: Source,
+    selection: Selection,
+    results: Results | None,
+    runs_root: Path,
     by_noise: Mapping[str, Results],
-) -> tuple[list[Picture], list[Measured], list[Table]]:  # fmt: skip
-    """The figures for which these runs have the data, the metrics they were drawn from, and the rewards in numbers."""
-    found: list[Picture | None] = []
+) -> Figures:
+    """Draw the figures for which these runs have the data."""
+    found: list[Drawing | None] = []
+    remarks: tuple[str, ...] = ()
     before = reward_noise.found(selection, runs_root)
     if not before:
-        remarks.append("no Figures 1 and 8: no run folder with rollouts here (name the place: --runs FOLDER)")
+        remarks = ("no Figures 1 and 8: no run folder with rollouts here (name the place: --runs FOLDER)",)
     else:
         (model, _), groups = next(iter(before.items()))
         found += rewards.draw(groups, conventions.model_title(model))
         found.append(reward_noise.distributions(before) if len(before) > 1 else None)
-    tables = [reward_noise.table(before)] if before else []
+    tables = (reward_noise.table(before),) if before else ()
     found.append(reward_noise.accuracy(by_noise))
     if results is None:
-        return [one for one in found if one], [], tables
+        return Figures(tuple(one for one in found if one), (), tables, remarks)
     accuracy = results.measured
     clipped, speed = (measure(source, selection, name) for name in (CLIPPED, THROUGHPUT))
     rows = [key[0] for key in results.grid.rows]
-    sets = [
+    sets: list[tuple[tuple[str, ...], str]] = [
         (pair, "" if pair[0] == "dapo" else "_grpo") for pair in conventions.PAIRS if set(pair) <= set(rows)
     ]
     band = "Mean over seeds; band: one standard deviation over seeds"
@@ -73,4 +87,5 @@ def draw(
                     f"{name}{suffix}", caption, curves.by_tau(one.by_cell, algo), ylabel, 100.0, smooth
                 )
             )
-    return sorted((one for one in found if one), key=lambda one: one.name), [clipped, speed], tables
+    drawings = sorted((one for one in found if one), key=lambda one: one.name)
+    return Figures(tuple(drawings), (clipped, speed), tables, remarks)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import jinja2
 
+from analysis.tables.document import Document
 from analysis.tables.table import Entry, Line, Table, numbers
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -26,7 +27,8 @@ INSTALL = (
     "install texlive-latex-recommended"
 )
 LINES, COLUMNS = 44, 16  # of one page; a larger table is cut into parts
-Header, Blocks = tuple[tuple[tuple[str, int], ...], ...], tuple[tuple[Line, ...], ...]
+Header = tuple[tuple[tuple[str, int], ...], ...]
+Blocks = tuple[tuple[Line, ...], ...]
 _SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -142,22 +144,21 @@ def _down(blocks: Blocks) -> list[Blocks]:
     parts: list[list[tuple[Line, ...]]] = [[]]
     room = LINES
     for block in blocks:
-        block = list(block)
         while block:
             if room <= 0:
                 parts.append([])
                 room = LINES
-            parts[-1].append(tuple(block[:room]))
+            parts[-1].append(block[:room])
             block, room = block[room:], room - len(block[:room])
     return [tuple(part) for part in parts]
 
 
-def document(title: str, tables: Sequence[str], figures: Sequence[tuple[str, str, str]], facts: Sequence[tuple[str, str]],
-             missing: Sequence[str], verdicts: Sequence[str] = ()) -> str:  # fmt: skip
-    """The report: names of .tex fragments, (file, number, caption) of figures, facts about the runs, what is missing."""
+def document(one: Document) -> str:
+    """The report; its tables are the .tex fragments beside it, its figures the .pdf files."""
+    names = [table.name for table in one.tables]
     return _environment().get_template("report.tex.jinja").render(
-        title=title, tables=tables, numbers=numbers(tables), figures=figures, facts=facts, missing=missing,
-        verdicts=verdicts,
+        title=one.title, notice=one.notice, tables=names, numbers=numbers(names), facts=one.facts, missing=one.missing,
+        verdicts=one.verdicts, figures=[(f"{p.name}.pdf", p.number, p.caption) for p in one.pictures],
     )  # fmt: skip
 
 

@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import jinja2
 
 from analysis.render.latex import TEMPLATES
+from analysis.tables.document import Document
 from analysis.tables.table import Entry, Table, numbers, rows_of
 from gapo_lab.errors import UserError
 from gapo_lab.utils import atomic_files
 
-if TYPE_CHECKING:
-    from analysis.report.build import Report
-
-# Facts that only say where the report was made.
-LOCAL = ("MLflow", "Hosts")
+# A fact that only says where the runs ran.
+LOCAL = "Hosts"
 BEGIN, END = "<!-- your own words: kept when this page is written again -->", "<!-- end of your own words -->"
 
 
-def page(report: Report, images: str, own: str = "") -> str:
+def page(document: Document, images: str, own: str = "") -> str:
     """The page. images: the folder of its figures as the page names it; own: what a person has to say."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True,
@@ -33,13 +30,14 @@ def page(report: Report, images: str, own: str = "") -> str:
     )  # fmt: skip
     environment.filters |= {"words": words, "grid": grid}
     return environment.get_template("results.md.jinja").render(
-        title=report.title,
-        facts=[fact for fact in report.facts if fact[0] not in LOCAL],
-        missing=(*report.missing, *report.remarks),
-        verdicts=report.verdicts,
-        tables=report.tables,
-        numbers=numbers([table.name for table in report.tables]),
-        pictures=report.pictures,
+        title=document.title,
+        notice=document.notice,
+        facts=[fact for fact in document.facts if fact[0] != LOCAL],
+        missing=document.missing,
+        verdicts=document.verdicts,
+        tables=document.tables,
+        numbers=numbers([table.name for table in document.tables]),
+        pictures=document.pictures,
         images=images,
         own=f"{BEGIN}{own or chr(10)}{END}",
     )
@@ -60,11 +58,11 @@ def own_words(path: Path) -> str:
     return words
 
 
-def write(report: Report, path: Path) -> list[Path]:
+def write(document: Document, path: Path) -> list[Path]:
     """Write the page to `path` and its figures to `img/<its name>/` beside it; what was written."""
     images = path.parent / "img" / path.stem
-    written = {images / f"{picture.name}.png": picture.png for picture in report.pictures}
-    written[path] = page(report, f"img/{path.stem}", own_words(path)).encode()
+    written = {images / f"{picture.name}.png": picture.png for picture in document.pictures}
+    written[path] = page(document, f"img/{path.stem}", own_words(path)).encode()
     for place, content in written.items():
         try:
             atomic_files.make_folder(place.parent)

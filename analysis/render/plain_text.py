@@ -24,6 +24,8 @@ def to_csv(table: Table) -> str:
         writer.writerow([*row, *([] if table.ragged else exact)])
     for mark, text in table.notes:
         writer.writerow([f"# {mark}: {text}"])
+    if table.notice:
+        writer.writerow([f"# {table.notice}"])
     return out.getvalue()
 
 
@@ -35,7 +37,7 @@ def to_text(table: Table, width: int = 120) -> str:
     stub = max(len(row[0]) for row in rows)
     columns = [_column(table, [row[i + 1] for row in rows], [marks[i] for marks in after], head)
                for i in range(table.width)]  # fmt: skip
-    out, start = [table.title], 0
+    out, start = [table.caption], 0
     while start < table.width:
         end, used = start, stub
         while end < table.width and (end == start or used + len(columns[end][0]) + 2 <= width):

@@ -34,7 +34,7 @@ def draw(folder: Path, names: Sequence[str]) -> tuple[dict[str, bytes], str]:
     for number, name in enumerate(names):
         pdf, png, page = io.BytesIO(), io.BytesIO(), pages[number]
         drawn = page.render(scale=DPI / 72).to_pil().convert("L")
-        left, top, right, bottom = ImageOps.invert(drawn).getbbox()
+        left, top, right, bottom = ImageOps.invert(drawn).getbbox() or (0, 0, *drawn.size)
         left, top, right, bottom = left - EDGE, top - EDGE, right + EDGE, bottom + EDGE
         drawn.crop((left, top, right, bottom)).save(png, "PNG")
         point = page.get_width() / drawn.width

@@ -5,18 +5,20 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from typing import Any
 
+from analysis.results.curves import Curve
 from analysis.results.measurements import Measured
 from analysis.results.runs import Run
 
-WORDS = ("study", "run", "key", "model", "algo", "tau", "seed", "data", "scale")
+WORDS = ("study", "key", "model", "algo", "tau", "seed", "data", "scale", "made_up")
 
 
-def _words(run: Run) -> tuple:
+def _words(run: Run) -> tuple[str | float | int | bool | None, ...]:
     tau = run.params.get("tau")
     return (
-        run.study, run.id, run.identity, run.params["model"], run.params["algo"], float(tau) if tau else None, run.seed,
-        run.params.get("data"), run.params.get("scale"),
+        run.study, run.identity, run.params["model"], run.params["algo"], float(tau) if tau else None, run.seed,
+        run.params.get("data"), run.params.get("scale"), run.is_rehearsal,
     )  # fmt: skip
 
 
@@ -40,12 +42,13 @@ def to_parquet(measured: Sequence[Measured]) -> bytes:
 
     parts = [_part(one, run, curve) for one in measured for run, curve in _curves(one)]
     schema = pa.schema(
-        [(word, pa.string()) for word in WORDS[:5]]
+        [(word, pa.string()) for word in WORDS[:4]]
         + [("tau", pa.float64()), ("seed", pa.int64()), ("data", pa.string()), ("scale", pa.string())]
+        + [("made_up", pa.bool_())]
         + [("metric", pa.string()), ("step", pa.int64()), ("value", pa.float64())]
     )
     table = pa.concat_tables([schema.empty_table(), *(pa.table(part, schema=schema) for part in parts)])
-    for word in ("study", "run", "key", "model", "algo", "metric"):
+    for word in ("study", "key", "model", "algo", "metric"):
         table = table.set_column(
             table.schema.get_field_index(word), word, table[word].combine_chunks().dictionary_encode()
         )
@@ -54,14 +57,14 @@ def to_parquet(measured: Sequence[Measured]) -> bytes:
     return out.getvalue()
 
 
-def _curves(one: Measured) -> Iterator[tuple[Run, object]]:
+def _curves(one: Measured) -> Iterator[tuple[Run, Curve]]:
     for trials in one.by_cell.values():
         for run in trials.cell.runs:
             if run.seed in trials.curves:
                 yield run, trials.curves[run.seed]
 
 
-def _part(one: Measured, run: Run, curve) -> dict:
+def _part(one: Measured, run: Run, curve: Curve) -> dict[str, Any]:
     n = len(curve)
-    columns = {word: [value] * n for word, value in zip(WORDS, _words(run), strict=True)}
+    columns: dict[str, Any] = {word: [value] * n for word, value in zip(WORDS, _words(run), strict=True)}
     return {**columns, "metric": [one.metric] * n, "step": curve.steps, "value": curve.values}

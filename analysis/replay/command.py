@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gapo_lab.errors import UserError
+from gapo_lab.utils.plot_style import STYLE
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -81,7 +82,7 @@ def _replay(path: Path, words: list[str], asked: argparse.Namespace, console: Co
     chosen = _chosen(words)
     measured, groups = table(recorded, chosen), by_group(recorded, chosen)
     tau = next((float(word[4:]) for word in words if word.startswith("tau=")), 0.5)
-    with figures.matplotlib.rc_context(figures.STYLE):
+    with figures.matplotlib.rc_context(STYLE):
         drawn = {
             "groups": figures.examples(recorded, tau), "signs": figures.signs(measured),
             "gap": figures.gaps(groups), "outlier": figures.outliers(measured),
@@ -113,7 +114,7 @@ def _simulate(words: list[str], asked: argparse.Namespace, console: Console) -> 
     from analysis.replay.simulator import simulate
 
     measured = simulate(_chosen(words), groups=asked.groups, seed=asked.seed)
-    with figures.matplotlib.rc_context(figures.STYLE):
+    with figures.matplotlib.rc_context(STYLE):
         written = _write(asked.out, {"simulate": figures.simulated(measured)}, {"simulate": measured})
     mean = (
         measured.groupby(["skew", "algo"], sort=False)[["sign", "negative", "order", "pooled"]]

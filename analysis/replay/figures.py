@@ -15,18 +15,11 @@ from matplotlib.figure import Figure
 
 from analysis.results.group_rewards import KINDS, Rewards, kind
 from gapo_lab.methods.gapo import densest_window, window_size
+from gapo_lab.utils.plot_style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 
-# Okabe and Ito's colours, told apart with every kind of colour blindness
-BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
-GREY, BLACK = "#6E6E6E", "#000000"
 COLOURS = {"grpo": GREY, "gapo_grpo": BLUE, "gapo_grpo_median_std": SKY, "gapo_grpo_mean_div": GREEN, "qae": ORANGE,
            "krpo": PURPLE, "rloo": RED, "redit": BLACK}  # fmt: skip
 SPARE = (RED, BLACK, GREEN, SKY, PURPLE, ORANGE)
-STYLE = {
-    "font.size": 8, "axes.titlesize": 8.5, "legend.fontsize": 7.5, "axes.spines.top": False,
-    "axes.spines.right": False, "axes.grid": True, "grid.color": "#E6E6E6", "grid.linewidth": 0.5,
-    "axes.axisbelow": True, "legend.frameon": False, "figure.constrained_layout.use": True, "pdf.fonttype": 42,
-}  # fmt: skip
 BAR = 0.8
 
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import difflib
 import re
-import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from analysis.paper import published
-from analysis.render import html
-from analysis.report import wording
+from analysis.report import made_up, wording
+from analysis.report.asked import Asked
 from analysis.results import runs
-from analysis.results.measurements import Measured, measure
-from analysis.results.runs import Selection
+from analysis.results.measurements import ID, OOD, Measured, measure
+from analysis.results.runs import Run, Selection
 from analysis.results.source import Source
 from analysis.sources import connect
 from analysis.tables import (
@@ -27,152 +24,147 @@ from analysis.tables import (
     statistics,
     training_data,
 )
+from analysis.tables.document import Document, Picture
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 from gapo_lab.errors import UserError
 
-if TYPE_CHECKING:
-    from analysis.figures.curves import Picture
-
-ID, OOD = "val/id/em", "val/ood/em"
 SUFFIX = {ID: "_id", OOD: "_ood"}
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a report is asked for."""
+class Report:
+    """The pages, and what they were drawn from."""
 
-    studies: tuple[str, ...]
-    metric: str | None = None
-    rows: tuple[str, ...] = ("algo",)
-    columns: tuple[str, ...] = ("model",)
-    pick: str | None = None
-    spread: bool = False
-    allow_incomplete: bool = False
-    seeds: int | None = None
-    where: Mapping[str, str] = field(default_factory=dict)
-    against_paper: bool = False
-    figures: bool = True
-    cases: Mapping[str, int] = field(default_factory=dict)
-    runs_root: Path = Path("runs")
-    data: Path | None = None
-
-    @property
-    def is_slice(self) -> bool:
-        """Other axes or another metric than the paper's tables."""
-        return self.metric is not None or (self.rows, self.columns) != (("algo",), ("model",))
+    document: Document
+    selection: Selection
+    measured: tuple[Measured, ...]
 
 
 @dataclass(frozen=True)
-class Report:
-    title: str
+class ByAxis:
+    """The results by noise of each metric, the tables by noise and by tau, and the cells that these show, by metric."""
+
+    noisy: Mapping[str, Results]
     tables: tuple[Table, ...]
-    pictures: tuple[Picture, ...]
-    facts: tuple[tuple[str, str], ...]
-    missing: tuple[str, ...]
-    verdicts: tuple[str, ...]
-    links: tuple[html.Link, ...]
-    measured: tuple[Measured, ...]
-    experiments: Mapping[str, str]
-    remarks: tuple[str, ...] = ()
+    shown: Mapping[str, frozenset[str]]
 
 
 def build(source: Source, asked: Asked) -> Report:
     """Read, check and draw. UserError where there is nothing to show, or cells are incomplete."""
-    studies, everything = connect.find_runs(source, asked.studies, asked.runs_root)
-    selection = runs.select(everything, asked.where)
-    _check_there(source, asked, everything, selection)
+    selection = _selected(source, asked)
     seeds = tuple(range(asked.seeds)) if asked.seeds else selection.seeds
-    wanted = [asked.metric] if asked.metric else [ID] if asked.is_slice else [ID, OOD]
-    measured = [measure(source, selection, name, asked.pick, asked.cases) for name in wanted]
-    measured = [one for one in measured if any(t.values for t in one.by_cell.values())]
-    if not measured:
-        raise UserError(_no_metric(source, selection, wanted))
+    measured = _measured(source, asked, selection)
     incomplete = wording.incomplete(selection, seeds, measured)
     if incomplete and not asked.allow_incomplete:
         raise UserError(
-            "cells are incomplete:\n  "
-            + "\n  ".join(incomplete)
-            + "\nfinish them (the same sweep command again), or "
+            "cells are incomplete:\n  " + "\n  ".join(incomplete) + "\nfinish them (the same sweep command again), or "
             "have them marked: --allow-incomplete"
-        )
-    tables, drawn, left_out = [], {}, set(selection.left_out)
-    remarks = wording.unknown(selection)
-    for one in measured:
-        cells = [cell for cell in selection.cells if one.by_cell[cell.id].values or not cell.runs]
-        drawn[one.metric] = results = paper.results(cells, one, seeds, asked.rows, asked.columns)
-        tables += _tables(asked, one, results)
+        )  # fmt: skip
+    drawn = {one.metric: _results(asked, selection, one, seeds) for one in measured}
+    tables = [table for results in drawn.values() for table in _tables(asked, results)]
+    remarks = [*source.problems(), *wording.unknown(selection)]
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
         remarks.append(
             "nothing to hold against the paper: these runs share no model and metric with its tables"
         )
-    first = drawn[measured[0].metric]
+    by_axis = _by_axis(asked, selection, measured, seeds)
+    notice = made_up.notice(selection)
+    pictures: tuple[Picture, ...] = ()
+    more: tuple[Measured, ...] = ()
+    if not asked.is_slice:
+        data = _data_table(asked, selection)
+        if data is None:
+            remarks.append("no Table 1: the training data are not on this machine (name them: --data FOLDER)")
+        tables = [*([data] if data else []), *tables, *by_axis.tables]
+    if asked.figures and not asked.is_slice:
+        # matplotlib takes as long to import as all tables to make
+        from analysis.figures import drawing
+        from analysis.figures import selection as figures
+
+        by_noise = {captions.title(r.measured).rpartition(" on ")[2]: r for r in by_axis.noisy.values()}
+        found = figures.draw(source, selection, drawn.get(ID), asked.runs_root, by_noise)
+        pictures = tuple(drawing.render(one, made_up.SHORT if notice else "") for one in found.drawings)
+        more, tables, remarks = found.measured, [*tables, *found.tables], [*remarks, *found.remarks]
+    document = Document(
+        title=f"Stud{'ies' if len(asked.studies) > 1 else 'y'} {', '.join(asked.studies)}",
+        notice=notice,
+        facts=tuple(wording.facts(selection, measured, seeds)),
+        missing=(*incomplete, *_missing(selection, drawn, by_axis), *remarks),
+        verdicts=() if notice else tuple(_verdicts(drawn, by_axis)),
+        tables=tuple(sorted(made_up.marked(tables) if notice else tables, key=_place)),
+        pictures=pictures,
+    )
+    return Report(document, selection, (*measured, *more))
+
+
+def _selected(source: Source, asked: Asked) -> Selection:
+    """The runs that count; UserError, with the reason, where no run of the studies has finished."""
+    everything = connect.find_runs(source, asked.studies, asked.runs_root)
+    selection = runs.select(everything, asked.where)
+    names = ", ".join(asked.studies)
+    if not selection.cells and asked.where:
+        words = " ".join(f"{name}={value}" for name, value in asked.where.items())
+        raise UserError(f"no run of study {names} has {words}: {_values(everything, asked.where)}")
+    if not any(cell.runs for cell in selection.cells):
+        raise UserError(f"no run of study {names} has finished: " + "; ".join(selection.left_out))
+    return selection
+
+
+def _values(everything: Sequence[Run], names: Mapping[str, str]) -> str:
+    """The values that these parameters have."""
+    there = {name: sorted({r.params[name] for r in everything if name in r.params}) for name in names}
+    return "; ".join(f"{name} is one of {', '.join(values) or 'nothing'}" for name, values in there.items())
+
+
+def _measured(source: Source, asked: Asked, selection: Selection) -> list[Measured]:
+    """The metrics of the tables that some run has; UserError where none has any."""
+    found = [measure(source, selection, name, asked.pick, asked.cases) for name in asked.metrics]
+    found = [one for one in found if any(t.values for t in one.by_cell.values())]
+    if not found:
+        there = source.metrics([run.id for run in selection.runs])
+        near = difflib.get_close_matches(asked.metrics[0], there, n=1, cutoff=0.3)
+        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(there) or 'none'}"
+        raise UserError(f"no finished run measured {' or '.join(asked.metrics)}: {hint}")
+    return found
+
+
+def _results(asked: Asked, selection: Selection, one: Measured, seeds: Sequence[int]) -> Results:
+    cells = [cell for cell in selection.cells if one.by_cell[cell.id].values or not cell.runs]
+    return paper.results(cells, one, seeds, asked.rows, asked.columns)
+
+
+def _by_axis(
+    asked: Asked, selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]
+) -> ByAxis:
+    """What the paper's tables leave out: runs with noise, and with another tau."""
     noisy: dict[str, Results] = {}
-    elsewhere: dict[str, set[str]] = {one.metric: set() for one in measured}
+    tables: list[Table] = []
+    shown: dict[str, set[str]] = {one.metric: set() for one in measured}
     for one in () if asked.is_slice else measured:
         if results := noise_and_tau.noise(selection, one, seeds):
             noisy[one.metric] = results
-            elsewhere[one.metric] |= {cell.id for cell in results.grid.at.values()}
+            shown[one.metric] |= {cell.id for cell in results.grid.at.values()}
             tables += noise_and_tau.noise_tables(results, SUFFIX[one.metric], asked.spread)
         if results := noise_and_tau.tau(selection, one, seeds):
-            elsewhere[one.metric] |= {cell.id for cell in results.grid.at.values()}
+            shown[one.metric] |= {cell.id for cell in results.grid.at.values()}
             tables += noise_and_tau.tau_tables(results, SUFFIX[one.metric], asked.spread)
+    return ByAxis(noisy, tuple(tables), {metric: frozenset(ids) for metric, ids in shown.items()})
+
+
+def _missing(selection: Selection, drawn: Mapping[str, Results], by_axis: ByAxis) -> list[str]:
+    """Places without a result, runs that do not count, and cells that no table shows."""
+    first = next(iter(drawn.values()))
+    left_out = set(selection.left_out)
     for metric, results in drawn.items():
-        left_out |= set(results.grid.left_out(elsewhere[metric]))
-    if not asked.is_slice:
-        tables = _with_data_table(asked, selection, tables, remarks)
-    extra, pictures = [], []
-    if asked.figures and not asked.is_slice:
-        from analysis.figures import (
-            selection as drawing,  # matplotlib takes as long to import as all tables to make
-        )
-
-        by_noise = {captions.title(r.measured).rpartition(" on ")[2]: r for r in noisy.values()}
-        pictures, extra, more = drawing.draw(
-            source, selection, drawn.get(ID), asked.runs_root, remarks, by_noise
-        )
-        tables += more
-    return Report(
-        title=f"Stud{'ies' if len(asked.studies) > 1 else 'y'} {', '.join(asked.studies)}",
-        tables=tuple(sorted(tables, key=_place)),
-        pictures=tuple(pictures),
-        facts=tuple(wording.facts(source.uri, selection, measured, seeds)),
-        missing=(
-            *incomplete,
-            *(wording.absent(first) if first.grid.row_axes == ("algo",) else ()),
-            *sorted(left_out),
-        ),
-        verdicts=(
-            *(line for one in drawn.values() for line in captions.verdicts(one)),
-            *(line for one in noisy.values() for line in noise_and_tau.noise_verdicts(one)),
-        ),
-        links=tuple(html.run_links(selection, source.uri)),
-        measured=(*measured, *extra),
-        experiments=studies,
-        remarks=tuple(remarks),
-    )
+        left_out |= set(results.grid.left_out(by_axis.shown[metric]))
+    absent = wording.absent(first) if first.grid.row_axes == ("algo",) else []
+    return [*absent, *sorted(left_out)]
 
 
-def _check_there(source: Source, asked: Asked, everything: Sequence, selection: Selection) -> None:
-    names = ", ".join(asked.studies)
-    if not everything:
-        raise UserError(
-            f"study {names} in {source.uri} has no runs yet: start one with study={shlex.quote(asked.studies[0])}"
-        )
-    if not selection.cells and asked.where:
-        words = " ".join(f"{name}={value}" for name, value in asked.where.items())
-        there = {n: sorted({r.params[n] for r in everything if n in r.params}) for n in asked.where}
-        values = "; ".join(f"{n} is one of {', '.join(v) or 'nothing'}" for n, v in there.items())
-        raise UserError(f"no run of study {names} has {words}: {values}")
-    if not any(cell.runs for cell in selection.cells):
-        raise UserError(f"no run of study {names} has finished: " + "; ".join(selection.left_out))
-
-
-def _no_metric(source: Source, selection: Selection, wanted: Sequence[str]) -> str:
-    there = source.metrics([run.id for run in selection.runs])
-    near = difflib.get_close_matches(wanted[0], there, n=1, cutoff=0.3)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(there) or 'none'}"
-    return f"no finished run measured {' or '.join(wanted)}: {hint}"
+def _verdicts(drawn: Mapping[str, Results], by_axis: ByAxis) -> list[str]:
+    said = [line for one in drawn.values() for line in captions.verdicts(one)]
+    return said + [line for one in by_axis.noisy.values() for line in noise_and_tau.noise_verdicts(one)]
 
 
 def _place(table: Table) -> tuple[int, str]:
@@ -182,47 +174,51 @@ def _place(table: Table) -> tuple[int, str]:
     return place, table.name if not place else ""
 
 
-def _tables(asked: Asked, one: Measured, results: Results) -> list[Table]:
-    title, out = captions.title(one), []
-    trials = captions.trials(results, asked.spread)
+def _tables(asked: Asked, results: Results) -> list[Table]:
+    """The tables of one metric: the paper's or a slice, and the statistics behind them."""
+    one = results.measured
+    title, trials = captions.title(one), captions.trials(results, asked.spread)
     if asked.is_slice:
         words = [*asked.rows, "by", *asked.columns, one.metric]
         name = "slice_" + re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(words))
-        out.append(paper.slice_table(results, name, f"{title}, {trials}", asked.spread))
         suffix = name.removeprefix("slice")
+        found = [paper.slice_table(results, name, f"{title}, {trials}", asked.spread)]
     else:
         suffix = SUFFIX[one.metric]
-        name = {ID: "table2", OOD: "table4"}[one.metric]
-        is_ood = one.metric == OOD
-        out.append(paper.main_table(results, name, f"{title}, {trials}", not is_ood, is_ood, asked.spread))
-        if not is_ood and (
-            found := paper.ablation_table(
-                results, "table5", f"GAPO's variants: {captions.lower(title)}, {trials}", asked.spread
-            )
-        ):
-            out.append(found)
-    out.append(statistics.cells_table(results, f"statistics{suffix}", f"{title}: seeds and test set"))
-    if found := statistics.comparisons_table(
+        found = _papers_tables(results, title, trials, asked.spread)
+    found.append(statistics.cells_table(results, f"statistics{suffix}", f"{title}: seeds and test set"))
+    compared = statistics.comparisons_table(
         results, f"comparisons{suffix}", f"{title}: methods on the same seeds"
-    ):
-        out.append(found)
-    if asked.against_paper:
-        for theirs in published.paper():
-            if theirs.metric == one.metric:
-                head = f"Against the paper's Table {theirs.table}: {captions.lower(title)}"
-                out += against_paper.tables(results, theirs, f"against_table{theirs.table}", head)
-        if not any(table.name.startswith("against") for table in out):
-            head = f"Differences beside the paper's, which has other models: {captions.lower(title)}"
-            beside = differences.table(results, published.paper(), f"against_paper{suffix}", head)
-            out += [beside] if beside else []
-    return out
+    )
+    found += [compared] if compared else []
+    return found + (_against(results, title, suffix) if asked.against_paper else [])
 
 
-def _with_data_table(
-    asked: Asked, selection: Selection, tables: list[Table], remarks: list[str]
-) -> list[Table]:
+def _papers_tables(results: Results, title: str, trials: str, spread: bool) -> list[Table]:
+    """Tables 2 and 5, or 4."""
+    if results.measured.metric == OOD:
+        return [paper.main_table(results, "table4", f"{title}, {trials}", False, True, spread)]
+    head = f"GAPO's variants: {captions.lower(title)}, {trials}"
+    variants = paper.ablation_table(results, "table5", head, spread)
+    main = paper.main_table(results, "table2", f"{title}, {trials}", True, False, spread)
+    return [main, variants] if variants else [main]
+
+
+def _against(results: Results, title: str, suffix: str) -> list[Table]:
+    """Ours beside the paper's: the same cells, or where the models are others the differences between methods."""
+    found = []
+    for theirs in published.paper():
+        if theirs.metric == results.measured.metric:
+            head = f"Against the paper's Table {theirs.table}: {captions.lower(title)}"
+            found += against_paper.tables(results, theirs, f"against_table{theirs.table}", head)
+    if found:
+        return found
+    head = f"Differences beside the paper's, which has other models: {captions.lower(title)}"
+    beside = differences.table(results, published.paper(), f"against_paper{suffix}", head)
+    return [beside] if beside else []
+
+
+def _data_table(asked: Asked, selection: Selection) -> Table | None:
+    """Table 1; None where the training data are not on this machine."""
     path = asked.data or training_data.find(selection, asked.runs_root)
-    if path is None:
-        remarks.append("no Table 1: the training data are not on this machine (name them: --data FOLDER)")
-        return tables
-    return [training_data.table(path / "train.parquet" if path.is_dir() else path), *tables]
+    return None if path is None else training_data.table(path / "train.parquet" if path.is_dir() else path)

@@ -1,6 +1,6 @@
 """The paper's tables and figures for these runs: ``python -m analysis.report STUDY...``.
 
-Reads MLflow, and writes .tex, .pdf, .png, .csv, .html and .parquet to reports/STUDY/.
+Reads run folders or MLflow, and writes .tex, .pdf, .png, .csv, .html and .parquet to reports/STUDY/.
 """
 
 from __future__ import annotations
@@ -12,9 +12,14 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gapo_lab.errors import UserError
 from gapo_lab.tracking import uri as addresses
+
+if TYPE_CHECKING:
+    from analysis.report.asked import Asked
+    from analysis.tables.document import Document
 
 ABOUT = """The paper's tables and figures for the runs of a study, with statistics: .tex .pdf .png .csv, and one HTML page."""
 EXAMPLES = """examples:
@@ -28,12 +33,7 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m analysis.report", description=ABOUT, epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    out.add_argument("studies", nargs="+", metavar="STUDY", help="the study's name, an MLflow experiment")
-    out.add_argument(
-        "--uri",
-        metavar="ADDRESS",
-        help=f"MLflow's address (default: ${addresses.VARIABLE}, else {addresses.DEFAULT})",
-    )
+    out.add_argument("studies", nargs="+", metavar="STUDY", help="the study's name")
     out.add_argument(
         "--out", type=Path, metavar="FOLDER", help="the folder to write to (default: reports/STUDY)"
     )
@@ -65,11 +65,18 @@ def parser() -> argparse.ArgumentParser:
     )
     more = out.add_argument_group("where things are")
     more.add_argument(
-        "--runs",
-        type=Path,
-        default=Path("runs"),
-        metavar="FOLDER",
-        help="run folders, for Figures 1 and 8 (default: runs)",
+        "--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="the run folders (default: runs)"
+    )
+    more.add_argument(
+        "--source",
+        choices=["runs", "mlflow"],
+        help="read the run folders, or their copies in MLflow (default: the run folders; MLflow with --uri, or where "
+        "there are no run folders of the study)",
+    )
+    more.add_argument(
+        "--uri",
+        metavar="ADDRESS",
+        help=f"read MLflow at this address (default address: ${addresses.VARIABLE}, else {addresses.DEFAULT})",
     )
     more.add_argument(
         "--data",
@@ -82,8 +89,8 @@ def parser() -> argparse.ArgumentParser:
     return out
 
 
-def asked_for(words: argparse.Namespace):
-    from analysis.report.build import Asked
+def asked_for(words: argparse.Namespace) -> Asked:
+    from analysis.report.asked import Asked
 
     where = _pairs("--where", words.where)
     cases = {}
@@ -120,72 +127,11 @@ def default_folder(studies: Sequence[str]) -> Path:
     return Path("reports") / re.sub(r"[^\w.+ -]", "_", "+".join(studies)).strip(". ")[:100]
 
 
-def write(report, path: Path, say=print) -> list[str]:
-    """Write every file of ``report`` under ``path``; the names written. Says what could not be made."""
-    from analysis.render import html, latex, plain_text, table_images, tidy
-    from analysis.report.folder import Folder
-
-    folder = Folder(path)
-    for one in report.tables:
-        folder.write(f"{one.name}.tex", latex.table(one))
-        folder.write(f"{one.name}.csv", plain_text.to_csv(one))
-    for one in report.pictures:
-        folder.write(f"{one.name}.pdf", one.pdf)
-        folder.write(f"{one.name}.png", one.png)
-    folder.write("tidy.csv", tidy.to_csv(report.measured))
-    folder.write("tidy.parquet", tidy.to_parquet(report.measured))
-    missing = (*report.missing, *report.remarks)
-    folder.write("report.html", html.page(
-        report.title, report.facts, missing, report.verdicts, report.tables, report.pictures, report.links))  # fmt: skip
-    figures = [(f"{one.name}.pdf", one.number, one.caption) for one in report.pictures]
-    names = [one.name for one in report.tables]
-    text = latex.document(report.title, names, figures, report.facts, missing, report.verdicts)
-    folder.write("report.tex", text)
-    pdf, why = latex.compile(folder.path, "report", text)
-    if pdf is None:
-        say(why)
-    else:
-        folder.write("report.pdf", pdf)
-        drawn, why = table_images.draw(folder.path, names)
-        for name, content in drawn.items():
-            folder.write(name, content)
-        if why:
-            say(why)
-    if folder.kept:
-        say(f"{len(folder.kept)} files that changed are kept in {folder.path}/previous/")
-    return folder.written
-
-
 def main(words: list[str] | None = None) -> int:
     """Exit code 0, or 2 for a user's mistake."""
     asked = parser().parse_args(words)
     try:
-        from analysis.render import plain_text
-        from analysis.report import build
-        from analysis.sources import connect
-
-        wanted = asked_for(asked)
-        source = connect.connect(asked.uri)
-        report = build.build(source, wanted)
-        for line in (*report.missing, *report.remarks):
-            print(line)
-        width = shutil.get_terminal_size((120, 40)).columns
-        shown = [
-            one for one in report.tables if not one.name.startswith(("statistics", "comparisons", "against"))
-        ]
-        print("\n" + "\n\n".join(plain_text.to_text(one, width) for one in shown) + "\n")
-        print("\n".join([*report.verdicts, ""]))
-        path = asked.out or default_folder(wanted.studies)
-        written = write(report, path)
-        print(f"{len(written)} files in {path}/: open {path}/report.html")
-        if asked.markdown:
-            from analysis.render import markdown
-
-            print(f"{len(markdown.write(report, asked.markdown))} files for {asked.markdown}")
-        if not asked.no_log:
-            from analysis.report import mlflow_log
-
-            print(mlflow_log.log(source.uri, report.experiments, path, written))
+        _report(asked)
     except UserError as error:
         print(f"analysis: {error}", file=sys.stderr)
         return 2
@@ -193,3 +139,38 @@ def main(words: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
+
+
+def _report(asked: argparse.Namespace) -> None:
+    """Read, show on the terminal, write the files, and log them to MLflow."""
+    from analysis.render import markdown
+    from analysis.report import build, files, links, mlflow_log
+    from analysis.sources import connect
+
+    wanted, uri = asked_for(asked), addresses.resolve(asked.uri)
+    source = connect.choose(wanted.studies, wanted.runs_root, asked.uri, asked.source, wanted.all_metrics)
+    report = build.build(source, wanted)
+    print(f"{len(report.selection.runs)} runs from {source.place}")
+    _show(report.document)
+    path = asked.out or default_folder(wanted.studies)
+    to_runs = tuple(links.cell_links(report.selection, wanted.runs_root, path, uri))
+    written = files.write(report, to_runs, path)
+    print(f"{len(written)} files in {path}/: open {path}/report.html")
+    if asked.markdown:
+        print(f"{len(markdown.write(report.document, asked.markdown))} files for {asked.markdown}")
+    if not asked.no_log:
+        print(mlflow_log.log(uri, wanted.studies, path, written))
+
+
+def _show(document: Document) -> None:
+    """What a terminal shows of a report: all but the statistics."""
+    from analysis.render import plain_text
+
+    for line in (*([document.notice] if document.notice else []), *document.missing):
+        print(line)
+    width = shutil.get_terminal_size((120, 40)).columns
+    hidden = ("statistics", "comparisons", "against")
+    shown = [plain_text.to_text(one, width) for one in document.tables if not one.name.startswith(hidden)]
+    print("\n" + "\n\n".join(shown) + "\n")
+    if document.verdicts:
+        print("\n".join([*document.verdicts, ""]))

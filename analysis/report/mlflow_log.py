@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.report import mlflow_views
-from gapo_lab.tracking import mlflow_client
+from analysis.sources import connect
+from gapo_lab.errors import UserError
+from gapo_lab.tracking import mlflow_client, study_page
+from gapo_lab.tracking.study_page import IS_REPORT
 
-IS_REPORT, DIGEST = "gapo.is_report", "gapo.report"
+DIGEST = "gapo.report"
 FOLDERS = {
     "table": "tables",
     "stat": "tables",
@@ -23,13 +25,19 @@ FOLDERS = {
 }
 
 
-def log(uri: str, experiments: Mapping[str, str], folder: Path, names: Sequence[str]) -> str:
-    """Log the files to a new report run of each study; one line that says where.
+def log(uri: str, studies: Sequence[str], folder: Path, names: Sequence[str]) -> str:
+    """Log the files to a new report run of each study that MLflow knows; one line that says where.
 
     A report with the same files as the study's newest one is not logged again, and an older report stays.
     """
+    try:
+        there = connect.connect(uri).studies()
+    except UserError as error:
+        return f"not logged to MLflow: {error}"
+    experiments = {name: there[name] for name in studies if name in there}
     if not experiments:
-        return "not logged to MLflow: all of these runs lie in other studies"
+        wanted = " ".join(studies)
+        return f"not logged to MLflow: no copy of {wanted} there yet; make one with python -m gapo_lab sync {studies[0]}"
     client = mlflow_client.connect(uri)
     mark, new = _digest(folder, names), 0
     for experiment in experiments.values():
@@ -40,18 +48,18 @@ def log(uri: str, experiments: Mapping[str, str], folder: Path, names: Sequence[
             max_results=1,
         )
         if found and found[0].data.tags.get(DIGEST) == mark:
-            mlflow_views.set_up(client, experiment, found[0].info.run_id)
+            study_page.set_up(client, experiment)
             continue
         tags = {IS_REPORT: "yes", "mlflow.source.name": "analysis.report"}
         run = client.create_run(experiment, run_name="report", tags=tags).info.run_id
-        client.set_tag(run, mlflow_views.NOTE, _note(experiment, run))
+        client.set_tag(run, study_page.NOTE, _note(experiment, run))
         for name in names:
             client.log_artifact(run, str(folder / name), _place(name))
         client.set_tag(run, DIGEST, mark)  # last: a report that was cut off is logged again
         client.set_terminated(run)
         if found:
             client.update_run(found[0].info.run_id, name="report (earlier)")
-        mlflow_views.set_up(client, experiment, run)
+        study_page.set_up(client, experiment)
         new += 1
     where = ", ".join(experiments)
     return (
@@ -62,7 +70,7 @@ def log(uri: str, experiments: Mapping[str, str], folder: Path, names: Sequence[
 
 
 def _note(experiment: str, run: str) -> str:
-    page, pdf = (mlflow_views.artifact_of(experiment, run, name) for name in ("report.html", "report.pdf"))
+    page, pdf = (study_page.artifact_of(experiment, run, name) for name in ("report.html", "report.pdf"))
     return f"[report.html]({page}), [report.pdf]({pdf}); tables and figures lie beside them under Artifacts."
 
 

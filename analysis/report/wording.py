@@ -69,17 +69,14 @@ def unknown(selection: Selection) -> list[str]:
 
 
 def facts(
-    uri: str, selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]
+    selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]
 ) -> Iterator[tuple[str, str]]:
-    """(name, value) of what the report's head says."""
+    """(name, value) of what the report's head says; nothing of where the runs were read from, which changes no number."""
     finished = selection.runs
-    commits = sorted(
-        {r.tags["mlflow.source.git.commit"][:10] for r in finished if "mlflow.source.git.commit" in r.tags}
-    )
-    dirty = sum(r.tags.get("gapo.git.dirty") == "True" for r in finished)
+    commits = sorted({run.commit[:10] for run in finished if run.commit})
+    dirty = sum(run.is_dirty for run in finished)
     newest = datetime.fromtimestamp(max(r.start for r in finished) / 1000, UTC)
     words = {n: sorted({c.params[n] for c in selection.cells if n in c.params}) for n in ("data", "scale")}
-    yield "MLflow", uri
     yield (
         "Runs",
         f"{len(finished)} finished, in {sum(bool(c.runs) for c in selection.cells)} cells; seeds {_ranges(seeds)}",
@@ -95,7 +92,7 @@ def facts(
     )
     yield (
         "Hosts",
-        ", ".join(sorted({r.tags["gapo.host"] for r in finished if r.tags.get("gapo.host")})) or "unknown",
+        ", ".join(sorted({run.host for run in finished if run.host})) or "unknown",
     )
     yield "Newest run", f"{newest:%Y-%m-%d %H:%M} UTC"
     for one in measured:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapo_lab.errors import UserError
+from gapo_lab.runs import metrics
 
 # How a trial's curve becomes the one number of a table.
 PICKS = {
@@ -45,11 +46,11 @@ def build(codes: np.ndarray, steps: np.ndarray, times: np.ndarray, values: np.nd
     codes, steps, values = codes[order], steps[order], values[order]
     if not len(codes):
         return {}
-    last = np.append((codes[1:] != codes[:-1]) | (steps[1:] != steps[:-1]), True)
+    last: np.ndarray = np.append((codes[1:] != codes[:-1]) | (steps[1:] != steps[:-1]), True)
     keep = last & ~np.isnan(values)
     codes, steps, values = codes[keep], steps[keep], values[keep]
     starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1])) if len(codes) else np.array([], int)
-    ends = np.append(starts[1:], len(codes))
+    ends: np.ndarray = np.append(starts[1:], len(codes))
     return {
         int(codes[a]): Curve(steps[a:b], values[a:b])
         for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
@@ -92,5 +93,4 @@ def reduce(curves: Mapping[int, Curve], pick: str) -> dict[int, float]:
             return {}
         where = average.steps[[int(np.argmax(average.values))]]
         return {seed: float(curve.at(where)[0]) for seed, curve in curves.items()}
-    how = {"best": np.max, "final": lambda values: values[-1], "mean": np.mean}[pick]
-    return {seed: float(how(curve.values)) for seed, curve in curves.items()}
+    return {seed: metrics.reduce(curve.values.tolist(), pick) for seed, curve in curves.items()}

@@ -13,6 +13,8 @@ from analysis.results.curves import Curve
 from analysis.results.runs import Cell, Selection
 from analysis.results.source import Source
 
+ID, OOD = "val/id/em", "val/ood/em"
+CLIPPED, THROUGHPUT = "actor/pg_clipfrac", "perf/throughput"
 _SHARE = re.compile(r"(^|/)(em|similarity)(_greedy)?$")
 _SUMMARY = re.compile(r"^(first|best|final|mean)/")
 MOST_CASES = 20_000  # a test set larger than this is not guessed from its accuracies
@@ -41,6 +43,11 @@ class Measured:
     by_cell: Mapping[str, Trials]
     test_cases: int | None = None
     cases_guessed: bool = False
+
+    @property
+    def is_made_up(self) -> bool:
+        """Whether some of the numbers are a rehearsal's: then they may be shown, and nothing said of them."""
+        return any(run.is_rehearsal for trials in self.by_cell.values() for run in trials.cell.runs)
 
     @property
     def is_share(self) -> bool:

@@ -1,4 +1,4 @@
-"""A run as MLflow holds it, and which runs count: each once, finished, and fully described. Pure."""
+"""A run, and which runs count: each once, finished, and fully described. Pure."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from functools import cached_property
 
 OUT_OF_MEMORY = re.compile(r"out of memory|outofmemory|\boom\b|memory pressure|oom-kill", re.IGNORECASE)
 PRUNED = re.compile(r"pruned\b", re.IGNORECASE)
+NOW = "gapo.now."  # begins the tag of a parameter that has changed since it was logged
 # What two runs of one cell may differ in: which run it is and where it ran, not what it computes.
 NOT_CELL = frozenset({"seed", "key", "backend", "study"})
 
 
 @dataclass(frozen=True)
 class Run:
-    """One MLflow run. ``start`` is in Unix milliseconds; ``study`` is the experiment's name."""
+    """One run. ``start`` is in Unix milliseconds; ``study`` is the one that asked for it first.
+
+    ``id`` is what its source calls it; ``experiment`` is MLflow's, or empty. Parameters and tags are those of its copy in
+    MLflow, whatever the source.
+    """
 
     id: str
     study: str
@@ -27,10 +32,17 @@ class Run:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_described(self) -> bool:
+        """Whether its parameters say what it trained: model, algo and seed."""
+        return {"model", "algo"} <= self.params.keys() and bool(
+            re.fullmatch(r"-?\d+", self.params.get("seed", ""))
+        )
+
     @cached_property
-    def seed(self) -> int | None:
-        text = self.params.get("seed", "")
-        return int(text) if re.fullmatch(r"-?\d+", text) else None
+    def seed(self) -> int:
+        """The seed of a run that is described."""
+        return int(self.params["seed"])
 
     @cached_property
     def cell(self) -> str:
@@ -49,12 +61,43 @@ class Run:
         return self.status == "FINISHED"
 
     @property
+    def is_trial(self) -> bool:
+        """Whether it trained, and does not stand for a cell or a report."""
+        return not (self.tags.get("gapo.is_cell") or self.tags.get("gapo.is_report"))
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether its numbers are made up; copies from before there was a tag say so in their scale."""
+        return self.tags.get("gapo.rehearsal") == "yes" or self.params.get("scale") == "rehearsal"
+
+    @property
+    def commit(self) -> str:
+        return self.tags.get("mlflow.source.git.commit", "")
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether the code had changes that were not committed."""
+        return self.tags.get("gapo.git.dirty") == "True"
+
+    @property
+    def host(self) -> str:
+        return self.tags.get("gapo.host", "")
+
+    @property
+    def cell_name(self) -> str:
+        """Empty for a copy from before cells had one."""
+        return self.tags.get("gapo.cell_name", "")
+
+    @property
+    def message(self) -> str:
+        return self.tags.get("gapo.message", "")
+
+    @property
     def why_not(self) -> str:
         """Why an unfinished run has no result, in a few words."""
-        message = self.tags.get("gapo.message", "")
-        if self.status in ("FAILED", "KILLED") and OUT_OF_MEMORY.search(message):
+        if self.status in ("FAILED", "KILLED") and OUT_OF_MEMORY.search(self.message):
             return "out of memory"
-        if self.status in ("FAILED", "KILLED") and PRUNED.match(message):
+        if self.status in ("FAILED", "KILLED") and PRUNED.match(self.message):
             return "pruned by its search"
         words = {
             "RUNNING": "still running",
@@ -63,6 +106,27 @@ class Run:
             "KILLED": "interrupted",
         }
         return words.get(self.status, self.status.lower())
+
+
+def from_mlflow(
+    id: str, experiment: tuple[str, str], name: str, status: str, start: int,
+    params: Mapping[str, str], tags: Mapping[str, str],
+) -> Run:  # fmt: skip
+    """A run as MLflow holds it; ``experiment``: its id and name.
+
+    What MLflow cannot change after the first copy, tags say anew: parameters, the start, the study of a copy.
+    """
+    now = {name.removeprefix(NOW): value for name, value in tags.items() if name.startswith(NOW)}
+    return Run(
+        id=id,
+        study=tags.get("gapo.study", experiment[1]),
+        experiment=experiment[0],
+        name=name,
+        status=status,
+        start=int(tags.get("gapo.started", start)),
+        params={**params, **now},
+        tags=tags,
+    )
 
 
 @dataclass(frozen=True)
@@ -98,6 +162,15 @@ class Cell:
 
     @property
     def name(self) -> str:
+        """The name that plan, status and MLflow have for it, too: with whatever differs from the defaults."""
+        return next(
+            (run.cell_name for run in reversed((*self.unfinished, *self.runs)) if run.cell_name),
+            self.short_name,
+        )
+
+    @property
+    def short_name(self) -> str:
+        """Model, method, tau and noise."""
         tau = f" tau={self.params['tau']}" if self.params.get("tau") else ""
         noise = f" noise={self.params['noise']}" if self.noise else ""
         return f"{self.model} {self.algo}{tau}{noise}"
@@ -128,9 +201,7 @@ class Selection:
     @cached_property
     def seeds(self) -> tuple[int, ...]:
         """Every seed that a cell was started with."""
-        return tuple(
-            sorted({r.seed for c in self.cells for r in (*c.runs, *c.unfinished) if r.seed is not None})
-        )
+        return tuple(sorted({run.seed for cell in self.cells for run in (*cell.runs, *cell.unfinished)}))
 
 
 def select(runs: Iterable[Run], where: Mapping[str, str] | None = None) -> Selection:
@@ -149,10 +220,10 @@ def select(runs: Iterable[Run], where: Mapping[str, str] | None = None) -> Selec
             run if "noise" in run.params else replace(run, params={**run.params, "noise": "0"})
             for run in runs
         ]
-    for run in sorted(runs, key=lambda r: (r.start, r.id)):
-        if run.tags.get("gapo.is_cell") or run.tags.get("gapo.is_report"):
+    for run in sorted(runs, key=lambda r: (r.start, r.identity, r.id)):
+        if not run.is_trial:
             continue
-        if "model" not in run.params or "algo" not in run.params or run.seed is None:
+        if not run.is_described:
             notes["no model, algo or seed among its parameters"].append(run.name or run.id)
         elif all(run.params.get(name) == value for name, value in (where or {}).items()):
             trials.append(run)
@@ -190,9 +261,10 @@ def _cell(id: str, by_seed: Mapping[int, Run], unfinished: Sequence[Run]) -> Cel
     runs = tuple(by_seed[seed] for seed in sorted(by_seed))
     first = (*runs, *unfinished)[0]
     params = {name: value for name, value in first.params.items() if name not in NOT_CELL}
-    # Only what all runs of the cell agree on speaks for the cell.
+    # Only what all runs of the cell agree on speaks for the cell; one method may have been asked for by two names.
     for run in (*runs, *unfinished):
         params = {name: value for name, value in params.items() if run.params.get(name) == value}
+    params |= {name: first.params[name] for name in ("model", "algo")}
     return Cell(id, params, runs, tuple(r for r in unfinished if r.seed not in by_seed))
 
 

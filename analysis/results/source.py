@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from analysis.results.curves import Curve
@@ -12,16 +12,21 @@ from analysis.results.runs import Run
 class Source(Protocol):
     """Where runs come from."""
 
-    uri: str
+    @property
+    def place(self) -> str:
+        """The folder or address, as a message names it."""
 
     def studies(self) -> dict[str, str]:
-        """{name: experiment id} of the studies that are not deleted."""
+        """{name: what the source calls it} of the studies that are not deleted."""
 
-    def runs(self, studies: Mapping[str, str]) -> list[Run]:
-        """All runs of these experiments that are not deleted."""
+    def runs(self, studies: Mapping[str, str], keys: Collection[str] | None = None) -> list[Run]:
+        """All runs that these studies asked for first, or those of them with these keys."""
+
+    def problems(self) -> Sequence[str]:
+        """A line for each run that could not be read."""
 
     def curves(self, runs: Sequence[str], metric: str) -> dict[str, Curve]:
-        """{run id: curve} of one metric; a run that never logged it is absent."""
+        """{the run's id: curve} of one metric; a run that never logged it is absent."""
 
     def metrics(self, runs: Sequence[str]) -> list[str]:
         """The names of what these runs logged."""

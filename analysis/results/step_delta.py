@@ -25,7 +25,7 @@ ROUNDING = 1e-9
 def best(curve: Curve) -> tuple[int, float]:
     """The first step with the highest value, and that value."""
     top = float(curve.values.max())
-    return first_at_least(curve, top), top
+    return int(curve.steps[np.argmax(curve.values >= top - ROUNDING)]), top
 
 
 def first_at_least(curve: Curve, value: float) -> int | None:

@@ -1,1 +1,1 @@
-"""Where runs are read from."""
+"""Where runs are read from: run folders, or MLflow behind a database file or a server."""

@@ -1,23 +1,25 @@
-"""The edge to MLflow: runs and curves in bulk, from a SQLite file or a tracking server.
+"""Which source a report reads: the run folders, or MLflow behind a database file or a server. And a study's runs in it.
 
-MLflow's own client answers one history a call; both sources here ask for many at once.
+MLflow's own client answers one history a call; the sources here ask for many at once.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from analysis.results.runs import Run
 from analysis.results.source import Source
+from analysis.sources.run_folders import RunFolders
 from gapo_lab.errors import UserError
 from gapo_lab.runs.studies import of_study
 from gapo_lab.tracking import uri as addresses
 
 
 def connect(uri: str | None = None) -> Source:
-    """The source at ``uri``, else MLFLOW_TRACKING_URI, else ``mlflow.db`` here."""
+    """Open MLflow at ``uri``, else at MLFLOW_TRACKING_URI, else ``mlflow.db`` here."""
     address = addresses.resolve(uri)
     if addresses.is_server(address):
         from analysis.sources.tracking_server import Server
@@ -28,26 +30,80 @@ def connect(uri: str | None = None) -> Source:
 
         return Sqlite(address)
     raise UserError(
-        f"MLflow address {address}: reports read sqlite:///FILE or a server's http address; "
-        "start a server in front of it: mlflow server --backend-store-uri ..."
+        f"MLflow address {address}: reports read sqlite:///FILE or a server's http address. "
+        "Start a server in front of it: mlflow server --backend-store-uri ..."
     )
 
 
-def find_runs(source: Source, names: Sequence[str], runs_root: Path) -> tuple[dict[str, str], list[Run]]:
-    """{name: experiment id} of the studies asked for, and their runs.
+def choose(
+    studies: Sequence[str],
+    root: Path,
+    uri: str | None = None,
+    kind: str | None = None,
+    expected: Collection[str] = (),
+) -> Source:
+    """Open the source of these studies: what ``kind`` names (runs, mlflow), MLflow where an address is given, else the run
+    folders; where these hold no run of the studies, MLflow if it knows one.
 
-    Also the runs that a study shares with one that asked for them first, in whose experiment they lie: a study that
-    shares all of its runs has no experiment of its own. UserError for a study without either, with the nearest name.
+    ``expected``: the metrics that will be asked for. UserError where neither has the studies.
+    """
+    if kind == "mlflow" or (kind is None and uri):
+        return connect(uri)
+    folders = RunFolders(root, expected)
+    if kind == "runs" or folders.holds(studies):
+        return folders
+    there: Iterable[str] = ()
+    try:
+        copies = connect(uri)
+        there = copies.studies()
+        if set(studies) & set(there):
+            return copies
+        where = copies.place
+    except UserError as error:
+        where = f"MLflow ({error})"
+    names, nearest = ", ".join(studies), _near(studies[0], {*folders.studies(), *there})
+    raise UserError(
+        f"no study {names}, neither in {folders.place} nor in {where}: {nearest} Start it with study={studies[0]}, name "
+        "the run folders' place with --runs, or on the machine that has them copy them to MLflow: python -m gapo_lab sync"
+    )
+
+
+def find_runs(source: Source, names: Sequence[str], root: Path) -> list[Run]:
+    """The runs of these studies, also those that another study asked for first.
+
+    UserError where there are none, with the nearest name and what to do.
     """
     there = source.studies()
+    keys = {name: set(of_study(root, name)) for name in names}
+    for name in names:
+        if name not in there and not keys[name]:
+            raise UserError(_unknown(source, name, there, root))
     found = {name: there[name] for name in names if name in there}
-    keys = {name: set(of_study(runs_root, name)) for name in names}
-    for name in (name for name in names if name not in there and not keys[name]):
-        near = difflib.get_close_matches(name, there, n=1, cutoff=0.6)
-        said = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(there)) or 'none'}"
-        raise UserError(f"no study {name} in {source.uri}: {said}")
     runs = source.runs(found) if found else []
     if missing := set().union(*keys.values()) - {run.identity for run in runs}:
-        others = {name: experiment for name, experiment in there.items() if name not in found}
-        runs += [run for run in source.runs(others) if run.identity in missing] if others else []
-    return found, runs
+        others = {name: place for name, place in there.items() if name not in found}
+        runs += source.runs(others, missing) if others else []
+    if not runs:
+        broken = "; ".join(source.problems())
+        what = broken or _elsewhere(source, names, root) or f"start one with study={shlex.quote(names[0])}"
+        raise UserError(f"study {', '.join(names)} in {source.place} has no runs yet: {what}")
+    return runs
+
+
+def _unknown(source: Source, name: str, there: Collection[str], root: Path) -> str:
+    said = f"no study {name} in {source.place}: {_near(name, there)}"
+    if isinstance(source, RunFolders):
+        return f"{said} Name another place with --runs, or read MLflow: --source mlflow"
+    return f"{said} {_elsewhere(source, [name], root)}".strip()
+
+
+def _elsewhere(source: Source, names: Sequence[str], root: Path) -> str:
+    """What to do where MLflow lacks what the run folders hold; empty where they do not."""
+    if isinstance(source, RunFolders) or not RunFolders(root).holds(names):
+        return ""
+    return f"the run folders in {root} have it; leave out --uri and --source, or copy them: python -m gapo_lab sync {names[0]}"
+
+
+def _near(name: str, there: Collection[str]) -> str:
+    near = difflib.get_close_matches(name, there, n=1, cutoff=0.6)
+    return f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(there)) or 'none'}."

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from analysis.results import curves as building
 from analysis.results.curves import Curve
-from analysis.results.runs import Run
+from analysis.results.runs import Run, from_mlflow
 from gapo_lab.errors import UserError
 from gapo_lab.tracking import uri as addresses
 
@@ -33,13 +33,23 @@ class Sqlite:
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        self.path = addresses.sqlite_path(uri)
+        path = addresses.sqlite_path(uri)
+        if path is None:
+            raise UserError(f"MLflow address {uri} names no file. Write sqlite:///FILE")
+        self.path = path
         if not self.path.exists():
             raise UserError(
                 f"{self.path} is not there: run something first, copy runs to it "
                 "(python -m gapo_lab sync), or name another place with --uri"
             )
         self._check()
+
+    @property
+    def place(self) -> str:
+        return f"MLflow at {self.uri}"
+
+    def problems(self) -> Sequence[str]:
+        return ()
 
     def _check(self) -> None:
         try:
@@ -69,13 +79,13 @@ class Sqlite:
             )
             return {name: str(id) for name, id in rows}
 
-    def runs(self, studies: Mapping[str, str]) -> list[Run]:
+    def runs(self, studies: Mapping[str, str], keys: Collection[str] | None = None) -> list[Run]:
         by_id = {id: name for name, id in studies.items()}
         marks = ", ".join("?" * len(by_id))
         chosen = f"SELECT run_uuid FROM runs WHERE lifecycle_stage = 'active' AND experiment_id IN ({marks})"
         ids = [int(id) for id in by_id]
         with self._open() as database:
-            words = {}
+            words: dict[str, dict[str, dict[str, str]]] = {}
             for table in ("params", "tags"):
                 words[table] = defaultdict(dict)
                 asked = f"SELECT run_uuid, key, value FROM {table} WHERE run_uuid IN ({chosen})"
@@ -86,13 +96,14 @@ class Sqlite:
                 f"WHERE lifecycle_stage = 'active' AND experiment_id IN ({marks})",
                 ids,
             ).fetchall()
-        return [
-            Run(
-                id, by_id[str(experiment)], str(experiment), name or "", status or "", start or 0,
+        found = [
+            from_mlflow(
+                id, (str(experiment), by_id[str(experiment)]), name or "", status or "", start or 0,
                 words["params"].get(id, {}), words["tags"].get(id, {}),
             )
             for id, experiment, name, status, start in rows
         ]  # fmt: skip
+        return [run for run in found if keys is None or run.identity in keys]
 
     def curves(self, runs: Sequence[str], metric: str) -> dict[str, Curve]:
         with self._open() as database:

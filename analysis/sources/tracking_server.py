@@ -7,7 +7,7 @@ seconds. Credentials are read from the same variables as MLflow's client reads.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,7 +16,7 @@ import requests
 
 from analysis.results import curves as building
 from analysis.results.curves import Curve
-from analysis.results.runs import Run
+from analysis.results.runs import Run, from_mlflow
 from gapo_lab.errors import UserError
 
 PAGE = 1000  # runs of one page of a search
@@ -38,6 +38,13 @@ class Server:
         elif user := os.environ.get("MLFLOW_TRACKING_USERNAME"):
             self._session.auth = (user, os.environ.get("MLFLOW_TRACKING_PASSWORD", ""))
         self._session.verify = os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() not in ("true", "1")
+
+    @property
+    def place(self) -> str:
+        return f"MLflow at {self.uri}"
+
+    def problems(self) -> Sequence[str]:
+        return ()
 
     def _ask(self, method: str, path: str, **words: Any) -> dict[str, Any]:
         try:
@@ -76,10 +83,11 @@ class Server:
         found = self._pages("/api/2.0/mlflow/experiments/search", "experiments", {"max_results": PAGE})
         return {one["name"]: one["experiment_id"] for one in found}
 
-    def runs(self, studies: Mapping[str, str]) -> list[Run]:
+    def runs(self, studies: Mapping[str, str], keys: Collection[str] | None = None) -> list[Run]:
         by_id = {id: name for name, id in studies.items()}
         asked = {"experiment_ids": list(by_id), "max_results": PAGE, "run_view_type": "ACTIVE_ONLY"}
-        return [_run(found, by_id) for found in self._pages("/api/2.0/mlflow/runs/search", "runs", asked)]
+        found = (_run(one, by_id) for one in self._pages("/api/2.0/mlflow/runs/search", "runs", asked))
+        return [run for run in found if keys is None or run.identity in keys]
 
     def curves(self, runs: Sequence[str], metric: str) -> dict[str, Curve]:
         blocks = [runs[i : i + RUNS] for i in range(0, len(runs), RUNS)]
@@ -125,10 +133,9 @@ class Server:
 
 def _run(found: Mapping[str, Any], by_id: Mapping[str, str]) -> Run:
     info, data = found["info"], found.get("data", {})
-    return Run(
+    return from_mlflow(
         info["run_id"],
-        by_id[info["experiment_id"]],
-        info["experiment_id"],
+        (info["experiment_id"], by_id[info["experiment_id"]]),
         info.get("run_name", ""),
         info.get("status", ""),
         int(info.get("start_time", 0)),

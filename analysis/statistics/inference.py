@@ -26,6 +26,7 @@ import numpy as np
 from scipy import special
 
 from analysis.results.measurements import Measured, Trials
+from gapo_lab.utils.student import half_width
 
 LEVEL = 0.95
 RESAMPLES = 9999
@@ -62,6 +63,7 @@ class Comparison:
     p: float
     improvement: float
     p_corrected: float = math.nan
+    is_made_up: bool = False
 
     @property
     def holds_zero(self) -> bool:
@@ -72,8 +74,10 @@ class Comparison:
     def verdict(self) -> str:
         """``better`` or ``worse`` only where the interval and the corrected test both say so.
 
-        ``interval only``: the interval leaves zero out, the corrected test does not.
+        ``interval only``: the interval leaves zero out, the corrected test does not. ``made up``: of a rehearsal.
         """
+        if self.is_made_up:
+            return "made up"
         if self.n < 2:
             return "no pair" if self.n == 0 else "one pair: nothing can be said"
         if self.holds_zero:
@@ -121,8 +125,7 @@ def intervals(rows: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
 
 def student(data: np.ndarray) -> np.ndarray:
     """(rows, n) values -> (rows,): half the width of the t interval of each row's mean."""
-    n = data.shape[1]
-    return -special.stdtrit(n - 1, (1 - LEVEL) / 2) * data.std(axis=1, ddof=1) / math.sqrt(n)
+    return half_width(data.std(axis=1, ddof=1), data.shape[1], LEVEL)
 
 
 @cache
@@ -248,11 +251,11 @@ def compare(
     ]
     first = [one for one in pooled if (one[2], one[1]) in claims]
     others = [one for one in pooled if (one[2], one[1]) not in claims]
-    families = [_compared(measured.metric, family) for family in (single, first, others)]
+    families = [_compared(measured, family) for family in (single, first, others)]
     return [one for family in families for one in family]
 
 
-def _compared(metric: str, asked: Sequence[tuple]) -> list[Comparison]:
+def _compared(measured: Measured, asked: Sequence[tuple]) -> list[Comparison]:
     rows = [[a - b for a, b in both] for _, _, _, both, _ in asked]
     known: dict[tuple[float, ...], float] = {}
     found = []
@@ -261,6 +264,20 @@ def _compared(metric: str, asked: Sequence[tuple]) -> list[Comparison]:
     ):
         p = known.setdefault(tuple(row), permutation_p(row)) if len(row) > 1 else math.nan
         delta = math.fsum(row) / len(row) if row else math.nan
-        found.append(Comparison(metric, model, method, baseline, len(row), delta, low, high, p, better))
+        found.append(
+            Comparison(
+                measured.metric,
+                model,
+                method,
+                baseline,
+                len(row),
+                delta,
+                low,
+                high,
+                p,
+                better,
+                is_made_up=measured.is_made_up,
+            )
+        )
     corrected = holm([one.p for one in found])
     return [replace(one, p_corrected=p) for one, p in zip(found, corrected, strict=True)]

@@ -8,7 +8,7 @@ from statistics import median
 from analysis.paper import conventions
 from analysis.paper.published import Published
 from analysis.results.measurements import number
-from analysis.statistics.inference import sampling_error
+from analysis.statistics.inference import Comparison, sampling_error
 from analysis.tables.paper import Results
 from analysis.tables.table import DASH, Entry, Line, Table, spans
 
@@ -22,7 +22,7 @@ def table(results: Results, theirs: Sequence[Published], name: str, title: str) 
     """
     tables = [one for one in theirs if one.metric == results.measured.metric]
     ours = [one for one in results.comparisons if one.model is not None and one.n]
-    columns = list(dict.fromkeys(one.model for one in ours))
+    columns = list(dict.fromkeys(one.model for one in ours if one.model is not None))
     lines = []
     for method, baseline in dict.fromkeys((one.method, one.baseline) for one in ours):
         printed = differences(tables, method, baseline)
@@ -47,7 +47,7 @@ def table(results: Results, theirs: Sequence[Published], name: str, title: str) 
     notes = (
         ("", "differences of exact match in points; ours: mean and interval over seeds"),
         ("", f"the paper: differences of the means that it prints in {numbers}, without intervals"),
-        *(("", _coarse(one)) for one in tables if one.test_cases),
+        *(("", _coarse(one.table, one.test_cases)) for one in tables if one.test_cases),
     )
     return Table(
         name, title, ("Comparison", ""), (head, tuple((part, 1) for part in parts)), (tuple(lines),), notes
@@ -63,16 +63,16 @@ def differences(tables: Sequence[Published], method: str, baseline: str) -> list
     return []
 
 
-def _coarse(one: Published) -> str:
+def _coarse(table: str, cases: int) -> str:
     """How fine a printed accuracy is, and the standard error of a difference that its test set alone gives."""
-    error = 100 * 2**0.5 * (sampling_error(0.5, one.test_cases) or 0.0)
+    error = 100 * 2**0.5 * (sampling_error(0.5, cases) or 0.0)
     return (
-        f"Table {one.table} is of {one.test_cases:,} test cases: one case is {100 / one.test_cases:.2f} points, and two"
+        f"Table {table} is of {cases:,} test cases: one case is {100 / cases:.2f} points, and two"
         f" independent accuracies near 50% differ by chance with a standard error of {error:.1f} points"
     )
 
 
-def _ours(results: Results, one) -> list[Entry]:
+def _ours(results: Results, one: Comparison) -> list[Entry]:
     measured = results.measured
     interval = f"[{measured.text(one.low, True)}, {measured.text(one.high, True)}]" if one.n > 1 else DASH
     value = one.delta * measured.scale

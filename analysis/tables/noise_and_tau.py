@@ -121,7 +121,7 @@ def tau(selection: Selection, one: Measured, seeds: Sequence[int]) -> Results | 
     cells = {cell.id: cell for several in taus.values() for cell in several}
     wanted = []
     for (model, algo), several in taus.items():
-        several = sorted(several, key=lambda cell: cell.tau)
+        several = sorted(several, key=lambda cell: cell.tau or 0.0)
         usual = [cell for cell in several if cell.tau == conventions.TAU]
         known = [plain[model, name] for name in conventions.baselines(algo) if (model, name) in plain]
         cells |= {cell.id: cell for cell in known}

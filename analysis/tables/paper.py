@@ -86,7 +86,7 @@ class Draft:
         summary, measured = self.results.summaries.get(cell.id), self.results.measured
         if summary is None:
             return self.dash(f"{measured.metric} was not measured" if cell.runs else cell.reason)
-        marks = ()
+        marks: tuple[str, ...] = ()
         if gone := cell.missing(self.results.seeds):
             expected = len(self.results.seeds)
             marks = (self.notes.letter(f"{expected - len(gone)} of {expected} seeds"),)
@@ -121,6 +121,8 @@ class Draft:
     def _said(self, column: str, of: str, over: str) -> tuple[str, ...]:
         """The mark of a difference that is not decided; only one that is has none."""
         one = self.results.comparison(column, of, over)
+        if self.results.measured.is_made_up:
+            return ()
         if not one or one.n < 2:
             return (self.notes.letter("no interval: fewer than two seeds that both methods have"),)
         if one.holds_zero:
@@ -152,13 +154,14 @@ def _draft(results: Results, columns: Sequence[Key] | None, spread: bool) -> Dra
 
 def _finish(draft: Draft, name: str, title: str, blocks: Sequence[Sequence[Line]]) -> Table:
     """Rank each column over all blocks, and write head, notes and sources."""
-    blocks = [list(block) for block in blocks if block]
-    flat = iter(ranked([line for block in blocks for line in block]))
-    blocks = [tuple(next(flat) for _ in block) for block in blocks]
-    if any(entry.rank == 1 for block in blocks for line in block for entry in line.entries):
+    blocks = [block for block in blocks if block]
+    lines = [line for block in blocks for line in block]
+    flat = iter(lines if draft.results.measured.is_made_up else ranked(lines))
+    shown = tuple(tuple(next(flat) for _ in block) for block in blocks)
+    if any(entry.rank == 1 for block in shown for line in block for entry in line.entries):
         draft.notes.plain(BOLD)
     stub, header = head(draft.results.grid.column_axes, draft.columns)
-    return Table(name, title, stub, header, tuple(blocks), draft.notes.all(), _sources(draft))
+    return Table(name, title, stub, header, shown, draft.notes.all(), _sources(draft))
 
 
 def head(
@@ -201,9 +204,7 @@ def _sources(draft: Draft) -> tuple[str, ...]:
             seen.add(cell.id)
             runs = " ".join(run.identity for run in cell.runs)
             out.append(f"{cell.name}: n={len(measured.by_cell[cell.id].values)}, runs {runs}")
-    commits = sorted(
-        {r.tags.get("mlflow.source.git.commit", "") for c in draft.results.grid.at.values() for r in c.runs}
-    )
+    commits = sorted({run.commit for cell in draft.results.grid.at.values() for run in cell.runs})
     return (*out, f"commits {' '.join(c for c in commits if c) or 'unknown'}")
 
 

@@ -99,7 +99,7 @@ def _unusual(cells: Sequence[Cell]) -> tuple[str, ...]:
     out = []
     for algo in sorted({cell.algo for cell in cells}):
         mine = [cell for cell in cells if cell.algo == algo]
-        taus = ", ".join(f"{tau:g}" for tau in sorted({cell.tau for cell in mine}))
+        taus = ", ".join(f"{tau:g}" for tau in sorted({cell.tau for cell in mine if cell.tau is not None}))
         models = sorted({cell.model for cell in mine}, key=conventions.model_order)
         where = models[0] if len(models) == 1 else f"{len(models)} models"
         out.append(
@@ -139,13 +139,13 @@ def _ambiguous(cells: Sequence[Cell], axes: Sequence[str]) -> str:
     differ = [name for name in names if len({cell.params.get(name) for cell in cells}) > 1]
     if not differ:
         return (
-            f"{len(cells)} cells of the study are {cells[0].name} and differ in settings that are not among their "
+            f"{len(cells)} cells of the study are {cells[0].short_name} and differ in settings that are not among their "
             "parameters: put them into studies of their own"
         )
     name = differ[0]
     values = sorted({cell.params.get(name, "none") for cell in cells})
     return (
-        f"{len(cells)} cells of the study are {cells[0].name}; they differ in {name} ({', '.join(values)}): "
+        f"{len(cells)} cells of the study are {cells[0].short_name}; they differ in {name} ({', '.join(values)}): "
         f"choose with --where {name}={values[0]}, or give it an axis: --rows algo,{name}"
     )
 

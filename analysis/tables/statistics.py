@@ -84,7 +84,7 @@ def comparisons_table(
     if not single:
         return None
     blocks = []
-    for model in dict.fromkeys(one.model for one in single):
+    for model in dict.fromkeys(one.model for one in single if one.model is not None):
         mine = [one for one in single if one.model == model]
         where = label((model,), results.grid.column_axes) if len(results.grid.column_axes) == 1 else model
         blocks.append(tuple(_comparison(results, one, where) for one in mine))
@@ -168,7 +168,7 @@ def claims(results: Results) -> list[Comparison]:
 
 def answers(results: Results, pool: str = "all models") -> list[str]:
     """The paper's claims in numbers, a sentence each, whatever came out."""
-    return [_sentence(results, c, _where(results, c) if c.model else pool) for c in claims(results)]
+    return [_sentence(results, c, _where(results, c.model) if c.model else pool) for c in claims(results)]
 
 
 def _claimed(one: Comparison) -> bool:
@@ -176,8 +176,8 @@ def _claimed(one: Comparison) -> bool:
     return (one.baseline, one.method) in conventions.PAIRS or one.baseline not in conventions.METHODS
 
 
-def _where(results: Results, one: Comparison) -> str:
-    return conventions.model_title(one.model) if len(results.grid.column_axes) == 1 else one.model
+def _where(results: Results, model: str) -> str:
+    return conventions.model_title(model) if len(results.grid.column_axes) == 1 else model
 
 
 def _sentence(results: Results, one: Comparison, where: str) -> str:

@@ -46,6 +46,11 @@ class Table:
     notes: tuple[tuple[str, str], ...] = ()
     source: tuple[str, ...] = ()  # what stands in the comment at the head of the .tex file
     ragged: bool = field(default=False)  # columns hold words, set flush left
+    notice: str = ""  # what must be said wherever the table is shown
+
+    @property
+    def caption(self) -> str:
+        return f"{self.notice}: {self.title}" if self.notice else self.title
 
     @cached_property
     def lines(self) -> tuple[Line, ...]:
@@ -102,12 +107,9 @@ def ranked(lines: Sequence[Line]) -> list[Line]:
     width = max((len(line.entries) for line in lines), default=0)
     columns = []
     for index in range(width):
-        values = {
-            round(line.entries[index].value, 12)
-            for line in lines
-            if line.kind == "value" and _counts(line.entries[index])
-        }
-        columns.append(sorted((v for v in values if math.isfinite(v)), reverse=True)[:2])
+        found = (_ranked_value(line.entries[index]) for line in lines if line.kind == "value")
+        values = {value for value in found if value is not None and math.isfinite(value)}
+        columns.append(sorted(values, reverse=True)[:2])
     return [
         Line(line.label, tuple(_with_rank(e, columns[i]) for i, e in enumerate(line.entries)), line.kind)
         if line.kind == "value"
@@ -116,14 +118,15 @@ def ranked(lines: Sequence[Line]) -> list[Line]:
     ]
 
 
-def _counts(entry: Entry) -> bool:
-    return entry.value is not None and not entry.marks
+def _ranked_value(entry: Entry) -> float | None:
+    """The value by which a cell is ranked; None for a cell that is not."""
+    return None if entry.value is None or entry.marks else round(entry.value, 12)
 
 
 def _with_rank(entry: Entry, best: Sequence[float]) -> Entry:
-    if not _counts(entry) or len(best) < 2:  # nothing to be better than
+    value = _ranked_value(entry)
+    if value is None or len(best) < 2:  # nothing to be better than
         return entry
-    value = round(entry.value, 12)
     rank = best.index(value) + 1 if value in best else 0
     return Entry(entry.text, entry.value, entry.spread, rank, entry.marks)
 

@@ -22,7 +22,7 @@ from gapo_lab.launch import run_states
 from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
-from gapo_lab.tracking import uri
+from gapo_lab.tracking import study_page, uri
 from gapo_lab.utils import command_line
 from gapo_lab.utils.text import duration, percent
 
@@ -201,6 +201,8 @@ def ui(asked: argparse.Namespace) -> int:
     print(
         f"{shlex.join(command)}\nin a few seconds: http://127.0.0.1:{asked.port} (Ctrl-C ends it)", flush=True
     )
+    for study, page in study_page.links(path).items() if path else ():
+        print(f"{study}: http://127.0.0.1:{asked.port}/{page}", flush=True)
     # Its background jobs are eight more processes, and nothing here uses them.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     os.execv(command[0], command)

@@ -1,8 +1,10 @@
 """What a run will cost, before it has run: from finished runs with the same cost key, else from a formula.
 
-The formula: FLOPs = 10 x parameters x tokens, where tokens = steps x prompts x rollouts x (longest prompt +
-longest answer) / 2. Ten: 2 to roll out, 2 for the old log-probs, 6 forward and backward; with a reference
-model 12. A GPU does 2e14 of them a second (a fifth of what its maker names). Start-up is 4 minutes on GPUs.
+On GPUs: FLOPs a step = 10 x parameters x tokens. Ten: 2 to roll out, 2 for the old log-probs, 6 forward and backward; 2 more
+with a reference model, 2 more where activations are recomputed. Tokens are those of the data (`TYPICAL_TOKENS`), not the
+limits. A GPU does 2e14 of them a second (a fifth of what its maker names); without flash attention two thirds of that. Each
+step also wakes vLLM, hands over weights and offloads: 20 s. A validation generates an answer for each row: 2 x parameters x
+tokens. Start-up is 4 minutes. Checked against a reading of verl on an H100 within a factor of two; no large model was run.
 
 On a CPU a worker does 2e11 a second (the rollouts of a prompt share its computation: docs/speed.md), and each rollout
 costs 7 ms of verl's bookkeeping on top, which is not shared by workers. Validations count 4 x parameters x tokens and
@@ -13,14 +15,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gapo_lab.runs import naming
+from gapo_lab.utils import atomic_files
 
 GPU_FLOPS, CPU_FLOPS = 2e14, 2e11
+# Of the same GPU without flash attention: sdpa, and log-probs without its cross entropy.
+SDPA_SHARE = 2 / 3
 START_GPU, START_CPU = 240.0, 25.0
+STEP_GPU = 20.0
 START_REHEARSAL = 4.0
 CPU_ROLLOUT, CPU_ANSWER = 7e-3, 1e-3
+# Mean tokens of a prompt with its answer, in the vocabulary of a large model.
+TYPICAL_TOKENS = {"micro": 220, "lists": 60, "git": 2150}
 
 # What decides how long a run takes, by dotted key of the science; the method, tau and the seed hardly do.
 COST_KEYS = (
@@ -50,7 +59,10 @@ def cost_key(spec: Mapping[str, Any]) -> tuple:
 
 @dataclass(frozen=True)
 class CostInputs:
-    """The numbers that the formula is about. ``steps``: None where they depend on data that nobody has counted yet."""
+    """The numbers that the formula is about.
+
+    steps: None where they depend on data that nobody has counted yet. typical_tokens: mean tokens of a row, on GPUs.
+    """
 
     steps: int | None
     prompts: int
@@ -63,6 +75,9 @@ class CostInputs:
     workers: int
     test_tasks: int
     test_every: int
+    typical_tokens: float = 0.0
+    recomputes: bool = False
+    flash_attention: bool = True
     rehearsal_steps: int = 0
     rehearsal_seconds: float = 0.0
 
@@ -83,6 +98,9 @@ class CostInputs:
             workers=get("trainer.n_gpus_per_node") * get("trainer.nnodes"),
             test_tasks=tasks * (2 if get("data.greedy") else 1),
             test_every=get("trainer.test_freq") or 0,
+            typical_tokens=TYPICAL_TOKENS.get(get("data.name"), 0),
+            recomputes=bool(get("actor_rollout_ref.model.enable_gradient_checkpointing")),
+            flash_attention=get("actor_rollout_ref.model.override_config.attn_implementation") != "sdpa",
             rehearsal_steps=get("rehearsal.steps") or 0,
             rehearsal_seconds=get("rehearsal.seconds") or 0.0,
         )
@@ -90,38 +108,74 @@ class CostInputs:
     @property
     def row_tokens(self) -> float:
         """Mean tokens of a prompt with its answer."""
-        return (self.prompt_tokens + self.answer_tokens) / 2
+        half = (self.prompt_tokens + self.answer_tokens) / 2
+        return min(self.typical_tokens or half, 2 * half) if self.needs_gpu else half
+
+    @property
+    def validations(self) -> int:
+        """How often a run validates: before the first step, every `test_every` steps and at the end."""
+        return 1 + (-(-(self.steps or 0) // self.test_every) if self.test_every > 0 else 0)
 
 
 def formula(run: CostInputs) -> float | None:
-    """Expected seconds of a run; None where the steps are unknown."""
+    """Return the expected seconds of a run; None where the steps are unknown."""
     if run.rehearsal_steps:
         return START_REHEARSAL + run.rehearsal_steps * run.rehearsal_seconds
     if run.steps is None:
         return None
+    start = START_GPU if run.needs_gpu else START_CPU
+    return start + run.steps * step_seconds(run) + run.validations * validation_seconds(run)
+
+
+def step_seconds(run: CostInputs) -> float:
+    """Return the seconds of one training step."""
     rollouts = run.prompts * run.rollouts
-    flops = (12 if run.reference_model else 10) * run.billions * 1e9 * rollouts * run.row_tokens
+    passes = 10 + 2 * run.reference_model + 2 * (run.recomputes and run.needs_gpu)
+    flops = passes * run.billions * 1e9 * rollouts * run.row_tokens
+    return flops / _speed(run) + (STEP_GPU if run.needs_gpu else rollouts * CPU_ROLLOUT)
+
+
+def validation_seconds(run: CostInputs) -> float:
+    """Return the seconds of one validation: an answer to each row, greedy twins too."""
+    flops = run.billions * 1e9 * run.test_tasks * run.row_tokens
     if run.needs_gpu:
-        return START_GPU + run.steps * flops / (GPU_FLOPS * run.workers)
-    step = rollouts * CPU_ROLLOUT + flops / (CPU_FLOPS * run.workers)
-    return START_CPU + run.steps * step + _validations(run, run.steps)
+        return 2 * flops / _speed(run)
+    return run.test_tasks * CPU_ANSWER + 4 * flops / CPU_FLOPS
 
 
-def _validations(run: CostInputs, count: int) -> float:
-    """Seconds of all validations on a CPU: before the first step, every ``test_every`` steps and at the end."""
-    times = 1 + (-(-count // run.test_every) if run.test_every > 0 else 0)
-    flops = 4 * run.billions * 1e9 * run.test_tasks * run.row_tokens
-    return times * (run.test_tasks * CPU_ANSWER + flops / CPU_FLOPS)
+def validation_share(run: CostInputs) -> float:
+    """Return the share of a run's seconds that validating takes; 0 where the steps are unknown."""
+    whole = formula(run)
+    return run.validations * validation_seconds(run) / whole if whole and not run.rehearsal_steps else 0.0
+
+
+def _speed(run: CostInputs) -> float:
+    """FLOPs a second of all workers."""
+    one = GPU_FLOPS * (1 if run.flash_attention else SDPA_SHARE) if run.needs_gpu else CPU_FLOPS
+    return one * run.workers
 
 
 def steps(config: Mapping[str, Any]) -> int | None:
     """Training steps; None where they depend on data that nobody has counted yet."""
     if count := config.get("trainer.total_training_steps"):
         return count
-    size = config.get("data.train_size")
+    size = training_tasks(config)
     if size is None:
         return None
     return config["trainer.total_epochs"] * (size // config["data.train_batch_size"])
+
+
+def training_tasks(config: Mapping[str, Any]) -> int | None:
+    """How many tasks are trained on. Of repositories that are not mined yet: at the most (`data.max_per_repo` each)."""
+    if size := config.get("data.train_size"):
+        return size
+    if config.get("data.name") != "git":
+        return None
+    if path := config.get("data.path"):
+        about = atomic_files.read_json(Path(path).expanduser() / "about.json") or {}
+        return (about.get("rows") or {}).get("train")
+    most = config.get("data.max_per_repo")
+    return None if most is None else int(most * len(config["data.repos"]) * (1 - config["data.id_share"]))
 
 
 def gpus(config: Mapping[str, Any]) -> int:

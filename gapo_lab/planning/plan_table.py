@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from gapo_lab.planning.plan import Action, Plan, Planned
+from gapo_lab.planning.plan_notes import notes
 from gapo_lab.runs import naming
 from gapo_lab.utils.machine import cores
-from gapo_lab.utils.text import duration, several
+from gapo_lab.utils.text import duration, roughly, several, two_digits
 
 COLOURS = {Action.RUN: "green", Action.SKIP: "dim", Action.ATTACH: "cyan", Action.RETRY: "yellow",
            Action.INVALID: "red"}  # fmt: skip
-TOY = "data=micro, the default, is generated small edits; on edits of real repositories: data=git (docs/data.md)"
 LONGEST = 40  # cells shown unless all are asked for
 
 
 def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
     """Print the plan. ``everything`` also shows what is beyond the first cells."""
+    first, *rest = notes(plan) or [""]
+    if first:
+        console.print(f"[yellow]note[/] {escape(first)}", highlight=False, soft_wrap=True)
     cells: dict[str, list[Planned]] = {}
     for run in plan.runs:
         cells.setdefault(run.cell, []).append(run)
@@ -50,8 +53,8 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
         console.print(f"[red]invalid[/] {escape(run.name)}" + (f" and {count - 1} more" if count > 1 else ""))
         console.print(f"        {escape(run.why)}", highlight=False, soft_wrap=True)
     console.print(totals(plan), highlight=False, soft_wrap=True)
-    if any(run.gpus and run.spec.data == "micro" for run in plan.todo):
-        console.print(f"[yellow]note[/] {TOY}", highlight=False, soft_wrap=True)
+    for note in rest:
+        console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
 
 
 def totals(plan: Plan) -> str:
@@ -65,7 +68,9 @@ def totals(plan: Plan) -> str:
     measured = sum(run.measured for run in plan.todo)
     source = "measured" if measured == len(plan.todo) else "estimated" if not measured else "partly measured"
     if any(run.gpus for run in plan.todo):
-        out += f" | {_number(plan.gpu_hours())} GPU-hours ({source})"
+        hours = plan.gpu_hours()
+        amount = _number(hours) if source == "measured" else f"about {two_digits(hours)}"
+        out += f" | {amount} GPU-hours ({source})"
     else:
         at_once = _at_once(plan.todo)
         seconds = sum(
@@ -135,18 +140,22 @@ def _machines(run: Planned) -> str:
     return f"{nodes} x {gpus}" if gpus else ("CPU" if nodes == 1 else f"{nodes} x CPU")
 
 
-def _time(runs: Iterable[Planned]) -> str:
-    known = [run.seconds for run in runs if run.seconds is not None]
-    return duration(sum(known) / len(known)) if known else "?"
+def _time(runs: Sequence[Planned]) -> str:
+    known = [run for run in runs if run.seconds is not None]
+    if not known:
+        return "?"
+    mean = sum(run.seconds for run in known) / len(known)
+    return duration(mean) if all(run.measured for run in known) else roughly(mean)
 
 
-def _hours(runs: Iterable[Planned]) -> str:
+def _hours(runs: Sequence[Planned]) -> str:
     todo = [run for run in runs if run.action in (Action.RUN, Action.RETRY)]
     if any(run.seconds is None for run in todo):
         return "?"
-    return (
-        _number(sum(run.seconds * run.gpus for run in todo) / 3600) if any(run.gpus for run in todo) else "-"
-    )
+    if not any(run.gpus for run in todo):
+        return "-"
+    hours = sum(run.seconds * run.gpus for run in todo) / 3600
+    return _number(hours) if all(run.measured for run in todo) else f"~{two_digits(hours)}"
 
 
 def _wrong(plan: Plan) -> list[tuple[Planned, int]]:

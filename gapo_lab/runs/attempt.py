@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs.metrics import Row
+from gapo_lab.runs.metrics import Choose, Row
 from gapo_lab.utils import atomic_files
 
 
@@ -42,18 +42,27 @@ class Attempt:
         row = Row(step, time.time() if now is None else now, values)
         atomic_files.append_line(self.metrics_path, row.to_json())
 
-    def rows(self) -> list[Row]:
-        """The rows of the metrics file. A last line that is cut short (a crash) is ignored."""
+    def rows(self, choose: Choose = list) -> list[Row]:
+        """Read the metrics file, all metrics or those chosen. A last line that is cut short (a crash) is ignored."""
         try:
             text = self.metrics_path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
         *whole, _cut = text.split("\n")
-        return [self._row(number, line) for number, line in enumerate(whole, 1)]
+        return [self._row(number, line, choose) for number, line in enumerate(whole, 1)]
 
-    def _row(self, number: int, line: str) -> Row:
+    def first_time(self) -> float | None:
+        """The time (Unix seconds) of the first row; None where there is none."""
         try:
-            return Row.from_json(line)
+            with open(self.metrics_path, encoding="utf-8", errors="replace") as file:
+                line = file.readline()
+        except FileNotFoundError:
+            return None
+        return self._row(1, line[:-1]).time if line.endswith("\n") else None
+
+    def _row(self, number: int, line: str, choose: Choose = list) -> Row:
+        try:
+            return Row.from_json(line, choose)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
                 f"{self.metrics_path}:{number} is no metrics row ({line:.60}): "

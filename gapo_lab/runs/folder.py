@@ -6,14 +6,14 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import metrics
+from gapo_lab.runs import config_text, metrics
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.metrics import Points
 from gapo_lab.runs.status import STATES
@@ -156,6 +156,11 @@ class RunFolder:
         """``{step: {metric: value}}``, the last attempt winning: see ``gapo_lab.runs.metrics.merge``."""
         return metrics.values(self.merged_points())
 
+    def started(self) -> float | None:
+        """When the run first measured something, else when its last attempt began (Unix seconds)."""
+        times = (attempt.first_time() for attempt in self.attempts())
+        return next((time for time in times if time is not None), None) or self.raw_status.get("started")
+
     # Status
 
     def status(self) -> dict[str, Any]:
@@ -257,6 +262,13 @@ class RunFolder:
         """config.yaml as plain values; {} where there is none."""
         try:
             return yaml.load((self.path / "config.yaml").read_text(encoding="utf-8"), Loader=LOADER) or {}
+        except FileNotFoundError:
+            return {}
+
+    def config_values(self, keys: Collection[str]) -> dict[str, Any]:
+        """The values at a few dotted keys of config.yaml, found without parsing all of it."""
+        try:
+            return config_text.pick((self.path / "config.yaml").read_text(encoding="utf-8"), keys)
         except FileNotFoundError:
             return {}
 

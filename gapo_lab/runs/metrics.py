@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+import orjson
 
 # What a validation set is called in the data, and the name (set, suffix) that stands for it.
 VALIDATION_SETS = {
@@ -24,6 +26,9 @@ RENAMED = {"critic/score/mean": "train/reward"}
 HEADLINE = ("val/id/em", "val/ood/em", "val/id/em_greedy", "val/ood/em_greedy")
 
 _VALIDATION = re.compile(r"val-(?:core|aux)/(?P<set>[^/]+)/(?P<measure>[^/]+)/mean@\d+")
+
+# Which of the metrics of a row are read.
+Choose = Callable[[Mapping[str, Any]], Iterable[str]]
 
 
 @dataclass(frozen=True)
@@ -39,10 +44,19 @@ class Row:
         return json.dumps({"step": self.step, "time": self.time, "metrics": metrics})
 
     @classmethod
-    def from_json(cls, line: str) -> Row:
-        """Raises ValueError, KeyError or TypeError where ``line`` is no row."""
-        raw = json.loads(line)
-        return cls(int(raw["step"]), float(raw["time"]), {k: float(v) for k, v in raw["metrics"].items()})
+    def from_json(cls, line: str, choose: Choose = list) -> Row:
+        """Read a row, of its metrics those that are chosen; ValueError, KeyError or TypeError where ``line`` is none."""
+        raw = _loads(line)
+        found = raw["metrics"]
+        return cls(int(raw["step"]), float(raw["time"]), {name: float(found[name]) for name in choose(found)})
+
+
+def _loads(line: str) -> Any:
+    """JSON as Python writes it: with NaN and Infinity, which the fast parser does not know."""
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return json.loads(line)
 
 
 class Point(NamedTuple):
@@ -131,18 +145,31 @@ def summary(merged: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
         if not curve:
             continue
         out[f"first/{short}"], out[f"final/{short}"] = curve[0][1], curve[-1][1]
-        measured = [(value, -step) for step, value in curve if not math.isnan(value)]
-        if measured:
-            value, step = max(measured)
-            out[f"best/{short}"] = value
-            out["best/" + short.replace("/em", "/step")] = float(-step)
+        if measured := [(step, value) for step, value in curve if not math.isnan(value)]:
+            out[f"best/{short}"] = top = reduce([value for _, value in measured], "best")
+            out["best/" + short.replace("/em", "/step")] = float(
+                next(step for step, v in measured if v == top)
+            )
     if reward := series(merged, "train/reward"):
         out["first/train/reward"], out["final/train/reward"] = reward[0][1], reward[-1][1]
     if throughput := [v for _, v in series(merged, "perf/throughput") if not math.isnan(v)]:
-        out["mean/perf/throughput"] = math.fsum(throughput) / len(throughput)
+        out["mean/perf/throughput"] = reduce(throughput, "mean")
     if merged:
         out["final/step"] = float(max(merged))
     return out
+
+
+# How a curve becomes one number.
+HOW = ("best", "final", "first", "mean")
+
+
+def reduce(values: Sequence[float], how: str, largest: bool = True) -> float:
+    """One number of a curve's values in order, none of them NaN; see ``HOW``. ``largest``: the best is the largest."""
+    if how == "best":
+        return max(values) if largest else min(values)
+    if how == "mean":
+        return math.fsum(values) / len(values)
+    return {"first": values[0], "final": values[-1]}[how]
 
 
 def series(merged: Mapping[int, Mapping[str, float]], name: str) -> list[tuple[int, float]]:

@@ -20,21 +20,8 @@ from matplotlib.ticker import MaxNLocator
 from gapo_lab.search.config import Search
 from gapo_lab.search.search_space import Axis
 from gapo_lab.search.trials import DONE
+from gapo_lab.utils.plot_style import BLUE, GREY, RED, STYLE
 
-# Okabe and Ito's colours, told apart with every kind of colour blindness.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#9A9A9A"
-STYLE = {
-    "font.size": 8,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.5,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    "pdf.fonttype": 42,
-}
 WIDTH, HEIGHT = 3.4, 2.4  # inches of one panel
 
 
@@ -81,7 +68,7 @@ def history(search: Search, trials: list[FrozenTrial]) -> Figure:
             best = value if best is None else (max if objective.largest else min)(best, value)
             line.append((trial.number, best))
         panel.step(
-            *zip(*line, strict=True), where="post", color=ORANGE, lw=1.2, label="best so far"
+            *zip(*line, strict=True), where="post", color=RED, lw=1.2, label="best so far"
         ) if line else None
         panel.set(xlabel="trial", ylabel=objective.name)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gapo_lab.errors import UserError
@@ -20,9 +20,9 @@ class Objective:
     largest: bool = True
 
     def __post_init__(self) -> None:
-        if self.how not in HOW or not self.metric:
+        if self.how not in metrics.HOW or not self.metric:
             raise UserError(
-                f"search: {self.name} is no objective; write {'/, '.join(HOW)}/ and a metric, as in best/id/em or "
+                f"search: {self.name} is no objective; write {'/, '.join(metrics.HOW)}/ and a metric, as in best/id/em or "
                 "mean/actor/pg_clipfrac"
             )
 
@@ -48,21 +48,11 @@ class Objective:
             raise UserError(
                 f"search: {self.name}: no run measures {self.metric}; there are: {', '.join(measured)[:300]}"
             )
-        if self.how == "best":
-            return max(found) if self.largest else min(found)
-        return HOW[self.how](found)
+        return metrics.reduce(found, self.how, self.largest)
 
     def mean(self, runs: Sequence[Merged]) -> float:
         """Its mean over the runs of a trial."""
         return math.fsum(self.value(run) for run in runs) / len(runs)
-
-
-HOW: dict[str, Callable[[list[float]], float]] = {
-    "best": max,
-    "final": lambda found: found[-1],
-    "first": lambda found: found[0],
-    "mean": lambda found: math.fsum(found) / len(found),
-}
 
 
 def curve(runs: Sequence[Merged], metric: str, after: int = 0) -> list[tuple[int, float]]:

@@ -14,13 +14,14 @@ from gapo_lab.search.result import Result
 from gapo_lab.search.storage import address
 from gapo_lab.search.trials import KEYS, WHY
 from gapo_lab.tracking import uri as addresses
+from gapo_lab.tracking.study_page import IS_REPORT
 from gapo_lab.utils import atomic_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 # A run of the study's experiment that is none of its cells: analysis leaves it out.
-IS_REPORT, KIND = "gapo.is_report", "search"
+KIND = "search"
 
 
 def folder(search: Search) -> Path:

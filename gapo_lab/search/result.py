@@ -22,6 +22,7 @@ from gapo_lab.search.conditional_axes import Conditions
 from gapo_lab.search.config import Search
 from gapo_lab.search.run_backend import Runs
 from gapo_lab.search.trials import DONE, runs_of
+from gapo_lab.utils.student import half_width
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,5 @@ def spread(values: Sequence[float]) -> str:
     """`0.482 +- 0.012`: the mean and half of its 95 % interval (Student's t); one value stands alone."""
     if len(values) < 2:
         return f"{values[0]:.4g}"
-    from scipy.stats import t
-
-    half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+    half = half_width(statistics.stdev(values), len(values))
     return f"{statistics.fmean(values):.4g} ± {half:.2g}"

@@ -1,6 +1,6 @@
 """Copies run folders to MLflow: again and again, with the same result.
 
-A run folder is one MLflow run, found by its tag ``gapo.key``. MLflow cannot take a point back, so where a
+A run folder is one MLflow run in each study that asked for it, found by its tag ``gapo.key``. MLflow cannot take a point back, so where a
 resumed attempt gave up steps that had been copied already, the run is made anew and the old one deleted
 (as the UI's Delete does). What was sent is noted in tags before and after sending: a copy that was cut
 off is made good by the next.
@@ -12,11 +12,11 @@ import logging
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gapo_lab.runs import naming
+from gapo_lab.runs import naming, studies
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client
+from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client, study_page
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.mapping import Copied, Sample
 from gapo_lab.utils import atomic_files
@@ -25,15 +25,16 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-KEY, CELL, IS_CELL = "gapo.key", "gapo.cell", "gapo.is_cell"
-SENDING, SENT, FILES = "gapo.sending", "gapo.sent", "gapo.files"
+KEY, CELL, IS_CELL, STUDY = "gapo.key", "gapo.cell", "gapo.is_cell", "gapo.study"
+# MLflow's pages hide tags that begin with its name, and nobody wants to read these.
+SENDING, SENT, FILES = "mlflow.gapo.sending", "mlflow.gapo.sent", "mlflow.gapo.files"
 BATCH = 1000  # points a request: MLflow's limit, and its fastest
 
 log = logging.getLogger(__name__)
 
 
 def copy(folder: RunFolder, uri: str | None = None) -> str:
-    """Make MLflow hold all that ``folder`` holds, and give back the id of its MLflow run.
+    """Make MLflow hold all that ``folder`` holds, and give back the id of its MLflow run in the study that asked first.
 
     ``uri`` is None for MLFLOW_TRACKING_URI, else ``sqlite:///mlflow.db``. MLflow's own errors propagate.
     """
@@ -52,19 +53,51 @@ class Copier:
     def everything(self) -> str:
         """Points, parameters, tags, files and the state."""
         with atomic_files.locked(self._lock):
-            run = self._copy_points()
-            self._copy_params(run)
-            self._copy_tags(run)
-            self._copy_files(run)
-            self._copy_state(run)
-            if self.folder.is_finished and (parent := run.data.tags.get("mlflow.parentRunId")):
-                cell_means.log_means(self.client, run.info.experiment_id, parent)
-            return run.info.run_id
+            first, *_ = [self._everything(experiment) for experiment in self._experiments()]
+            return first
 
     def points(self) -> str:
         """The new points only: what is done every few seconds while the run goes on."""
         with atomic_files.locked(self._lock):
-            return self._copy_points().info.run_id
+            first, *_ = [self._copy_points(experiment) for experiment in self._experiments()]
+            return first.info.run_id
+
+    def _everything(self, experiment: str) -> str:
+        run = self._copy_points(experiment)
+        self._copy_params(run)
+        self._copy_tags(run)
+        self._copy_files(run)
+        self._copy_state(run)
+        if self.folder.is_finished and (parent := run.data.tags.get("mlflow.parentRunId")):
+            cell_means.log_means(self.client, experiment, parent)
+        study_page.set_up(self.client, experiment)
+        return run.info.run_id
+
+    def _experiments(self) -> list[str]:
+        """Those of the studies that asked for the run, the first of them first; others that a person deleted are left."""
+        return [mlflow_client.experiment(self.client, self.uri, study) for study in self._studies()]
+
+    def _studies(self) -> list[str]:
+        first = self.spec.get("study") or "default"
+        others = (s for s in studies.having(self.folder.path.parent, self.folder.key) if s != first)
+        return [first, *(study for study in others if not mlflow_client.is_deleted(self.client, study))]
+
+    def shared(self) -> None:
+        """Copy what else is finished of the run's studies, asked for first by another one and not on their pages yet."""
+        root = self.folder.path.parent
+        for study in self._studies():
+            experiment = mlflow_client.experiment(self.client, self.uri, study)
+            copies = self.client.search_runs([experiment], f"tags.`{STUDY}` != '{study}'", max_results=50_000)
+            there = {run.data.tags.get(KEY) for run in copies}
+            for folder in (
+                RunFolder(root / key) for key in studies.of_study(root, study) if key not in there
+            ):
+                if folder.is_finished and (folder.spec.get("study") or "default") != study:
+                    Copier(folder, self.uri, self.client).everything()
+
+    @property
+    def _config(self) -> dict[str, Any]:
+        return self.folder.config_values(mapping.SETTINGS.values())
 
     # The runs
 
@@ -76,8 +109,7 @@ class Copier:
         )
         return found[0] if found else None
 
-    def _run(self) -> Run:
-        experiment = mlflow_client.experiment(self.client, self.uri, self.spec.get("study") or "default")
+    def _run(self, experiment: str) -> Run:
         run = self._find(experiment, **{KEY: self.folder.key})
         if run is None:
             with mlflow_client.creating(self.uri, self.folder.path.parent):
@@ -86,12 +118,11 @@ class Copier:
 
     def _create(self, experiment: str, kept_tags: Mapping[str, str]) -> Run:
         tags = dict(kept_tags) | {KEY: self.folder.key, "mlflow.parentRunId": self._cell(experiment)}
-        started = next((row.time for attempt in self.folder.attempts() for row in attempt.rows()), None)
-        started = started or self.folder.status().get("started")
+        started = self.folder.started()
         run = self.client.create_run(
-            experiment, int(started * 1000) if started else None, tags, naming.run_name(self.spec)
+            experiment, mapping.milliseconds(started) if started else None, tags, naming.run_name(self.spec)
         )
-        self._log_params(run.info.run_id, mapping.params(self.spec, self.folder.config()))
+        self._log_params(run.info.run_id, mapping.params(self.spec, self._config))
         return self.client.get_run(run.info.run_id)
 
     def _cell(self, experiment: str) -> str:
@@ -129,8 +160,8 @@ class Copier:
 
     # Points
 
-    def _copy_points(self) -> Run:
-        run, summary = self._run(), self.folder.summary()
+    def _copy_points(self, experiment: str) -> Run:
+        run, summary = self._with_marks(self._run(experiment)), self.folder.summary()
         attempts = {attempt.number: attempt.rows() for attempt in self.folder.attempts()}
         mark, wanted = mapping.to_send(attempts, summary)
         sent, perhaps = (
@@ -145,6 +176,16 @@ class Copier:
             self._log_points(run_id, sorted(new, key=lambda s: (s.step, s.milliseconds, s.name)))
             self.client.set_tag(run_id, SENT, mark.to_text())
         return run
+
+    def _with_marks(self, run: Run) -> Run:
+        """The run, with the marks of earlier versions under their present names."""
+        old = {name.removeprefix("mlflow."): name for name in (SENDING, SENT, FILES)}
+        if not old.keys() & run.data.tags.keys():
+            return run
+        for name in old.keys() & run.data.tags.keys():
+            self.client.set_tag(run.info.run_id, old[name], run.data.tags[name])
+            self.client.delete_tag(run.info.run_id, name)
+        return self.client.get_run(run.info.run_id)
 
     def _anew(self, old: Run) -> Run:
         """Another run in the place of ``old``, with the tags a person may have given it."""
@@ -173,7 +214,7 @@ class Copier:
 
     def _copy_params(self, run: Run) -> None:
         """Parameters that MLflow lacks; one that has changed cannot be set again and becomes a tag."""
-        wanted, there = mapping.params(self.spec, self.folder.config()), run.data.params
+        wanted, there = mapping.params(self.spec, self._config), run.data.params
         self._log_params(
             run.info.run_id, {name: value for name, value in wanted.items() if name not in there}
         )
@@ -191,7 +232,9 @@ class Copier:
     def _copy_tags(self, run: Run) -> None:
         from mlflow.entities import RunTag
 
-        wanted = mapping.tags(self.spec, self.folder.provenance() or {}, self.folder.status())
+        wanted = mapping.tags(
+            self.spec, self.folder.provenance() or {}, self.folder.status(), self.folder.started()
+        )
         new = [RunTag(name, value) for name, value in wanted.items() if run.data.tags.get(name) != value]
         if new:
             self.client.log_batch(run.info.run_id, tags=new)

@@ -42,7 +42,11 @@ def follow(
         if size != seen and size:  # nothing heavy is imported before there is something to copy
             try:
                 copier = copier or _copier(folder, uri)
-                copier.everything() if seen < 0 else copier.points()
+                if seen < 0:
+                    copier.everything()
+                    copier.shared()
+                else:
+                    copier.points()
                 seen, pause = size, every
             except Exception as failed:  # noqa: BLE001 - MLflow is away; the folder keeps everything
                 if type(failed) is not type(error):

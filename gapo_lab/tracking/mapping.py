@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gapo_lab.runs import metrics, naming
-from gapo_lab.runs.metrics import Row
+from gapo_lab.runs.metrics import Points, Row
 
 # The axes people compare by, beside the spec's own words, and the verl keys they are.
 SETTINGS = {
@@ -31,14 +31,14 @@ NOT_CELL = ("key", "seed", "backend")
 STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
-def params(spec: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> dict[str, str]:
+def params(spec: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> dict[str, str]:
     """The dozen axes, as text; what a run does not have is left out.
 
-    settings: the run's whole configuration, which also has what is verl's own default and so not in the spec.
+    config: values of the run's configuration by dotted key, for what is verl's own default and so not in the spec.
     """
     found = {word: spec.get(word) for word in WORDS} | {"model": naming.model_name(spec)}
     science = spec.get("science", {})
-    found |= {name: science.get(key, _at(settings or {}, key)) for name, key in SETTINGS.items()}
+    found |= {name: science.get(key, (config or {}).get(key)) for name, key in SETTINGS.items()}
     found["noise"] = naming.noise_of(spec)
     # what else differs from the defaults, where it is not among these under another name
     known = [f".{key}" for key in SETTINGS.values()]
@@ -48,14 +48,6 @@ def params(spec: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -
         if label not in found and not any(key.endswith(f".{label}") for key in known)
     }
     return {name: naming.text_of(value) for name, value in (found | others).items() if value is not None}
-
-
-def _at(settings: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key of nested mappings; None where there is none."""
-    found: Any = settings
-    for part in key.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
 
 
 def cell_params(spec: Mapping[str, Any]) -> dict[str, str]:
@@ -77,12 +69,20 @@ def old_cell_name(spec: Mapping[str, Any]) -> str:
     return f"{spec.get('model')} {spec.get('algo')}{tau}{noise}"
 
 
-def tags(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping[str, Any]) -> dict[str, str]:
+def tags(
+    spec: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    status: Mapping[str, Any],
+    started: float | None = None,
+) -> dict[str, str]:
     """What MLflow shows beside the parameters, as far as it is known."""
     git = provenance.get("git", {})
     found = {
         "gapo.cell": naming.cell_id(spec),
         "gapo.cell_name": naming.cell_name(spec),
+        "gapo.study": spec.get("study") or "default",
+        "gapo.rehearsal": "yes" if is_rehearsal(spec) else None,
+        "gapo.started": None if started is None else milliseconds(started),
         "gapo.state": status.get("state"),
         "gapo.attempt": status.get("attempt"),
         "gapo.host": status.get("host"),
@@ -95,6 +95,15 @@ def tags(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping
         "mlflow.note.content": note(spec, provenance, status),
     }
     return {name: str(value)[:5000] for name, value in found.items() if value is not None}
+
+
+def is_rehearsal(spec: Mapping[str, Any]) -> bool:
+    """Whether the run's numbers are made up."""
+    return any(str(key).startswith("rehearsal.") for key in spec.get("science") or {})
+
+
+def milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 def note(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping[str, Any]) -> str:
@@ -144,18 +153,25 @@ def samples(attempts: Sequence[Sequence[Row]], summary: Mapping[str, Any] | None
         for step, at in merged.items()
         for name, point in at.items()
     }
-    if summary:
-        last = max((point.time for at in merged.values() for point in at.values()), default=0.0)
-        found |= {
-            _sample(name, 0, value, last)
-            for name, value in summary.items()
-            if isinstance(value, (int, float)) and not isinstance(value, bool)
-        }
-    return found
+    last = last_time(merged)
+    return found | {_sample(name, 0, value, last) for name, value in numbers(summary or {}).items()}
+
+
+def numbers(summary: Mapping[str, Any]) -> dict[str, float]:
+    """What of a summary is a point, at step 0."""
+    return {
+        name: float(value)
+        for name, value in summary.items()
+        if isinstance(value, (int, float)) and not isinstance(value, bool)
+    }
+
+
+def last_time(merged: Points) -> float:
+    return max((point.time for at in merged.values() for point in at.values()), default=0.0)
 
 
 def _sample(name: str, step: int, value: float, time: float) -> Sample:
-    return Sample(metric_name(name), step, repr(float(value)), round(time * 1000))
+    return Sample(metric_name(name), step, repr(float(value)), milliseconds(time))
 
 
 class Copied(NamedTuple):

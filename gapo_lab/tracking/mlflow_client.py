@@ -68,7 +68,18 @@ def _make(path: Path) -> None:
     for left in path.parent.glob(f"{aside.name}*"):
         left.unlink()
     _client(f"sqlite:///{aside}")
+    with contextlib.closing(sqlite3.connect(aside)) as database, database:
+        # The experiment that MLflow begins with becomes the study `default`, instead of one beside it.
+        database.execute(
+            "UPDATE experiments SET name = 'default', artifact_location = ? WHERE experiment_id = 0",
+            (_artifacts(path, "default"),),
+        )
     os.replace(aside, path)
+
+
+def _artifacts(database: Path, study: str) -> str:
+    """Where the files of a study's runs lie beside an SQLite database."""
+    return (database.parent / "mlartifacts" / quote(study, safe="")).as_uri()
 
 
 def _client(uri: str) -> MlflowClient:
@@ -122,12 +133,14 @@ def experiment(client: MlflowClient, uri: str, study: str) -> str:
     """
     from mlflow.exceptions import MlflowException
 
-    found = client.get_experiment_by_name(study)
+    found, path = client.get_experiment_by_name(study), addresses.sqlite_path(uri)
     if found is None:
-        path = addresses.sqlite_path(uri)
-        place = (path.parent / "mlartifacts" / quote(study, safe="")).as_uri() if path else None
+        place = _artifacts(path, study) if path else None
         try:
-            return client.create_experiment(study, artifact_location=place)
+            made = client.create_experiment(study, artifact_location=place)
+            if path and study == "default":
+                _drop_empty(client, "Default")
+            return made
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -138,3 +151,20 @@ def experiment(client: MlflowClient, uri: str, study: str) -> str:
             f"--experiment-id {found.experiment_id}) or choose another study="
         )
     return found.experiment_id
+
+
+def is_deleted(client: MlflowClient, study: str) -> bool:
+    """Whether a person deleted the study in MLflow."""
+    found = client.get_experiment_by_name(study)
+    return found is not None and found.lifecycle_stage != "active"
+
+
+def _drop_empty(client: MlflowClient, name: str) -> None:
+    """Delete an experiment, as the UI does, where it never had a run: MLflow itself begins with one named Default."""
+    found = client.get_experiment_by_name(name)
+    if (
+        found
+        and found.lifecycle_stage == "active"
+        and not client.search_runs([found.experiment_id], max_results=1)
+    ):
+        client.delete_experiment(found.experiment_id)

@@ -20,6 +20,20 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def roughly(seconds: float) -> str:
+    """An estimate, no more exact than it is: ``8784`` -> ``~2.4 h``, ``150`` -> ``~2.5 min``."""
+    size, unit = next(one for one in ((3600, "h"), (60, "min"), (1, "s")) if seconds >= one[0] or one[0] == 1)
+    return f"~{two_digits(seconds / size)} {unit}"
+
+
+def two_digits(value: float) -> str:
+    """Two significant digits: ``2777`` -> ``2,800``, ``11.13`` -> ``11``, ``0.456`` -> ``0.46``."""
+    if value == 0:
+        return "0"
+    places = 1 - math.floor(math.log10(abs(value)))
+    return f"{round(value, places):,.{max(0, places)}f}"
+
+
 def several(count: int, noun: str) -> str:
     """``1 run``, ``1,080 runs``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -98,7 +98,7 @@ def test_a_sweep_its_status_and_its_report(scripts, empty):
     done = run(lab, "run", *words, cwd=empty)
     assert done.returncode == 0, done.stdout + done.stderr
     status = run(lab, "status", "try", cwd=empty)
-    assert status.stdout.count("finished") == 4, status.stdout + status.stderr
+    assert "4 runs in 2 cells: 4 finished" in status.stdout, status.stdout + status.stderr
     assert "4 copied" in run(lab, "sync", "try", cwd=empty).stdout
     report = run(lab, "report", "try", cwd=empty)
     assert report.returncode == 0, report.stdout + report.stderr

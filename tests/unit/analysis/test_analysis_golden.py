@@ -10,6 +10,7 @@ from analysis_database import Database, golden
 from analysis import check
 from analysis.paper import conventions, published
 from analysis.report import build
+from analysis.report.asked import Asked
 from analysis.sources import connect
 
 MISPRINTED = {  # (table, row, column): what the runs give instead
@@ -26,7 +27,7 @@ def report(empty_mlflow, tmp_path_factory):
     runs = golden()
     random.Random(1).shuffle(runs)
     database.add(runs)
-    return build.build(connect.connect(database.uri), build.Asked(studies=("paper",), figures=False))
+    return build.build(connect.connect(database.uri), Asked(studies=("paper",), figures=False)).document
 
 
 def printed(report, name: str) -> dict[tuple[str, str, int], list[str]]:
@@ -91,8 +92,8 @@ def test_the_check_finds_the_misprints_and_no_others():
 def test_against_the_paper_nothing_differs_but_the_misprints(empty_mlflow, tmp_path):
     database = Database(empty_mlflow, tmp_path / "mlflow.db")
     database.add(golden())
-    asked = build.Asked(studies=("paper",), figures=False, against_paper=True)
-    report = build.build(connect.connect(database.uri), asked)
+    asked = Asked(studies=("paper",), figures=False, against_paper=True)
+    report = build.build(connect.connect(database.uri), asked).document
     differences = {}
     for table in report.tables:
         if table.name.startswith("against"):

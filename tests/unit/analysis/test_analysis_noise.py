@@ -14,7 +14,7 @@ from analysis import report
 from analysis.figures import reward_noise, rewards
 from analysis.render import markdown
 from analysis.report import build
-from analysis.report.build import Asked
+from analysis.report.asked import Asked
 from analysis.sources import connect
 from gapo_lab.errors import UserError
 from gapo_lab.rewards import outliers
@@ -71,6 +71,7 @@ def place(empty_mlflow, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_report_shows_noise_beside_the_papers_tables(place, capsys):
     assert report.main(["s", "--no-log"]) == 0
     assert "not among those without noise" not in capsys.readouterr().out  # it has tables of its own
@@ -93,7 +94,7 @@ def test_noise_that_no_table_shows_is_said_to_be_left_out(place, capsys):
 
 
 def test_the_papers_tables_hold_no_noise_and_the_others_every_level(place):
-    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False))
+    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False)).document
     tables = {one.name: one for one in made.tables}
     labels = {line.label: line for line in tables["table2"].lines}
     assert [e.value for e in labels["GRPO"].entries] == pytest.approx([50.45, 50.45])
@@ -115,7 +116,7 @@ def test_the_papers_tables_hold_no_noise_and_the_others_every_level(place):
 
 def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(place):
     """By level pairs of both GAPOs are pooled: those of one, five at most, could never be decided."""
-    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False))
+    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False)).document
     tables = {one.name: {line.label: line.entries for line in one.lines} for one in made.tables}
     # four pairs: an interval without zero decides nothing, and the cell says so
     improve = tables["noise_id"]["Improve."]
@@ -134,7 +135,7 @@ def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(place):
 
 
 def test_every_gapo_has_its_sentence_and_what_cannot_be_decided_is_said(place):
-    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False))
+    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False)).document
     first = next(line for line in made.verdicts if line.startswith("the test set: GAPO (G) over GRPO"))
     assert "all models" in first and "8 pairs" in first and "[" in first and "corrected" in first
     assert any("could not be decided: 4 pairs give no p below 0.125" in line for line in made.verdicts)
@@ -152,7 +153,10 @@ def test_tau_has_numbers_and_comparisons(empty_mlflow, tmp_path):
     ]  # fmt: skip
     Database(empty_mlflow, tmp_path / "t.db").add(runs)
     asked = Asked(studies=("s",), figures=False, allow_incomplete=True, spread=True)
-    made = {one.name: one for one in build.build(connect.connect(f"sqlite:///{tmp_path}/t.db"), asked).tables}
+    made = {
+        one.name: one
+        for one in build.build(connect.connect(f"sqlite:///{tmp_path}/t.db"), asked).document.tables
+    }
     values = {line.label: line.entries[0].value for line in made["tau_id"].lines}
     assert values["GAPO (G) τ=0.1 (k=1)"] == pytest.approx(30.4) and values["GRPO"] == pytest.approx(50.4)
     assert values["GAPO (D) τ=0.9 (k=8)"] == pytest.approx(60.4) and len(values) == 8
@@ -166,7 +170,7 @@ def test_tau_has_numbers_and_comparisons(empty_mlflow, tmp_path):
 def test_noise_can_be_an_axis_of_a_slice_and_a_choice(place):
     made = build.build(
         connect.connect(None), Asked(studies=("s",), rows=("algo", "noise"), where={"model": "nano"})
-    )
+    ).document
     (table,) = (one for one in made.tables if one.name.startswith("slice"))
     assert [line.label for line in table.lines][:3] == ["GRPO noise=0", "GRPO noise=0.1", "GRPO noise=0.2"]
     one = build.build(connect.connect(None), Asked(studies=("s",), where={"noise": "0"}, figures=False))
@@ -176,7 +180,7 @@ def test_noise_can_be_an_axis_of_a_slice_and_a_choice(place):
 
 
 def test_the_rewards_before_training_are_those_of_a_method_without_penalty(place):
-    selection = build.runs.select(connect.find_runs(connect.connect(None), ["s"], Path("runs"))[1])
+    selection = build.runs.select(connect.find_runs(connect.connect(None), ["s"], Path("runs")))
     found = reward_noise.found(selection, place / "runs")
     assert list(found) == [("nano", 0.0), ("nano", 0.1), ("nano", 0.2), ("nano_large", 0.0)]
     assert {len(groups) for groups in found.values()} == {4 * 32}
@@ -198,6 +202,7 @@ def test_skewness_and_gaps_by_hand():
     assert got["skewness"] == pytest.approx(0) and np.isnan(reward_noise.numbers([flat])["skewness"])
 
 
+@pytest.mark.slow
 def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(place, capsys):
     assert (
         report.main(["s", "--no-log", "--against", "paper", "--spread", "--markdown", "docs/results.md"]) == 0
@@ -213,7 +218,7 @@ def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(
     page = place / "docs" / "results.md"
     page.write_text(text.replace(markdown.BEGIN, f"{markdown.BEGIN}\nGAPO **helps** nobody.\n"))
     assert markdown.own_words(page).strip() == "GAPO **helps** nobody."
-    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False))
+    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False)).document
     markdown.write(made, page)
     assert page.read_text().count("GAPO **helps** nobody.") == 1
     with pytest.raises(UserError, match="no page of a report"):
@@ -224,7 +229,9 @@ def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(
 
 
 def test_the_papers_differences_stand_beside_ours(place):
-    made = build.build(connect.connect(None), Asked(studies=("s",), against_paper=True, figures=False))
+    made = build.build(
+        connect.connect(None), Asked(studies=("s",), against_paper=True, figures=False)
+    ).document
     table = next(one for one in made.tables if one.name == "against_paper_id")
     lines = {line.label: [entry.value for entry in line.entries] for line in table.lines}
     ours, theirs = lines["GAPO (G) over GRPO"][:6], lines["GAPO (G) over GRPO"][6:]

@@ -248,6 +248,34 @@ def test_the_permutation_test_is_scipys():
     assert inference.permutation_p(many.tolist()) == pytest.approx(theirs.pvalue, abs=0.02)
 
 
+@settings(max_examples=30)
+@given(st.lists(st.floats(-1, 1).filter(lambda x: abs(x) > 1e-3), min_size=2, max_size=9))
+def test_the_permutation_test_is_scipys_on_any_differences(differences):
+    theirs = stats.permutation_test(
+        (np.array(differences),), np.mean, permutation_type="samples", n_resamples=np.inf
+    )
+    assert inference.permutation_p(differences) == pytest.approx(theirs.pvalue, abs=1e-12)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=7))
+def test_holm_is_the_closed_test_of_bonferroni(values):
+    """A hypothesis is rejected where every set of hypotheses that holds it is: the largest of the sets' p-values."""
+    sets = [s for size in range(1, len(values) + 1) for s in itertools.combinations(range(len(values)), size)]
+    of_sets = {s: min(1.0, len(s) * min(values[i] for i in s)) for s in sets}
+    want = [max(p for s, p in of_sets.items() if i in s) for i in range(len(values))]
+    assert inference.holm(values) == pytest.approx(want)
+
+
+@given(st.lists(st.floats(-10, 10), min_size=2, max_size=4))
+def test_the_interval_of_few_values_is_scipys(values):
+    low, high = inference.intervals([values])[0]
+    mean, sd = np.mean(values), np.std(values, ddof=1)
+    theirs = (
+        stats.t.interval(0.95, len(values) - 1, mean, sd / math.sqrt(len(values))) if sd else (mean, mean)
+    )
+    assert (low, high) == pytest.approx(theirs, abs=1e-9)
+
+
 def test_what_is_claimed_is_corrected_apart_from_what_is_looked_at():
     seeds = range(5)
 

@@ -54,6 +54,7 @@ def failed(capsys, *words: str) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_everything_is_written_and_twice_the_same(database, tmp_path, capsys):
     database.add(trials())
     assert report.main(["s", "--no-log", "--spread"]) == 0
@@ -211,6 +212,7 @@ def server(database, tmp_path):
         log.close()
 
 
+@pytest.mark.slow
 def test_a_server_gives_what_the_file_gives_and_takes_the_report(database, server, tmp_path, capsys):
     odd = {
         "val/id/em": [
@@ -256,16 +258,17 @@ def test_a_server_gives_what_the_file_gives_and_takes_the_report(database, serve
         .decode()
     )
     assert "report.html" in reply and "tables" in reply
-    from analysis.report import mlflow_log, mlflow_views
+    from analysis.report import mlflow_log
+    from gapo_lab.tracking import study_page
 
     reply = urllib.request.urlopen(
         f"{server}/api/2.0/mlflow/experiments/get?experiment_id={there[0]['s']}"
     ).read()
     tags = {tag["key"]: tag["value"] for tag in json.loads(reply)["experiment"]["tags"]}
-    assert {mlflow_views.SHARED + mlflow_views.LIST, mlflow_views.SHARED + mlflow_views.CURVES} <= set(tags)
-    assert f"runs/{logged[0].id}/artifacts/report.html" in tags[mlflow_views.NOTE]
-    again = mlflow_log.log(server, {"s": there[0]["s"]}, tmp_path / "reports/s", [])
+    assert {study_page.SHARED + study_page.LIST, study_page.SHARED + study_page.CURVES} <= set(tags)
+    assert f"runs/{logged[0].id}/artifacts/report.html" in tags[study_page.NOTE]
+    again = mlflow_log.log(server, ["s"], tmp_path / "reports/s", [])
     assert again.startswith("logged")  # other files: a new report, the older one stays
-    assert mlflow_log.log(server, {"s": there[0]["s"]}, tmp_path / "reports/s", []).startswith("MLflow holds")
+    assert mlflow_log.log(server, ["s"], tmp_path / "reports/s", []).startswith("MLflow holds")
     names = sorted(run.name for run in both[0].runs({"s": there[0]["s"]}) if run.tags.get("gapo.is_report"))
     assert names == ["report", "report (earlier)"]

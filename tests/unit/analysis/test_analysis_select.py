@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.report import build
+from analysis.report.asked import Asked
 from analysis.results import curves, runs
 from analysis.results.runs import Run
 from analysis.sources import connect
+from analysis.tables.document import Document
 from gapo_lab.errors import UserError
 
 
@@ -119,11 +121,11 @@ def test_trials_with_other_grids_keep_their_last_value(trials):
     assert set(steps.tolist()) == inside
 
 
-def made(empty_mlflow, tmp_path, all_runs, **asked) -> build.Report:
+def made(empty_mlflow, tmp_path, all_runs, **asked) -> Document:
     database = Database(empty_mlflow, tmp_path / f"{random.random()}.db")
     database.add(all_runs)
     words = {"studies": ("s",), "figures": False} | asked
-    return build.build(connect.connect(database.uri), build.Asked(**words))
+    return build.build(connect.connect(database.uri), Asked(**words)).document
 
 
 def trials(algo: str, seeds=range(3), study="s", gain: float = 0.0, **words) -> list[dict]:
@@ -139,6 +141,7 @@ def row(report, label: str, table: str = "table2") -> list[str]:
     return next([e.text for e in line.entries] for line in found.lines if line.label == label)
 
 
+@pytest.mark.slow
 def test_nan_failed_extra_and_duplicated_change_nothing(empty_mlflow, tmp_path):
     clean = trials("grpo") + trials("gapo_grpo", gain=0.1)
     noisy = [dict(one) for one in clean]
@@ -198,9 +201,17 @@ def test_a_study_has_the_runs_that_another_asked_for_first(empty_mlflow, tmp_pat
     both = made(empty_mlflow, tmp_path, theirs + trials("gapo_grpo"), **words)
     assert row(both, "GRPO") == ["46.00"] and row(both, "GAPO (G)") == ["46.00"]
     shared = made(empty_mlflow, tmp_path, theirs, studies=("all_shared",), **words)
-    assert row(shared, "GRPO") == ["46.00"] and not shared.experiments
+    assert row(shared, "GRPO") == ["46.00"]
     with pytest.raises(UserError, match="no study nothing in .*: there are"):
         made(empty_mlflow, tmp_path, theirs, studies=("nothing",), **words)
+
+
+def test_one_method_asked_for_by_two_names_is_one_cell():
+    tags = {"gapo.cell": "c"}
+    both = [Run(f"i{n}", "s", "1", "", "FINISHED", n, {"model": "m", "algo": algo, "seed": str(n)}, tags)
+            for n, algo in enumerate(["grpo", "mine"])]  # fmt: skip
+    (cell,) = runs.select(both).cells
+    assert cell.algo == "grpo" and cell.seeds == (0, 1)
 
 
 def test_an_out_of_memory_cell_is_a_dash_with_its_reason(empty_mlflow, tmp_path):

@@ -154,6 +154,7 @@ def test_scores_of_the_truth_are_perfect_and_of_its_opposite_the_worst():
     assert (worst["sign"], worst["order"], worst["pooled"]) == (0, -1, pytest.approx(-1))
 
 
+@pytest.mark.slow
 def test_the_command_writes_pictures_and_tables(tmp_path, capsys, recorded):
     path = tmp_path / "r.csv"
     pd.DataFrame({"uid": [recorded.uids[g] for g in recorded.groups], "reward": recorded.rewards}).to_csv(

@@ -60,6 +60,7 @@ def flag(own) -> list[str]:
     return ["--config-dir", str(own)]
 
 
+@pytest.mark.slow
 def test_one_run_and_what_repeats_it(own, lab):
     done = lab.run(*flag(own), "algo=mine", "scale=rehearsal", tiny=False)
     assert done.returncode == 0, done.stderr
@@ -67,6 +68,7 @@ def test_one_run_and_what_repeats_it(own, lab):
     assert spec["algo"] == "mine" and f"hydra.searchpath=['file://{own}']" in spec["overrides"]
 
 
+@pytest.mark.slow
 def test_a_sweep_and_its_retry(own, lab, monkeypatch):
     words = ("-m", "+sweep=pair", "scale=rehearsal", f"hydra.searchpath=[{own}]")
     done = lab.run(*words, tiny=False)

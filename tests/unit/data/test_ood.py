@@ -179,6 +179,7 @@ def test_a_set_that_cannot_be_read(here, text):
     assert "\n" not in str(e.value) and "dpo.jsonl" in str(e.value)
 
 
+@pytest.mark.slow
 def test_a_run_says_which_rows_it_saw(here):
     for word, says in (("data.ood=zeta", "fetch it"), ("data.ood=other", "there are micro, .*zeta, editeval"),
                        ("data.ood_prompt=mine", "must be own or template")):  # fmt: skip
@@ -195,6 +196,7 @@ def test_a_run_says_which_rows_it_saw(here):
     assert make_spec(compose_run([])).science.get("data.content") is None
 
 
+@pytest.mark.slow
 def test_a_run_on_mined_data_says_which_commits_it_saw(here):
     from little_repos import TWICE, code, commit, init
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 
+import pytest
 from lab import REPO
 
 from gapo_lab.paths import CONF
@@ -22,6 +23,7 @@ def test_every_method_has_a_section_or_stands_in_one():
         assert f"`{path.stem}`" in PAGE or path.stem in headings, path.name
 
 
+@pytest.mark.slow
 def test_the_example_of_adding_a_method_works_as_it_stands(tmp_path):
     python, yaml = (
         re.search(rf"```{kind}\n(.*?)```", PAGE, flags=re.DOTALL).group(1) for kind in ("python", "yaml")

@@ -25,7 +25,17 @@ MISTRAL = ModelShape(7.2e9, 32, 4096, 14336, 32768, 8, 128)
 DEEPSEEK = ModelShape(6.7e9, 32, 4096, 11008, 32256, 32, 128)
 QWEN_14B = ModelShape(14.8e9, 48, 5120, 13824, 152064, 8, 128)
 # Attention heads of the paper's models (their config.json).
-NINE = {"mistral_7b": 32, "qwen2_5_3b": 16, "qwen2_5_7b": 28, "qwen3_4b": 32, "qwen3_8b": 32, "qwen_coder_3b": 16, "qwen_coder_7b": 28, "qwen_coder_14b": 40, "deepseek_coder_6_7b": 32}
+NINE = {
+    "mistral_7b": 32,
+    "qwen2_5_3b": 16,
+    "qwen2_5_7b": 28,
+    "qwen3_4b": 32,
+    "qwen3_8b": 32,
+    "qwen_coder_3b": 16,
+    "qwen_coder_7b": 28,
+    "qwen_coder_14b": 40,
+    "deepseek_coder_6_7b": 32,
+}
 # Measured on an H100: docs/bench.md
 QWEN_1_5B = ModelShape(1.54e9, 28, 1536, 8960, 151936, 2, 128)
 
@@ -38,7 +48,13 @@ def test_the_estimate_is_above_what_was_measured_and_not_by_far():
 
 @pytest.mark.parametrize(
     "shape, tokens, by_hand",
-    [(QWEN_7B, 5120, 65), (QWEN3_8B, 5120, 74), (MISTRAL, 5120, 57), (DEEPSEEK, 5120, 54), (QWEN_14B, 2560, 72)],
+    [
+        (QWEN_7B, 5120, 65),
+        (QWEN3_8B, 5120, 74),
+        (MISTRAL, 5120, 57),
+        (DEEPSEEK, 5120, 54),
+        (QWEN_14B, 2560, 72),
+    ],
 )
 def test_the_update_needs_what_was_worked_out_by_hand(shape, tokens, by_hand):
     total = training_memory(shape, workers=8, tokens=tokens, checkpointing=False).total
@@ -58,7 +74,11 @@ def test_more_of_anything_never_needs_less():
     assert training_memory(QWEN_7B, 8, 5120, True).total < base
     assert rollout_memory(QWEN_7B, 1, 5120) > rollout_memory(QWEN_7B, 4, 5120)
     assert rollout_memory(QWEN_7B, 4, 32768) > rollout_memory(QWEN_7B, 4, 5120)
-    assert host_memory(QWEN_7B, True, True) > host_memory(QWEN_7B, True, False) > host_memory(QWEN_7B, False, False)
+    assert (
+        host_memory(QWEN_7B, True, True)
+        > host_memory(QWEN_7B, True, False)
+        > host_memory(QWEN_7B, False, False)
+    )
 
 
 def test_a_checkpoint_is_twelve_bytes_a_parameter_and_four_without_the_optimizer():
@@ -105,20 +125,31 @@ def test_the_papers_own_settings_run_out_of_memory_on_14b_as_in_the_paper(plan_o
 def test_the_remedy_that_is_named_makes_it_fit(plan_of):
     small = ("model=qwen_coder_14b", "backend.attention=sdpa", "cluster.gpu_memory=40")
     run = plan_of(*small)
-    words = [word for word in run.why.rstrip(".").split() if "=" in word and word.startswith(("actor", "cluster.nodes"))]
+    words = [
+        word
+        for word in run.why.rstrip(".").split()
+        if "=" in word and word.startswith(("actor", "cluster.nodes"))
+    ]
     assert words, run.why
     assert not plan_of(*small, *words).why
 
 
 def test_vllm_without_room_for_one_answer_is_refused(plan_of):
-    why = plan_of("model=qwen_coder_14b", "model.tensor_parallel=1", "actor_rollout_ref.rollout.gpu_memory_utilization=0.3").why
+    why = plan_of(
+        "model=qwen_coder_14b",
+        "model.tensor_parallel=1",
+        "actor_rollout_ref.rollout.gpu_memory_utilization=0.3",
+    ).why
     assert "vLLM needs about" in why and "Raise that share" in why
 
 
 @pytest.mark.parametrize("model", sorted(NINE))
 def test_the_sizes_of_a_model_give_its_number_of_parameters(plan_of, model):
     shape = shape_of(ConfigView(plan_of(f"model={model}").settings))
-    layer = shape.hidden * shape.head_size * 2 * (NINE[model] + shape.kv_heads) + 3 * shape.hidden * shape.feed_forward
+    layer = (
+        shape.hidden * shape.head_size * 2 * (NINE[model] + shape.kv_heads)
+        + 3 * shape.hidden * shape.feed_forward
+    )
     tied = model in ("qwen2_5_3b", "qwen_coder_3b", "qwen3_4b")
     total = shape.layers * layer + shape.vocabulary * shape.hidden * (1 if tied else 2)
     assert total == pytest.approx(shape.parameters, rel=0.02)

@@ -112,6 +112,7 @@ def test_a_finished_run_of_the_same_shape_sets_the_price(tmp_path):
     assert [(r.seconds, r.measured) for r in priced.runs] == [(1234.0, True)] * 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SWEEPS)
 @pytest.mark.parametrize("more", [["cluster=slurm"], ["scale=nano"], ["scale=rehearsal", "cluster=dev"]])
 def test_every_sweep_plans(name, more):

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
-from gapo_lab.config.compose import compose_run
+from gapo_lab.config.fast_compose import Composer
 from gapo_lab.planning import spec
-from gapo_lab.planning.spec import make_spec
+from gapo_lab.planning.spec import Spec, spec_of
+
+composer = cache(Composer)
+
+
+def spec_for(*words: str) -> Spec:
+    found = composer().compose(words)
+    return spec_of(found.written, found.resolved, words)
 
 
 def key(*words: str) -> str:
-    return make_spec(compose_run(list(words)), words).key
+    return spec_for(*words).key
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +68,7 @@ def test_what_changes_the_result_changes_the_key(word, default):
 
 def test_tau_is_nothing_to_a_method_that_has_none():
     assert key("algo=grpo", "tau=0.1") == key("algo=grpo", "tau=0.9")
-    assert make_spec(compose_run(["algo=grpo"])).tau is None
+    assert spec_for("algo=grpo").tau is None
 
 
 def test_two_ways_of_writing_a_run_are_one_run():
@@ -73,8 +82,8 @@ def test_key_is_short_and_stable_in_one_checkout(default):
 
 
 def test_name_is_readable():
-    assert make_spec(compose_run(["seed=3"])).name == "nano gapo_grpo tau=0.5 seed=3"
-    assert make_spec(compose_run(["algo=dapo"])).name == "nano dapo seed=0"
+    assert spec_for("seed=3").name == "nano gapo_grpo tau=0.5 seed=3"
+    assert spec_for("algo=dapo").name == "nano dapo seed=0"
 
 
 def test_a_large_checkpoint_is_told_by_its_size_and_blocks(tmp_path, monkeypatch):

@@ -70,6 +70,7 @@ def test_a_pruned_run_says_so_and_keeps_what_it_measured(thirty):
     assert out.count("pruned at step") == len(runs.ended)
 
 
+@pytest.mark.slow
 def test_trials_are_runs_like_any_others(thirty):
     """Their words give the same key without the search; a second search of the same trials starts nothing."""
     from gapo_lab.planning import plan
@@ -96,6 +97,7 @@ def test_larger_trials_goes_on_and_another_question_is_refused(thirty):
         searched(root, "rehearsal.steps=7")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(tmp_path, pruner):
     words = ("search.trials=11", "search.finalists=2", f"search/pruner={pruner}",
@@ -141,6 +143,7 @@ def _killed_or_done(root: Path, words, seconds: float) -> bool:
         os.close(reading)
 
 
+@pytest.mark.slow
 def test_no_more_trials_than_slots_and_a_free_slot_is_filled_at_once(tmp_path):
     runs = SimulatedRuns(tmp_path)
     words = ("search.parallel=3", "cluster.max_parallel=8", "search.seeds=2", "search.finalists=0")
@@ -180,6 +183,7 @@ def test_a_method_without_tau_has_none(tmp_path):
     assert "algo=gapo_grpo" in found.line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["tpe", "gp", "cmaes", "random", "grid", "nsga2"])
 def test_every_sampler_searches_and_repeats_itself(tmp_path, name):
     words = [f"search/sampler={name}", "search.trials=8", "search.finalists=0", "search/pruner=none"]
@@ -245,6 +249,7 @@ def test_a_journal_that_was_left_behind_is_mended(tmp_path, rest):
     assert found.states["complete"] == 3 and time.monotonic() - before < 25
 
 
+@pytest.mark.slow
 def test_a_database_by_url(tmp_path):
     words = (f"search.storage=sqlite:///{tmp_path}/trials.db", "search.trials=3", "search.finalists=0")
     assert searched(tmp_path, *words).states == {"complete": 3}
@@ -278,6 +283,7 @@ def test_a_mistake_is_one_line(tmp_path, words, says):
     assert ("\n" not in str(error.value) and not list(tmp_path.glob("*/spec.yaml"))) or "measures" in says
 
 
+@pytest.mark.slow
 def test_every_config_of_a_search_composes():
     for group in ("sampler", "pruner"):
         for path in (REPO / "conf" / "search" / group).glob("*.yaml"):
@@ -285,6 +291,7 @@ def test_every_config_of_a_search_composes():
             assert samplers.sampler(search.sampler, search.space, 3) and samplers.pruner(search.pruner)
 
 
+@pytest.mark.slow
 def test_the_report_has_pictures_a_table_and_the_result(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     words = (
@@ -306,6 +313,7 @@ def test_the_report_has_pictures_a_table_and_the_result(tmp_path, monkeypatch):
     assert json.loads((place / "result.json").read_text())["line"] == found.line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", [["cluster=slurm"], ["scale=nano"], ["scale=rehearsal", "cluster=dev"]])
 def test_the_plan_says_what_a_search_may_cost(more, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 
+import pytest
 from lab import REPO
 
 from gapo_lab.tracking import mlflow_client
 
 
+@pytest.mark.slow
 def test_a_process_killed_while_it_makes_the_database_leaves_nothing_to_mend(tmp_path):
     """A run that is pruned or stopped early ends its copier, which may have just begun with MLflow's migrations."""
     uri = f"sqlite:///{tmp_path}/mlflow.db"

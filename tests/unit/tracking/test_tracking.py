@@ -1,48 +1,17 @@
-import contextlib
 import math
 import multiprocessing
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
 
 import pytest
+from copied_runs import PROVENANCE, SPEC, everything, finish, make, table, train
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import metrics, naming
+from gapo_lab.runs import naming
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.tracking import copier, live_copy, mapping, mlflow_client, uri
-
-SPEC = {"study": "table2", "model": "nano", "algo": "gapo_grpo", "tau": 0.5, "seed": 0, "data":
-    "micro", "scale": "nano", "backend": "cpu", "overrides": ["trainer.total_training_steps=60"],
-    "science": {"actor_rollout_ref.actor.optim.lr": 1e-05, "data.train_batch_size": 32}, "key":
-    "run0"}  # fmt: skip
-PROVENANCE = {"git": {"commit": "c0ffee" * 6 + "abcd", "dirty": True, "diff": "-a\n+b\n"}, "slurm": {}}
-
-
-def make(tmp_path, seed=0, **words):
-    folder = RunFolder.open(
-        tmp_path / "runs", f"run{seed}", SPEC | {"seed": seed, "key": f"run{seed}"} | words
-    )
-    attempt = folder.start_attempt()
-    folder.write_provenance(PROVENANCE)
-    folder.write_config("trainer: {}\n")
-    attempt.log_path.write_text("a line\n")
-    (attempt.generations / "0.jsonl").write_text('{"output": "x"}\n')
-    return folder
-
-
-def train(folder, steps, reward=0.5, start=1000.0):
-    for step in steps:
-        folder.attempts()[-1].append_metrics(
-            step, {"train/reward": reward, "val/id/em": step / 100, "odd@name/x": math.nan}, now=start + step
-        )
-
-
-def finish(folder):
-    folder.write_summary(metrics.summary(folder.merged_metrics()))
-    folder.write_status(state="finished")
+from gapo_lab.tracking import copier, live_copy, mapping, mlflow_client
 
 
 @pytest.fixture(scope="session")
@@ -59,22 +28,10 @@ def database(migrated, tmp_path):
     return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
-def table(database, query):
-    with contextlib.closing(sqlite3.connect(uri.sqlite_path(database))) as connection:
-        return connection.execute(query).fetchall()
-
-
 def history(database, run_id, name="train/reward"):
     return table(
         database, f"SELECT step, value FROM metrics WHERE run_uuid='{run_id}' AND key='{name}' ORDER BY step"
     )
-
-
-def everything(database):
-    return {
-        name: table(database, f"SELECT * FROM {name} ORDER BY 1, 2, 3")
-        for name in ("experiments", "runs", "metrics", "latest_metrics", "params", "tags")
-    }
 
 
 def test_a_new_database_is_in_wal_mode(database):
@@ -299,16 +256,20 @@ def test_follow_copies_while_the_run_goes_on_and_to_the_end(tmp_path, database):
         stdin=subprocess.DEVNULL,
         text=True,
     )
-    until = time.time() + 60
-    while time.time() < until and table(database, "SELECT COUNT(*) FROM metrics")[0][0] < 6:
-        time.sleep(0.1)
-    assert table(database, "SELECT status FROM runs WHERE name LIKE '%seed=0'") == [("RUNNING",)]
-    train(folder, range(2, 4))
-    finish(folder)
-    said, _ = process.communicate(timeout=60)
-    assert (process.returncode, said) == (0, "")
-    assert table(database, "SELECT status FROM runs WHERE name LIKE '%seed=0'") == [("FINISHED",)]
-    assert len(table(database, "SELECT 1 FROM metrics WHERE key='train/reward'")) == 4
+    try:
+        until = time.time() + 300
+        while time.time() < until and table(database, "SELECT COUNT(*) FROM metrics")[0][0] < 6:
+            time.sleep(0.1)
+        assert table(database, "SELECT status FROM runs WHERE name LIKE '%seed=0'") == [("RUNNING",)]
+        train(folder, range(2, 4))
+        finish(folder)
+        said, _ = process.communicate(timeout=300)
+        assert (process.returncode, said) == (0, "")
+        assert table(database, "SELECT status FROM runs WHERE name LIKE '%seed=0'") == [("FINISHED",)]
+        assert len(table(database, "SELECT 1 FROM metrics WHERE key='train/reward'")) == 4
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_follow_gives_up_with_one_line_when_mlflow_is_away(tmp_path):

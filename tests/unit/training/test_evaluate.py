@@ -34,6 +34,7 @@ def sampled(finished, tmp_path, monkeypatch):
     return folder, measured
 
 
+@pytest.mark.slow
 def test_it_finds_what_the_trainer_measured(sampled, capsys):
     folder, measured = sampled
     assert runs.main(["evaluate"]) == 0

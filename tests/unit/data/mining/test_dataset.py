@@ -59,6 +59,7 @@ def test_the_folder(made, long):
     assert str(long) not in (made / "about.json").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_bytes_from_two_workers_after_ctrl_c(made, long, tmp_path):
     """Stopped after the first part, gone on with by two processes: the files are those of one process."""
     words = ["mine", str(long), "--out", "out", "--workers", "2"]
@@ -236,6 +237,7 @@ def test_an_empty_a_shallow_and_a_partial_clone(long, tmp_path, capsys):
     assert "objects missing 300" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_file_of_100_mb_costs_no_memory(tmp_path):
     """Its header is read, not the file: a fresh process stays below what the file alone would take."""
     repo = init(tmp_path / "r")

@@ -1,0 +1,46 @@
+"""What a report is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from analysis.results.measurements import CLIPPED, ID, OOD, THROUGHPUT
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The words of the command line, typed."""
+
+    studies: tuple[str, ...]
+    metric: str | None = None
+    rows: tuple[str, ...] = ("algo",)
+    columns: tuple[str, ...] = ("model",)
+    pick: str | None = None
+    spread: bool = False
+    allow_incomplete: bool = False
+    seeds: int | None = None
+    where: Mapping[str, str] = field(default_factory=dict)
+    against_paper: bool = False
+    figures: bool = True
+    cases: Mapping[str, int] = field(default_factory=dict)
+    runs_root: Path = Path("runs")
+    data: Path | None = None
+
+    @property
+    def is_slice(self) -> bool:
+        """Other axes or another metric than the paper's tables."""
+        return self.metric is not None or (self.rows, self.columns) != (("algo",), ("model",))
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of its tables."""
+        if self.metric is not None:
+            return (self.metric,)
+        return (ID,) if self.is_slice else (ID, OOD)
+
+    @property
+    def all_metrics(self) -> tuple[str, ...]:
+        """Those of its figures, too."""
+        return self.metrics if self.is_slice or not self.figures else (*self.metrics, CLIPPED, THROUGHPUT)

@@ -1,0 +1,68 @@
+"""What a person should know of a plan before starting it: the data, the attention, the disk, the validations. Pure."""
+
+from __future__ import annotations
+
+from gapo_lab.planning.cost import CostInputs, validation_share
+from gapo_lab.planning.memory import GB, checkpoint_bytes
+from gapo_lab.planning.plan import Plan, Planned
+from gapo_lab.utils.text import several, two_digits
+
+TB = 1000 * GB
+# A share of a run's time that is worth a question.
+MUCH = 0.1
+
+
+def notes(plan: Plan) -> list[str]:
+    """Return the lines to show with a plan, the most important first; none for runs without a GPU."""
+    on_gpus = [run for run in plan.todo if run.gpus]
+    if not on_gpus:
+        return []
+    lines = (_data(on_gpus), _attention(on_gpus), _checkpoints(on_gpus), _validations(on_gpus))
+    return [line for line in lines if line]
+
+
+def _data(runs: list[Planned]) -> str:
+    if not any(run.spec.data == "micro" for run in runs):
+        return ""
+    return (
+        "trains on data=micro, the default: generated edits of some 200 tokens. For edits of real repositories mine them "
+        "and take data=git (docs/data.md)"
+    )
+
+
+def _attention(runs: list[Planned]) -> str:
+    key = "actor_rollout_ref.model.override_config.attn_implementation"
+    if not any(run.settings.get(key) == "sdpa" for run in runs):
+        return ""
+    return (
+        "attention is sdpa, sequences are not cut over GPUs (ulysses 1): flash-attn is not installed here, or backend.attention "
+        "says so. It works and takes about half as long again (docs/bench.md)"
+    )
+
+
+def _checkpoints(runs: list[Planned]) -> str:
+    """The disk that all runs take at once: those that are kept, in fp32 with the optimizer's state."""
+    kept = [
+        run.settings.get("trainer.max_actor_ckpt_to_keep") or 1 if (run.settings.get("trainer.save_freq") or 0) > 0 else 0
+        for run in runs
+    ]
+    sizes = [checkpoint_bytes(run.settings["model.billions"] * 1e9) for run in runs]
+    total = sum(number * size for number, size in zip(kept, sizes, strict=True))
+    if total < 100 * GB:
+        return ""
+    amount = f"{two_digits(total / TB)} TB" if total >= TB else f"{two_digits(total / GB)} GB"
+    return (
+        f"checkpoints of {several(len(runs), 'run')} take about {amount} below {runs[0].settings['run_root']} until "
+        "`python -m gapo_lab gc` (trainer.save_freq, trainer.max_actor_ckpt_to_keep)"
+    )
+
+
+def _validations(runs: list[Planned]) -> str:
+    share, run = max(((validation_share(CostInputs.of(run.settings)), run) for run in runs), key=lambda pair: pair[0])
+    if share <= MUCH:
+        return ""
+    inputs = CostInputs.of(run.settings)
+    return (
+        f"validating takes about {100 * share:.0f}% of a run: {inputs.test_tasks:,} answers every "
+        f"{inputs.test_every} steps. trainer.test_freq={10 * max(1, inputs.test_every)} saves most of it"
+    )

@@ -1,0 +1,87 @@
+"""What a plan says of its cost before a run exists: hours, disk, attention, data, validations."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gapo_lab.config.fast_compose import Composer
+from gapo_lab.planning.cost import CostInputs, formula, step_seconds, validation_seconds, validation_share
+from gapo_lab.planning.plan import draft, make
+from gapo_lab.planning.plan_notes import notes
+from gapo_lab.planning.plan_table import totals
+from gapo_lab.utils.text import roughly, two_digits
+
+BIG = ("model=qwen_coder_7b", "cluster=slurm")
+
+
+@pytest.fixture(scope="module")
+def plan_of():
+    composer = Composer()
+    return lambda *words: make(draft([words], composer))
+
+
+def inputs(plan) -> CostInputs:
+    return CostInputs.of(plan.runs[0].settings)
+
+
+def test_an_estimate_is_no_more_exact_than_it_is(plan_of):
+    assert [two_digits(n) for n in (2777, 11.13, 0.456, 98.7, 0)] == ["2,800", "11", "0.46", "99", "0"]
+    assert [roughly(n) for n in (8784, 150, 42)] == ["~2.4 h", "~2.5 min", "~42 s"]
+    assert "about" in totals(plan_of(*BIG))
+
+
+def test_tokens_are_those_of_the_data_and_not_the_limits(plan_of):
+    micro, git = inputs(plan_of(*BIG)), inputs(plan_of(*BIG, "data=git"))
+    assert micro.row_tokens == 220 and git.row_tokens == 2150
+    assert step_seconds(git) > 5 * step_seconds(micro)
+
+
+def test_a_step_of_the_papers_length_takes_what_reading_verl_on_an_h100_gave(plan_of):
+    """350 to 450 s with flash attention, validations of two sets and greedy twins among them; right within a factor of two."""
+    run = inputs(plan_of(*BIG, "data=git", "backend.attention=flash_attention_2"))
+    assert 200 < step_seconds(run) < 900
+
+
+def test_validations_count_and_greedy_twins_too(plan_of):
+    every, twins = inputs(plan_of(*BIG)), inputs(plan_of(*BIG, "data.greedy=false"))
+    seldom = inputs(plan_of(*BIG, "trainer.test_freq=10"))
+    assert every.test_tasks == 2 * twins.test_tasks == 3072
+    saved = (every.validations - seldom.validations) * validation_seconds(every)
+    assert formula(every) - formula(seldom) == pytest.approx(saved)
+    assert validation_share(every) > validation_share(seldom)
+
+
+def test_the_papers_validation_every_step_is_questioned_only_where_it_costs(plan_of):
+    without_reference = (*BIG, "algo=gapo_dapo")
+    assert any("trainer.test_freq=10 saves" in note for note in notes(plan_of(*without_reference)))
+    assert not any("test_freq=" in note for note in notes(plan_of(*without_reference, "trainer.test_freq=10")))
+    assert not any("test_freq=" in note for note in notes(plan_of(*BIG, "data=git")))
+
+
+def test_mined_data_has_an_estimate(plan_of, tmp_path):
+    at_most = plan_of(*BIG, "data=git").runs[0].seconds
+    (tmp_path / "about.json").write_text(json.dumps({"digest": "0", "rows": {"train": 51_844, "id": 9}}))
+    paper = inputs(plan_of(*BIG, "data=git", f"data.path={tmp_path}"))
+    assert at_most and paper.steps == 10 * (51_844 // 512) == 1010
+
+
+def test_a_plan_says_what_its_checkpoints_take(plan_of):
+    (line,) = [note for note in notes(plan_of(*BIG)) if "checkpoints" in note]
+    assert "180 GB" in line
+    assert not any("checkpoints" in note for note in notes(plan_of(*BIG, "trainer.save_freq=-1")))
+
+
+def test_the_first_line_says_what_a_large_model_will_train_on(plan_of):
+    assert "data=micro" in notes(plan_of(*BIG))[0]
+    assert not any("data=micro" in note for note in notes(plan_of(*BIG, "data=git")))
+
+
+def test_the_attention_is_shown(plan_of):
+    assert any("attention is sdpa" in note for note in notes(plan_of(*BIG, "backend.attention=sdpa")))
+    assert not any("sdpa" in note for note in notes(plan_of(*BIG, "backend.attention=flash_attention_2")))
+
+
+def test_a_run_without_a_gpu_has_no_notes(plan_of):
+    assert notes(plan_of()) == []
