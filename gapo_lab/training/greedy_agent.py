@@ -10,9 +10,9 @@ import hashlib
 import logging
 from typing import Any
 
-from verl.utils.tokenizer import continuous_token_wiring
 from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
+from verl.utils.tokenizer import continuous_token_wiring
 
 from gapo_lab.training.reward_function import reason_kept
 

@@ -93,7 +93,7 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
     if config.trainer.device == "cpu":
         if config.backend.name == "cpu":
             import gapo_lab.training.cpu.rollout_manager
-            import gapo_lab.training.cpu.rollout_replica  # noqa: F401
+            import gapo_lab.training.cpu.rollout_replica
         else:
             import gapo_lab.training.vllm_rollout.replica  # noqa: F401
 
@@ -183,6 +183,8 @@ def prepare_data(config: DictConfig, folder: RunFolder) -> Prepared:
             f"tokenizer or the code that makes them have changed; to start it anew: remove {folder.path}"
         )
     atomic_files.write_json(folder.path / "data.json", about)
+    if left_out := {split: number for split, number in about["too_long"].items() if number}:
+        print(f"left out, longer than data.max_prompt_length or data.max_response_length: {left_out}")
     return prepared
 
 

@@ -50,7 +50,10 @@ def test_vllm_loads_general_plugins_in_each_of_its_processes():
 def test_the_function_that_packs_weights_is_where_we_replace_it():
     from vllm.model_executor.layers import linear, utils, vocab_parallel_embedding
 
-    assert list(inspect.signature(utils.dispatch_cpu_unquantized_gemm).parameters) == ["layer", "remove_weight"]
+    assert list(inspect.signature(utils.dispatch_cpu_unquantized_gemm).parameters) == [
+        "layer",
+        "remove_weight",
+    ]
     assert "layer.cpu_linear(x, weight, bias)" in inspect.getsource(utils.cpu_unquantized_gemm)
     # looked up in its module when it is called
     for module in (linear, vocab_parallel_embedding):
@@ -98,7 +101,9 @@ def test_vllm_and_verl_make_shared_memory_through_the_name_that_we_replace():
 
     for module in (bucketed_weight_transfer, shm_broadcast):
         source = inspect.getsource(module)
-        assert "from multiprocessing import shared_memory" in source and "shared_memory.SharedMemory(" in source
+        assert (
+            "from multiprocessing import shared_memory" in source and "shared_memory.SharedMemory(" in source
+        )
     assert list(inspect.signature(shared_memory.SharedMemory).parameters)[:3] == ["name", "create", "size"]
 
 
@@ -119,7 +124,9 @@ def test_both_sides_of_the_weight_socket_are_named_by_what_we_set(monkeypatch):
     assert "job_id = ray.get_runtime_context().get_job_id()" in adapter
     # the hook comes after verl's own value, and before the engine is started
     server = inspect.getsource(vLLMHttpServer.__init__)
-    assert server.index('os.environ["VERL_RAY_JOB_ID"]') < server.index("self._post_init(cuda_visible_devices)")
+    assert server.index('os.environ["VERL_RAY_JOB_ID"]') < server.index(
+        "self._post_init(cuda_visible_devices)"
+    )
 
 
 def test_ours_are_the_classes_that_verl_takes():

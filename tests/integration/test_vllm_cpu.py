@@ -75,16 +75,16 @@ class VllmLab(Lab):
     def processes(self) -> list[str]:
         here = str(self.cwd)
         found = psutil.process_iter(["cmdline", "cwd"])
-        return [
-            " ".join(p.info["cmdline"] or []) for p in found if (p.info["cwd"] or "").startswith(here)
-        ]
+        return [" ".join(p.info["cmdline"] or []) for p in found if (p.info["cwd"] or "").startswith(here)]
 
     def left_behind(self) -> list[str]:
         """What the runs of this folder have made outside it and not removed."""
         left = [name for name in self.segments if (SEGMENTS / name).exists()]
         left += [str(folder) for folder in self.scratch if folder.exists()]
         names = "|".join(re.escape(folder.name) for folder in self.scratch)
-        return left + [str(path) for path in Path("/tmp").glob("*.sock") if re.search(f"({names})-", path.name)]
+        return left + [
+            str(path) for path in Path("/tmp").glob("*.sock") if re.search(f"({names})-", path.name)
+        ]
 
 
 def wait(*conditions, seconds: float = PATIENCE) -> None:

@@ -10,7 +10,6 @@ import torch
 from gapo_lab.utils import shared_memory
 from gapo_lab.utils.scratch import MARK
 
-
 # Rows a matrix product is filled up to a multiple of.
 ROWS = 32
 
