@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import inspect
 import os
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 from gapo_lab.training.vllm_rollout import metadata, plugin
 from gapo_lab.utils import shared_memory
+from gapo_lab.utils.scratch import MARK
 
 pytestmark = [
     pytest.mark.vllm,
@@ -36,6 +38,15 @@ def test_vllm_finds_our_plugin_and_verl_finds_vllm():
     (entry,) = importlib.metadata.entry_points(group="vllm.general_plugins", name="gapo_lab")
     assert entry.load() is plugin.register
     assert importlib.metadata.version("vllm").endswith("+cpu")
+
+
+def test_progress_bars_make_no_semaphore(monkeypatch):
+    from tqdm.auto import tqdm
+
+    monkeypatch.delenv(MARK, raising=False)
+    monkeypatch.setattr(plugin, "keep_weights", lambda: None)
+    plugin.register()
+    assert isinstance(tqdm(range(1), disable=True).get_lock(), type(threading.RLock()))
 
 
 def test_vllm_loads_general_plugins_in_each_of_its_processes():

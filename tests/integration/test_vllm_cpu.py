@@ -6,6 +6,7 @@ import importlib.util
 import os
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,10 +54,11 @@ class VllmLab(Lab):
     def look(self) -> None:
         """Note the scratch folders of our runs, and the shared memory that is recorded there."""
         for process in self.started:
-            for child in psutil.Process(process.pid).children() if process.poll() is None else ():
-                if "gapo_lab.supervision.watchdog" in child.cmdline():
-                    folder = Path(child.cmdline()[-1])
-                    self.scratch += [folder] * (folder not in self.scratch)
+            with suppress(psutil.Error):
+                for child in psutil.Process(process.pid).children():
+                    words = child.cmdline()
+                    if "gapo_lab.supervision.watchdog" in words:
+                        self.scratch += [Path(words[-1])] * (Path(words[-1]) not in self.scratch)
         for folder in self.scratch:
             if (folder / RECORD).exists():
                 self.segments |= set((folder / RECORD).read_text().split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import torch
@@ -15,11 +16,14 @@ ROWS = 32
 
 
 def register() -> None:
-    """Record the shared memory of this process; on a CPU keep the weights as they are."""
+    """Record the shared memory of this process, and make no semaphore; on a CPU keep the weights as they are."""
+    from tqdm import tqdm
     from vllm.platforms import current_platform
 
     if folder := os.environ.get(MARK):
         shared_memory.record_into(Path(folder))
+    # a bar's own lock is a semaphore that would outlive this process when it is killed
+    tqdm.set_lock(threading.RLock())
     if current_platform.is_cpu():
         keep_weights()
 
