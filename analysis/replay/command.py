@@ -9,6 +9,7 @@ Writes PNG, PDF and CSV files to the folder `--out`.
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -160,7 +161,7 @@ def _show(shown: Table, rows, columns: tuple[str, ...], console: Console) -> Non
 
 
 def _cell(name: str, value: object) -> str:
-    if value != value:  # NaN: nothing to take a share of
+    if isinstance(value, float) and math.isnan(value):  # nothing to take a share of
         return "-"
     if name in SHARES:
         return f"{value:.0%}"

@@ -44,12 +44,12 @@ def build(codes: np.ndarray, steps: np.ndarray, times: np.ndarray, values: np.nd
     # NaN goes last: a step whose later value is NaN has no value, as MLflow shows it.
     order = np.lexsort((values, times, steps, codes))
     codes, steps, values = codes[order], steps[order], values[order]
-    if not len(codes):
-        return {}
     last: np.ndarray = np.append((codes[1:] != codes[:-1]) | (steps[1:] != steps[:-1]), True)
     keep = last & ~np.isnan(values)
     codes, steps, values = codes[keep], steps[keep], values[keep]
-    starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1])) if len(codes) else np.array([], int)
+    if not len(codes):
+        return {}
+    starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
     ends: np.ndarray = np.append(starts[1:], len(codes))
     return {
         int(codes[a]): Curve(steps[a:b], values[a:b])

@@ -21,8 +21,9 @@ from gapo_lab.utils.text import duration, percent, several
 ORDER = ("finished", "running", "queued", "interrupted", "failed", "broken", "new")
 HEADS = ("key", "seed", "state", "step", "best ID", "best OOD", "seen", "")
 LEFT = ("key", "state", "")
-# What tells the messages of two jobs apart that say the same.
+# What tells the messages of two runs apart that say the same: SLURM's job, a step.
 _JOB = re.compile(r"job \d+(?:_\d+)?, ")
+_STEP = re.compile(r"step (\d+)")
 
 
 @dataclass(frozen=True)
@@ -160,11 +161,11 @@ def _summary(runs: Sequence[Row]) -> str:
     """`4 of 5 finished, mean ID 35.2%, OOD 12.0%`: the means are over what has finished."""
     over = [row for row in runs if row.state == "finished"]
     text = f"{len(over)} of {len(runs)} finished"
-    means = [
-        f"{name} {percent(statistics.fmean(values))}"
-        for name, values in (("ID", [row.em_id for row in over]), ("OOD", [row.em_ood for row in over]))
-        if values and None not in values
-    ]
+    means = []
+    for name, found in (("ID", [row.em_id for row in over]), ("OOD", [row.em_ood for row in over])):
+        values = [value for value in found if value is not None]
+        if values and len(values) == len(found):
+            means.append(f"{name} {percent(statistics.fmean(values))}")
     return text + (f", mean best {', '.join(means)}" if means else "")
 
 
@@ -198,7 +199,7 @@ class Notes:
         """Return the number that stands beside the run; '' where it says nothing."""
         if not row.message:
             return ""
-        key = (row.state, _JOB.sub("", row.message))
+        key = (row.state, _shared(row))
         self._runs.setdefault(key, []).append(row)
         return f"({list(self._runs).index(key) + 1})"
 
@@ -206,11 +207,26 @@ class Notes:
         """Return each message with its number, how many runs share it, and their state."""
         out = []
         for number, ((state, shared), runs) in enumerate(self._runs.items(), 1):
-            first, *rest = (shared if len(runs) > 1 else runs[0].message).splitlines() or [""]
+            message = _with_steps(shared, runs) if len(runs) > 1 else runs[0].message
+            first, *rest = message.splitlines() or [""]
             who = f"{several(len(runs), 'run')} {state}" if len(runs) > 1 else f"{runs[0].key} {state}"
             out.append(f"({number}) {escape(f'{who}: {first}')}")
             out += [f"    {escape(text)}" for text in rest]
         return out
+
+
+def _shared(row: Row) -> str:
+    """A message without what is only this run's: its job, its key, its step."""
+    return _STEP.sub("step #", _JOB.sub("", row.message).replace(row.key, "RUN"))
+
+
+def _with_steps(shared: str, runs: Sequence[Row]) -> str:
+    """The message of several runs with their steps put back: `resumes from steps 3 to 12`."""
+    steps = sorted(int(step) for row in runs for step in _STEP.findall(row.message))
+    if not steps:
+        return shared
+    span = f"step {steps[0]}" if steps[0] == steps[-1] else f"steps {steps[0]} to {steps[-1]}"
+    return shared.replace("step #", span)
 
 
 def totals(found: Sequence[Row]) -> str:

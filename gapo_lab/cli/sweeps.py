@@ -6,16 +6,20 @@ import argparse
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from gapo_lab.cli import forget
 from gapo_lab.cli.select import chosen
 from gapo_lab.config import search_path
 from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
+from gapo_lab.runs import naming
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.status import ACTIVE
@@ -82,10 +86,22 @@ def watch(asked: argparse.Namespace) -> int:
     from gapo_lab.launch.watch import follow, summary_lines
 
     keys, console = chosen(asked.root, asked.study), Console()
-    found = follow(asked.root, keys, console)
+    common = naming.in_common(_specs(asked.root, keys))
+    if common:
+        console.print(f"all cells: {escape(' '.join(common))}", highlight=False, soft_wrap=True)
+    found = follow(asked.root, keys, console, common=common)
     for text in summary_lines(asked.root, keys, found):
         console.print(text, highlight=False)
     return 0 if all(found.get(key, {}).get("state") == "finished" for key in keys) else 1
+
+
+def _specs(root: Path, keys: Sequence[str]) -> list[Mapping[str, Any]]:
+    """The specs of these runs; of those that can be read."""
+    out: list[Mapping[str, Any]] = []
+    for key in keys:
+        with suppress(UserError):
+            out.append(RunFolder(root / key).spec)
+    return out
 
 
 def cancel(asked: argparse.Namespace) -> int:

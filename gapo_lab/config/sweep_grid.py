@@ -16,8 +16,8 @@ from gapo_lab.errors import UserError
 
 # More runs than this is a slip of the finger.
 LARGEST = 20_000
-# The paper's five trials.
-TRIALS = "seed=range(5)"
+# The paper's five seeds.
+FIVE_SEEDS = "seed=range(5)"
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ def make_grid(
     params: the sweep file's own axes, `{"model": "a,b"}`; a word of the command line takes the place of its axis.
     instead: axes that stand in for the file's where the command line has that word,
     `{"scale=nano": {"model": "nano"}}`.
-    Without a `seed` anywhere it is the paper's five trials. UserError for an empty or a far too large grid.
+    Without a `seed` anywhere it is the paper's five seeds. UserError for an empty or a far too large grid.
     """
     everything = merged(words, params, instead)
     if "seed" not in map(key, everything):
-        everything.append(TRIALS)
+        everything.append(FIVE_SEEDS)
     grid = Grid(tuple(_axis(word) for word in everything))
     for axis in grid.axes:
         if key(axis[0]) == "study" and len(axis) > 1:

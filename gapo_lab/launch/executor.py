@@ -18,7 +18,7 @@ from gapo_lab.launch.submission import Submission
 from gapo_lab.paths import IMPORT_ROOT, PACKAGE
 from gapo_lab.planning import cost, plan
 from gapo_lab.planning.plan import Action, Plan, Planned
-from gapo_lab.planning.plan_table import show_plan
+from gapo_lab.planning.plan_table import in_common, show_plan
 from gapo_lab.runs import provenance, studies
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.forget import forget
@@ -75,7 +75,7 @@ def carry_out(
     if not valid:
         return {}
     root = Path(valid[0].settings["run_root"])
-    return _follow(root, valid, start(root, valid, console), wait, console)
+    return _follow(root, valid, start(root, valid, console), wait, console, in_common(wanted))
 
 
 def start(root: Path, runs: Sequence[Planned], console: Console) -> list[LocalQueue]:
@@ -182,7 +182,12 @@ def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> Run
 
 
 def _follow(
-    root: Path, runs: Sequence[Planned], local: Sequence[LocalQueue], wait: bool, console: Console
+    root: Path,
+    runs: Sequence[Planned],
+    local: Sequence[LocalQueue],
+    wait: bool,
+    console: Console,
+    common: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
     keys = [run.spec.key for run in runs]
     here = [run.spec.key for run in runs if run.settings["cluster.name"] == "local"]
@@ -200,7 +205,7 @@ def _follow(
                 expected = {
                     run.spec.key: run.seconds for run in runs if run.seconds and run.spec.key in followed
                 }
-                found = watch.follow(root, followed, console, tick, expected=expected)
+                found = watch.follow(root, followed, console, tick, expected=expected, common=common)
         except (KeyboardInterrupt, Interrupted) as stop:
             for queue in local:
                 queue.stop()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from rich.table import Table
 
 from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
+from gapo_lab.runs import naming
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.status import ACTIVE, COLOURS
 from gapo_lab.supervision.progress import line, snapshot
 from gapo_lab.utils.text import duration
@@ -34,15 +34,17 @@ def follow(
     tick: Callable[[], bool] = lambda: True,
     every: float = EVERY,
     expected: Mapping[str, float] | None = None,
+    common: Collection[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Show the runs until none is queued or running; their last statuses, by key.
 
     tick: called at each look; False means that there is more to come although nothing is queued or running.
     expected: the seconds that each run is thought to take; with it the time left of all of them is shown.
+    common: what all cells set, as ``naming.in_common`` has it, which their names leave out.
     """
     pace = Pace(expected or {}, time.time())
     said: dict[str, str] = {}
-    names = {key: _name(Path(root) / key) for key in keys}
+    names = {key: _name(Path(root) / key, common) for key in keys}
     with (
         Live(console=console, transient=True, refresh_per_second=4)
         if console.is_terminal
@@ -102,9 +104,9 @@ def _shares(keys: Sequence[str], found: Mapping[str, Mapping[str, Any]]) -> dict
     return out
 
 
-def _name(path: Path) -> str:
+def _name(path: Path, without: Collection[str]) -> str:
     try:
-        return run_name(RunFolder(path).spec)
+        return naming.run_name(RunFolder(path).spec, without)
     except UserError:
         return path.name
 

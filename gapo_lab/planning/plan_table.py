@@ -36,7 +36,7 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
     table.add_column("nodes x GPUs", justify="right", no_wrap=True)
     table.add_column("a run", justify="right", no_wrap=True)
     table.add_column("GPU-h", justify="right", no_wrap=True)
-    common = [] if plan.doing(Action.INVALID) else naming.in_common(run.spec.as_dict() for run in plan.runs)
+    common = in_common(plan)
     for _, runs in shown:
         name = naming.cell_name(runs[0].spec.as_dict(), common) if common else runs[0].name
         table.add_row(
@@ -55,6 +55,12 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
     console.print(totals(plan), highlight=False, soft_wrap=True)
     for note in rest:
         console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
+
+
+def in_common(plan: Plan) -> list[str]:
+    """What all cells set, which the table says once: `greedy=false`; nothing where a cell cannot be composed."""
+    specs = [run.spec.as_dict() for run in plan.runs if run.spec]
+    return naming.in_common(specs) if len(specs) == len(plan.runs) else []
 
 
 def totals(plan: Plan) -> str:

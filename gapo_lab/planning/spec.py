@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -91,7 +92,7 @@ class Spec:
     scale: str
     backend: str
     overrides: tuple[str, ...]
-    science: dict[str, object]
+    science: dict[str, Any]
     differs: dict[str, object] | None = None
     weights: str | None = None
 
@@ -130,7 +131,7 @@ def make_spec(config: DictConfig, overrides: tuple[str, ...] = ()) -> Spec:
 
 
 def spec_of(
-    written: Mapping[str, object], resolved: Mapping[str, object], overrides: tuple[str, ...] = ()
+    written: Mapping[str, Any], resolved: Mapping[str, Any], overrides: tuple[str, ...] = ()
 ) -> Spec:
     """The spec of a configuration by dotted key: as written, and with its interpolations resolved."""
     tau = resolved.get("algorithm.gapo.tau")
@@ -148,7 +149,7 @@ def spec_of(
     )
 
 
-def science(written: Mapping[str, object], resolved: Mapping[str, object]) -> dict[str, object]:
+def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, object]:
     """The settings that decide what a run computes, by dotted key: those that differ from verl's own.
 
     A setting that still is verl's interpolation of another one says nothing new and is left out, as is one that is

@@ -62,9 +62,9 @@ def in_common(specs: Iterable[Spec]) -> list[str]:
     return [text for text in first if all(text in other for other in others)] if others else []
 
 
-def run_name(spec: Spec) -> str:
-    """Return the name of the cell with the seed: `nano grpo lr=1e-4 seed=3`."""
-    return f"{cell_name(spec)} seed={spec.get('seed')}"
+def run_name(spec: Spec, without: Collection[str] = ()) -> str:
+    """Return the name of the cell with the seed: `nano grpo lr=1e-4 seed=3`. without: as of ``cell_name``."""
+    return f"{cell_name(spec, without)} seed={spec.get('seed')}"
 
 
 def cell_names(specs: Iterable[Spec], without: Collection[str] = ()) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The parent run of a cell carries the means over its finished trials, so that MLflow's charts open on them."""
+"""The parent run of a cell carries the means over its finished runs, so that MLflow's charts open on them."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ MEANS = ("final/id/em", "final/ood/em", "best/id/em", "best/ood/em", "final/id/e
 
 
 def log_means(client: MlflowClient, experiment: str, cell: str) -> None:
-    """Log the means over the finished trials of the parent run `cell`, at the step that is their number.
+    """Log the means over the finished runs of the parent run `cell`, at the step that is their number.
 
-    MLflow cannot take a point back: each number of trials has its own step, and charts show the last. A cell
-    whose trials are counted already is left alone.
+    MLflow cannot take a point back: each number of runs has its own step, and charts show the last. A cell
+    whose runs are counted already is left alone.
     """
     from mlflow.entities import Metric
 
-    trials = client.search_runs(
+    runs = client.search_runs(
         [experiment], f"tags.`mlflow.parentRunId` = '{cell}' and attributes.status = 'FINISHED'"
     )
-    if len(trials) <= client.get_run(cell).data.metrics.get(SEEDS, 0):
+    if len(runs) <= client.get_run(cell).data.metrics.get(SEEDS, 0):
         return
-    now, n = int(time.time() * 1000), len(trials)
-    found = {name: [t.data.metrics[name] for t in trials if name in t.data.metrics] for name in MEANS}
+    now, n = int(time.time() * 1000), len(runs)
+    found = {name: [run.data.metrics[name] for run in runs if name in run.data.metrics] for name in MEANS}
     means = {name: statistics.fmean(values) for name, values in found.items() if len(values) == n}
     client.log_batch(cell, metrics=[Metric(k, v, now, n) for k, v in {SEEDS: float(n), **means}.items()])

@@ -9,7 +9,7 @@ import random
 import numpy as np
 import pytest
 from analysis_database import Database
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analysis.report import build
@@ -103,6 +103,7 @@ def test_a_resumed_attempt_wins_the_steps_it_repeats(points, resumed_at, pick):
 @given(
     st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(0, 3), st.floats(allow_nan=True)))
 )
+@example([(0, 0, 0, float("nan"))])
 def test_curves_rise_in_steps_and_hold_no_nan(rows):
     columns = [np.array(column) for column in zip(*rows, strict=True)] or [np.array([])] * 4
     for one in curves.build(*columns).values():

@@ -107,6 +107,18 @@ def test_a_message_that_many_runs_share_is_said_once(tmp_path, capsys):
     assert said.count("NODE_FAIL") == 1 and said.count("(1)") == 31
 
 
+def test_messages_that_differ_in_their_step_only_are_one(tmp_path, capsys):
+    for seed in (1, 5):
+        again = f"python -m gapo_lab retry grpo{seed} resumes from step {seed}"
+        made(tmp_path / "runs", "grpo", seed, state="interrupted", message="cancelled", remedy=again)
+    assert main(["--root", str(tmp_path / "runs"), "status"]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "(1) 2 runs interrupted: cancelled\n    python -m gapo_lab retry RUN resumes from steps 1 to 5"
+        in said
+    )
+
+
 # forget
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
-from gapo_lab.launch.watch import Pace
+from gapo_lab.launch.watch import Pace, follow
+from gapo_lab.runs.folder import RunFolder
 
 SECONDS = st.floats(1, 1e4)
 
@@ -27,3 +31,20 @@ def test_what_was_done_before_is_no_pace():
     assert pace.left({"a": 1.0, "b": 0.0}, 1.0) is None
     assert pace.left({"a": 1.0, "b": 0.5}, 200.0) == pytest.approx(200.0)
     assert Pace({}, 0.0).left({"a": 0.5}, 10.0) is None
+
+
+def test_live_lines_call_a_run_as_the_plan_does(tmp_path):
+    """Two cells that differ in their learning rate only; what all cells share is left to the line that says it once."""
+    for seed, lr in enumerate((1e-4, 2e-4)):
+        spec = {
+            "model": "nano",
+            "algo": "grpo",
+            "seed": seed,
+            "science": {"lr": lr},
+            "differs": {"lr": lr, "n": 4},
+        }
+        RunFolder.open(tmp_path, f"run{seed}", spec).write_status(state="failed", message="no")
+    out = io.StringIO()
+    follow(tmp_path, ["run0", "run1"], Console(file=out, width=200), common=["n=4"])
+    assert "failed  nano grpo lr=1e-4 seed=0 (run0)" in out.getvalue()
+    assert "failed  nano grpo lr=2e-4 seed=1 (run1)" in out.getvalue()

@@ -47,7 +47,7 @@ def test_the_estimate_is_above_what_was_measured_and_not_by_far():
 
 
 @pytest.mark.parametrize(
-    "shape, tokens, by_hand",
+    ("shape", "tokens", "by_hand"),
     [
         (QWEN_7B, 5120, 65),
         (QWEN3_8B, 5120, 74),
