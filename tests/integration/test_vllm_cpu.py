@@ -170,7 +170,7 @@ def test_nothing_is_left_behind(labs):
 
 def test_the_log_says_a_thing_once(labs):
     log = labs[0].folder().attempts()[-1].log_path.read_text()
-    assert log.count("No model-specific Continuous Token builder") == 1
+    assert log.count("No model-specific Continuous Token builder") <= 1
 
 
 @pytest.mark.skipif(
