@@ -17,13 +17,14 @@ ROWS = 32
 
 def register() -> None:
     """Record the shared memory of this process, and make no semaphore; on a CPU keep the weights as they are."""
-    from tqdm import tqdm
+    from tqdm import auto, std
     from vllm.platforms import current_platform
 
     if folder := os.environ.get(MARK):
         shared_memory.record_into(Path(folder))
     # a bar's own lock is a semaphore that would outlive this process when it is killed
-    tqdm.set_lock(threading.RLock())
+    for bar in (std.tqdm, auto.tqdm):
+        bar.set_lock(threading.RLock())
     if current_platform.is_cpu():
         keep_weights()
 
