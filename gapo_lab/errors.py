@@ -1,7 +1,11 @@
-"""Errors that end a command with one line, and exit codes. A message says what is wrong and what to do."""
+"""The three ways in which a command ends badly, and the exit codes of all ways."""
 
-# Exit code of a job that was asked to stop and has saved (EX_TEMPFAIL).
-STOPPED_ITSELF = 75
+# exit codes
+FAILED = 1
+USER_ERROR = 2
+INTERRUPTED = 130
+# of a training job that was told to stop and has saved (EX_TEMPFAIL)
+STOPPED = 75
 
 
 class UserError(Exception):
@@ -13,4 +17,4 @@ class RunFailed(Exception):
 
 
 class Interrupted(Exception):
-    """SIGTERM or Ctrl-C: end the job, leave a run that can go on."""
+    """Ctrl-C or SIGTERM. What was running has been ended and can be resumed; exit code 130."""

@@ -1,14 +1,17 @@
 """The entry: `python -m gapo_lab.run model=nano algo=gapo_grpo tau=0.5 seed=0 data=micro`.
 
-With `-m` a grid: its plan is shown, then what is missing of it is started (gapo_lab/launch). Every word and every
-key of verl can be changed.
+One run is a plan of one run. With `-m` a grid: its plan is shown, then what is missing of it is started. Every key of verl
+can be changed.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 import traceback
+from collections.abc import Sequence
+from contextlib import suppress
 
 import hydra
 from hydra._internal.utils import get_args_parser
@@ -21,37 +24,41 @@ from rich.console import Console
 
 from gapo_lab import hydra_plugin
 from gapo_lab.config import compose, search_path
-from gapo_lab.errors import Interrupted, RunFailed, UserError
+from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.paths import CONF
 
-INTERRUPTED = 130
+# What may be on the command line of one run; anything else is for Hydra: -m, --help, --cfg job.
+PLAIN = ("overrides", "config_dir", "run")
 
 
-def one_run(config: DictConfig) -> float | None:
-    """One run of a composed configuration; returns its best ID exact match, which sweepers read."""
-    from gapo_lab.planning.spec import make_spec
-    from gapo_lab.planning.validation import check
-    from gapo_lab.supervision import supervisor
+def one_run(overrides: Sequence[str], wait: bool = False) -> float | None:
+    """Carry out one run. Return its best ID exact match, which sweepers read; None where it goes on without us."""
+    from gapo_lab.launch import executor, foreground
 
-    _not_a_grid(config)
-    check(config)
-    words = tuple(HydraConfig.get().overrides.task) if HydraConfig.initialized() else ()
-    overrides = (*words, *search_path.as_words())
-    summary = supervisor.run(make_spec(config, overrides), config)
+    console = Console(width=None if Console().is_terminal else 120)
+    summary = foreground.run(executor.plan_of_one(overrides), console, wait)
     return summary.get("best/id/em")
 
 
-def _not_a_grid(config: DictConfig) -> None:
-    """Raise UserError where the words of a sweep came without -m: its axes would not be read."""
-    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.RUN:
-        return
-    if HydraConfig.get().sweeper.get("params") or "search" in config:
-        words = " ".join(HydraConfig.get().overrides.task)
-        raise UserError(f"{words}: is a sweep, not one run: python -m gapo_lab.run -m {words}")
+def is_plain(asked: argparse.Namespace, others: Sequence[str]) -> bool:
+    """Whether a command line is one run that we compose ourselves, without a word to Hydra."""
+    to_hydra = (word.lstrip("+~").startswith(("hydra.", "hydra/")) for word in asked.overrides)
+    return not (others or any(to_hydra) or any(v for name, v in vars(asked).items() if name not in PLAIN))
 
 
-def unforeseen(error: Exception) -> str:
-    """One line for an error that no check has foreseen."""
+def exit_code(error: BaseException) -> int:
+    """Return the exit code that an error ends in."""
+    if isinstance(error, (Interrupted, KeyboardInterrupt)):
+        return INTERRUPTED
+    return USER_ERROR if isinstance(error, (UserError, HydraException, OmegaConfBaseException)) else FAILED
+
+
+def message(error: BaseException) -> str:
+    """Return the line that a person reads of an error."""
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return compose.explain(error)
+    if isinstance(error, (UserError, RunFailed, Interrupted, KeyboardInterrupt)):
+        return str(error)
     said = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {said:.300} (not foreseen; HYDRA_FULL_ERROR=1 shows where)"
 
@@ -63,46 +70,40 @@ def main() -> int:
     # one line of ours instead of Hydra's; HYDRA_FULL_ERROR=1 set by the user shows the traceback as well
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    codes: list[int] = []
+    codes = [0]
 
-    def tell(error: Exception, text: str, code: int) -> None:
+    def tell(error: BaseException) -> None:
         if wants_traceback:
-            traceback.print_exc()
-        Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
-        codes.append(code)
+            traceback.print_exception(error)
+        if text := message(error):
+            with suppress(OSError):  # the terminal may be gone
+                Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+        codes.append(exit_code(error))
 
-    def task(config: DictConfig) -> float | None:
+    def task(_config: DictConfig) -> float | None:
+        asked = HydraConfig.get()
         try:
-            return one_run(config)
-        except UserError as error:
-            tell(error, str(error), 2)
-        except RunFailed as error:
-            tell(error, str(error), 1)
-        except Interrupted as error:
-            tell(error, str(error), INTERRUPTED)
-            raise KeyboardInterrupt from error  # the rest of a grid is not started
-        except (HydraException, OmegaConfBaseException):
-            raise
-        except Exception as error:  # noqa: BLE001 - a person gets one line, and the word that shows the rest
-            tell(error, unforeseen(error), 1)
+            return one_run(asked.overrides.task, wait=asked.mode == RunMode.MULTIRUN)
+        except Exception as error:  # Hydra would print a line of its own before ours
+            tell(error)
+            if isinstance(error, Interrupted):
+                raise KeyboardInterrupt from error  # the rest of a sweep is not started
 
     try:
-        asked, more = get_args_parser().parse_known_args()
-        search_path.use([*asked.overrides, *more], asked.config_dir)
-        hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(task)()
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except Interrupted as error:
-        tell(error, str(error), INTERRUPTED)
-    except RunFailed as error:
-        tell(error, str(error), 1)
-    except UserError as error:
-        tell(error, str(error), 2)
-    except (HydraException, OmegaConfBaseException) as error:
-        tell(error, compose.explain(error), 2)
-    except Exception as error:  # noqa: BLE001
-        tell(error, unforeseen(error), 1)
-    return max(codes, default=0)
+        asked, others = get_args_parser().parse_known_args()
+        if asked.config_name or asked.config_path:
+            raise UserError(
+                "--config-name, --config-path: the configuration is always conf/config.yaml. Put files of your own into a "
+                "folder of config groups and name it: --config-dir FOLDER"
+            )
+        overrides = search_path.use([*asked.overrides, *others], asked.config_dir)
+        if is_plain(asked, others):
+            one_run(overrides)
+        else:
+            hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(task)()
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a person gets one line
+        tell(error)
+    return max(codes)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from rich.markup import escape
 from gapo_lab.errors import UserError
 from gapo_lab.runs import metrics, naming
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.status import COLOURS
+from gapo_lab.runs.status import ACTIVE, COLOURS
 from gapo_lab.utils.text import duration, percent, several
 
 ORDER = ("finished", "running", "queued", "interrupted", "failed", "broken", "new")
@@ -23,7 +23,7 @@ HEADS = ("key", "seed", "state", "step", "best ID", "best OOD", "seen", "")
 LEFT = ("key", "state", "")
 # What tells the messages of two runs apart that say the same: SLURM's job, a step.
 _JOB = re.compile(r"job \d+(?:_\d+)?, ")
-_STEP = re.compile(r"step (\d+)")
+_STEP = re.compile(r"\bstep (\d+)")
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,19 @@ def _row(
         cell=cell,
         seed=seed,
         state=str(status.get("state", "new")),
-        step=f"{numbers.get('final/step', 0):.0f}/{status.get('total_steps') or '?'}",
+        step=f"{_step(numbers, status):.0f}/{status.get('total_steps') or '?'}",
         em_id=numbers.get("best/id/em"),
         em_ood=numbers.get("best/ood/em"),
         seen=max(0.0, now - status["updated"]) if "updated" in status else None,
         message=_message(status),
     )
+
+
+def _step(numbers: Mapping[str, float], status: Mapping[str, Any]) -> float:
+    """How far the run is. What an earlier attempt did after its last checkpoint is no progress of this one."""
+    if status.get("state") in ACTIVE and status.get("step") is not None:
+        return status["step"]
+    return numbers.get("final/step", 0)
 
 
 def _message(status: Mapping[str, Any]) -> str:

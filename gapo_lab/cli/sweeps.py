@@ -22,10 +22,10 @@ from gapo_lab.launch import run_states
 from gapo_lab.runs import naming
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.naming import run_name
-from gapo_lab.runs.status import ACTIVE
+from gapo_lab.runs.status import ACTIVE, STOPPED, resumptions
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.text import several
 
-GO_ON = "the same command, or python -m gapo_lab retry, goes on from the last checkpoint"
 SHOWN = 5  # runs named one by one
 Adder = Callable[..., argparse.ArgumentParser]
 
@@ -38,7 +38,7 @@ def add(one: Adder) -> None:
     words.add_argument("overrides", nargs="*", metavar="WORD", help="as after gapo_lab.run -m")
     words = one("watch", watch, "follow runs until they have ended; Ctrl-C leaves them alone")
     words.add_argument("study", nargs="?", help="a study, or the key of a run (default: everything)")
-    words = one("cancel", cancel, "end queued and running runs; they can go on later")
+    words = one("cancel", cancel, "end queued and running runs; they can be resumed later")
     words.add_argument("study", help="a study, the key of a run, or all")
     words = one("retry", retry, "start failed, interrupted and cancelled runs again, where they ran before")
     words.add_argument("study", help="a study, the key of a run, or all")
@@ -106,14 +106,15 @@ def _specs(root: Path, keys: Sequence[str]) -> list[Mapping[str, Any]]:
 
 def cancel(asked: argparse.Namespace) -> int:
     """One scancel for all SLURM jobs; local processes are told to stop."""
-    from gapo_lab.launch.cancel import end
+    from gapo_lab.launch.cancel import end, until_ended
 
-    ended = end(asked.root, run_states.read(asked.root, chosen(asked.root, asked.study)), "cancelled", GO_ON)
-    print(
-        f"{len(ended)} run{'s' if len(ended) > 1 else ''} cancelled"
-        if ended
-        else "nothing is queued or running"
-    )
+    ended = end(asked.root, run_states.read(asked.root, chosen(asked.root, asked.study)), "cancelled")
+    if not ended:
+        print("nothing is queued or running")
+        return 0
+    again = resumptions(until_ended(asked.root, ended).values())
+    later = f"; the same command, or python -m gapo_lab retry {asked.study}, {again}" if again else ""
+    print(f"{several(len(ended), 'run')} cancelled{later}")
     return 0
 
 
@@ -129,7 +130,7 @@ def retry(asked: argparse.Namespace) -> int:
     if pruned and len(keys) > 1:
         again = [key for key in again if key not in pruned]
         print(
-            f"{len(pruned)} pruned runs are left alone; one goes on with: python -m gapo_lab retry {pruned[0]}"
+            f"{several(len(pruned), 'pruned run')} left alone; to resume one: python -m gapo_lab retry {pruned[0]}"
         )
     if not again:
         counts = Counter(found.get(key, {}).get("state") for key in keys)
@@ -168,13 +169,12 @@ def _clean(asked: argparse.Namespace, keys: list[str]) -> int:
             with atomic_files.writing(path):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     print(f"{'would remove' if asked.dry_run else 'removed'} {len(gone)} things, {size / 1e6:,.1f} MB")
-    kept = [key for key in keys if found.get(key, {}).get("state") in ("failed", "interrupted")]
+    kept = [key for key in keys if found.get(key, {}).get("state") in STOPPED]
     for key in kept[:SHOWN]:
-        print(
-            f"kept: {key} {run_name(RunFolder(asked.root / key).spec)} is {found[key]['state']} and may go on"
-        )
+        name = run_name(RunFolder(asked.root / key).spec)
+        print(f"kept: {key} {name} is {found[key]['state']} and can be resumed")
     if len(kept) > SHOWN:
-        print(f"kept: {len(kept) - SHOWN} more that may go on")
+        print(f"kept: {len(kept) - SHOWN} more that can be resumed")
     return 0
 
 

@@ -58,6 +58,7 @@ class _Base:
     known: Known
     resolved: dict[str, Any]
     readers: dict[str, set[str]]  # key -> keys whose interpolation reads it
+    is_sweep: bool  # whether a file has axes, or searches
 
     @property
     def written(self) -> dict[str, Any]:
@@ -87,11 +88,14 @@ class Composer:
     def compose(self, words: Sequence[str]) -> Composed:
         """The configuration of these overrides. UserError, one line, where Hydra would refuse them."""
         overrides = [self._parse(word) for word in words]
+        if any(override.is_sweep_override() for override in overrides):
+            return self._slowly(
+                words
+            )  # several values: Hydra refuses them, its defaults list leaves them out
         chosen = tuple(word for word, o in zip(words, overrides, strict=True) if self._chooses_file(o))
         if chosen in self._refused:
             raise UserError(self._refused[chosen])
         if chosen not in self._bases:
-            search_path.refuse_shadowed(chosen)
             try:
                 self._bases[chosen] = self._base(chosen)
             except Exception:  # noqa: BLE001 - Hydra's own way says what is wrong
@@ -118,10 +122,22 @@ class Composer:
                 return self._slowly(words)
             if not known and not self._is_new_leaf(base, override, key):
                 return self._slowly(words)
-            if key in base.written and (base.written[key] == {} or (isinstance(value, str) and value == "???")):
+            if key in base.written and (
+                base.written[key] == {} or (isinstance(value, str) and value == "???")
+            ):
                 return self._slowly(words)
             changed[key] = _unquoted(value)
         return self._with(base, changed)
+
+    def is_sweep(self, words: Sequence[str]) -> bool:
+        """Whether a config file that these overrides choose makes them a sweep or a search."""
+        chosen = tuple(word for word in words if self._chooses_file(self._parse(word)))
+        try:
+            if chosen not in self._bases:
+                self._bases[chosen] = self._base(chosen)
+        except Exception:  # noqa: BLE001 - `compose` says what is wrong
+            return False
+        return self._bases[chosen].is_sweep
 
     def files_alone(
         self, words: Sequence[str], instead: Mapping[str, str | None], values: Mapping[str, Any]
@@ -189,6 +205,7 @@ class Composer:
     # The part that is done once for each choice of config files
 
     def _base(self, chosen: tuple[str, ...]) -> _Base:
+        search_path.refuse_shadowed(chosen)
         return self._merged(self._chosen_files(chosen))
 
     def _chosen_files(self, chosen: tuple[str, ...]) -> tuple[_File, ...]:
@@ -216,14 +233,20 @@ class Composer:
             for name in reversed(package.split(".") if package else []):
                 content = {name: content}
             _merge(tree, content)
-        tree.pop("hydra", None)
+        sweeper = tree.pop("hydra", {}).get("sweeper") or {}
         written = flatten(tree)
         known = Known(written, frozenset(_nodes(tree)))
         readers: dict[str, set[str]] = {}
         for key, value in written.items():
             for read in self._reads(key, value, known):
                 readers.setdefault(read, set()).add(key)
-        return _Base(tree, known, self._resolve(written, known), readers)
+        return _Base(
+            tree,
+            known,
+            self._resolve(written, known),
+            readers,
+            bool(sweeper.get("params")) or "search" in tree,
+        )
 
     def _file(self, path: str) -> tuple[str | None, dict[str, Any]]:
         if path not in self._files:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from gapo_lab.paths import IMPORT_ROOT, PACKAGE
+from gapo_lab.paths import PACKAGE
 from gapo_lab.utils import atomic_files
 
 SKIPPED = ("__pycache__",)
@@ -35,10 +35,3 @@ def take(root: Path) -> Path:
             if not there.is_dir():  # someone else has just made the same
                 raise
     return there
-
-
-def environment(code: Path) -> dict[str, str]:
-    """Variables with which Python takes the package from `code`, also where the working folder has another."""
-    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
-    path = os.pathsep.join([str(code), *(p for p in others if p != str(IMPORT_ROOT))])
-    return {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"}

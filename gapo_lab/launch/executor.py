@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 from rich.console import Console
 
+from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import Interrupted, RunFailed, UserError
-from gapo_lab.launch import code_snapshot, run_states, slurm, watch
+from gapo_lab.launch import code_snapshot, local_queue, run_states, slurm, watch
 from gapo_lab.launch.local_queue import LocalQueue
 from gapo_lab.launch.submission import Submission
 from gapo_lab.paths import IMPORT_ROOT, PACKAGE
@@ -22,6 +23,7 @@ from gapo_lab.planning.plan_table import in_common, show_plan
 from gapo_lab.runs import provenance, studies
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.forget import forget
+from gapo_lab.runs.status import resumptions
 from gapo_lab.utils import atomic_files, processes
 from gapo_lab.utils.dotted import unflatten
 from gapo_lab.utils.signals import interrupted_by_sigterm
@@ -33,6 +35,27 @@ DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 def plan_of(cells: Sequence[Sequence[str]]) -> Plan:
     """The plan of these cells (words of each run), over the run folders that are there."""
     runs = plan.draft(cells)
+    root = _root(runs)
+    return plan.make(runs, partial(run_states.read, root), measured(root))
+
+
+def plan_of_one(words: Sequence[str]) -> Planned:
+    """The plan of one run. UserError where the words are those of a sweep."""
+    composer = Composer()
+    if composer.is_sweep(words):
+        said = " ".join(words)
+        raise UserError(f"{said}: is a sweep, not one run. Write: python -m gapo_lab.run -m {said}")
+    (run,) = plan.draft([tuple(words)], composer)
+    if run.spec is None:
+        return run
+    root = _root([run])
+    # what it will take is shown only of a run that is handed to a cluster, and reading all others takes a while
+    times = {} if run.settings["cluster.name"] == "local" else measured(root)
+    return plan.make([run], partial(run_states.read, root), times).runs[0]
+
+
+def _root(runs: Sequence[Planned]) -> Path:
+    """The folder of the run folders, which all runs share. UserError where there are several, or it is no folder."""
     roots = {run.settings["run_root"] for run in runs if run.settings}
     if len(roots) > 1:
         raise UserError(
@@ -41,7 +64,7 @@ def plan_of(cells: Sequence[Sequence[str]]) -> Plan:
     root = Path(roots.pop()) if roots else Path("runs")
     if root.exists() and not root.is_dir():
         raise UserError(f"run_root={root}: is taken by a file; choose a folder")
-    return plan.make(runs, partial(run_states.read, root), measured(root))
+    return root
 
 
 def measured(root: Path) -> dict[tuple, float]:
@@ -80,18 +103,22 @@ def carry_out(
 
 def start(root: Path, runs: Sequence[Planned], console: Console) -> list[LocalQueue]:
     """Hand over those of the runs that are not finished, queued or running; the queues of those that run here."""
+    return [LocalQueue(submission) for submission in hand_over(root, runs, console)]
+
+
+def hand_over(root: Path, runs: Sequence[Planned], console: Console) -> list[Submission]:
+    """Claim those of the runs that are not finished, queued or running, write everything down, and submit them.
+
+    Returns what is for this machine and has not been started yet.
+    """
     atomic_files.make_folder(root)
-    local: list[LocalQueue] = []
     with atomic_files.locked(root / ".submit.lock"):
         # someone else may have been faster since the plan was made
         todo = Plan(tuple(runs)).decided(run_states.read(root, [run.spec.key for run in runs])).todo
         # two studies may share a run, whose folder names only the first
         studies.remember(root, ((run.spec.study, run.spec.key) for run in runs))
-        for group in _groups(todo):
-            submission = _submit(root, group, console)
-            if submission.cluster["name"] == "local":
-                local.append(LocalQueue(submission))
-    return local
+        submissions = [_submit(root, group, console) for group in _groups(todo)]
+    return [submission for submission in submissions if submission.cluster["name"] == "local"]
 
 
 def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
@@ -122,7 +149,7 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
         on_finish=settings["on_finish"],
         study=settings["study"],
         comment=_cells(runs),
-        origin={name: value for name, value in provenance.collect(IMPORT_ROOT).items() if name in ORIGIN},
+        origin=provenance.origin(IMPORT_ROOT),
     )
     submission.write()
     # what the folders said before, None where there was none
@@ -162,10 +189,6 @@ def _withdraw(submission: Submission, before: Mapping[str, Mapping[str, Any] | N
     shutil.rmtree(submission.logs, ignore_errors=True)
 
 
-# What the submitter knows of a run's origin; the job adds what it sees where it runs.
-ORIGIN = ("time", "command", "folder", "git")
-
-
 def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> RunFolder:
     """The run folder, ready to be worked on by whoever is given it."""
     folder = RunFolder.open(root, run.spec.key, run.spec.as_dict())
@@ -184,7 +207,7 @@ def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> Run
 def _follow(
     root: Path,
     runs: Sequence[Planned],
-    local: Sequence[LocalQueue],
+    queues: Sequence[LocalQueue],
     wait: bool,
     console: Console,
     common: Sequence[str],
@@ -194,25 +217,23 @@ def _follow(
     followed = keys if wait else here
 
     def tick() -> bool:
-        for queue in local:
+        for queue in queues:
             queue.poll()
-        return all(queue.over for queue in local)
+        return all(queue.over for queue in queues)
 
     found: Mapping[str, Mapping[str, Any]] = {}
     if followed:
-        try:
-            with interrupted_by_sigterm():
-                expected = {
-                    run.spec.key: run.seconds for run in runs if run.seconds and run.spec.key in followed
-                }
+        expected = {run.spec.key: run.seconds for run in runs if run.seconds and run.spec.key in followed}
+        with interrupted_by_sigterm():
+            try:
                 found = watch.follow(root, followed, console, tick, expected=expected, common=common)
-        except (KeyboardInterrupt, Interrupted) as stop:
-            for queue in local:
-                queue.stop()
-            raise Interrupted("stopped; the same command goes on from the last checkpoints") from stop
+            except (KeyboardInterrupt, Interrupted) as stop:
+                local_queue.stop(queues, stop, console)
+                raise Interrupted(_stopped(root, queues)) from stop
     study = runs[0].spec.study
     if len(followed) < len(keys):
-        console.print(f"follow them, from any shell: python -m gapo_lab watch {study}", highlight=False)
+        what = study if len(runs) > 1 else runs[0].spec.key
+        console.print(f"to follow, from any shell: python -m gapo_lab watch {what}", highlight=False)
     bad = [key for key in followed if found.get(key, {}).get("state") != "finished"]
     if bad:
         raise RunFailed(
@@ -222,3 +243,10 @@ def _follow(
     return {
         key: RunFolder(root / key).summary() or {} for key in keys if key in run_states.existing(root, keys)
     }
+
+
+def _stopped(root: Path, queues: Sequence[LocalQueue]) -> str:
+    """What the same command does, now that the runs of these queues have been stopped."""
+    found = run_states.read(root, [key for queue in queues for key in queue.submission.keys])
+    again = resumptions(found.values())
+    return f"stopped; the same command {again}" if again else "stopped; every run had finished"

@@ -8,10 +8,14 @@ import subprocess
 import sys
 from collections import deque
 from collections.abc import Collection
+from contextlib import suppress
 
-from gapo_lab.launch import code_snapshot
+from rich.console import Console
+
+from gapo_lab.errors import Interrupted
 from gapo_lab.launch.submission import Submission
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.utils.import_path import importing_from
 
 
 class LocalQueue:
@@ -24,7 +28,7 @@ class LocalQueue:
         self.submission = submission
         self.waiting = deque(range(len(submission.keys)))
         self.active: dict[int, subprocess.Popen] = {}
-        self._env = {**os.environ, **code_snapshot.environment(submission.code)}
+        self._env = {**os.environ, **importing_from(submission.code)}
 
     @property
     def over(self) -> bool:
@@ -36,6 +40,8 @@ class LocalQueue:
         while self.waiting and len(self.active) < self.submission.cluster["max_parallel"]:
             task = self.waiting.popleft()
             key = self.submission.keys[task]
+            if RunFolder(self.submission.root / key).raw_status.get("state") != "queued":
+                continue  # cancelled while it waited
             words = [sys.executable, "-m", "gapo_lab.launch.worker", str(self.submission.path), str(task)]
             with open(self.submission.logs / f"{key}.log", "ab") as log:
                 self.active[task] = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, env=self._env,
@@ -45,14 +51,34 @@ class LocalQueue:
         """Do not start these runs any more."""
         self.waiting = deque(task for task in self.waiting if self.submission.keys[task] not in keys)
 
-    def stop(self) -> None:
-        """End what runs, tell what waits; every run can go on later."""
+    def give_up_waiting(self) -> None:
+        """Start no more runs, and say so in their status."""
         for task in self.waiting:
-            RunFolder(self.submission.root / self.submission.keys[task]).write_status(
-                state="interrupted", message="was not started", remedy="the same command starts it")  # fmt: skip
+            folder = RunFolder(self.submission.root / self.submission.keys[task])
+            folder.write_status(state="interrupted", message="was not started", remedy="")
         self.waiting.clear()
-        for process in self.active.values():
-            process.send_signal(signal.SIGTERM)
-        for process in self.active.values():
-            process.wait()
-        self.active.clear()
+
+
+def stop(queues: Collection[LocalQueue], why: BaseException, console: Console) -> None:
+    """End the runs of all queues; each can be resumed later.
+
+    why: what stopped this process. A Ctrl-C is passed on to the runs: each saves a checkpoint after the step it is at. A
+    second one ends them at once. Anything else reaches them as SIGTERM: they have some seconds to save.
+    """
+    for queue in queues:
+        queue.give_up_waiting()
+    active = [process for queue in queues for process in queue.active.values() if process.poll() is None]
+    by_hand = isinstance(why, KeyboardInterrupt)
+    if active and by_hand:
+        text = f"{len(active)} running: saving after this step, then ending (Ctrl-C again ends them at once)"
+        console.print(text, highlight=False, soft_wrap=True)
+    number = signal.SIGINT if by_hand else signal.SIGTERM
+    while active:
+        for process in active:
+            process.send_signal(number)
+        with suppress(KeyboardInterrupt, Interrupted):  # then they are told again, which ends them at once
+            for process in active:
+                process.wait()
+        active = [process for process in active if process.poll() is None]
+    for queue in queues:
+        queue.active.clear()

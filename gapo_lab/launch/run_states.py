@@ -24,13 +24,13 @@ _TOO_LITTLE = re.compile(r"exceeded (?:job )?memory limit|oom[-_ ]kill|out[- ]of
 FRESH_SECONDS = 60.0
 # How SLURM's words for a job that has ended read, and what to do about them.
 ENDED = {
-    "OUT_OF_MEMORY": ("out of memory", "give it more memory (cluster.memory) or a smaller batch, then retry"),
-    "CANCELLED": ("cancelled", "the same command starts it again, from the last checkpoint"),
-    "TIMEOUT": ("time limit", "raise cluster.hours or cluster.requeues; the same command goes on from there"),
-    "NODE_FAIL": ("node failure", "the same command goes on from the last checkpoint"),
-    "PREEMPTED": ("preempted", "the same command goes on from the last checkpoint"),
-    "BOOT_FAIL": ("node failure", "the same command starts it again"),
-    "DEADLINE": ("deadline", "the same command starts it again"),
+    "OUT_OF_MEMORY": ("out of memory", "give it more memory (cluster.memory) or a smaller batch"),
+    "CANCELLED": ("cancelled", ""),
+    "TIMEOUT": ("time limit", "raise cluster.hours or cluster.requeues"),
+    "NODE_FAIL": ("node failure", ""),
+    "PREEMPTED": ("preempted", ""),
+    "BOOT_FAIL": ("node failure", ""),
+    "DEADLINE": ("deadline", ""),
 }
 # What a job is said to have been requeued after.
 AFTER = {
@@ -58,8 +58,17 @@ def read(root: Path, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
     waiting = {key: s for key, s in found.items() if s.get("state") in ASKED and s.get("submission")}
     if waiting:
         seen = sacct.look(_sent(Path(root), waiting.values()))
-        found |= {key: _memory(Path(root), reconcile(status, seen)) for key, status in waiting.items()}
+        found |= {key: _known(Path(root), key, status, seen) for key, status in waiting.items()}
     return found
+
+
+def _known(
+    root: Path, key: str, status: Mapping[str, Any], seen: Mapping[tuple[str, int], Seen] | None
+) -> dict[str, Any]:
+    """``status``, corrected by what the scheduler says; with where the run resumes if it has stopped."""
+    now = _memory(root, reconcile(status, seen))
+    changed = now.get("state") not in ACTIVE and now != status
+    return RunFolder(root / key).stopped(now) if changed else now
 
 
 def _sent(root: Path, statuses: Iterable[Mapping[str, Any]]) -> list[sacct.Sent]:
@@ -124,7 +133,7 @@ def reconcile(status: Mapping[str, Any], seen: Mapping[tuple[str, int], Seen] | 
             "state": "interrupted",
             "cause": "lost",
             "message": "the scheduler does not know its job (never submitted, or purged)",
-            "remedy": "the same command starts it again, from the last checkpoint",
+            "remedy": "",
         }
     known = dict(status) | {"job": job.job, "node": job.nodes}
     if job.pending:
@@ -134,9 +143,7 @@ def reconcile(status: Mapping[str, Any], seen: Mapping[tuple[str, int], Seen] | 
         late = status.get("state") != "running"
         starts = {"state": "running", "cause": None, "message": f"starting on {job.nodes}", "remedy": ""}
         return known | (starts if late else {})
-    cause, remedy = ENDED.get(
-        job.state, ("killed", "see its log, mend the cause, and give the same command again")
-    )
+    cause, remedy = ENDED.get(job.state, ("killed", "see its log and fix the cause"))
     state = "interrupted" if job.state in BLAMELESS else "failed"
     message = f"SLURM: {job.state} on {job.nodes or 'no node'} (job {job.job}, exit code {job.exit_code})"
     return known | {"state": state, "cause": cause, "message": message, "remedy": remedy}

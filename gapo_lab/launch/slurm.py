@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.launch import code_snapshot
 from gapo_lab.launch.submission import Submission
 from gapo_lab.launch.worker import Task
+from gapo_lab.utils.import_path import importing_from
 
 
 def require() -> None:
@@ -48,9 +48,10 @@ def submit(submission: Submission) -> str:
         why = next(
             (line for line in said if line.startswith("sbatch:")), said[-1] if said else type(error).__name__
         )
+        many = "the run" if len(tasks) == 1 else f"the {len(tasks)} runs"
         raise RunFailed(
-            f"SLURM refused the {len(tasks)} runs: {why.strip()}; mend cluster.* (or the file in slurm/) and give the "
-            "same command again"
+            f"SLURM refused {many}: {why.strip()}. Change cluster.* (or the file in slurm/) and give the same command "
+            "again."
         ) from error
 
 
@@ -64,8 +65,7 @@ def parameters(submission: Submission) -> dict[str, Any]:
     cluster = submission.cluster
     gpus, nodes = cluster["gpus"] or 0, cluster["nodes"]
     exports = [
-        f"export {name}={shlex.quote(value)}"
-        for name, value in code_snapshot.environment(submission.code).items()
+        f"export {name}={shlex.quote(value)}" for name, value in importing_from(submission.code).items()
     ]
     found = {
         "job_name": submission.study,

@@ -1,4 +1,4 @@
-"""What runs one run of a submission where it was sent: a SLURM task or a local process.
+"""Runs one run of a submission where it was sent: a SLURM task, a local process, or the terminal of a single run.
 
 `python -m gapo_lab.launch.worker SUBMISSION_FILE TASK` locally; submitit calls `Task` in a SLURM job.
 """
@@ -15,11 +15,12 @@ from typing import Any
 
 from rich.console import Console
 
-from gapo_lab.errors import Interrupted, RunFailed, UserError
+from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.launch.submission import Submission
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
-from gapo_lab.supervision import supervisor
+from gapo_lab.runs.status import resumption
+from gapo_lab.supervision.supervisor import Supervisor
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.processes import end_descendants
 
@@ -27,15 +28,22 @@ from gapo_lab.utils.processes import end_descendants
 PATIENCE_SECONDS = 90.0
 
 
-def work(submission: Submission, task: int, job: str | None = None) -> None:
-    """Run task `task` to its end; RunFailed, UserError or Interrupted as `supervisor.work`."""
+def supervisor_of(submission: Submission, task: int, console: Console | None = None) -> Supervisor:
+    """The supervisor of task ``task``, which prints plain lines unless it is given a console."""
     folder = RunFolder(submission.root / submission.keys[task])
-    status: dict[str, Any] = {"submission": submission.name, "task": task} if job else {}
-    status |= {"job": job, "submitted": submission.time} if job else {}
-    console = Console(force_terminal=False, width=120)
+    return Supervisor(folder, console or Console(force_terminal=False, width=120), submission.code)
+
+
+def work(submission: Submission, task: int, supervisor: Supervisor, job: str | None = None) -> None:
+    """Run task ``task`` to its end, with its supervisor; raises as `Supervisor.run`.
+
+    job: the SLURM job that this is.
+    """
+    status: dict[str, Any] = {}
+    if job:
+        status = {"submission": submission.name, "task": task, "job": job, "submitted": submission.time}
     try:
-        supervisor.work(folder, console, patience=PATIENCE_SECONDS if job else 0.0, status=status,
-                       origin=submission.origin)  # fmt: skip
+        supervisor.run(patience=PATIENCE_SECONDS if job else 0.0, status=status, origin=submission.origin)
     finally:
         if submission.on_finish:
             tell(submission)
@@ -72,19 +80,21 @@ class Task:
             return
         name_job(run_name(RunFolder(submission.root / submission.keys[self.task]).spec))
         os.environ[MEETING] = str(worker_nodes.meeting(submission))
-        work(submission, self.task, job=job_number())
+        self.supervisor = supervisor_of(submission, self.task)
+        work(submission, self.task, self.supervisor, job=job_number())
 
     def checkpoint(self) -> Any:
         """Called by submitit on SLURM's warning (time limit, preemption): save, stop, and be requeued."""
         from submitit.helpers import DelayedSubmission
 
         submission = Submission.read(Path(self.path))
-        saved = supervisor.save_and_stop(submission.cluster.get("grace", 120) * 0.75)
+        self.supervisor.save_and_stop(submission.cluster.get("grace", 120) * 0.75)
         end_descendants()
-        folder = RunFolder(submission.root / submission.keys[self.task])
-        how = "after saving" if saved else "from the last checkpoint"
-        folder.write_status(state="queued", message=f"time limit or preemption: requeued, goes on {how}",
-                            remedy="", submission=submission.name, task=self.task)  # fmt: skip
+        folder = self.supervisor.folder
+        message = f"time limit or preemption: requeued, {resumption(folder.resume_step())}"
+        folder.write_status(
+            state="queued", message=message, remedy="", submission=submission.name, task=self.task
+        )
         return DelayedSubmission(Task(self.path, self.task))
 
 
@@ -102,17 +112,20 @@ def job_number() -> str:
 
 
 def main(path: str, task: str) -> int:
-    """Exit code 0; 1 failed run; 2 user's mistake; 130 interrupted."""
+    """Run one task; the exit code."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal ends nothing
+    # the sweep passes a Ctrl-C on; a shell that put it into the background has made it deaf to that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        work(Submission.read(Path(path)), int(task))
+        submission = Submission.read(Path(path))
+        work(submission, int(task), supervisor_of(submission, int(task)))
         return 0
-    except Interrupted as stop:
+    except (Interrupted, KeyboardInterrupt) as stop:
         print(stop, flush=True)
-        return 130
+        return INTERRUPTED
     except (UserError, RunFailed) as error:
         print(error, flush=True)
-        return 2 if isinstance(error, UserError) else 1
+        return USER_ERROR if isinstance(error, UserError) else FAILED
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from gapo_lab.planning.differences import Namer
 from gapo_lab.planning.spec import Spec, spec_of
 from gapo_lab.planning.validation import check_settings
 from gapo_lab.runs import naming
-from gapo_lab.runs.status import ACTIVE
+from gapo_lab.runs.status import ACTIVE, resumption
 
 
 class Action(StrEnum):
@@ -209,9 +209,10 @@ def decide(status: Mapping[str, Any] | None) -> tuple[Action, str]:
     if state in ACTIVE:
         return Action.ATTACH, f"{state}{_where(status)}"
     if state == "failed":
-        return Action.RETRY, _first_line(status)
+        again = f"resumes from step {status['resumes_from']}" if status.get("resumes_from") else ""
+        return Action.RETRY, "; ".join(text for text in (_first_line(status), again) if text)
     if state == "interrupted":
-        return Action.RUN, f"goes on from step {status['step']}" if status.get("step") else ""
+        return Action.RUN, resumption(status.get("resumes_from", 0)) if status.get("attempt") else ""
     if state == "broken":
         return Action.INVALID, _first_line(status, 400)  # the remedy stands at its end
     return Action.RUN, ""

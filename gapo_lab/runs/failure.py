@@ -25,14 +25,14 @@ _FATAL = re.compile(
 )
 
 
-# What a person can do, by the cause that `failure_cause` names.
+# What a person can do before the run is resumed, by the cause that `failure_cause` names.
 REMEDIES = {
     "out of memory": "take a smaller batch or less per GPU (model.max_tokens_per_gpu, "
-    "actor_rollout_ref.rollout.gpu_memory_utilization), or more memory, and give the same command again",
-    "disk full": "free some space and give the same command again: it goes on from the last checkpoint",
-    "Ray did not start": "see the log for Ray's own words; the same command tries again",
-    "killed": "someone or something ended it; the same command goes on from the last checkpoint",
-    "": "mend the cause and give the same command again",
+    "actor_rollout_ref.rollout.gpu_memory_utilization), or more memory",
+    "disk full": "free some space",
+    "Ray did not start": "see the log for Ray's own words",
+    "killed": "something ended it from outside, perhaps for its memory",
+    "": "fix the cause",
 }
 _OUT_OF_MEMORY = re.compile(
     r"CUDA out of memory|OutOfMemoryError|oom[-_ ]kill|OOM Killed|low on memory|"

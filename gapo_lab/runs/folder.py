@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import socket
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import config_text, metrics
+from gapo_lab.runs import checkpoints, config_text, metrics
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.metrics import Points
-from gapo_lab.runs.status import STATES
+from gapo_lab.runs.status import STATES, STOPPED, with_resumption
 from gapo_lab.utils import atomic_files, processes
 
 # Fields of a spec that may differ between two ways of asking for the same run: who asked, the names of
 # config files (what they set is in "science"), where it runs, and what it is called.
 NOT_IDENTITY = frozenset({"study", "overrides", "algo", "tau", "scale", "backend", "differs", "weights"})
 # Fields of status.json that stay from one attempt to the next: how the run came to be started.
-CARRIED = ("submission", "task", "submitted", "wall_seconds")
+CARRIED = ("submission", "task", "submitted", "wall_seconds", "total_steps")
 
 
 # Bytes kept back while a run goes on, so that its status can still be written when the disk is full.
@@ -88,30 +86,17 @@ class RunFolder:
 
     # Who runs it
 
-    @contextlib.contextmanager
-    def lock(self, patience: float = 0.0) -> Iterator[None]:
+    def lock(self, patience: float = 0.0) -> contextlib.AbstractContextManager[None]:
         """Be the only process that runs this folder; UserError when another one still does after
         ``patience`` seconds."""
-        path = self.path / "run.lock"
-        until = time.monotonic() + patience
-        while (handle := atomic_files.try_lock(path)) is None and time.monotonic() < until:
-            time.sleep(0.5)
-        if handle is None:
-            raise UserError(
-                f"run {self.key} is already being run by {path.read_text().strip() or 'another process'} "
-                "(see it with: python -m gapo_lab status); wait for it or end that process"
-            )
-        try:
-            os.ftruncate(handle, 0)
-            with atomic_files.writing(path):
-                os.write(
-                    handle,
-                    f"pid {os.getpid()} on {socket.gethostname()} "
-                    f"since {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode(),
-                )
-            yield
-        finally:
-            os.close(handle)
+        return atomic_files.owned(
+            self.path / "run.lock",
+            lambda owner: (
+                f"run {self.key} is already being run by {owner}. See it with: python -m gapo_lab status. "
+                "Wait for it, or end that process."
+            ),
+            patience,
+        )
 
     # Attempts and metrics
 
@@ -131,6 +116,7 @@ class RunFolder:
         atomic_files.write_text(self.path / "reserve", " " * RESERVE)
         now = time.time()
         before = atomic_files.read_json(self._status_path) or {}
+        resumes_from = self.resume_step()
         self._replace_status(
             {name: before[name] for name in CARRIED if name in before}
             | fields
@@ -140,13 +126,26 @@ class RunFolder:
                 **processes.named(),
                 "started": now,
                 "updated": now,
-                "step": max(self.merged_points(), default=0),
-                "total_steps": None,
+                "step": resumes_from,
+                "resumes_from": resumes_from,
+                "can_save": False,
+                "save": True,
                 "message": "",
                 "remedy": "",
             }
         )
         return attempt
+
+    def resume_step(self) -> int:
+        """The step that the next attempt resumes from; 0 where it starts anew.
+
+        The newest whole checkpoint whose step is recorded too. verl writes a checkpoint before it logs the step: a run
+        that was killed in between goes back one checkpoint, so that no step is missing from its curves.
+        """
+        if not (saved := checkpoints.whole(self.checkpoints)):
+            return 0
+        recorded = self.merged_metrics()
+        return max((step for step in saved if "train/reward" in recorded.get(step, {})), default=0)
 
     def merged_points(self) -> Points:
         """Every attempt's metrics as one history, with times: see ``gapo_lab.runs.metrics.merge``."""
@@ -167,32 +166,33 @@ class RunFolder:
         """What status.json says, or {} before the first attempt.
 
         A finished run (summary.json is there) is ``finished`` whatever the file says. A ``running`` one
-        whose process no longer lives on this host reads as ``interrupted``.
+        whose process no longer lives on this host reads as ``interrupted``. Of one that has stopped, ``resumes_from``
+        and ``remedy`` say where its next attempt begins.
         """
         status = atomic_files.read_json(self._status_path) or {}
         if self.is_finished:
             return status | {"state": "finished"}
         if status.get("state") in ("running", "queued") and processes.is_gone(status):
             started = status["state"] == "running"
-            return status | {
-                "state": "interrupted",
-                "cause": "gone",
-                "message": "the process ended without a word (killed?)"
+            why = (
+                "its process died without a message (killed?)"
                 if started
-                else "its launcher has ended",
-                "remedy": "give the same command again: it goes on from the last checkpoint",
-            }
-        return status
+                else "the process that queued it has ended"
+            )
+            status |= {"state": "interrupted", "cause": "gone", "message": why, "remedy": ""}
+        return self.stopped(status) if status.get("state") in STOPPED else status
+
+    def stopped(self, status: Mapping[str, Any]) -> dict[str, Any]:
+        """Add to the status of this run, which has stopped, where its next attempt begins."""
+        return with_resumption(self.key, status, self.resume_step())
 
     def queue(self, **fields: Any) -> None:
         """Say in status.json that the run waits to be started; what an earlier attempt said is forgotten."""
         now = time.time()
         before = atomic_files.read_json(self._status_path) or {}
-        kept = {
-            name: before[name]
-            for name in ("wall_seconds", "step", "total_steps", "attempt")
-            if name in before
-        }
+        kept = {name: before[name] for name in ("wall_seconds", "total_steps", "attempt") if name in before}
+        if "attempt" in before:
+            kept["step"] = self.resume_step()
         waits = {"state": "queued", "submitted": now, "updated": now, "message": "", "remedy": ""}
         self._replace_status(kept | waits | fields)
 

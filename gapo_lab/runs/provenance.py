@@ -29,16 +29,27 @@ SLURM = (
 
 
 def collect(repo: Path) -> dict[str, Any]:
-    """Everything that says how a run came about, ready for JSON.
+    """Everything that says how a run came about, ready for JSON."""
+    return origin(repo) | machine()
+
+
+def origin(repo: Path) -> dict[str, Any]:
+    """What is known where a run is submitted: the time, the command, the code.
 
     ``git`` has ``commit``, ``dirty``, ``diff`` (against the commit), ``untracked`` (names), or ``missing``
-    with the reason where ``repo`` is no git checkout. Packages are read from their metadata: none is imported.
+    with the reason where ``repo`` is no git checkout.
     """
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "command": [sys.executable, *sys.argv],
         "folder": str(Path.cwd()),
         "git": git(repo),
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What is known where a run happens. Packages are read from their metadata: none is imported."""
+    return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "host": socket.gethostname(),

@@ -26,8 +26,6 @@ from gapo_lab.search.config import Search
 from gapo_lab.search.run_backend import Runs
 from gapo_lab.search.trials import DONE, INVALID, STARTED, WHY, Live, Proposer
 
-RESUME = "python -m gapo_lab retry {} goes on with it from the last checkpoint"
-
 
 @dataclass
 class Loop:
@@ -166,7 +164,7 @@ class Loop:
         """End the runs that this search started and no other trial of it needs."""
         needed = {key for other in self.live if other is not live for key in other.keys}
         if keys := [key for key in live.keys if key in live.started and key not in needed]:
-            self.runs.end(keys, cause, RESUME.format(keys[0]))
+            self.runs.end(keys, cause)
 
     def _over(self, live: Live) -> None:
         self.live = [other for other in self.live if other is not live]

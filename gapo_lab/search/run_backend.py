@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from rich.console import Console
 
-from gapo_lab.launch import executor, run_states
+from gapo_lab.launch import executor, local_queue, run_states
 from gapo_lab.launch.cancel import end
 from gapo_lab.launch.local_queue import LocalQueue
 from gapo_lab.launch.watch import EVERY_SCHEDULER
@@ -25,8 +25,8 @@ class Runs(Protocol):
     def start(self, runs: Sequence[Planned]) -> None: ...
     def tick(self) -> None: ...
     def look(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]: ...
-    def end(self, keys: Sequence[str], cause: str, remedy: str) -> None: ...
-    def stop(self) -> None: ...
+    def end(self, keys: Sequence[str], cause: str) -> None: ...
+    def stop(self, why: BaseException) -> None: ...
     def finish(self, runs: Sequence[Planned]) -> None: ...
 
     @property
@@ -75,12 +75,12 @@ class ClusterRuns:
             for key, status in quick.items()
         }
 
-    def end(self, keys: Sequence[str], cause: str, remedy: str) -> None:
+    def end(self, keys: Sequence[str], cause: str) -> None:
         """End those of the runs that are queued or running; ``cause`` is what their status will say."""
         found = run_states.read(self.root, keys)
         for queue in self._queues:
             queue.drop(keys)
-        end(self.root, found, cause, remedy)
+        end(self.root, found, cause, save=False)
         mine = [queue for queue in self._queues if set(queue.submission.keys) <= set(keys)]
         self._queues = [queue for queue in self._queues if queue not in mine]
         self._ended += mine
@@ -92,7 +92,6 @@ class ClusterRuns:
         wanted = plan.make(runs, partial(run_states.read, self.root), executor.measured(self.root))
         executor.carry_out(wanted, wait=True)
 
-    def stop(self) -> None:
-        """End what runs here; SLURM's jobs go on."""
-        for queue in (*self._queues, *self._ended):
-            queue.stop()
+    def stop(self, why: BaseException) -> None:
+        """End what runs here, as `local_queue.stop`; SLURM's jobs go on."""
+        local_queue.stop([*self._queues, *self._ended], why, Console(stderr=True))

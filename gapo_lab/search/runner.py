@@ -50,13 +50,13 @@ def carry_out_search(
         proposer = Proposer(search, study, conditions)
         try:
             with interrupted_by_sigterm():
-                Loop(search, study, proposer, runs, console, slots, most).run()
+                try:
+                    Loop(search, study, proposer, runs, console, slots, most).run()
+                except (KeyboardInterrupt, Interrupted, RunFailed) as stop:
+                    runs.stop(stop)
+                    raise
         except (KeyboardInterrupt, Interrupted) as stop:
-            runs.stop()
             raise Interrupted("stopped; the same command goes on with the same trials") from stop
-        except RunFailed:
-            runs.stop()
-            raise
         found = result.of(search, study, conditions, runs)
         if found is None:
             console.print("no trial was finished, so there is no best one", highlight=False)

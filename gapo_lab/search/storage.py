@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +24,16 @@ WHERE = ("cluster", "run_root", "tracking", "on_finish")
 STALE_SECONDS = 1.0
 
 
-@contextmanager
-def alone(search: Search) -> Iterator[None]:
+def alone(search: Search) -> AbstractContextManager[None]:
     """Be the only process that leads this search. UserError where another one does."""
     atomic_files.make_folder(search.folder)
-    path = search.folder / "search.lock"
-    handle = atomic_files.try_lock(path)
-    if handle is None:
-        raise UserError(
-            f"study {search.study} is being searched by {path.read_text().strip() or 'another process'}: follow its "
-            f"runs with python -m gapo_lab watch {search.study}, or end that process"
-        )
-    try:
-        os.ftruncate(handle, 0)
-        os.write(handle, f"pid {os.getpid()} on {socket.gethostname()}\n".encode())
-        yield
-    finally:
-        os.close(handle)
+    return atomic_files.owned(
+        search.folder / "search.lock",
+        lambda owner: (
+            f"study {search.study} is being searched by {owner}. Follow its runs with: python -m gapo_lab "
+            f"watch {search.study}. Or end that process."
+        ),
+    )
 
 
 def journal(search: Search) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -26,20 +27,30 @@ from gapo_lab.utils.text import duration, percent, points
 
 PLAIN_EVERY = 10  # steps between two lines where there is no terminal
 RECENT = 10  # steps that the pace is taken from
+QUIET = ("starting", "training", "rehearsing")  # phases that need no word beside a step
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A run at one moment. Times in seconds; metrics are None until they have been measured."""
+    """A run at one moment. Times in seconds; metrics are None until this attempt has measured something.
+
+    ``resumes_from``: the step that this attempt began after; ``step`` is the same until it has done one.
+    """
 
     step: int
     total: int | None
     phase: str
     elapsed: float
+    resumes_from: int = 0
     reward: float | None = None
     em_id: float | None = None
     em_ood: float | None = None
     pace: float | None = None
+
+    @property
+    def trains(self) -> bool:
+        """Whether this attempt has done a step."""
+        return self.step > self.resumes_from
 
     @property
     def left(self) -> float | None:
@@ -51,18 +62,25 @@ class Snapshot:
 
 def snapshot(folder: RunFolder, now: float) -> Snapshot:
     """``folder`` as it stands at ``now`` (Unix seconds)."""
-    status, points = folder.status(), folder.merged_points()
+    status = folder.status()
+    attempts = [attempt.rows() for attempt in folder.attempts()]
+    begun = bool(
+        attempts and attempts[-1]
+    )  # else what earlier attempts measured would look like progress of this one
+    points = metrics.merge(attempts) if begun else {}
     curves = metrics.values(points)
+    resumes_from = status.get("resumes_from") or 0
 
     def last(name: str) -> float | None:
         return next((value for _, value in reversed(metrics.series(curves, name))), None)
 
     trained = [at["train/reward"].time for at in points.values() if "train/reward" in at]
     return Snapshot(
-        step=max(curves, default=0),
+        step=max(curves, default=resumes_from),
         total=status.get("total_steps"),
         phase=status.get("message") or "starting",
         elapsed=max(0.0, now - status.get("started", now)),
+        resumes_from=resumes_from,
         reward=last("train/reward"),
         em_id=last("val/id/em"),
         em_ood=last("val/ood/em"),
@@ -80,11 +98,15 @@ def pace(times: Sequence[float], since: float = 0) -> float | None:
 
 
 def line(shot: Snapshot) -> str:
-    """One line: the phase while the run starts, then step, reward, exact match, pace, time left."""
-    if shot.step == 0 and shot.reward is None:
+    """One line: the phase while the attempt starts, then step, reward, exact match, pace, time left."""
+    if not shot.trains and shot.reward is None:
         parts = [shot.phase, duration(shot.elapsed)]
+        if shot.resumes_from:
+            parts.insert(1, f"resumes from step {shot.resumes_from}")
     else:
         parts = [f"step {shot.step}/{shot.total if shot.total is not None else '?'}"]
+        if shot.phase not in QUIET:
+            parts.append(shot.phase)
         if shot.reward is not None:
             parts.append(f"reward {shot.reward:.3f}")
     parts += [
@@ -102,13 +124,15 @@ def line(shot: Snapshot) -> str:
 class Progress:
     """Shows a run while it goes on: ``with Progress(folder, console) as p: ... p.poll() ...``.
 
-    ``poll`` reads the run folder and may be called as often as one likes.
+    ``poll`` reads the run folder and may be called as often as one likes. A terminal that is gone is no error: the run
+    has still to be ended and its state to be recorded.
     """
 
     def __init__(self, folder: RunFolder, console: Console | None = None, every: int = PLAIN_EVERY) -> None:
         self.folder, self.console, self.every = folder, console or Console(), every
         self._live: Live | None = None
         self._said: tuple[str, int] | None = None
+        self._note = ""
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -119,22 +143,33 @@ class Progress:
 
     def __exit__(self, *exc: object) -> None:
         if self._live:
-            self._live.stop()
+            with suppress(OSError):
+                self._live.stop()
             self._live = None
+
+    def note(self, text: str) -> None:
+        """Say ``text`` now and keep it before the live line."""
+        self._note = f"{text} | " if self._live else ""
+        if not self._live:
+            self._print(text)
 
     def poll(self) -> Snapshot:
         """Read the folder, show what is new, and give it back."""
         shot = snapshot(self.folder, time.time())
         if self._live:
-            self._spinner.update(text=Text(line(shot), no_wrap=True, overflow="ellipsis"))
+            self._spinner.update(text=Text(self._note + line(shot), no_wrap=True, overflow="ellipsis"))
         elif (mark := self._mark(shot)) != self._said:
             self._said = mark
-            self.console.print(line(shot), highlight=False, soft_wrap=True, markup=False)
+            self._print(line(shot))
         return shot
+
+    def _print(self, text: str) -> None:
+        with suppress(OSError):
+            self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _mark(self, shot: Snapshot) -> tuple[str, int]:
         """Changes when a plain line is due: a new phase, the first step, each ``every`` steps, the last."""
-        if shot.step == 0:
+        if not shot.trains:
             return (shot.phase, 0)
         return ("", -1 if shot.step == shot.total else shot.step // self.every)
 

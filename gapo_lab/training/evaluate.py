@@ -19,8 +19,9 @@ from gapo_lab.data.tasks.task import SAMPLED_AGENT
 from gapo_lab.errors import UserError
 from gapo_lab.models.loading import network, tokenize
 from gapo_lab.models.sampling import SamplingParams, sample
+from gapo_lab.runs import checkpoints
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.training import checkpoints
+from gapo_lab.training.checkpoint_weights import weights
 from gapo_lab.training.reward_function import compute_score
 
 HEADLINE = "val/id/em_greedy"
@@ -90,7 +91,7 @@ def _rows(folder: RunFolder) -> list[dict[str, Any]]:
 
 def _load(folder: RunFolder, step: int, config: Mapping) -> tuple[torch.nn.Module, Any]:
     """The model that the checkpoint holds, ready to answer, and its tokenizer."""
-    place = checkpoints.steps(folder).get(step)
+    place = checkpoints.steps(folder.checkpoints).get(step)
     if place is None:
         raise UserError(
             f"run {folder.key} keeps no checkpoint of step {step}, its last (gc removes them): train with data.greedy=true"
@@ -99,7 +100,7 @@ def _load(folder: RunFolder, step: int, config: Mapping) -> tuple[torch.nn.Modul
     settings = config["actor_rollout_ref"]
     attention = (settings["model"].get("override_config") or {}).get("attn_implementation", "sdpa")
     model = network(actor / "huggingface", settings["rollout"]["dtype"], attention)
-    model.load_state_dict(checkpoints.weights(actor))
+    model.load_state_dict(weights(actor))
     tokenizer = AutoTokenizer.from_pretrained(actor / "huggingface")
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 

@@ -12,7 +12,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from gapo_lab.errors import STOPPED_ITSELF, RunFailed, UserError
+from gapo_lab.errors import FAILED, STOPPED, USER_ERROR, RunFailed, UserError
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
 
@@ -20,7 +20,7 @@ from gapo_lab.runs.folder import RunFolder
 def main(path: str, number: str, scratch: str) -> int:
     """Train the run in `path` as its attempt `number`, with sockets in `scratch`.
 
-    Exit code 0, 1 for a failed run, 2 for a user's mistake.
+    Returns the exit code: 0, FAILED, USER_ERROR, or STOPPED after saving when told to.
     """
     from gapo_lab.utils.processes import die_with_parent
 
@@ -48,15 +48,15 @@ def main(path: str, number: str, scratch: str) -> int:
             train(config, folder, attempt, Path(scratch))
         except Stopped as stopped:
             print(stopped)
-            return STOPPED_ITSELF
+            return STOPPED
         return 0
     except (UserError, RunFailed) as error:
         traceback.print_exc()
         folder.write_status(state="failed", message=str(error), remedy="")
-        return 2 if isinstance(error, UserError) else 1
+        return USER_ERROR if isinstance(error, UserError) else FAILED
     except Exception:  # noqa: BLE001 - whatever it is, it goes to the log and the exit code
         traceback.print_exc()
-        return 1
+        return FAILED
 
 
 if __name__ == "__main__":

@@ -11,6 +11,9 @@ from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.utils import atomic_files
 
+# the phase in which a run can be told to save and stop
+TRAINING = "training"
+
 
 class Stopped(Exception):
     """The run was asked to stop, has saved, and can go on."""
@@ -57,7 +60,7 @@ class Recorder:
         if text != self._phase:
             self.end_phase()
             self._phase = text
-            self.folder.report(text)
+            self.folder.report(text, **({"can_save": True} if text == TRAINING else {}))
 
     def total_steps(self, steps: int) -> None:
         self.folder.report(total_steps=steps)

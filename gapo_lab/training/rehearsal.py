@@ -15,7 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gapo_lab.errors import STOPPED_ITSELF
+from gapo_lab.errors import STOPPED
+from gapo_lab.paths import IMPORT_ROOT
+from gapo_lab.runs import checkpoints
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.utils import atomic_files
@@ -46,7 +48,7 @@ def curve(seed: int, step: int, tau: float | None, best: float) -> dict[str, flo
 def rehearse(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt, scratch: Path) -> int:
     """Go through the steps from the last checkpoint on, with a Ray cluster where there are several nodes.
 
-    Exit code: 0, or 75 after saving when told to stop.
+    Returns the exit code: 0, or STOPPED after saving when told to stop.
     """
     if config["cluster"]["nodes"] == 1:
         return _steps(config, folder, attempt)
@@ -77,11 +79,10 @@ def _ray(config: Mapping[str, Any], folder: RunFolder, scratch: Path) -> Iterato
 
 
 def _steps(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt) -> int:
-    asked, checkpoint = config["rehearsal"], folder.checkpoints / "step.json"
-    first = ((atomic_files.read_json(checkpoint) or {}).get("step", 0)) + 1
-    print(f"rehearsal from step {first} of {asked['steps']}, pid {os.getpid()}")
-    folder.report(total_steps=asked["steps"])
-    atomic_files.make_folder(folder.checkpoints)
+    asked, every = config["rehearsal"], config["trainer"]["save_freq"]
+    first = folder.resume_step() + 1
+    print(f"rehearsal from step {first} of {asked['steps']}, pid {os.getpid()}, code from {IMPORT_ROOT}")
+    folder.report("rehearsing", total_steps=asked["steps"], can_save=True)
     for step in range(first, asked["steps"] + 1):
         time.sleep(asked["seconds"])
         held = bytearray(asked["memory_mb"] * 1_000_000) if step == 2 else None
@@ -90,10 +91,19 @@ def _steps(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt) -> in
             time.sleep(60)  # until the scheduler has seen it
         attempt.append_metrics(step, _metrics(config, step))
         folder.report("rehearsing", step=step)
-        atomic_files.write_json(checkpoint, {"step": step})
-        if attempt.stop_path.exists():
-            return STOPPED_ITSELF
+        stops = attempt.stop_path.exists()
+        if stops or (every > 0 and step % every == 0):
+            _save(folder.checkpoints, step)
+        if stops:
+            return STOPPED
     return 0
+
+
+def _save(place: Path, step: int) -> None:
+    """A checkpoint without weights, laid out as verl's."""
+    atomic_files.make_folder(place / f"global_step_{step}" / "actor")
+    atomic_files.write_text(place / checkpoints.TRACKER, str(step))
+    checkpoints.prune(place, keep=step)
 
 
 def _metrics(config: Mapping[str, Any], step: int) -> dict[str, float]:

@@ -13,10 +13,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
-from gapo_lab.paths import IMPORT_ROOT
+from gapo_lab.runs import checkpoints
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.training import checkpoints
 from gapo_lab.training.ray_cluster import PATIENCE_SECONDS, in_time
 from gapo_lab.training.recorder import Recorder
 from gapo_lab.training.vllm_rollout import metadata, workers
@@ -29,13 +28,9 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
     """Variables that must stand before verl and Ray are imported, in the job and in every Ray worker."""
     from gapo_lab.training.reward_function import ERROR_FILE
 
-    path = [str(IMPORT_ROOT), os.environ.get("PYTHONPATH", "")]
-    if config.backend.name != "cpu":
-        path.insert(0, str(metadata.folder_of(scratch)))
     variables = {
         "VERL_USE_EXTERNAL_MODULES": "gapo_lab.training.verl_plugin",
         ERROR_FILE: str(attempt.path / "reward_error.txt"),
-        "PYTHONPATH": os.pathsep.join(filter(None, path)),
         # other clusters of this user cannot talk to this one by mistake
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(scratch / "token"),
@@ -50,11 +45,12 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
+    if config.backend.name != "cpu":
+        here = [str(metadata.folder_of(scratch)), os.environ.get("PYTHONPATH", "")]
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, here))
     if config.trainer.device == "cpu":
         # a second thread in every process costs far more than it gives
-        variables.update(
-            dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-        )
+        variables.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
         variables["VERL_PLATFORM"] = "cpu"
         # Ray checks that the GPUs it is told of are visible; the workers' are fakes
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config.trainer.n_gpus_per_node)))
@@ -155,11 +151,13 @@ def point_at_run_folder(config: DictConfig, folder: RunFolder, attempt: Attempt)
         config.trainer.default_local_dir = str(folder.checkpoints.absolute())
         config.trainer.rollout_data_dir = str((attempt.generations / "train").absolute())
         config.trainer.validation_data_dir = str((attempt.generations / "val").absolute())
-        step = checkpoints.resume_step(folder)
+        step = folder.resume_step()
         config.trainer.resume_mode = "disable" if step == 0 else "resume_path"
         if step:
-            checkpoints.check_world_size(folder, step, config.trainer.n_gpus_per_node * config.trainer.nnodes)
-            checkpoints.prune(folder, keep=step)
+            checkpoints.check_world_size(
+                folder.checkpoints, step, config.trainer.n_gpus_per_node * config.trainer.nnodes
+            )
+            checkpoints.prune(folder.checkpoints, keep=step)
             config.trainer.resume_from_path = str((folder.checkpoints / f"global_step_{step}").absolute())
             # a step's validation is recorded with the step: an undisturbed run has no other
             config.trainer.val_before_train = False
@@ -177,7 +175,7 @@ def prepare_data(config: DictConfig, folder: RunFolder) -> Prepared:
     prepared = prepare(data, tokenizer, Path("data"))
     about = {"folder": str(prepared.folder), **prepared.about}
     before = atomic_files.read_json(folder.path / "data.json")
-    if before and checkpoints.resume_step(folder) and before["digest"] != about["digest"]:
+    if before and folder.resume_step() and before["digest"] != about["digest"]:
         raise UserError(
             f"run {folder.key} has trained on other data ({before['folder']}, now {about['folder']}): its prompts, its "
             f"tokenizer or the code that makes them have changed; to start it anew: remove {folder.path}"

@@ -10,7 +10,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from gapo_lab.rewards.list_diversity import pop_diversity
 from gapo_lab.training import batch_context
-from gapo_lab.training.recorder import Recorder
+from gapo_lab.training.recorder import TRAINING, Recorder
 
 # What the reward function says of a step's rollouts: the mean of each is logged, before noise where there is any.
 TRAIN = {"train/reward": "score", "train/em": "em", "train/similarity": "similarity"}
@@ -56,7 +56,7 @@ class LabTrainer(PPOTrainerSync):
         super().on_train_begin()
 
     def on_step_begin(self):
-        self.recorder.phase("training")
+        self.recorder.phase(TRAINING)
         super().on_step_begin()
 
     def on_step_end(self):

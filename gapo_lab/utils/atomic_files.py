@@ -7,8 +7,10 @@ import errno
 import fcntl
 import json
 import os
+import socket
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,27 @@ def try_lock(path: Path) -> int | None:
         os.close(handle)
         raise
     return handle
+
+
+@contextlib.contextmanager
+def owned(path: Path, taken: Callable[[str], str], patience: float = 0.0) -> Iterator[None]:
+    """Hold the lock file ``path``, with a line in it that names this process.
+
+    UserError when another process still holds it after ``patience`` seconds; ``taken`` makes the message from its line.
+    """
+    until = time.monotonic() + patience
+    while (handle := try_lock(path)) is None and time.monotonic() < until:
+        time.sleep(0.5)
+    if handle is None:
+        raise UserError(taken(path.read_text().strip() or "another process"))
+    try:
+        os.ftruncate(handle, 0)
+        owner = f"pid {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+        with writing(path):
+            os.write(handle, owner.encode())
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Signals as exceptions."""
+"""Signals as exceptions: SIGTERM and a closed terminal raise Interrupted, as Ctrl-C raises KeyboardInterrupt."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from contextlib import contextmanager
 
 from gapo_lab.errors import Interrupted
 
+WHY = {signal.SIGTERM: "told to end", signal.SIGHUP: "its terminal was closed"}
+
 
 @contextmanager
 def interrupted_by_sigterm() -> Iterator[None]:
-    """SIGTERM raises Interrupted inside the block, as Ctrl-C raises KeyboardInterrupt."""
+    """Let SIGTERM raise Interrupted inside the block."""
     before = signal.signal(signal.SIGTERM, raise_interrupted)
     try:
         yield
@@ -19,6 +21,13 @@ def interrupted_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def raise_interrupted(*_: object) -> None:
+def raise_on_signals() -> None:
+    """Let SIGTERM and, unless it is ignored (nohup), SIGHUP raise Interrupted from now on."""
+    signal.signal(signal.SIGTERM, raise_interrupted)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, raise_interrupted)
+
+
+def raise_interrupted(number: int, _frame: object) -> None:
     """Handle a signal by raising Interrupted."""
-    raise Interrupted("told to stop")
+    raise Interrupted(f"{WHY[signal.Signals(number)]} ({signal.Signals(number).name})")

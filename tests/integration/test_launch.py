@@ -17,6 +17,7 @@ from gapo_lab.launch import code_snapshot, run_states
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.studies import of_study
 from gapo_lab.training.rehearsal import made_up
+from gapo_lab.utils.import_path import importing_from
 
 REHEARSE = ("-m", "scale=rehearsal", "rehearsal.seconds=0.05")
 
@@ -94,13 +95,16 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(lab):
     wait_until(lambda: any(max(f.merged_metrics(), default=0) > 1 for f in find(lab.cwd / "runs")), process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 130 and "goes on" in err, out + err
+    (begun,) = [f for f in find(lab.cwd / "runs") if f.attempts()]
+    saved = begun.resume_step()
+    assert process.returncode == 130 and saved == max(begun.merged_metrics()), out + err
+    assert f"the same command resumes 1 run from step {saved}, starts 1 run that waited" in err
     assert all_states(lab) == ["interrupted"] * 2
     assert not [
         p for p in psutil.process_iter(["cmdline"]) if str(lab.cwd) in " ".join(p.info["cmdline"] or [])
     ]
     plan = command(lab, "plan", *words[1:])
-    assert "2 run" in plan.stdout and "goes on from step" in plan.stdout
+    assert "2 run" in plan.stdout and f"resumes from step {saved}" in plan.stdout
 
 
 def test_a_killed_submitter_leaves_its_runs_going_and_is_attached_to(lab):
@@ -194,7 +198,7 @@ def test_a_copy_of_the_code_is_made_once_and_is_what_python_takes(tmp_path, monk
     code = code_snapshot.take(tmp_path)
     assert code_snapshot.take(tmp_path) == code and (code / "gapo_lab" / "training" / "job.py").is_file()
     (code / "gapo_lab" / "mark.py").write_text("")
-    env = {**os.environ, **code_snapshot.environment(code)}
+    env = {**os.environ, **importing_from(code)}
     words = [sys.executable, "-c", "import gapo_lab.mark; print(gapo_lab.__file__)"]
     done = subprocess.run(words, env=env, cwd=REPO, check=False, capture_output=True, text=True)
     assert done.stdout.strip().startswith(str(code)), done.stderr

@@ -108,7 +108,7 @@ def test_a_pruned_run_can_be_gone_on_with(lab):
     assert step < 6 and pruned.spec["tau"] == 1.0
     assert "pruned at step" in command(lab, "status").stdout
     alone = command(lab, "retry", "tau_search").stdout
-    assert "1 pruned runs are left alone" in alone and "nothing to retry" in alone
+    assert "1 pruned run left alone" in alone and "nothing to retry" in alone
     again = command(lab, "retry", pruned.key)
     assert again.returncode == 0, again.stdout + again.stderr
     assert pruned.is_finished and pruned.merged_metrics() == {n: curve(0, n, 1.0, 0.4) for n in range(1, 7)}

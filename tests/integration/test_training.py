@@ -172,19 +172,26 @@ def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, lab):
     assert rows == [(1, 1), (2, 1), (3, 1)]
 
 
-def test_ctrl_c_ends_everything_and_says_how_to_go_on(lab):
-    process = lab.start("trainer.total_training_steps=50")
+def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(lab):
+    words = ("trainer.total_training_steps=4", "trainer.save_freq=-1", "trainer.test_freq=-1")
+    process = lab.start(*words)
     wait_for_step(lab.folder, 1, process)
     wait_until(lambda: any("tracking.follow" in words for words in processes_of(lab)))
     assert (
         len(processes_of(lab)) > 10
     )  # supervisor, job, zygote, Ray's own, two workers, two servers, the copier
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "same command goes on" in err
+    _, err = process.communicate(timeout=120)
+    folder = lab.folder()
+    step = max(folder.merged_metrics())
+    assert process.returncode == 130 and 1 <= step < 4
+    assert err == f"stopped after step {step} (saved); the same command resumes from step {step}\n"
     assert processes_of(lab) == []
-    assert lab.folder().status()["state"] == "interrupted"
+    assert folder.status()["state"] == "interrupted" and folder.resume_step() == step
+    done = lab.run(*words)
+    assert done.returncode == 0, done.stderr
+    assert f"resumes from step {step}" in done.stdout and "step ?" not in done.stdout
+    assert folder.attempts()[-1].rows()[0].step == step + 1
 
 
 def test_dynamic_sampling_repeats_itself_exactly(lab, tmp_path):

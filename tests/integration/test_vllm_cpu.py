@@ -55,7 +55,7 @@ class VllmLab(Lab):
         """Note the scratch folders of our runs, and the shared memory that is recorded there."""
         for process in self.started:
             with suppress(psutil.Error):
-                for child in psutil.Process(process.pid).children():
+                for child in psutil.Process(process.pid).children(recursive=True):
                     words = child.cmdline()
                     if "gapo_lab.supervision.watchdog" in words:
                         self.scratch += [Path(words[-1])] * (Path(words[-1]) not in self.scratch)

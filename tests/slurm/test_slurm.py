@@ -195,6 +195,30 @@ def test_sbatch_refusing_is_one_line_and_nothing_is_lost(lab):
     lab.finished("refused")
 
 
+def test_one_run_goes_to_the_cluster_too(lab):
+    """Without -m, and from a login node: nothing of it runs here."""
+    told = lab.cwd / "told_alone"
+    words = (
+        "scale=rehearsal",
+        "cluster=dev",
+        "study=alone",
+        "+rehearsal.of=alone",
+        f"on_finish='echo $GAPO_LAB_STUDY >> {told}'",
+    )
+    done = lab.run(*words, tiny=False, **lab.conf)
+    assert done.returncode == 0 and "submitted 1 run as SLURM job" in done.stdout, done.stdout + done.stderr
+    folder = lab.one("alone")
+    assert f"gapo_lab watch {folder.key}" in done.stdout
+    lab.finished("alone")
+    assert folder.status()["job"] and folder.provenance()["slurm"]["SLURM_JOB_ID"]
+    again = lab.run(*words, tiny=False, **lab.conf)
+    assert again.returncode == 0 and "1 skip" in again.stdout
+    end = time.monotonic() + 20
+    while not told.exists():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
 def test_a_refused_retry_leaves_what_was_there(lab):
     words = ("study=again", "+rehearsal.of=again", "rehearsal.steps=200", "seed=0")
     assert submitted(lab.sweep(*words)) == 1

@@ -63,7 +63,8 @@ class Lab:
         """The only run folder here, or the one of `key`."""
         from gapo_lab.runs.folder import RunFolder
 
-        found = [p for p in (self.cwd / "runs").iterdir() if p.is_dir() and key in (None, p.name)]
+        runs = [p for p in (self.cwd / "runs").iterdir() if p.is_dir() and not p.name.startswith(".")]
+        found = [p for p in runs if key in (None, p.name)]
         assert len(found) == 1, found
         return RunFolder(found[0])
 

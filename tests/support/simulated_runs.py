@@ -58,14 +58,14 @@ class SimulatedRuns:
     def look(self, keys) -> dict:
         return {key: RunFolder(self.root / key).status() for key in keys}
 
-    def end(self, keys, cause: str, remedy: str) -> None:
+    def end(self, keys, cause: str) -> None:
         for key in keys:
             if self.active.pop(key, None):
                 RunFolder(self.root / key).write_status(state="interrupted", cause=cause, message=cause)
                 self.ended[key] = cause
 
-    def stop(self) -> None:
-        self.end(list(self.active), "stopped", "")
+    def stop(self, why: BaseException) -> None:
+        self.end(list(self.active), "stopped")
 
     def finish(self, runs) -> None:
         self.start(runs)

@@ -35,6 +35,7 @@ def run(tmp_path, monkeypatch):
     folder.write_status(total_steps=60)
     attempt.append_metrics(0, {"val/id/em": 0.25, "val/ood/em": 0.125})
     attempt.append_metrics(7, {"train/reward": 0.5})
+    folder.report(step=7)
     attempt.log_path.write_text("one\ntwo\n")
     return folder
 
@@ -55,7 +56,20 @@ def test_status_shows_every_run(run, capsys):
 def test_status_says_how_a_run_ended(run, capsys):
     run.write_status(state="failed", message="out of memory [/red]", remedy="use scale=nano")
     assert main(["status"]) == 0
-    assert "(1) abc123 failed: out of memory [/red]\n    use scale=nano\n" in capsys.readouterr().out
+    again = "the same command starts anew (no checkpoint yet)"
+    assert (
+        f"(1) abc123 failed: out of memory [/red]\n    use scale=nano; {again}\n" in capsys.readouterr().out
+    )
+
+
+def test_status_shows_where_an_attempt_resumes_and_not_what_the_last_one_did_after(run, capsys):
+    """Attempt 1 has recorded step 7 and saved step 5."""
+    (run.path / "checkpoints" / "global_step_5" / "actor").mkdir(parents=True)
+    (run.path / "checkpoints" / "latest_checkpointed_iteration.txt").write_text("5")
+    run.attempts()[0].append_metrics(5, {"train/reward": 0.5})
+    run.start_attempt()
+    assert main(["status"]) == 0
+    assert "running  5/60" in capsys.readouterr().out
 
 
 def made(root, algo, seed, lr=None, **status):
@@ -100,10 +114,15 @@ def test_status_is_sorted_and_grouped_by_cell_with_means(tmp_path, capsys):
 def test_a_message_that_many_runs_share_is_said_once(tmp_path, capsys):
     for seed in range(30):
         said = f"SLURM: NODE_FAIL on n1 (job 36_{seed}, exit code 0:0)"
-        made(tmp_path / "runs", "grpo", seed, state="interrupted", message=said, remedy="resume them")
+        folder = made(tmp_path / "runs", "grpo", seed, state="interrupted")
+        folder.start_attempt().append_metrics(seed + 1, {"train/reward": 0.5})
+        folder.write_status(state="interrupted", message=said, remedy="look")
+        (folder.checkpoints / f"global_step_{seed + 1}" / "actor").mkdir(parents=True)
+        (folder.checkpoints / "latest_checkpointed_iteration.txt").write_text(str(seed + 1))
     assert main(["--root", str(tmp_path / "runs"), "status"]) == 0
     said = capsys.readouterr().out
-    assert "(1) 30 runs interrupted: SLURM: NODE_FAIL on n1 (exit code 0:0)\n    resume them\n" in said
+    shared = "(1) 30 runs interrupted: SLURM: NODE_FAIL on n1 (exit code 0:0)\n    look; the same command resumes from steps 1 to 30"
+    assert shared in said
     assert said.count("NODE_FAIL") == 1 and said.count("(1)") == 31
 
 

@@ -91,9 +91,12 @@ def test_an_invalid_cell_says_why(word, says):
 def test_what_one_of_a_cells_runs_goes_on_from_is_not_said_of_all():
     runs = planned("algo=grpo", "seed=0,1,2").runs
     key = runs[0].spec.key
-    made = plan.Plan(runs).decided({key: {"state": "interrupted", "step": 20}})
-    assert "run (1 of them: goes on from step 20)" in shown(made)
-    assert decide({"state": "interrupted", "step": 0})[1] == ""
+    made = plan.Plan(runs).decided(
+        {key: {"state": "interrupted", "attempt": 1, "step": 23, "resumes_from": 20}}
+    )
+    assert "run (1 of them: resumes from step 20)" in shown(made)
+    assert "starts anew" in decide({"state": "interrupted", "attempt": 1, "step": 9, "resumes_from": 0})[1]
+    assert decide({"state": "interrupted"})[1] == ""
 
 
 def test_the_totals_are_one_line():

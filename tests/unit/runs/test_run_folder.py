@@ -169,7 +169,7 @@ def test_a_killed_run_reads_as_interrupted_and_frees_its_lock(folder):
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert folder.status()["state"] == "interrupted" and "same command again" in folder.status()["remedy"]
+    assert folder.status()["state"] == "interrupted" and "starts anew" in folder.status()["remedy"]
     with folder.lock():
         folder.start_attempt()
     assert folder.status()["state"] == "running"

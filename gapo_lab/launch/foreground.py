@@ -1,0 +1,65 @@
+"""One run in the foreground: `gapo_lab.run` without -m. A plan of one run, shown live where it runs on this machine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from gapo_lab.errors import Interrupted, RunFailed, UserError
+from gapo_lab.launch import executor, run_states, watch, worker
+from gapo_lab.planning.plan import Action, Plan, Planned
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import ACTIVE
+from gapo_lab.supervision.progress import Progress, show_end
+
+EVERY = 0.5  # seconds between two looks at a run that another process works on
+
+
+def run(wanted: Planned, console: Console, wait: bool = False) -> Mapping[str, Any]:
+    """Carry out one run and return its summary; {} for one that was handed to a cluster.
+
+    wait: stay until it has ended, on a cluster too. Raises as `executor.carry_out` and `Supervisor.run`.
+    """
+    if wanted.action is Action.INVALID:
+        raise UserError(wanted.why)
+    key, root = wanted.spec.key, Path(wanted.settings["run_root"])
+    if wanted.settings["cluster.name"] != "local":
+        return executor.carry_out(Plan((wanted,)), wait=wait, console=console).get(key, {})
+    folder = RunFolder(root / key)
+    submissions = executor.hand_over(root, [wanted], console)
+    if submissions:
+        (submission,) = submissions
+        worker.work(submission, 0, worker.supervisor_of(submission, 0, console))
+    elif folder.is_finished:
+        console.print(f"{wanted.spec.name}: finished already", highlight=False, soft_wrap=True)
+    else:
+        _follow(folder, wanted.spec.name, console)
+    show_end(folder, console, title=wanted.spec.name)
+    return folder.summary()
+
+
+def _follow(folder: RunFolder, name: str, console: Console) -> None:
+    """Show a run that another process has, until it has ended. RunFailed where it did not finish."""
+    root, keys = folder.path.parent, [folder.key]
+
+    def status() -> Mapping[str, Any]:
+        return run_states.read(root, keys)[folder.key]
+
+    now = status()
+    by = f"SLURM job {now['job']}" if now.get("job") else f"pid {now.get('pid')} on {now.get('host')}"
+    text = f"{name}   run {folder.key} is {now.get('state')} already ({by}): following it; Ctrl-C leaves it alone"
+    try:
+        console.print(text, highlight=False, soft_wrap=True)
+        with Progress(folder, console) as progress:
+            while (now := status()).get("state") in ACTIVE:
+                progress.poll()
+                time.sleep(watch.EVERY_SCHEDULER if now.get("submission") else EVERY)
+    except KeyboardInterrupt as stop:
+        again = f"python -m gapo_lab watch {folder.key}"
+        raise Interrupted(f"the run goes on without this command; to follow it again: {again}") from stop
+    if not folder.is_finished:
+        raise RunFailed("\n".join(watch.said(now)))
