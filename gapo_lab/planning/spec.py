@@ -46,6 +46,7 @@ NOT_SCIENCE = (
     *("actor_rollout_ref.rollout.checkpoint_engine.", "actor_rollout_ref.rollout.gpu_memory_utilization"),
     *("actor_rollout_ref.rollout.tensor_model_parallel_size", "actor_rollout_ref.rollout.log_prob_"),
     *("actor_rollout_ref.rollout.enforce_eager", "actor_rollout_ref.rollout.max_num_"),
+    *("actor_rollout_ref.rollout.enable_sleep_mode", "actor_rollout_ref.rollout.max_model_len"),
     *("actor_rollout_ref.actor.ppo_micro_batch_size", "actor_rollout_ref.actor.ppo_max_token_len_per_gpu"),
     *("actor_rollout_ref.actor.use_dynamic_bsz", "actor_rollout_ref.actor.strategy"),
     *("actor_rollout_ref.actor.use_torch_compile", "actor_rollout_ref.actor.ulysses_sequence_parallel_size"),
@@ -61,6 +62,10 @@ NOT_SCIENCE = (
 )  # fmt: skip
 # At this value a setting is as if it were not there: the keys of runs from before it was thought of stay.
 NEUTRAL = {"noise": 0}
+# What only adds metrics has in keys the value it had first.
+ONLY_METRICS = {"actor_rollout_ref.rollout.calculate_log_probs": False}
+# The keys of these backends do not name them: they were made before there was another.
+UNNAMED_BACKENDS = ("cpu", "vllm")
 # Address of a module of ours -> the name it has in keys. A module that moves keeps the name it had first.
 CANONICAL = {"pkg://gapo_lab.training.replay_buffer": "pkg://gapo_lab.training.replay"}
 # A checkpoint's digest reads files up to WHOLE bytes, and BLOCKS blocks of BLOCK bytes of larger ones.
@@ -163,12 +168,15 @@ def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str
 def science_settings(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
     """`science` without what is named by its content: the weights and the data."""
     defaults = verl_defaults()
-    return {
+    chosen = {
         key: resolved[key]
         for key, value in written.items()
         if is_science(key) and key in resolved and not (key in NEUTRAL and resolved[key] == NEUTRAL[key])
         and (key not in defaults or defaults[key] not in (value, resolved[key]))
     }  # fmt: skip
+    if (backend := resolved.get("backend.name", "cpu")) not in UNNAMED_BACKENDS:
+        chosen["backend"] = backend
+    return chosen | {key: value for key, value in ONLY_METRICS.items() if key in resolved}
 
 
 def _plain(value: object) -> object:

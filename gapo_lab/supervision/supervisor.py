@@ -22,10 +22,11 @@ from gapo_lab.runs.failure import REMEDIES, failure_cause, failure_lines
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
 from gapo_lab.supervision.progress import Progress
-from gapo_lab.supervision.watchdog import MARK, watched_scratch_folder
+from gapo_lab.supervision.watchdog import watched_scratch_folder
 from gapo_lab.tracking.uri import command
 from gapo_lab.utils.import_path import importing_from
 from gapo_lab.utils.processes import PATIENCE_SECONDS, adopt_orphans, end_descendants
+from gapo_lab.utils.scratch import MARK
 from gapo_lab.utils.signals import raise_on_signals
 
 POLL_SECONDS = 0.5

@@ -29,6 +29,13 @@ def test_the_private_registry_of_rollout_adapters_is_where_we_write():
 
     assert _ROLLOUT_REGISTRY[("gapo_cpu", "async")].endswith("CpuServerAdapter")
     assert get_rollout_class("gapo_cpu").__name__ == "CpuServerAdapter"
+    assert _ROLLOUT_REGISTRY[("vllm", "async")].endswith("RunAdapter")
+
+
+def test_the_agent_loop_cuts_prompts_where_we_refuse_them():
+    from verl.experimental.agent_loop.agent_loop import AgentLoopBase
+
+    assert "self._cap_text_prompt_length(prompt_ids)" in inspect.getsource(AgentLoopBase.ct_build_initial_tokens)
 
 
 def test_our_estimator_is_registered_and_gets_its_config():
