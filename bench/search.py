@@ -42,11 +42,11 @@ class InstantRuns:
 
         return {key: RunFolder(self.root / key).status() for key in keys}
 
-    def end(self, keys, cause, remedy) -> None:
+    def end(self, keys, cause, why) -> None:
         for key in keys:
             self.active.pop(key, None)
 
-    def stop(self) -> None:
+    def stop(self, why) -> None:
         self.active.clear()
 
     def finish(self, runs) -> None:

@@ -88,6 +88,7 @@ def main() -> int:
             tell(error)
             if isinstance(error, Interrupted):
                 raise KeyboardInterrupt from error  # the rest of a sweep is not started
+            return None
 
     try:
         asked, others = get_args_parser().parse_known_args()
