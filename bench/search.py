@@ -42,7 +42,7 @@ class InstantRuns:
 
         return {key: RunFolder(self.root / key).status() for key in keys}
 
-    def end(self, keys, cause) -> None:
+    def end(self, keys, cause, why) -> None:
         for key in keys:
             self.active.pop(key, None)
 

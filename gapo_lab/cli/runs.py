@@ -22,6 +22,7 @@ from gapo_lab.launch import run_states
 from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
+from gapo_lab.runs.status import State
 from gapo_lab.tracking import study_page, uri
 from gapo_lab.utils import command_line
 from gapo_lab.utils.text import duration, percent
@@ -81,7 +82,7 @@ def status(asked: argparse.Namespace) -> int:
     study = asked.study if studies.of_study(asked.root, asked.study or "") else None
     table = status_table.read(folders, found, time.time(), study)
     status_table.show(table, console, asked.cells)
-    if any("unsure" in one for one in found.values()):
+    if any(one.unsure for one in found.values()):
         console.print(
             "SLURM does not answer: its jobs are shown as their run folders said last", soft_wrap=True
         )
@@ -101,7 +102,7 @@ def logs(asked: argparse.Namespace) -> int:
         raise UserError(f"{path} is not there: the run has written nothing yet")
     with open(path, encoding="utf-8", errors="replace") as file:
         while True:
-            over = folder.status().get("state") != "running"  # asked before reading: nothing is missed
+            over = folder.status().state is not State.RUNNING  # asked before reading: nothing is missed
             while text := file.read(1 << 16):
                 sys.stdout.write(text)
             sys.stdout.flush()

@@ -23,9 +23,10 @@ from gapo_lab.planning.plan_table import in_common, show_plan
 from gapo_lab.runs import provenance, studies
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.forget import forget
-from gapo_lab.runs.status import resumptions
-from gapo_lab.utils import atomic_files, processes
+from gapo_lab.runs.status import NEW, RunStatus, State, resumptions
+from gapo_lab.utils import atomic_files
 from gapo_lab.utils.dotted import unflatten
+from gapo_lab.utils.processes import Process
 from gapo_lab.utils.signals import interrupted_by_sigterm
 from gapo_lab.utils.text import several
 
@@ -175,11 +176,11 @@ def _cells(runs: Sequence[Planned]) -> str:
     return names[0] + (f" and {several(len(names) - 1, 'more cell')}" if len(names) > 1 else "")
 
 
-def _said(path: Path) -> Mapping[str, Any] | None:
+def _said(path: Path) -> RunStatus | None:
     return RunFolder(path).raw_status if (path / "spec.yaml").exists() else None
 
 
-def _withdraw(submission: Submission, before: Mapping[str, Mapping[str, Any] | None]) -> None:
+def _withdraw(submission: Submission, before: Mapping[str, RunStatus | None]) -> None:
     """Leave everything as it was before a submission that was refused."""
     for key, said in before.items():
         if said is not None:
@@ -197,7 +198,7 @@ def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> Run
     folder.write_config(text.replace(str(PACKAGE), str(submission.code / PACKAGE.name)))
     fields: dict[str, Any] = {"submitted": submission.time}
     if submission.cluster["name"] == "local":
-        fields |= processes.named()
+        fields["process"] = Process.here()
     else:
         fields |= {"submission": submission.name, "task": task}
     folder.queue(**fields)
@@ -221,7 +222,7 @@ def _follow(
             queue.poll()
         return all(queue.over for queue in queues)
 
-    found: Mapping[str, Mapping[str, Any]] = {}
+    found: Mapping[str, RunStatus] = {}
     if followed:
         expected = {run.key: run.seconds for run in runs if run.seconds and run.key in followed}
         with interrupted_by_sigterm():
@@ -234,7 +235,7 @@ def _follow(
     if len(followed) < len(keys):
         what = study if len(runs) > 1 else runs[0].key
         console.print(f"to follow, from any shell: python -m gapo_lab watch {what}", highlight=False)
-    bad = [key for key in followed if found.get(key, {}).get("state") != "finished"]
+    bad = [key for key in followed if found.get(key, NEW).state is not State.FINISHED]
     if bad:
         raise RunFailed(
             f"{len(bad)} of {len(followed)} runs did not finish ({', '.join(bad[:5])}); see them with: "

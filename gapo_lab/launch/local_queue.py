@@ -15,6 +15,7 @@ from rich.console import Console
 from gapo_lab.errors import Interrupted
 from gapo_lab.launch.submission import Submission
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import State
 from gapo_lab.utils.import_path import importing_from
 
 
@@ -40,7 +41,7 @@ class LocalQueue:
         while self.waiting and len(self.active) < self.submission.cluster["max_parallel"]:
             task = self.waiting.popleft()
             key = self.submission.keys[task]
-            if RunFolder(self.submission.root / key).raw_status.get("state") != "queued":
+            if RunFolder(self.submission.root / key).raw_status.state is not State.QUEUED:
                 continue  # cancelled while it waited
             words = [sys.executable, "-m", "gapo_lab.launch.worker", str(self.submission.path), str(task)]
             with open(self.submission.logs / f"{key}.log", "ab") as log:
@@ -55,7 +56,7 @@ class LocalQueue:
         """Start no more runs, and say so in their status."""
         for task in self.waiting:
             folder = RunFolder(self.submission.root / self.submission.keys[task])
-            folder.write_status(state="interrupted", message="was not started", remedy="")
+            folder.write_status(state=State.INTERRUPTED, message="was not started", remedy="")
         self.waiting.clear()
 
 

@@ -19,7 +19,7 @@ from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFai
 from gapo_lab.launch.submission import Submission
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
-from gapo_lab.runs.status import resumption
+from gapo_lab.runs.status import ACTIVE, State, resumption
 from gapo_lab.supervision.supervisor import Supervisor
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.processes import end_descendants
@@ -45,21 +45,22 @@ def work(submission: Submission, task: int, supervisor: Supervisor, job: str | N
     try:
         supervisor.run(patience=PATIENCE_SECONDS if job else 0.0, status=status, origin=submission.origin)
     finally:
-        if submission.on_finish:
-            tell(submission, submission.on_finish)
+        tell(submission)
 
 
 def tell(submission: Submission, command: str) -> None:
     """Call the user's command once, after the last run of the submission has ended."""
+    if not submission.on_finish:
+        return
     with atomic_files.locked(submission.logs / "told.lock"):
         told = submission.logs / "told"
-        states = [RunFolder(submission.root / key).status().get("state") for key in submission.keys]
-        if told.exists() or any(state in (None, "queued", "running") for state in states):
+        states = [RunFolder(submission.root / key).status().state for key in submission.keys]
+        if told.exists() or any(state in (State.NEW, *ACTIVE) for state in states):
             return
         told.touch()
-    facts = {"GAPO_LAB_STUDY": submission.study, "GAPO_LAB_FINISHED": str(states.count("finished")),
-             "GAPO_LAB_FAILED": str(len(states) - states.count("finished"))}  # fmt: skip
-    done = subprocess.run(command, shell=True, env={**os.environ, **facts}, check=False)
+    facts = {"GAPO_LAB_STUDY": submission.study, "GAPO_LAB_FINISHED": str(states.count(State.FINISHED)),
+             "GAPO_LAB_FAILED": str(len(states) - states.count(State.FINISHED))}  # fmt: skip
+    done = subprocess.run(submission.on_finish, shell=True, env={**os.environ, **facts}, check=False)
     if done.returncode:
         print(f"on_finish: {command}: exit code {done.returncode}", flush=True)
 
@@ -93,7 +94,7 @@ class Task:
         folder = self.supervisor.folder
         message = f"time limit or preemption: requeued, {resumption(folder.resume_step())}"
         folder.write_status(
-            state="queued", message=message, remedy="", submission=submission.name, task=self.task
+            state=State.QUEUED, message=message, remedy="", submission=submission.name, task=self.task
         )
         return DelayedSubmission(Task(self.path, self.task))
 

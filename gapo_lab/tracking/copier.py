@@ -252,13 +252,13 @@ class Copier:
 
     def _copy_state(self, run: Run) -> None:
         status = self.folder.status()
-        state = mapping.STATUS.get(status.get("state", ""), "SCHEDULED")
+        state = mapping.STATUS.get(status.state, "SCHEDULED")
         if run.info.status == state:
             return
         if state in ("RUNNING", "SCHEDULED"):
             self.client.update_run(run.info.run_id, status=state)
         else:
-            ended = status.get("updated")  # a status.json written by hand may lack it
+            ended = status.updated  # a status.json written by hand may lack it
             self.client.set_terminated(run.info.run_id, state, int(ended * 1000) if ended else None)
 
 

@@ -25,7 +25,6 @@ EVERY = 5.0  # seconds between two looks at the folder
 GLANCE = 0.1  # seconds between two looks at whether the run has ended: the supervisor waits for the last copy
 LONGEST_PAUSE = 60.0  # seconds between two tries while MLflow is away
 AT_THE_END = 30.0  # seconds that the last copy may be tried again
-FINAL = ("finished", "failed", "interrupted")
 
 
 def follow(
@@ -80,7 +79,7 @@ def _finish(
 
 def is_over(folder: RunFolder) -> bool:
     """Nothing more will come: the run has ended, or was never started."""
-    return folder.status().get("state", "finished") in FINAL
+    return not folder.status().is_active
 
 
 def written(folder: RunFolder) -> int:

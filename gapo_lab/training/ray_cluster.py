@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gapo_lab.errors import RunFailed
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.training.vllm_rollout import metadata
+from gapo_lab.runs.status import State
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.scratch import MARK
 
@@ -145,7 +145,7 @@ def in_time(folder: RunFolder, seconds: float) -> Iterator[None]:
     """The block must end within `seconds`: Ray waits in C++, where no exception reaches it, so the process ends."""
 
     def give_up() -> None:
-        folder.write_status(state="failed", message=f"Ray did not come up in {seconds:.0f} s",
+        folder.write_status(state=State.FAILED, message=f"Ray did not come up in {seconds:.0f} s",
                             remedy="see the log for Ray's own words; the same command tries again")  # fmt: skip
         print(f"Ray did not come up in {seconds:.0f} s", flush=True)
         os._exit(1)

@@ -40,7 +40,7 @@ def command(lab: Lab, *words: str) -> subprocess.CompletedProcess:
 
 def all_states(lab: Lab) -> list[str]:
     root = lab.cwd / "runs"
-    return sorted(s["state"] for s in run_states.read(root, [folder.key for folder in find(root)]).values())
+    return sorted(s.state for s in run_states.read(root, [folder.key for folder in find(root)]).values())
 
 
 def undisturbed(folder: RunFolder, steps: int = 5) -> bool:
@@ -126,7 +126,7 @@ def test_a_job_killed_says_so_others_go_on_and_retry_finishes_it(lab):
     victim = find(lab.cwd / "runs")[0]
     job = next(
         p
-        for p in psutil.Process(victim.status()["pid"]).children()
+        for p in psutil.Process(victim.status().process.pid).children()
         if "gapo_lab.training.job" in " ".join(_words(p))
     )
     job.kill()
@@ -134,7 +134,7 @@ def test_a_job_killed_says_so_others_go_on_and_retry_finishes_it(lab):
     assert process.returncode == 1 and "1 of 2 runs did not finish" in err
     assert "killed by signal 9" in out and "->" in out
     assert all_states(lab) == ["failed", "finished"]
-    assert victim.status()["cause"] == "killed"
+    assert victim.status().cause == "killed"
     again = command(lab, "retry", "all")
     assert again.returncode == 0, again.stderr
     assert len(victim.attempts()) == 2 and undisturbed(victim, 60)
@@ -162,10 +162,8 @@ def test_a_full_disk_is_told_and_the_run_goes_on_afterwards(lab):
         (folder,) = find(disk)
         assert process.returncode == 1, out + err
         status = folder.status()
-        assert (status["state"], status["cause"]) == ("failed", "disk full") and "disk full" in status[
-            "message"
-        ]
-        assert "free some space" in out + status["remedy"]
+        assert (status.state, status.cause) == ("failed", "disk full") and "disk full" in status.message
+        assert "free some space" in out + status.remedy
         filler.unlink()
         done = sweep(lab, *words)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -80,8 +80,8 @@ def test_trials_are_pruned_the_sweeper_is_killed_and_goes_on(lab):
         measured = folder.merged_metrics()
         assert measured == {step: wanted[step] for step in measured}
         if trial.state.name == "PRUNED":
-            assert folder.status()["state"] == "interrupted" and not folder.is_finished
-            assert folder.status()["message"] == f"pruned at step {trial.last_step}"
+            assert folder.status().state == "interrupted" and not folder.is_finished
+            assert folder.status().message == f"pruned at step {trial.last_step}"
             assert trial.value == measured[trial.last_step]["val/id/em"]
         else:
             assert list(measured) == list(range(1, 7))
@@ -134,7 +134,7 @@ def test_a_real_run_is_pruned_and_another_search_goes_on_with_it(lab):
     assert first.returncode == 0, first.stdout + first.stderr
     assert "pruned at step 1, val/id/em" in first.stdout and "no trial was finished" in first.stdout
     folder = lab.folder(study_of(lab, "strict").trials[0].user_attrs["keys"][0])
-    assert folder.status()["message"] == "pruned at step 1" and "val/id/em" in folder.merged_metrics()[1]
+    assert folder.status().message == "pruned at step 1" and "val/id/em" in folder.merged_metrics()[1]
     assert not folder.is_finished and not left_over(lab)
     second = lab.run(*words, "study=patient", "search/pruner=none", tiny=False)
     assert second.returncode == 0, second.stdout + second.stderr

@@ -102,7 +102,7 @@ def test_a_run_that_goes_on_elsewhere_is_followed_and_left_alone(lab):
     second.send_signal(signal.SIGINT)
     _, err = second.communicate(timeout=60)
     assert second.returncode == 130 and "the run goes on without this command" in err
-    assert process.poll() is None and folder.status()["state"] == "running"
+    assert process.poll() is None and folder.status().state == "running"
     third = lab.start(*LONG, tiny=False)
     third.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -141,7 +141,11 @@ def test_a_failed_run_ends_with_1_and_says_what_the_same_command_does(lab):
     job.kill()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "killed by signal 9" in err
-    assert folder.status()["remedy"].endswith(f"the same command resumes from step {folder.resume_step()}")
+    assert (
+        folder.status()
+        .advice(folder.key)
+        .endswith(f"the same command resumes from step {folder.resume_step()}")
+    )
 
 
 # Where `cluster` says
@@ -167,7 +171,7 @@ def test_ctrl_c_saves_first_and_names_the_step(lab):
     assert process.returncode == 130 and folder.resume_step() == step
     assert err == f"stopped after step {step} (saved); the same command resumes from step {step}\n"
     assert "Ctrl-C again ends it at once" in out
-    assert folder.status()["state"] == "interrupted" and left_of(lab) == []
+    assert folder.status().state == "interrupted" and left_of(lab) == []
     again, _ = start_long(lab, "trainer.save_freq=1000", step=step + 1)
     assert folder.attempts()[-1].rows()[0].step == step + 1
     again.send_signal(signal.SIGTERM)
@@ -204,14 +208,14 @@ def test_a_closed_terminal_saves_too(lab):
     process.wait(60)
     folder = lab.folder()
     assert process.returncode == 130 and folder.resume_step() == max(folder.merged_metrics()) > 0
-    assert folder.status()["state"] == "interrupted" and left_of(lab) == []
+    assert folder.status().state == "interrupted" and left_of(lab) == []
 
 
 def test_without_a_checkpoint_it_says_that_it_starts_anew(lab):
     process, folder = start_long(lab, "trainer.save_freq=1000", "rehearsal.seconds=2", step=1)
     process.kill()
     process.communicate()
-    assert "starts anew" in folder.status()["remedy"]
+    assert "starts anew" in folder.status().advice(folder.key)
     assert (
         "starts anew" in command(lab, "plan", *LONG, "trainer.save_freq=1000", "rehearsal.seconds=2").stdout
     )
@@ -227,8 +231,8 @@ def test_cancel_saves_and_says_where_it_resumes(lab):
     assert step == max(folder.merged_metrics()) and "1 run cancelled; the same command, or" in said
     assert f"resumes 1 run from step {step}" in said
     status = folder.status()
-    assert (status["cause"], status["message"]) == ("cancelled", f"cancelled after step {step} (saved)")
-    assert f"python -m gapo_lab retry {folder.key}, resumes from step {step}" in status["remedy"]
+    assert (status.cause, status.message) == ("cancelled", f"cancelled after step {step} (saved)")
+    assert f"python -m gapo_lab retry {folder.key}, resumes from step {step}" in status.advice(folder.key)
 
 
 def test_a_cancelled_sweep_starts_none_that_waits(lab):

@@ -62,7 +62,7 @@ def test_run_folder_holds_everything(finished):
         )
     summary = folder.summary()
     assert {"best/id/em", "best/id/step", "best/ood/em", "final/id/em"} <= set(summary)
-    assert folder.status()["state"] == "finished"
+    assert folder.status().state == "finished"
     assert folder.spec["algo"] == "gapo_grpo" and folder.spec["tau"] == 0.5
     assert "packages" in folder.provenance()
     timing = json.loads((folder.attempts()[-1].path / "timing.json").read_text())
@@ -160,7 +160,7 @@ def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, lab):
     wait_until(lambda: not processes_of(lab), seconds=30)
     assert processes_of(lab) == []
     assert not scratch.exists()
-    assert lab.folder().status()["state"] == "interrupted"
+    assert lab.folder().status().state == "interrupted"
     done = lab.run()
     assert done.returncode == 0, done.stderr
     assert len(lab.folder().attempts()) == 2
@@ -173,10 +173,10 @@ def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, lab):
 
 
 def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(lab):
-    words = ("trainer.total_training_steps=4", "trainer.save_freq=-1", "trainer.test_freq=-1")
+    words = ("trainer.total_training_steps=8", "trainer.save_freq=-1", "trainer.test_freq=-1")
     process = lab.start(*words)
     wait_for_step(lab.folder, 1, process)
-    wait_until(lambda: any("tracking.follow" in words for words in processes_of(lab)))
+    wait_until(lambda: any("tracking.live_copy" in words for words in processes_of(lab)))
     assert (
         len(processes_of(lab)) > 10
     )  # supervisor, job, zygote, Ray's own, two workers, two servers, the copier
@@ -184,10 +184,10 @@ def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(lab):
     _, err = process.communicate(timeout=120)
     folder = lab.folder()
     step = max(folder.merged_metrics())
-    assert process.returncode == 130 and 1 <= step < 4
+    assert process.returncode == 130 and 1 <= step < 8
     assert err == f"stopped after step {step} (saved); the same command resumes from step {step}\n"
     assert processes_of(lab) == []
-    assert folder.status()["state"] == "interrupted" and folder.resume_step() == step
+    assert folder.status().state == "interrupted" and folder.resume_step() == step
     done = lab.run(*words)
     assert done.returncode == 0, done.stderr
     assert f"resumes from step {step}" in done.stdout and "step ?" not in done.stdout
@@ -224,7 +224,7 @@ def test_an_exception_in_a_reward_ends_the_run_with_it(lab):
     done = lab.run(f"reward.custom_reward_function.path={reward}", "trainer.val_before_train=false")
     assert done.returncode == 1
     assert "no reward today" in done.stderr
-    assert lab.folder().status()["state"] == "failed"
+    assert lab.folder().status().state == "failed"
     assert processes_of(lab) == []
 
 

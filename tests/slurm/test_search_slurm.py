@@ -43,9 +43,9 @@ def test_a_search_on_slurm_prunes_and_survives_its_sweeper(tmp_path):
         (folder,) = [f for f in find(lab.root) if f.key == key]
         measured = folder.merged_metrics()
         assert measured == {step: curve(0, step, folder.spec["tau"], 0.4) for step in measured}
-        assert len(folder.attempts()) == 1 and found[key]["job"]
+        assert len(folder.attempts()) == 1 and found[key].job
         if trial.state.name == "PRUNED":
-            assert found[key]["message"] == f"pruned at step {trial.last_step}" and len(measured) < 8
+            assert found[key].message == f"pruned at step {trial.last_step}" and len(measured) < 8
         else:
             assert len(measured) == 8
     assert len(find(lab.root)) == 6 + 1  # the finalist's second seed

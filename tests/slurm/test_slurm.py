@@ -40,7 +40,7 @@ def disturbed(lab):
         assert submitted(lab.sweep(f"study={study}", f"+rehearsal.of={study}", *LONG, *words, *pin)) == 1
 
     start("crash", node="n3")
-    job = lab.at_step("crash", 3)["job"]
+    job = lab.at_step("crash", 3).job
     dev_cluster("kill", "slurmd-n3")
     steps = [
         p
@@ -51,14 +51,14 @@ def disturbed(lab):
     for process in [*steps, *below]:
         process.kill()
     start("requeue", node="n1")
-    lab.slurm("scontrol", "requeue", lab.at_step("requeue", 3)["job"])
+    lab.slurm("scontrol", "requeue", lab.at_step("requeue", 3).job)
     start("warning", node="n1")
-    lab.slurm("scancel", "--signal=USR2", lab.at_step("warning", 3)["job"])
+    lab.slurm("scancel", "--signal=USR2", lab.at_step("warning", 3).job)
     start("job_killed", node="n1")
-    supervisor = psutil.Process(lab.at_step("job_killed", 3)["pid"])
+    supervisor = psutil.Process(lab.at_step("job_killed", 3).process.pid)
     next(p for p in supervisor.children() if "gapo_lab.training.job" in p.cmdline()).kill()
     start("all_killed", node="n1")
-    psutil.Process(lab.at_step("all_killed", 3)["pid"]).kill()
+    psutil.Process(lab.at_step("all_killed", 3).process.pid).kill()
     start("memory", "rehearsal.memory_mb=700", "cluster.memory=0.4", node="n1")
     start("preempted", node="n2")
     lab.at_step("preempted", 3)
@@ -80,7 +80,7 @@ def test_a_run_goes_on_by_itself_from_its_last_checkpoint(disturbed, fault):
     assert later, "it was never interrupted"
     # at most the step that was cut short is done again
     assert later[0].rows()[0].step in (first.rows()[-1].step, first.rows()[-1].step + 1)
-    assert folder.status()["submission"] and folder.provenance()["slurm"]["SLURM_JOB_ID"]
+    assert folder.status().submission and folder.provenance()["slurm"]["SLURM_JOB_ID"]
 
 
 def test_other_cells_go_on(disturbed):
@@ -93,16 +93,16 @@ def test_other_cells_go_on(disturbed):
     [("job_killed", "killed by signal 9"), ("all_killed", "SLURM: "), ("memory", "")],
 )
 def test_a_fault_ends_in_a_status_a_person_can_read(disturbed, fault, says):
-    found = disturbed.until(fault, lambda s: all(v["state"] == "failed" for v in s.values()))
+    found = disturbed.until(fault, lambda s: all(v.state == "failed" for v in s.values()))
     (status,) = found.values()
-    assert says in status["message"] and status["remedy"]
-    assert status["cause"] == ("out of memory" if fault == "memory" else "killed")
+    assert says in status.message and status.remedy
+    assert status.cause == ("out of memory" if fault == "memory" else "killed")
     shown = disturbed.command("status", fault)
-    assert "failed" in shown.stdout and status["cause"] in shown.stdout + status["message"]
+    assert "failed" in shown.stdout and status.cause in shown.stdout + status.message
 
 
 def test_the_same_command_retries_what_failed_and_only_that(disturbed):
-    disturbed.until("all_killed", lambda s: all(v["state"] == "failed" for v in s.values()))
+    disturbed.until("all_killed", lambda s: all(v.state == "failed" for v in s.values()))
     again = disturbed.sweep(
         "study=all_killed", "+rehearsal.of=all_killed", *LONG, "+cluster.sbatch.nodelist=n1"
     )
@@ -153,7 +153,7 @@ def test_a_killed_submitter_loses_nothing(lab):
         assert lab.sweep(*words).returncode == 0
         time.sleep(3)
     lab.until(
-        "orphan", lambda s: all(v["state"] in ("finished", "failed", "interrupted") for v in s.values()), 180
+        "orphan", lambda s: all(v.state in ("finished", "failed", "interrupted") for v in s.values()), 180
     )
     assert lab.sweep(*words).returncode == 0
     lab.finished("orphan")
@@ -210,7 +210,7 @@ def test_one_run_goes_to_the_cluster_too(lab):
     folder = lab.one("alone")
     assert f"gapo_lab watch {folder.key}" in done.stdout
     lab.finished("alone")
-    assert folder.status()["job"] and folder.provenance()["slurm"]["SLURM_JOB_ID"]
+    assert folder.status().job and folder.provenance()["slurm"]["SLURM_JOB_ID"]
     again = lab.run(*words, tiny=False, **lab.conf)
     assert again.returncode == 0 and "1 skip" in again.stdout
     end = time.monotonic() + 20
@@ -225,7 +225,7 @@ def test_a_refused_retry_leaves_what_was_there(lab):
     lab.at_step("again", 2)
     assert lab.command("cancel", "again").returncode == 0
     folder = lab.one("again")
-    lab.left_the_queue(folder.raw_status["job"])
+    lab.left_the_queue(folder.raw_status.job)
     before, rows = folder.raw_status, folder.attempts()[0].rows()
     assert lab.sweep(*words, "cluster.partition=nowhere").returncode == 1
     assert (
@@ -238,7 +238,7 @@ def test_a_refused_retry_leaves_what_was_there(lab):
 def test_squeue_shows_the_study_and_each_jobs_run(lab):
     words = ("study=seen", "+rehearsal.of=seen", "rehearsal.steps=200", "algo=grpo,dapo", "seed=0")
     assert submitted(lab.sweep(*words)) == 1
-    lab.until("seen", lambda s: all(v.get("step") or 0 for v in s.values()))
+    lab.until("seen", lambda s: all(v.step for v in s.values()))
     jobs = lab.slurm("squeue", "-h", "--name=seen", "-o", "%j|%k").splitlines()
     assert sorted(jobs) == [
         f"seen|nano {algo} scale=rehearsal of=seen steps=200 seed=0" for algo in ("dapo", "grpo")
@@ -254,9 +254,9 @@ def test_a_run_of_a_node_that_went_down_is_queued_again(lab):
     lab.slurm("scontrol", "update", "nodename=n2", "state=down", "reason=test")
     try:
         found = lab.until(
-            "down", lambda s: all(v.get("message") == "requeued after node failure" for v in s.values())
+            "down", lambda s: all(v.message == "requeued after node failure" for v in s.values())
         )
-        assert {(status["state"], status["remedy"]) for status in found.values()} == {("queued", "")}
+        assert {(status.state, status.remedy) for status in found.values()} == {("queued", "")}
         assert "queued: requeued after node failure" in lab.command("status", "down").stdout
     finally:
         lab.slurm("scontrol", "update", "nodename=n2", "state=resume")
@@ -269,11 +269,11 @@ def test_cancel_and_on_finish(lab):
     words = ("study=stop", "+rehearsal.of=stop", "rehearsal.steps=200", "seed=0,1",
              f"on_finish='echo $GAPO_LAB_STUDY $GAPO_LAB_FAILED >> {told}'")  # fmt: skip
     assert submitted(lab.sweep(*words)) == 1
-    lab.until("stop", lambda s: all(v.get("step") or 0 for v in s.values()))
+    lab.until("stop", lambda s: all(v.step for v in s.values()))
     assert "2 runs cancelled" in lab.command("cancel", "stop").stdout
-    found = lab.until("stop", lambda s: all(v["state"] == "interrupted" for v in s.values()))
-    assert {status["message"] for status in found.values()} == {"cancelled"}
-    jobs = ",".join(status["job"] for status in found.values())
+    found = lab.until("stop", lambda s: all(v.state == "interrupted" for v in s.values()))
+    assert {status.message for status in found.values()} == {"cancelled"}
+    jobs = ",".join(status.job for status in found.values())
     end = time.monotonic() + 60
     while lab.slurm("squeue", "-h", "-j", jobs).strip():
         assert time.monotonic() < end
@@ -298,11 +298,11 @@ def test_real_training_through_a_warning_and_a_requeue_ends_with_the_same_number
     assert submitted(done) == 1
     folder = lab.one("real")
     assert folder.key == finished.folder().key
-    lab.slurm("scancel", "--signal=USR2", lab.at_step("real", 1)["job"])
+    lab.slurm("scancel", "--signal=USR2", lab.at_step("real", 1).job)
     lab.until("real", lambda s: len(folder.attempts()) == 2 and lab.at_step("real", 2), 400)
-    lab.slurm("scontrol", "requeue", folder.status()["job"])
+    lab.slurm("scontrol", "requeue", folder.status().job)
     lab.finished("real", 400)
-    lab.left_the_queue(folder.status()["job"])
+    lab.left_the_queue(folder.status().job)
     assert science(folder.merged_metrics()) == science(finished.folder().merged_metrics())
     assert len(folder.attempts()) == 3
     with sqlite3.connect(lab.cwd / "mlflow.db") as db:
@@ -335,13 +335,13 @@ def test_ray_that_never_comes_up(lab):
         == 1
     )
     found = lab.until(
-        "noray", lambda s: all(v["state"] == "failed" and "cause" in v for v in s.values()), 400
+        "noray", lambda s: all(v.state == "failed" and v.cause for v in s.values()), 400
     )
     (status,) = found.values()
     assert (
-        "Ray did not come up" in status["message"]
-        and status["cause"] == "Ray did not start"
-        and status["remedy"]
+        "Ray did not come up" in status.message
+        and status.cause == "Ray did not start"
+        and status.remedy
     )
 
 

@@ -26,7 +26,7 @@ def test_every_run_is_finished_once_and_nothing_is_lost(tmp_path):
     submitter.communicate()
     end = time.monotonic() + 1500
     while True:
-        assert time.monotonic() < end, Counter(s["state"] for s in lab.states("soak").values())
+        assert time.monotonic() < end, Counter(s.state for s in lab.states("soak").values())
         done = lab.sweep(*WORDS)
         assert done.returncode == 0, done.stdout + done.stderr
         for _ in range(6):
@@ -34,16 +34,16 @@ def test_every_run_is_finished_once_and_nothing_is_lost(tmp_path):
             time.sleep(2)
         found = lab.until(
             "soak",
-            lambda s: operate(lab) or not any(v["state"] in ("queued", "running") for v in s.values()),
+            lambda s: operate(lab) or not any(v.state in ("queued", "running") for v in s.values()),
             900,
         )
-        if len(found) == RUNS and all(status["state"] == "finished" for status in found.values()):
+        if len(found) == RUNS and all(status.state == "finished" for status in found.values()):
             break
     folders = [RunFolder(lab.root / key) for key in lab.keys("soak")]
     assert all(undisturbed(folder, folder.spec["seed"], 3) for folder in folders)
     # finished once: no attempt came after the one that finished the run
     for folder in folders:
-        assert folder.attempts()[-1].number == folder.status()["attempt"]
+        assert folder.attempts()[-1].number == folder.status().attempt
     # a finished run that was requeued ends at once; what SLURM still believes to run has lost its srun and its daemon
     end = time.monotonic() + 300
     while left := lab.slurm("squeue", "-h").strip():

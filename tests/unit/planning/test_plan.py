@@ -22,6 +22,7 @@ from gapo_lab.planning.plan import Action, decide
 from gapo_lab.planning.plan_table import show_plan, totals
 from gapo_lab.planning.spec import make_spec
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import RunStatus, State
 
 # (searches are planned otherwise: tests/unit/search/test_search.py)
 SWEEPS = sorted(path.stem for path in (REPO / "sweeps").glob("*.yaml") if "search" not in path.stem)
@@ -55,7 +56,6 @@ def test_a_method_without_tau_is_one_cell():
 @pytest.mark.parametrize(
     ("status", "action"),
     [
-        (None, Action.RUN),
         ({}, Action.RUN),
         ({"state": "finished"}, Action.SKIP),
         ({"state": "queued"}, Action.ATTACH),
@@ -66,7 +66,7 @@ def test_a_method_without_tau_is_one_cell():
     ],
 )
 def test_what_happens_to_a_run(status, action):
-    assert decide(status)[0] == action
+    assert decide(RunStatus.from_json(status))[0] == action
 
 
 @pytest.mark.parametrize(
@@ -91,12 +91,10 @@ def test_an_invalid_cell_says_why(word, says):
 def test_what_one_of_a_cells_runs_goes_on_from_is_not_said_of_all():
     runs = planned("algo=grpo", "seed=0,1,2").runs
     key = runs[0].spec.key
-    made = plan.Plan(runs).decided(
-        {key: {"state": "interrupted", "attempt": 1, "step": 23, "resumes_from": 20}}
-    )
+    made = plan.Plan(runs).decided({key: RunStatus(State.INTERRUPTED, attempt=1, step=23, resumes_from=20)})
     assert "run (1 of them: resumes from step 20)" in shown(made)
-    assert "starts anew" in decide({"state": "interrupted", "attempt": 1, "step": 9, "resumes_from": 0})[1]
-    assert decide({"state": "interrupted"})[1] == ""
+    assert "starts anew" in decide(RunStatus(State.INTERRUPTED, attempt=1, step=9))[1]
+    assert decide(RunStatus(State.INTERRUPTED))[1] == ""
 
 
 def test_the_totals_are_one_line():
@@ -219,8 +217,8 @@ def test_a_job_whose_number_was_never_written_down_is_found_by_its_script():
 
 
 def look(status, job=None, **more):
-    status = {"submission": "s", "task": 0, "submitted": 0.0, **status}
-    return run_states.reconcile(status, {} if job is None else {("s", 0): job})["state"]
+    asked = RunStatus.from_json({"submission": "s", "task": 0, "submitted": 0.0, **status})
+    return run_states.reconcile(asked, {} if job is None else {("s", 0): job}).state
 
 
 @pytest.mark.parametrize(
@@ -265,12 +263,12 @@ def test_what_slurm_has_requeued_is_queued_again(fake_slurm, tmp_path):
     (tmp_path / "runs" / ".submissions").mkdir()
     (tmp_path / "runs" / ".submissions" / "gapo-a.json").write_text('{"job": "1", "study": "down"}')
     status = run_states.read(tmp_path / "runs", ["k"])["k"]
-    assert (status["state"], status["message"], status["remedy"]) == (
+    assert (status.state, status.message, status.remedy) == (
         "queued",
         "requeued after node failure",
         "",
     )
-    assert status["job"] == "1_0" and status["step"] == 7
+    assert status.job == "1_0" and status.step == 7
 
 
 @pytest.mark.parametrize(
@@ -280,9 +278,9 @@ def test_what_slurm_has_requeued_is_queued_again(fake_slurm, tmp_path):
         ({"state": "running"}, Seen("1", "PENDING", reason="BeginTime"), "requeued"),
         ({"state": "interrupted"}, Seen("1", "PENDING", before="PREEMPTED"), "requeued after preemption"),
         (
-            {"state": "queued", "message": "time limit or preemption: requeued, goes on from step 3"},
+            {"state": "queued", "message": "time limit or preemption: requeued, resumes from step 3"},
             Seen("1", "PENDING", reason="Resources"),
-            "time limit or preemption: requeued, goes on from step 3: Resources",
+            "time limit or preemption: requeued, resumes from step 3: Resources",
         ),
         (
             {"state": "interrupted", "message": "told to stop"},
@@ -293,12 +291,13 @@ def test_what_slurm_has_requeued_is_queued_again(fake_slurm, tmp_path):
     ],
 )
 def test_why_a_job_waits(status, job, message):
-    status = {"submission": "s", "task": 0, "submitted": 0.0, "remedy": "", **status}
-    assert run_states.reconcile(status, {("s", 0): job})["message"] == message
+    asked = RunStatus.from_json({"submission": "s", "task": 0, "submitted": 0.0, **status})
+    assert run_states.reconcile(asked, {("s", 0): job}).message == message
 
 
 def test_without_an_answer_the_folder_is_believed():
-    assert run_states.reconcile({"state": "running", "submission": "s"}, None)["state"] == "running"
+    status = run_states.reconcile(RunStatus(State.RUNNING, submission="s"), None)
+    assert status.state == "running" and status.unsure
 
 
 def test_planning_imports_nothing_heavy():

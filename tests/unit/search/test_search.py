@@ -64,7 +64,7 @@ def test_a_pruned_run_says_so_and_keeps_what_it_measured(thirty):
     for key, cause in runs.ended.items():
         folder = RunFolder(root / key)
         step = int(cause.removeprefix("pruned at step "))
-        assert folder.status()["message"] == cause and list(folder.merged_metrics()) == list(
+        assert folder.status().message == cause and list(folder.merged_metrics()) == list(
             range(1, step + 1)
         )
     assert out.count("pruned at step") == len(runs.ended)

@@ -96,7 +96,7 @@ def test_failure_lines_take_any_text(text, limit):
 
 def test_the_line_while_starting_and_while_training(folder):
     attempt = folder.start_attempt()
-    started = folder.status()["started"]
+    started = folder.status().started
     folder.write_status(message="starting Ray")
     assert progress.line(progress.snapshot(folder, started + 65.0)) == "starting Ray | 1:05"
     folder.write_status(total_steps=60, message="training")
