@@ -37,8 +37,8 @@ def run(wanted: Planned, console: Console, wait: bool = False) -> Mapping[str, A
     elif folder.is_finished:
         console.print(f"{name}: finished already", highlight=False, soft_wrap=True)
     else:
-        _follow(folder, wanted.spec.name, console)
-    show_end(folder, console, title=wanted.spec.name)
+        _follow(folder, name, console)
+    show_end(folder, console, title=name)
     return folder.summary() or {}
 
 

@@ -25,7 +25,7 @@ from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.status import Cause, State
 from gapo_lab.supervision.copier_process import CopierProcess
 from gapo_lab.supervision.progress import Progress
-from gapo_lab.supervision.watchdog import MARK, watched_scratch_folder
+from gapo_lab.supervision.watchdog import watched_scratch_folder
 from gapo_lab.utils.import_path import importing_from
 from gapo_lab.utils.processes import PATIENCE_SECONDS, adopt_orphans, end_descendants
 from gapo_lab.utils.scratch import MARK
@@ -120,7 +120,7 @@ class Supervisor:
 
     def save_and_stop(self, seconds: float) -> bool:
         """Tell the job to save after its step and to end; whether it did so in time. For a signal handler."""
-        if self._job is None or self._attempt is None:
+        if self._job is None:
             return False
         self._job.ask_to_save()
         until = time.monotonic() + seconds

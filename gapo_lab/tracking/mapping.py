@@ -29,7 +29,7 @@ SETTINGS = {
 WORDS = ("key", "model", "algo", "tau", "seed", "data", "scale", "backend")
 # Of them what is not the cell's: which run it is, and where it ran.
 NOT_CELL = ("key", "seed", "backend")
-STATUS = {
+STATUS: dict[str, str] = {
     State.RUNNING: "RUNNING",
     State.FINISHED: "FINISHED",
     State.FAILED: "FAILED",

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from gapo_lab.errors import RunFailed
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import State
+from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.scratch import MARK
 
