@@ -58,9 +58,7 @@ def _root(runs: Sequence[Planned]) -> Path:
     """The folder of the run folders, which all runs share. UserError where there are several, or it is no folder."""
     roots = {run.settings["run_root"] for run in runs if run.settings}
     if len(roots) > 1:
-        raise UserError(
-            f"run_root: a sweep has one folder for its runs, not {len(roots)} ({', '.join(sorted(roots))})"
-        )
+        raise UserError(f"run_root: a sweep has one folder for its runs, not {len(roots)} ({', '.join(sorted(roots))})")
     root = Path(roots.pop()) if roots else Path("runs")
     if root.exists() and not root.is_dir():
         raise UserError(f"run_root={root}: is taken by a file; choose a folder")
@@ -136,9 +134,7 @@ def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
 def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission:
     """Write everything down, then start it."""
     settings = runs[0].settings
-    cluster = unflatten(
-        {k.removeprefix("cluster."): v for k, v in settings.items() if k.startswith("cluster.")}
-    )
+    cluster = unflatten({k.removeprefix("cluster."): v for k, v in settings.items() if k.startswith("cluster.")})
     if cluster["name"] == "slurm":
         slurm.require()
     submission = Submission.new(
@@ -240,9 +236,7 @@ def _follow(
             f"{len(bad)} of {len(followed)} runs did not finish ({', '.join(bad[:5])}); see them with: "
             f"python -m gapo_lab status {study}; the same command starts those and only those again"
         )
-    return {
-        key: RunFolder(root / key).summary() or {} for key in keys if key in run_states.existing(root, keys)
-    }
+    return {key: RunFolder(root / key).summary() or {} for key in keys if key in run_states.existing(root, keys)}
 
 
 def _stopped(root: Path, queues: Sequence[LocalQueue]) -> str:

@@ -1,4 +1,5 @@
-"""The state of many runs: what their folders say, held against what the scheduler says. The scheduler is asked once for all."""
+"""The state of many runs: what their folders say, held against what the scheduler says. The scheduler is asked once
+for all."""
 
 from __future__ import annotations
 
@@ -76,8 +77,7 @@ def _sent(root: Path, statuses: Iterable[Mapping[str, Any]]) -> list[sacct.Sent]
     since = {status["submission"]: status.get("submitted", 0) for status in statuses}
     records = {name: read_json(root / FOLDER / f"{name}.json") or {} for name in since}
     return [
-        sacct.Sent(name, since[name], record.get("job"), record.get("study", ""))
-        for name, record in records.items()
+        sacct.Sent(name, since[name], record.get("job"), record.get("study", "")) for name, record in records.items()
     ]
 
 
@@ -95,8 +95,12 @@ def _memory(root: Path, status: dict[str, Any]) -> dict[str, Any]:
     lines = [line for line in tail.splitlines() if _TOO_LITTLE.search(line)]
     if not lines:
         return status
-    return status | {"state": "failed", "cause": "out of memory", "message": f"out of memory: {lines[-1][:200]}",
-                     "remedy": ENDED["OUT_OF_MEMORY"][1]}  # fmt: skip
+    return status | {
+        "state": "failed",
+        "cause": "out of memory",
+        "message": f"out of memory: {lines[-1][:200]}",
+        "remedy": ENDED["OUT_OF_MEMORY"][1],
+    }
 
 
 def _status(folder: RunFolder) -> dict[str, Any]:

@@ -57,8 +57,11 @@ def tell(submission: Submission, command: str) -> None:
         if told.exists() or any(state in (None, "queued", "running") for state in states):
             return
         told.touch()
-    facts = {"GAPO_LAB_STUDY": submission.study, "GAPO_LAB_FINISHED": str(states.count("finished")),
-             "GAPO_LAB_FAILED": str(len(states) - states.count("finished"))}  # fmt: skip
+    facts = {
+        "GAPO_LAB_STUDY": submission.study,
+        "GAPO_LAB_FINISHED": str(states.count("finished")),
+        "GAPO_LAB_FAILED": str(len(states) - states.count("finished")),
+    }
     done = subprocess.run(command, shell=True, env={**os.environ, **facts}, check=False)
     if done.returncode:
         print(f"on_finish: {command}: exit code {done.returncode}", flush=True)
@@ -92,9 +95,7 @@ class Task:
         end_descendants()
         folder = self.supervisor.folder
         message = f"time limit or preemption: requeued, {resumption(folder.resume_step())}"
-        folder.write_status(
-            state="queued", message=message, remedy="", submission=submission.name, task=self.task
-        )
+        folder.write_status(state="queued", message=message, remedy="", submission=submission.name, task=self.task)
         return DelayedSubmission(Task(self.path, self.task))
 
 

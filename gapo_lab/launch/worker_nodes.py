@@ -64,9 +64,7 @@ def help_rank_0(submission: Submission, task: int) -> None:
                 "--object-store-memory",
                 "500000000",
             ]
-        helper = subprocess.Popen(
-            words, env={**os.environ, **environment(config, scratch)}, start_new_session=True
-        )
+        helper = subprocess.Popen(words, env={**os.environ, **environment(config, scratch)}, start_new_session=True)
         print(f"node {rank()} joins {call['address']}, pid {helper.pid}", flush=True)
         try:
             while path.exists() and helper.poll() is None:

@@ -74,9 +74,7 @@ def _numbers(config: ConfigView) -> None:
         raise UserError(f"seed={config.seed}: must be a whole number from 0 on")
     steps = config.trainer.total_training_steps
     if steps is not None and (not isinstance(steps, int) or steps < 1):
-        raise UserError(
-            f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs"
-        )
+        raise UserError(f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs")
 
 
 def _batches(config: ConfigView) -> None:
@@ -123,9 +121,7 @@ def _model(config: ConfigView) -> None:
     if path == smollm2.folder():
         smollm2.available()
     elif (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
-        raise UserError(
-            f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id"
-        )
+        raise UserError(f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id")
 
 
 def _rollout(config: ConfigView) -> None:
@@ -157,8 +153,17 @@ def _cluster(config: ConfigView) -> None:
 
 
 # Of cluster=slurm and the sites' presets: the key and the range of a number there.
-RANGES = {"hours": "(0, inf)", "requeues": "[0, inf)", "grace": "[0, inf)", "cpus": "[1, inf)", "cpus_per_gpu": "[1, inf)",
-          "memory": "(0, inf)", "gpu_memory": "(0, inf)", "array_size": "[1, inf)", "ray_patience": "(0, inf)"}  # fmt: skip
+RANGES = {
+    "hours": "(0, inf)",
+    "requeues": "[0, inf)",
+    "grace": "[0, inf)",
+    "cpus": "[1, inf)",
+    "cpus_per_gpu": "[1, inf)",
+    "memory": "(0, inf)",
+    "gpu_memory": "(0, inf)",
+    "array_size": "[1, inf)",
+    "ray_patience": "(0, inf)",
+}
 
 
 def _site(config: ConfigView) -> None:
@@ -186,17 +191,13 @@ def _data(config: ConfigView) -> None:
     if data.name == "lists" and config.model.name == "nano_large":
         raise UserError("model=nano_large: was only taught edits; data=lists takes model=nano")
     if data.template is not None and not Path(data.template).is_file():
-        raise UserError(
-            f"data.template={data.template}: no such file; leave the key out for the built-in template"
-        )
+        raise UserError(f"data.template={data.template}: no such file; leave the key out for the built-in template")
     if data.name == "git" and not data.path:
         if not data.repos:
             raise UserError("data.repos: no repository; give paths of git repositories on this machine")
         for repo in data.repos:
             if not Path(repo).is_dir():
-                raise UserError(
-                    f"data.repos: {repo} is not a folder; give paths of git repositories on this machine"
-                )
+                raise UserError(f"data.repos: {repo} is not a folder; give paths of git repositories on this machine")
     if data.ood not in ood.NAMES:
         raise UserError(f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}")
     if data.ood_prompt not in ("own", "template"):

@@ -174,11 +174,7 @@ class RunFolder:
             return status | {"state": "finished"}
         if status.get("state") in ("running", "queued") and processes.is_gone(status):
             started = status["state"] == "running"
-            why = (
-                "its process died without a message (killed?)"
-                if started
-                else "the process that queued it has ended"
-            )
+            why = "its process died without a message (killed?)" if started else "the process that queued it has ended"
             status |= {"state": "interrupted", "cause": "gone", "message": why, "remedy": ""}
         return self.stopped(status) if status.get("state") in STOPPED else status
 

@@ -50,7 +50,8 @@ def with_resumption(key: str, status: Mapping[str, Any], step: int) -> dict[str,
 
 
 def resumptions(statuses: Iterable[Mapping[str, Any]]) -> str:
-    """What starting runs with these statuses again does: "resumes 2 runs from steps 3 to 12, starts 1 run that waited"."""
+    """What starting runs with these statuses again does: "resumes 2 runs from steps 3 to 12, starts 1 run that
+    waited"."""
     stopped = [status for status in statuses if status.get("state") in STOPPED]
     begun = [status.get("resumes_from", 0) for status in stopped if status.get("attempt")]
     steps = sorted(step for step in begun if step)

@@ -107,11 +107,7 @@ class Loop:
             return True
         bad = [key for key, state in states.items() if state not in ("finished", "queued", "running")]
         if started and bad:
-            why = (
-                str(found[bad[0]].get("message") or states[bad[0]] or "was not started")
-                .strip()
-                .splitlines()[-1]
-            )
+            why = str(found[bad[0]].get("message") or states[bad[0]] or "was not started").strip().splitlines()[-1]
             self._fail(live, f"run {bad[0]}: {why}")
             return True
         return False

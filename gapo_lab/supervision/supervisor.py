@@ -41,8 +41,8 @@ class Supervisor:
 
     code: the folder that the job imports this package from.
 
-    Ctrl-C lets the job save a checkpoint after the step it is at. SIGTERM and SIGHUP do so for `GRACE_SECONDS`. A second
-    signal ends it at once.
+    Ctrl-C lets the job save a checkpoint after the step it is at. SIGTERM and SIGHUP do so for `GRACE_SECONDS`. A
+    second signal ends it at once.
     """
 
     def __init__(self, folder: RunFolder, console: Console, code: Path) -> None:
@@ -131,12 +131,16 @@ class Supervisor:
         self._conclude(attempt, job.returncode, wall(), live)
 
     def _start(self, words: list[str], log: IO | int, **extra: str) -> subprocess.Popen:
-        return subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                start_new_session=True, env={**self._environment, **extra})  # fmt: skip
+        return subprocess.Popen(
+            words,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**self._environment, **extra},
+        )
 
-    def _until_over(
-        self, job: subprocess.Popen, progress: Progress, log: IO | None, seconds: float = math.inf
-    ) -> bool:
+    def _until_over(self, job: subprocess.Popen, progress: Progress, log: IO | None, seconds: float = math.inf) -> bool:
         """Show the job until it has ended, or for ``seconds``; whether it has ended.
 
         log: where the copier to MLflow writes, which is started with the first step: importing MLflow costs seconds of
@@ -154,9 +158,7 @@ class Supervisor:
         progress.poll()
         return True
 
-    def _let_it_save(
-        self, attempt: Attempt, job: subprocess.Popen, stop: BaseException, progress: Progress
-    ) -> None:
+    def _let_it_save(self, attempt: Attempt, job: subprocess.Popen, stop: BaseException, progress: Progress) -> None:
         """Wait until the job has saved and ended. Raises ``stop`` again where it cannot save, or not in time."""
         status = self.folder.raw_status
         if job.poll() is None and not (status.get("can_save") and status.get("save", True)):
@@ -167,7 +169,8 @@ class Supervisor:
         progress.note(f"saves after this step, then ends ({limit})")
         if not self._until_over(job, progress, None, math.inf if by_hand else GRACE_SECONDS):
             raise stop
-        # SLURM and a shutdown send SIGTERM to the job and its workers, too: how it dies of that is no failure of its own
+        # SLURM and a shutdown send SIGTERM to the job and its workers, too: how it dies of that is no failure of its
+        # own
         if not by_hand and job.returncode not in (0, STOPPED):
             raise stop
 
@@ -232,9 +235,7 @@ class Supervisor:
 
     def _follow(self, log: IO | int) -> None:
         """Start it, at the lowest priority."""
-        self._follower = self._start(
-            [sys.executable, "-m", "gapo_lab.tracking.live_copy", str(self.folder.path)], log
-        )
+        self._follower = self._start([sys.executable, "-m", "gapo_lab.tracking.live_copy", str(self.folder.path)], log)
 
     def _end_following(self, patience: float = 60.0) -> None:
         """Let it finish; the run is safe in its folder if it cannot."""

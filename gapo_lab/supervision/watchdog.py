@@ -1,4 +1,4 @@
-"""Clears up after a supervisor that was killed: `python -m gapo_lab.supervision.watchdog FOLDER`, its stdin a pipe from it.
+"""Clear up after a supervisor that was killed: `python -m gapo_lab.supervision.watchdog FOLDER`, stdin a pipe from it.
 
 The kernel closes the pipe however the supervisor ends. What it could not end itself, the processes that carry
 FOLDER in their environment, is ended then, and the scratch folder removed, with the shared memory recorded there.
@@ -27,8 +27,12 @@ def watched_scratch_folder(environment: Mapping[str, str]) -> Iterator[tuple[Pat
     watch = None
     try:
         with scratch_folder() as folder:
-            watch = subprocess.Popen([sys.executable, "-m", "gapo_lab.supervision.watchdog", str(folder)], env=environment,
-                                     stdin=subprocess.PIPE, start_new_session=True)  # fmt: skip
+            watch = subprocess.Popen(
+                [sys.executable, "-m", "gapo_lab.supervision.watchdog", str(folder)],
+                env=environment,
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
             yield folder, watch.pid
     finally:  # the folder is gone: the watchdog has nothing to look for
         if watch and watch.stdin:

@@ -47,7 +47,8 @@ class WholePromptAgentLoop(SingleTurnAgentLoop):
         if len(prompt_ids) > limit:
             with reason_kept():
                 raise ValueError(
-                    f"a prompt of {len(prompt_ids)} tokens is longer than data.max_prompt_length={limit}. Raise that key."
+                    f"a prompt of {len(prompt_ids)} tokens is longer than data.max_prompt_length={limit}. Raise that "
+                    "key."
                 )
         return prompt_ids
 

@@ -16,9 +16,7 @@ from gapo_lab.rewards.edit_reward import score
 ERROR_FILE = "GAPO_LAB_REWARD_ERROR"
 
 
-def compute_score(
-    data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_
-) -> dict:
+def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_) -> dict:
     """`score` (Eq. 5), `em` and `similarity` of one answer.
 
     Where `extra_info["answer"]` is `region`, what stands between the answer's markers is compared (no such place: no

@@ -33,9 +33,7 @@ def is_gone(status: Mapping[str, Any]) -> bool:
     except PermissionError:
         pass
     started = _started(status["pid"])
-    return started == "ended" or (
-        None not in (started, status.get("pid_start")) and started != status["pid_start"]
-    )
+    return started == "ended" or (None not in (started, status.get("pid_start")) and started != status["pid_start"])
 
 
 def _started(pid: int) -> int | str | None:

@@ -20,7 +20,8 @@ WEIGHT_SOCKETS = Path("/tmp")
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Make the folder and a token in it; remove both afterwards. `GAPO_LAB_TMP` says where (sockets want short paths)."""
+    """Make the folder and a token in it; remove both afterwards. `GAPO_LAB_TMP` says where (sockets want short
+    paths)."""
     folder = Path(tempfile.mkdtemp(prefix="gapo-", dir=os.environ.get("GAPO_LAB_TMP", "/tmp")))
     try:
         (folder / "token").touch(mode=0o600)

@@ -37,7 +37,7 @@ def record_into(folder: Path) -> None:
     """Record every segment that this process makes from now on through `multiprocessing.shared_memory`."""
     global _record
     _record = folder / RECORD
-    shared_memory.SharedMemory = RecordedSharedMemory
+    shared_memory.SharedMemory = RecordedSharedMemory  # type: ignore[misc]
 
 
 def remove_recorded(folder: Path) -> None:

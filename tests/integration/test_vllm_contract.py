@@ -100,8 +100,7 @@ def test_a_cpus_sampler_reads_seeds_beside_greedy_rows_only_with_our_setting():
     sampler = TopKTopPSampler("processed_logprobs", use_fp64_gumbel=True)
     # the second row is greedy: it has no generator
     seen = {
-        int(sampler.forward_cpu(logits.clone(), {0: generator.manual_seed(7)}, None, None)[0][0])
-        for _ in range(20)
+        int(sampler.forward_cpu(logits.clone(), {0: generator.manual_seed(7)}, None, None)[0][0]) for _ in range(20)
     }
     assert len(seen) == 1
 
@@ -112,9 +111,7 @@ def test_vllm_and_verl_make_shared_memory_through_the_name_that_we_replace():
 
     for module in (bucketed_weight_transfer, shm_broadcast):
         source = inspect.getsource(module)
-        assert (
-            "from multiprocessing import shared_memory" in source and "shared_memory.SharedMemory(" in source
-        )
+        assert "from multiprocessing import shared_memory" in source and "shared_memory.SharedMemory(" in source
     assert list(inspect.signature(shared_memory.SharedMemory).parameters)[:3] == ["name", "create", "size"]
 
 
@@ -129,15 +126,11 @@ def test_both_sides_of_the_weight_socket_are_named_by_what_we_set(monkeypatch):
     receiver = vLLMColocateWorkerExtension._get_zmq_handle(worker)
     assert receiver == "ipc:///tmp/rl-colocate-zmq-01000000-gapo-x-replica-0-rank-0.sock"
     adapter = inspect.getsource(ServerAdapter.__init__)
-    assert (
-        'f"ipc:///tmp/rl-colocate-zmq-{job_id}-replica-{self.replica_rank}-rank-{local_rank}.sock"' in adapter
-    )
+    assert 'f"ipc:///tmp/rl-colocate-zmq-{job_id}-replica-{self.replica_rank}-rank-{local_rank}.sock"' in adapter
     assert "job_id = ray.get_runtime_context().get_job_id()" in adapter
     # the hook comes after verl's own value, and before the engine is started
     server = inspect.getsource(vLLMHttpServer.__init__)
-    assert server.index('os.environ["VERL_RAY_JOB_ID"]') < server.index(
-        "self._post_init(cuda_visible_devices)"
-    )
+    assert server.index('os.environ["VERL_RAY_JOB_ID"]') < server.index("self._post_init(cuda_visible_devices)")
 
 
 def test_ours_are_the_classes_that_verl_takes():

@@ -84,9 +84,7 @@ class VllmLab(Lab):
         left = [name for name in self.segments if (SEGMENTS / name).exists()]
         left += [str(folder) for folder in self.scratch if folder.exists()]
         names = "|".join(re.escape(folder.name) for folder in self.scratch)
-        return left + [
-            str(path) for path in Path("/tmp").glob("*.sock") if re.search(f"({names})-", path.name)
-        ]
+        return left + [str(path) for path in Path("/tmp").glob("*.sock") if re.search(f"({names})-", path.name)]
 
 
 def wait(*conditions, seconds: float = PATIENCE) -> None:
@@ -105,7 +103,8 @@ def ended_well(process) -> None:
 
 @pytest.fixture(scope="module")
 def labs(tmp_path_factory):
-    """Three runs, two at a time: `first` undisturbed; `killed`, the same run, is killed and goes on; `dapo` beside it."""
+    """Three runs, two at a time: `first` undisturbed; `killed`, the same run, is killed and goes on; `dapo` beside
+    it."""
     base = tmp_path_factory.mktemp("vllm")
     first, killed, dapo = (VllmLab(base / name) for name in ("first", "killed", "dapo"))
     try:
@@ -138,7 +137,8 @@ def test_it_trains_and_validates_sampled_and_greedy_on_both_sets(labs):
 
 
 def test_the_actors_weights_arrive_in_vllm_before_every_step(labs):
-    """vLLM starts with random weights (load_format: dummy): its probabilities are the actor's only once they arrived."""
+    """vLLM starts with random weights (load_format: dummy): its probabilities are the actor's only once they
+    arrived."""
     for lab in labs:
         merged = lab.folder().merged_metrics()
         for step in (1, 2, 3):
@@ -180,11 +180,20 @@ def test_the_log_says_a_thing_once(labs):
 def test_smollm2_trains_a_step(tmp_path):
     lab = VllmLab(tmp_path / "smollm2")
     try:
-        run = lab.begin("model=smollm2_135m", "data.train_size=16", "data.id_size=4", "data.ood_size=2",
-                        "data.train_batch_size=2", "actor_rollout_ref.actor.ppo_mini_batch_size=2",
-                        "actor_rollout_ref.rollout.n=2", "data.max_response_length=32",
-                        "trainer.total_training_steps=1", "trainer.val_before_train=false", "trainer.test_freq=-1",
-                        "trainer.save_freq=-1")  # fmt: skip
+        run = lab.begin(
+            "model=smollm2_135m",
+            "data.train_size=16",
+            "data.id_size=4",
+            "data.ood_size=2",
+            "data.train_batch_size=2",
+            "actor_rollout_ref.actor.ppo_mini_batch_size=2",
+            "actor_rollout_ref.rollout.n=2",
+            "data.max_response_length=32",
+            "trainer.total_training_steps=1",
+            "trainer.val_before_train=false",
+            "trainer.test_freq=-1",
+            "trainer.save_freq=-1",
+        )
         wait(lambda: lab.has_ended(run))
         ended_well(run)
     finally:

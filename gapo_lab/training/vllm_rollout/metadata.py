@@ -1,4 +1,5 @@
-"""Package metadata for the processes of one run: our plugin for vLLM, and vLLM's name where its CPU build is installed."""
+"""Package metadata for the processes of one run: our plugin for vLLM, and vLLM's name where its CPU build is
+installed."""
 
 from __future__ import annotations
 

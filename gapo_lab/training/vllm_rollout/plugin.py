@@ -32,8 +32,8 @@ def register() -> None:
 def keep_weights() -> None:
     """Let vLLM multiply by the weights themselves, and give a request the same numbers whatever else is in the batch.
 
-    On a CPU vLLM packs the weights into another layout and leaves an empty tensor, into which no new ones can be loaded.
-    The function is private to vLLM: tests/integration/test_vllm_contract.py fails when it changes.
+    On a CPU vLLM packs the weights into another layout and leaves an empty tensor, into which no new ones can be
+    loaded. The function is private to vLLM: tests/integration/test_vllm_contract.py fails when it changes.
     """
     from vllm.model_executor.layers import utils
 

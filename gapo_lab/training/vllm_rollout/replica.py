@@ -43,4 +43,5 @@ class RunAdapter(ServerAdapter):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         shared_memory.record_into(Path(os.environ[scratch.MARK]))
-        self.zmq_handle = self.zmq_handle.replace(ray.get_runtime_context().get_job_id(), run_id())
+        verls: str = self.zmq_handle  # type: ignore[has-type]
+        self.zmq_handle = verls.replace(ray.get_runtime_context().get_job_id(), run_id())

@@ -110,9 +110,7 @@ def test_every_method_passes_with_verls_recipe_too(algo):
 
 
 def test_recipes_differ_where_they_say():
-    paper, verl = (
-        compose_run(["algo=grpo", f"recipe={name}"]).actor_rollout_ref.actor for name in ("paper", "verl")
-    )
+    paper, verl = (compose_run(["algo=grpo", f"recipe={name}"]).actor_rollout_ref.actor for name in ("paper", "verl"))
     assert (paper.clip_ratio_high, paper.clip_ratio_c, paper.kl_loss_coef) == (0.28, 10.0, 0.01)
     assert (verl.clip_ratio_high, verl.clip_ratio_c, verl.kl_loss_coef) == (0.2, 3.0, 0.001)
     paper, verl = (compose_run(["algo=dapo", f"recipe={name}"]) for name in ("paper", "verl"))

@@ -125,9 +125,7 @@ def test_a_warning_that_verl_repeats_for_each_row_comes_once(config, caplog, mon
     monkeypatch.setattr(continuous_token_wiring.logger, "filters", [Once()])
     for _ in range(3):
         run_row(config, SAMPLED_AGENT, SAMPLED)
-    assert (
-        sum("No model-specific Continuous Token builder" in record.message for record in caplog.records) == 1
-    )
+    assert sum("No model-specific Continuous Token builder" in record.message for record in caplog.records) == 1
 
 
 def test_the_config_key_leads_to_the_file(config):

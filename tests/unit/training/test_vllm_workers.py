@@ -15,10 +15,12 @@ def test_one_for_every_four_cores(cores, number):
 
 def test_a_number_that_was_given_stays(monkeypatch):
     monkeypatch.setattr(workers, "cores", lambda: 16)
-    config = OmegaConf.create({
-        "trainer": {"nnodes": 2},
-        "actor_rollout_ref": {"rollout": {"agent": {"num_workers": None}}},
-        "reward": {"num_workers": 3},
-    })  # fmt: skip
+    config = OmegaConf.create(
+        {
+            "trainer": {"nnodes": 2},
+            "actor_rollout_ref": {"rollout": {"agent": {"num_workers": None}}},
+            "reward": {"num_workers": 3},
+        }
+    )
     workers.fit(config)
     assert (config.actor_rollout_ref.rollout.agent.num_workers, config.reward.num_workers) == (8, 3)

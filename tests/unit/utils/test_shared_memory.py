@@ -31,8 +31,9 @@ time.sleep(600)
 def test_what_a_killed_process_leaves_is_removed_and_nothing_else(tmp_path):
     other = shared_memory.SharedMemory(create=True, size=64)
     name = f"verl_weights_{tmp_path.name}"
-    maker = subprocess.Popen([sys.executable, "-c", MAKER, str(tmp_path), name], stdout=subprocess.PIPE, text=True,
-                             start_new_session=True)  # fmt: skip
+    maker = subprocess.Popen(
+        [sys.executable, "-c", MAKER, str(tmp_path), name], stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         names = maker.stdout.readline().split()
         assert len(names) == 2 and all((SEGMENTS / made).exists() for made in names)
