@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 from detect_secrets.filters import heuristic
@@ -42,9 +43,10 @@ class Detector:
     """Finds what looks private. The same text always gives the same findings."""
 
     def __init__(self):
+        detectors: dict[str, Any] = get_mapping_from_secret_type_to_class()
         plugins = [
             cls()
-            for name, cls in sorted(get_mapping_from_secret_type_to_class().items())
+            for name, cls in sorted(detectors.items())
             if issubclass(cls, RegexBasedDetector) and name not in _LEFT_OUT
         ]
         self._long = [plugin for plugin in plugins if plugin.secret_type in _LONG_VALUES]
