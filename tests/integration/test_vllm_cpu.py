@@ -109,7 +109,7 @@ def labs(tmp_path_factory):
     first, killed, dapo = (VllmLab(base / name) for name in ("first", "killed", "dapo"))
     try:
         one, two = first.begin(), killed.begin()
-        wait(lambda: killed.reached(1) or two.poll() is not None)
+        wait(lambda: (first.has_ended(one), killed.reached(1) or two.poll() is not None)[1])
         assert two.poll() is None, two.communicate()
         two.kill()
         two.wait()
