@@ -27,9 +27,7 @@ class LabSweeper(Sweeper):
 
     __module__ = MODULE
 
-    def __init__(
-        self, params: Any = None, instead: Any = None, also: Any = None, invalid: str = "refuse"
-    ) -> None:
+    def __init__(self, params: Any = None, instead: Any = None, also: Any = None, invalid: str = "refuse") -> None:
         self.params, self.instead, self.also, self.invalid = params or {}, instead or {}, also or {}, invalid
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from gapo_lab.cli.select import chosen
 from gapo_lab.launch import run_states
 from gapo_lab.runs import forget as folders
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
-from gapo_lab.runs.status import ACTIVE
+from gapo_lab.runs.status import NEW, RunStatus, State
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.text import several
 
@@ -32,7 +31,7 @@ def forget(asked: argparse.Namespace) -> int:
     keys = chosen(asked.root, asked.study)
     with atomic_files.locked(asked.root / ".submit.lock"):  # nobody claims a run meanwhile
         states = run_states.read(asked.root, keys)
-        held = {key: _holding(RunFolder(asked.root / key), states.get(key, {})) for key in keys}
+        held = {key: _holding(RunFolder(asked.root / key), states.get(key, NEW)) for key in keys}
         gone = [key for key, one in held.items() if not one.why or (one.removable and asked.with_results)]
         lost = [
             f"{key} {run_name(RunFolder(asked.root / key).spec)}, which had {held[key].why}"
@@ -48,11 +47,10 @@ def forget(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _holding(folder: RunFolder, status: Mapping[str, Any]) -> Holding:
-    state = status.get("state")
-    if state in ACTIVE:
-        return Holding(f"{state}; python -m gapo_lab cancel ends it")
-    if state == "finished":
+def _holding(folder: RunFolder, status: RunStatus) -> Holding:
+    if status.is_active:
+        return Holding(f"{status.state}; python -m gapo_lab cancel ends it")
+    if status.state is State.FINISHED:
         return Holding("a result")
     return Holding(folders.holds(folder), removable=True)
 

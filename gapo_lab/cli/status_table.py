@@ -1,4 +1,5 @@
-"""`gapo_lab status`: the runs of a study by cell and seed, a mean for each cell, what is wrong, and a line of totals."""
+"""`gapo_lab status`: the runs of a study by cell and seed, a mean for each cell, what is wrong, and a line of
+totals."""
 
 from __future__ import annotations
 
@@ -15,10 +16,18 @@ from rich.markup import escape
 from gapo_lab.errors import UserError
 from gapo_lab.runs import metrics, naming
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.status import ACTIVE, COLOURS
+from gapo_lab.runs.status import COLOURS, NEW, RunStatus, State
 from gapo_lab.utils.text import duration, percent, several
 
-ORDER = ("finished", "running", "queued", "interrupted", "failed", "broken", "new")
+ORDER = (
+    State.FINISHED,
+    State.RUNNING,
+    State.QUEUED,
+    State.INTERRUPTED,
+    State.FAILED,
+    State.BROKEN,
+    State.NEW,
+)
 HEADS = ("key", "seed", "state", "step", "best ID", "best OOD", "seen", "")
 LEFT = ("key", "state", "")
 # What tells the messages of two runs apart that say the same: SLURM's job, a step.
@@ -34,7 +43,7 @@ class Row:
     study: str
     cell: str
     seed: int | None
-    state: str
+    state: State
     step: str = ""
     em_id: float | None = None
     em_ood: float | None = None
@@ -52,7 +61,7 @@ class Table:
 
 def read(
     folders: Iterable[RunFolder],
-    states: Mapping[str, Mapping[str, Any]],
+    states: Mapping[str, RunStatus],
     now: float,
     study: str | None = None,
 ) -> Table:
@@ -64,7 +73,7 @@ def read(
             spec = folder.spec
             by_study.setdefault(study or str(spec.get("study", "")), {})[folder] = spec
         except UserError as error:
-            broken.append(Row(folder.key, "", "", None, "broken", message=str(error)))
+            broken.append(Row(folder.key, "", "", None, State.BROKEN, message=str(error)))
     found, common = [], {}
     for name, specs in sorted(by_study.items()):
         common[name] = naming.in_common(specs.values())
@@ -76,7 +85,7 @@ def read(
                     name,
                     cells[naming.cell_id(spec)],
                     spec.get("seed"),
-                    states.get(folder.key, {}),
+                    states.get(folder.key, NEW),
                     now,
                 )
                 for folder, spec in specs.items()
@@ -86,39 +95,35 @@ def read(
     return Table((*found, *broken), common)
 
 
-def _row(
-    folder: RunFolder, study: str, cell: str, seed: int | None, status: Mapping[str, Any], now: float
-) -> Row:
+def _row(folder: RunFolder, study: str, cell: str, seed: int | None, status: RunStatus, now: float) -> Row:
     try:
         numbers = folder.summary() or metrics.summary(folder.merged_metrics())
     except UserError as error:  # one broken folder must not hide the others
-        return Row(folder.key, study, cell, seed, "broken", message=str(error))
+        return Row(folder.key, study, cell, seed, State.BROKEN, message=str(error))
     return Row(
         key=folder.key,
         study=study,
         cell=cell,
         seed=seed,
-        state=str(status.get("state", "new")),
-        step=f"{_step(numbers, status):.0f}/{status.get('total_steps') or '?'}",
+        state=status.state,
+        step=f"{_step(numbers, status):.0f}/{status.total_steps or '?'}",
         em_id=numbers.get("best/id/em"),
         em_ood=numbers.get("best/ood/em"),
-        seen=max(0.0, now - status["updated"]) if "updated" in status else None,
-        message=_message(status),
+        seen=None if status.updated is None else max(0.0, now - status.updated),
+        message=_message(folder.key, status),
     )
 
 
-def _step(numbers: Mapping[str, float], status: Mapping[str, Any]) -> float:
+def _step(numbers: Mapping[str, float], status: RunStatus) -> float:
     """How far the run is. What an earlier attempt did after its last checkpoint is no progress of this one."""
-    if status.get("state") in ACTIVE and status.get("step") is not None:
-        return status["step"]
-    return numbers.get("final/step", 0)
+    return status.step if status.is_active else numbers.get("final/step", 0)
 
 
-def _message(status: Mapping[str, Any]) -> str:
+def _message(key: str, status: RunStatus) -> str:
     """Why a run stands still, and what to do; nothing of one that is under way or has finished."""
-    if status.get("state") == "finished" or (status.get("state") == "running" and status.get("step")):
+    if status.state is State.FINISHED or (status.state is State.RUNNING and status.step):
         return ""
-    return "\n".join(str(text) for text in (status.get("message"), status.get("remedy")) if text)
+    return "\n".join(text for text in (status.message, status.advice(key)) if text)
 
 
 def _natural(text: str) -> list:
@@ -166,7 +171,7 @@ def _cells(found: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
 
 def _summary(runs: Sequence[Row]) -> str:
     """`4 of 5 finished, mean ID 35.2%, OOD 12.0%`: the means are over what has finished."""
-    over = [row for row in runs if row.state == "finished"]
+    over = [row for row in runs if row.state is State.FINISHED]
     text = f"{len(over)} of {len(runs)} finished"
     means = []
     for name, found in (("ID", [row.em_id for row in over]), ("OOD", [row.em_ood for row in over])):
@@ -191,9 +196,7 @@ def _line(row: Row, notes: Notes) -> list[str]:
 
 def _padded(texts: Sequence[str], widths: Sequence[int]) -> str:
     columns = zip(texts, widths, HEADS, strict=True)
-    return "  ".join(
-        t.ljust(width) if head in LEFT else t.rjust(width) for t, width, head in columns
-    ).rstrip()
+    return "  ".join(t.ljust(width) if head in LEFT else t.rjust(width) for t, width, head in columns).rstrip()
 
 
 class Notes:
@@ -239,7 +242,7 @@ def _with_steps(shared: str, runs: Sequence[Row]) -> str:
 def totals(found: Sequence[Row]) -> str:
     """`35 runs in 7 cells: 30 finished, 3 running, 2 queued`."""
     counts = Counter(row.state for row in found)
-    states = sorted(counts, key=lambda state: ORDER.index(state) if state in ORDER else len(ORDER))
+    states = sorted(counts, key=ORDER.index)
     cells = len({row.cell for row in found if row.cell})
     parts = ", ".join(f"{counts[state]:,} {state}" for state in states)
     return f"{several(len(found), 'run')} in {several(cells, 'cell')}: {parts}"

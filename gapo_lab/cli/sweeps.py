@@ -22,7 +22,7 @@ from gapo_lab.launch import run_states
 from gapo_lab.runs import naming
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.naming import run_name
-from gapo_lab.runs.status import ACTIVE, STOPPED, resumptions
+from gapo_lab.runs.status import NEW, STOPPED, Cause, State, resumptions
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.text import several
 
@@ -92,7 +92,7 @@ def watch(asked: argparse.Namespace) -> int:
     found = follow(asked.root, keys, console, common=common)
     for text in summary_lines(asked.root, keys, found):
         console.print(text, highlight=False)
-    return 0 if all(found.get(key, {}).get("state") == "finished" for key in keys) else 1
+    return 0 if all(found.get(key, NEW).state is State.FINISHED for key in keys) else 1
 
 
 def _specs(root: Path, keys: Sequence[str]) -> list[Mapping[str, Any]]:
@@ -108,7 +108,7 @@ def cancel(asked: argparse.Namespace) -> int:
     """One scancel for all SLURM jobs; local processes are told to stop."""
     from gapo_lab.launch.cancel import end, until_ended
 
-    ended = end(asked.root, run_states.read(asked.root, chosen(asked.root, asked.study)), "cancelled")
+    ended = end(asked.root, run_states.read(asked.root, chosen(asked.root, asked.study)), Cause.CANCELLED)
     if not ended:
         print("nothing is queued or running")
         return 0
@@ -124,16 +124,14 @@ def retry(asked: argparse.Namespace) -> int:
 
     keys = chosen(asked.root, asked.study)
     found = run_states.read(asked.root, keys)
-    again = [key for key in keys if found.get(key, {}).get("state") in ("failed", "interrupted", None)]
+    again = [key for key in keys if found.get(key, NEW).state in (*STOPPED, State.NEW)]
     # what a search has stopped stays so, unless it is named
-    pruned = [key for key in again if str(found.get(key, {}).get("cause")).startswith("pruned")]
+    pruned = [key for key in again if found.get(key, NEW).cause is Cause.PRUNED]
     if pruned and len(keys) > 1:
         again = [key for key in again if key not in pruned]
-        print(
-            f"{several(len(pruned), 'pruned run')} left alone; to resume one: python -m gapo_lab retry {pruned[0]}"
-        )
+        print(f"{several(len(pruned), 'pruned run')} left alone; to resume one: python -m gapo_lab retry {pruned[0]}")
     if not again:
-        counts = Counter(found.get(key, {}).get("state") for key in keys)
+        counts = Counter(found.get(key, NEW).state for key in keys)
         print("nothing to retry: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
         return 0
     cells = [tuple(RunFolder(asked.root / key).spec.get("overrides") or ()) for key in again]
@@ -141,9 +139,7 @@ def retry(asked: argparse.Namespace) -> int:
     wanted = executor.plan_of([tuple(word for word in cell if word in others) for cell in cells])
     executor.carry_out(wanted, skip_invalid=True)
     if left := len(wanted.doing(executor.Action.INVALID)):
-        raise UserError(
-            f"{left} of {len(again)} runs cannot be started with the words they had: see the plan above"
-        )
+        raise UserError(f"{left} of {len(again)} runs cannot be started with the words they had: see the plan above")
     return 0
 
 
@@ -156,23 +152,21 @@ def gc(asked: argparse.Namespace) -> int:
 
 def _clean(asked: argparse.Namespace, keys: list[str]) -> int:
     found = run_states.read(asked.root, [folder.key for folder in find(asked.root)])
-    gone = [asked.root / key / "checkpoints" for key in keys if found.get(key, {}).get("state") == "finished"]
+    gone = [asked.root / key / "checkpoints" for key in keys if found.get(key, NEW).state is State.FINISHED]
     gone = [path for path in gone if path.is_dir()]
-    if not any(status.get("state") in ACTIVE for status in found.values()):
+    if not any(status.is_active for status in found.values()):
         gone += sorted((asked.root / ".code").glob("*"))
-        gone += [
-            p for p in sorted((asked.root / ".submissions").glob("*")) if time.time() - p.stat().st_mtime > 60
-        ]
+        gone += [p for p in sorted((asked.root / ".submissions").glob("*")) if time.time() - p.stat().st_mtime > 60]
     size = sum(_size(path) for path in gone)
     for path in gone:
         if not asked.dry_run:
             with atomic_files.writing(path):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     print(f"{'would remove' if asked.dry_run else 'removed'} {len(gone)} things, {size / 1e6:,.1f} MB")
-    kept = [key for key in keys if found.get(key, {}).get("state") in STOPPED]
+    kept = [key for key in keys if found.get(key, NEW).has_stopped]
     for key in kept[:SHOWN]:
         name = run_name(RunFolder(asked.root / key).spec)
-        print(f"kept: {key} {name} is {found[key]['state']} and can be resumed")
+        print(f"kept: {key} {name} is {found[key].state} and can be resumed")
     if len(kept) > SHOWN:
         print(f"kept: {len(kept) - SHOWN} more that can be resumed")
     return 0

@@ -23,10 +23,11 @@ from gapo_lab.planning.plan_table import in_common, show_plan
 from gapo_lab.runs import provenance, studies
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.forget import forget
-from gapo_lab.runs.status import resumptions
-from gapo_lab.utils import atomic_files, processes
+from gapo_lab.runs.status import NEW, RunStatus, State, resumptions
+from gapo_lab.utils import atomic_files
 from gapo_lab.utils.dotted import unflatten
-from gapo_lab.utils.signals import interrupted_by_sigterm
+from gapo_lab.utils.processes import Process
+from gapo_lab.utils.sigterm import interrupted_by_sigterm
 from gapo_lab.utils.text import several
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
@@ -58,9 +59,7 @@ def _root(runs: Sequence[Planned]) -> Path:
     """The folder of the run folders, which all runs share. UserError where there are several, or it is no folder."""
     roots = {run.settings["run_root"] for run in runs if run.settings}
     if len(roots) > 1:
-        raise UserError(
-            f"run_root: a sweep has one folder for its runs, not {len(roots)} ({', '.join(sorted(roots))})"
-        )
+        raise UserError(f"run_root: a sweep has one folder for its runs, not {len(roots)} ({', '.join(sorted(roots))})")
     root = Path(roots.pop()) if roots else Path("runs")
     if root.exists() and not root.is_dir():
         raise UserError(f"run_root={root}: is taken by a file; choose a folder")
@@ -136,9 +135,7 @@ def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
 def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission:
     """Write everything down, then start it."""
     settings = runs[0].settings
-    cluster = unflatten(
-        {k.removeprefix("cluster."): v for k, v in settings.items() if k.startswith("cluster.")}
-    )
+    cluster = unflatten({k.removeprefix("cluster."): v for k, v in settings.items() if k.startswith("cluster.")})
     if cluster["name"] == "slurm":
         slurm.require()
     submission = Submission.new(
@@ -175,11 +172,11 @@ def _cells(runs: Sequence[Planned]) -> str:
     return names[0] + (f" and {several(len(names) - 1, 'more cell')}" if len(names) > 1 else "")
 
 
-def _said(path: Path) -> Mapping[str, Any] | None:
+def _said(path: Path) -> RunStatus | None:
     return RunFolder(path).raw_status if (path / "spec.yaml").exists() else None
 
 
-def _withdraw(submission: Submission, before: Mapping[str, Mapping[str, Any] | None]) -> None:
+def _withdraw(submission: Submission, before: Mapping[str, RunStatus | None]) -> None:
     """Leave everything as it was before a submission that was refused."""
     for key, said in before.items():
         if said is not None:
@@ -197,7 +194,7 @@ def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> Run
     folder.write_config(text.replace(str(PACKAGE), str(submission.code / PACKAGE.name)))
     fields: dict[str, Any] = {"submitted": submission.time}
     if submission.cluster["name"] == "local":
-        fields |= processes.named()
+        fields["process"] = Process.here()
     else:
         fields |= {"submission": submission.name, "task": task}
     folder.queue(**fields)
@@ -221,7 +218,7 @@ def _follow(
             queue.poll()
         return all(queue.over for queue in queues)
 
-    found: Mapping[str, Mapping[str, Any]] = {}
+    found: Mapping[str, RunStatus] = {}
     if followed:
         expected = {run.key: run.seconds for run in runs if run.seconds and run.key in followed}
         with interrupted_by_sigterm():
@@ -234,15 +231,13 @@ def _follow(
     if len(followed) < len(keys):
         what = study if len(runs) > 1 else runs[0].key
         console.print(f"to follow, from any shell: python -m gapo_lab watch {what}", highlight=False)
-    bad = [key for key in followed if found.get(key, {}).get("state") != "finished"]
+    bad = [key for key in followed if found.get(key, NEW).state is not State.FINISHED]
     if bad:
         raise RunFailed(
             f"{len(bad)} of {len(followed)} runs did not finish ({', '.join(bad[:5])}); see them with: "
             f"python -m gapo_lab status {study}; the same command starts those and only those again"
         )
-    return {
-        key: RunFolder(root / key).summary() or {} for key in keys if key in run_states.existing(root, keys)
-    }
+    return {key: RunFolder(root / key).summary() or {} for key in keys if key in run_states.existing(root, keys)}
 
 
 def _stopped(root: Path, queues: Sequence[LocalQueue]) -> str:

@@ -13,7 +13,7 @@ from gapo_lab.errors import Interrupted, RunFailed, UserError
 from gapo_lab.launch import executor, run_states, watch, worker
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.status import ACTIVE
+from gapo_lab.runs.status import RunStatus
 from gapo_lab.supervision.progress import Progress, show_end
 
 EVERY = 0.5  # seconds between two looks at a run that another process works on
@@ -46,20 +46,20 @@ def _follow(folder: RunFolder, name: str, console: Console) -> None:
     """Show a run that another process has, until it has ended. RunFailed where it did not finish."""
     root, keys = folder.path.parent, [folder.key]
 
-    def status() -> Mapping[str, Any]:
+    def status() -> RunStatus:
         return run_states.read(root, keys)[folder.key]
 
     now = status()
-    by = f"SLURM job {now['job']}" if now.get("job") else f"pid {now.get('pid')} on {now.get('host')}"
-    text = f"{name}   run {folder.key} is {now.get('state')} already ({by}): following it; Ctrl-C leaves it alone"
+    by = f"SLURM job {now.job}" if now.job else f"{now.process}"
+    text = f"{name}   run {folder.key} is {now.state} already ({by}): following it; Ctrl-C leaves it alone"
     try:
         console.print(text, highlight=False, soft_wrap=True)
         with Progress(folder, console) as progress:
-            while (now := status()).get("state") in ACTIVE:
+            while (now := status()).is_active:
                 progress.poll()
-                time.sleep(watch.EVERY_SCHEDULER if now.get("submission") else EVERY)
+                time.sleep(watch.EVERY_SCHEDULER if now.submission else EVERY)
     except KeyboardInterrupt as stop:
         again = f"python -m gapo_lab watch {folder.key}"
         raise Interrupted(f"the run goes on without this command; to follow it again: {again}") from stop
     if not folder.is_finished:
-        raise RunFailed("\n".join(watch.said(now)))
+        raise RunFailed("\n".join(watch.said(folder.key, now)))

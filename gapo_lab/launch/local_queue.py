@@ -15,6 +15,7 @@ from rich.console import Console
 from gapo_lab.errors import Interrupted
 from gapo_lab.launch.submission import Submission
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import State
 from gapo_lab.utils.import_path import importing_from
 
 
@@ -40,12 +41,18 @@ class LocalQueue:
         while self.waiting and len(self.active) < self.submission.cluster["max_parallel"]:
             task = self.waiting.popleft()
             key = self.submission.keys[task]
-            if RunFolder(self.submission.root / key).raw_status.get("state") != "queued":
+            if RunFolder(self.submission.root / key).raw_status.state is not State.QUEUED:
                 continue  # cancelled while it waited
             words = [sys.executable, "-m", "gapo_lab.launch.worker", str(self.submission.path), str(task)]
             with open(self.submission.logs / f"{key}.log", "ab") as log:
-                self.active[task] = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, env=self._env,
-                                                     stdin=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+                self.active[task] = subprocess.Popen(
+                    words,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=self._env,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
 
     def drop(self, keys: Collection[str]) -> None:
         """Do not start these runs any more."""
@@ -55,15 +62,15 @@ class LocalQueue:
         """Start no more runs, and say so in their status."""
         for task in self.waiting:
             folder = RunFolder(self.submission.root / self.submission.keys[task])
-            folder.write_status(state="interrupted", message="was not started", remedy="")
+            folder.write_status(state=State.INTERRUPTED, message="was not started", remedy="")
         self.waiting.clear()
 
 
 def stop(queues: Collection[LocalQueue], why: BaseException, console: Console) -> None:
     """End the runs of all queues; each can be resumed later.
 
-    why: what stopped this process. A Ctrl-C is passed on to the runs: each saves a checkpoint after the step it is at. A
-    second one ends them at once. Anything else reaches them as SIGTERM: they have some seconds to save.
+    why: what stopped this process. A Ctrl-C is passed on to the runs: each saves a checkpoint after the step it is
+    at. A second one ends them at once. Anything else reaches them as SIGTERM: they have some seconds to save.
     """
     for queue in queues:
         queue.give_up_waiting()

@@ -1,4 +1,5 @@
-"""The state of many runs: what their folders say, held against what the scheduler says. The scheduler is asked once for all."""
+"""The state of many runs: what their folders say, held against what the scheduler says. The scheduler is asked once
+for all."""
 
 from __future__ import annotations
 
@@ -7,30 +8,29 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from gapo_lab.errors import UserError
 from gapo_lab.launch import sacct
 from gapo_lab.launch.sacct import Seen
 from gapo_lab.launch.submission import FOLDER
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.status import ACTIVE
+from gapo_lab.runs.status import ACTIVE, Cause, RunStatus, State
 from gapo_lab.utils.atomic_files import read_json
 
 # States in which the scheduler may know more than the folder: a job that died is requeued, or is not.
-ASKED = (*ACTIVE, "interrupted")
+ASKED = (*ACTIVE, State.INTERRUPTED)
 _TOO_LITTLE = re.compile(r"exceeded (?:job )?memory limit|oom[-_ ]kill|out[- ]of[- ]memory", re.IGNORECASE)
 # A job that was submitted this long ago may not have reached SLURM's records yet.
 FRESH_SECONDS = 60.0
 # How SLURM's words for a job that has ended read, and what to do about them.
 ENDED = {
-    "OUT_OF_MEMORY": ("out of memory", "give it more memory (cluster.memory) or a smaller batch"),
-    "CANCELLED": ("cancelled", ""),
-    "TIMEOUT": ("time limit", "raise cluster.hours or cluster.requeues"),
-    "NODE_FAIL": ("node failure", ""),
-    "PREEMPTED": ("preempted", ""),
-    "BOOT_FAIL": ("node failure", ""),
-    "DEADLINE": ("deadline", ""),
+    "OUT_OF_MEMORY": (Cause.OUT_OF_MEMORY, "give it more memory (cluster.memory) or a smaller batch"),
+    "CANCELLED": (Cause.CANCELLED, ""),
+    "TIMEOUT": (Cause.TIME_LIMIT, "raise cluster.hours or cluster.requeues"),
+    "NODE_FAIL": (Cause.NODE_FAILURE, ""),
+    "PREEMPTED": (Cause.PREEMPTED, ""),
+    "BOOT_FAIL": (Cause.NODE_FAILURE, ""),
+    "DEADLINE": (Cause.DEADLINE, ""),
 }
 # What a job is said to have been requeued after.
 AFTER = {
@@ -52,40 +52,36 @@ def existing(root: Path, keys: Iterable[str]) -> list[str]:
     return [key for key in keys if key in names]
 
 
-def read(root: Path, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The status of each run that has a folder, by key, as it really is. A broken folder reads as ``broken``."""
+def read(root: Path, keys: Iterable[str]) -> dict[str, RunStatus]:
+    """The status of each run that has a folder, by key, as it really is."""
     found = {key: _status(RunFolder(Path(root) / key)) for key in existing(root, keys)}
-    waiting = {key: s for key, s in found.items() if s.get("state") in ASKED and s.get("submission")}
+    waiting = {key: status for key, status in found.items() if status.state in ASKED and status.submission}
     if waiting:
         seen = sacct.look(_sent(Path(root), waiting.values()))
         found |= {key: _known(Path(root), key, status, seen) for key, status in waiting.items()}
     return found
 
 
-def _known(
-    root: Path, key: str, status: Mapping[str, Any], seen: Mapping[tuple[str, int], Seen] | None
-) -> dict[str, Any]:
+def _known(root: Path, key: str, status: RunStatus, seen: Mapping[tuple[str, int], Seen] | None) -> RunStatus:
     """``status``, corrected by what the scheduler says; with where the run resumes if it has stopped."""
     now = _memory(root, reconcile(status, seen))
-    changed = now.get("state") not in ACTIVE and now != status
-    return RunFolder(root / key).stopped(now) if changed else now
+    return RunFolder(root / key).stopped(now) if now.has_stopped and now != status else now
 
 
-def _sent(root: Path, statuses: Iterable[Mapping[str, Any]]) -> list[sacct.Sent]:
+def _sent(root: Path, statuses: Iterable[RunStatus]) -> list[sacct.Sent]:
     """The submissions of these runs, with their jobs as far as they were written down."""
-    since = {status["submission"]: status.get("submitted", 0) for status in statuses}
+    since = {status.submission: status.submitted or 0.0 for status in statuses if status.submission}
     records = {name: read_json(root / FOLDER / f"{name}.json") or {} for name in since}
     return [
-        sacct.Sent(name, since[name], record.get("job"), record.get("study", ""))
-        for name, record in records.items()
+        sacct.Sent(name, since[name], record.get("job"), record.get("study", "")) for name, record in records.items()
     ]
 
 
-def _memory(root: Path, status: dict[str, Any]) -> dict[str, Any]:
+def _memory(root: Path, status: RunStatus) -> RunStatus:
     """``status``, with the cause where SLURM ended the job for its memory: only the job's output says so for sure."""
-    if status.get("state") in ACTIVE or not status.get("job"):
+    if status.is_active or not status.job or not status.submission:
         return status
-    path = root / FOLDER / status["submission"] / f"{status['job']}_0_log.out"
+    path = root / FOLDER / status.submission / f"{status.job}_0_log.out"
     try:
         with open(path, "rb") as file:
             file.seek(max(0, path.stat().st_size - 4096))
@@ -95,68 +91,71 @@ def _memory(root: Path, status: dict[str, Any]) -> dict[str, Any]:
     lines = [line for line in tail.splitlines() if _TOO_LITTLE.search(line)]
     if not lines:
         return status
-    return status | {"state": "failed", "cause": "out of memory", "message": f"out of memory: {lines[-1][:200]}",
-                     "remedy": ENDED["OUT_OF_MEMORY"][1]}  # fmt: skip
+    cause, remedy = ENDED["OUT_OF_MEMORY"]
+    message = f"{cause}: {lines[-1][:200]}"
+    return status.changed(state=State.FAILED, cause=cause, message=message, remedy=remedy)
 
 
-def _status(folder: RunFolder) -> dict[str, Any]:
+def _status(folder: RunFolder) -> RunStatus:
     try:
         # what is written aside begins with a dot: a submitter that was killed there has left nothing else
         spec = folder.path / "spec.yaml"
         whole = spec.exists() and spec.stat().st_size
         if not whole and any(not entry.name.startswith(".") for entry in folder.path.iterdir()):
             what = "an empty" if spec.exists() else "no"
-            return {"state": "broken", "message": f"{folder.path} has {what} spec.yaml: move the folder away"}
+            return _broken(f"{folder.path} has {what} spec.yaml: move the folder away")
         status = folder.status()
-        if status.get("state") == "finished":
+        if status.state is State.FINISHED:
             folder.summary()  # a result that cannot be read is none
         return status
     except (UserError, NotADirectoryError) as error:
-        return {"state": "broken", "message": str(error)}
+        return _broken(str(error))
 
 
-def reconcile(status: Mapping[str, Any], seen: Mapping[tuple[str, int], Seen] | None) -> dict[str, Any]:
+def _broken(why: str) -> RunStatus:
+    return RunStatus(State.BROKEN, message=why)
+
+
+def reconcile(status: RunStatus, seen: Mapping[tuple[str, int], Seen] | None) -> RunStatus:
     """``status`` of a queued or running run, corrected by what the scheduler says of its job.
 
     seen: None where the scheduler gives no answer, then the folder's word stands.
     """
     if seen is None:
-        return dict(status) | {"unsure": "the scheduler does not answer"}
-    job = seen.get((status["submission"], status.get("task", 0)))
-    spoken = status.get("state") == "interrupted" and status.get("cause") != "gone"
+        return status.changed(unsure="the scheduler does not answer")
+    job = seen.get((status.submission or "", status.task))
+    spoken = status.state is State.INTERRUPTED and status.cause is not Cause.GONE
     if spoken and (job is None or not (job.pending or job.active)):
-        return dict(status)
-    if job is None and time.time() - status.get("submitted", 0) < FRESH_SECONDS:
-        return dict(status)
+        return status
+    if job is None and time.time() - (status.submitted or 0.0) < FRESH_SECONDS:
+        return status
     if job is None:
-        return dict(status) | {
-            "state": "interrupted",
-            "cause": "lost",
-            "message": "the scheduler does not know its job (never submitted, or purged)",
-            "remedy": "",
-        }
-    known = dict(status) | {"job": job.job, "node": job.nodes}
+        why = "the scheduler does not know its job (never submitted, or purged)"
+        return status.changed(state=State.INTERRUPTED, cause=Cause.LOST, message=why, remedy="")
+    known = status.changed(job=job.job, node=job.nodes)
     if job.pending:
-        return known | {"state": "queued", "cause": None, "message": _waits(status, job), "remedy": ""}
+        why = _waits(status, job)
+        return known.changed(state=State.QUEUED, cause=Cause.NONE, message=why, remedy="")
     if job.active:
-        # a job that has just been started, perhaps again, has not said so yet
-        late = status.get("state") != "running"
-        starts = {"state": "running", "cause": None, "message": f"starting on {job.nodes}", "remedy": ""}
-        return known | (starts if late else {})
-    cause, remedy = ENDED.get(job.state, ("killed", "see its log and fix the cause"))
-    state = "interrupted" if job.state in BLAMELESS else "failed"
+        if status.state is State.RUNNING:
+            return known
+        # it has just been started, perhaps again, and has not said so yet
+        starts = f"starting on {job.nodes}"
+        return known.changed(state=State.RUNNING, cause=Cause.NONE, message=starts, remedy="")
+    cause, remedy = ENDED.get(job.state, (Cause.KILLED, "see its log and fix the cause"))
+    state = State.INTERRUPTED if job.state in BLAMELESS else State.FAILED
     message = f"SLURM: {job.state} on {job.nodes or 'no node'} (job {job.job}, exit code {job.exit_code})"
-    return known | {"state": state, "cause": cause, "message": message, "remedy": remedy}
+    return known.changed(state=state, cause=cause, message=message, remedy=remedy)
 
 
-def _waits(status: Mapping[str, Any], job: Seen) -> str:
+def _waits(status: RunStatus, job: Seen) -> str:
     """Why a job waits: `requeued after node failure`, `waits: Priority`."""
-    said = str(status.get("message") or "")
+    queued = status.state is State.QUEUED
     if job.before:
         text = f"requeued after {AFTER.get(job.before, job.before.lower().replace('_', ' '))}"
-    elif status.get("state") == "queued" and "requeued" in said:
-        text = said
+    elif queued and "requeued" in status.message:
+        text = status.message
     else:
-        text = "waits" if status.get("state") == "queued" else "requeued"
+        text = "waits" if queued else "requeued"
     # BeginTime: SLURM lets a moment pass before it starts a job again
     return text if job.reason in ("", "None", "BeginTime") else f"{text}: {job.reason}"

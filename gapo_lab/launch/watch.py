@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
@@ -18,7 +17,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
 from gapo_lab.runs import naming
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.status import ACTIVE, COLOURS
+from gapo_lab.runs.status import COLOURS, NEW, RunStatus, State
 from gapo_lab.supervision.progress import line, snapshot
 from gapo_lab.utils.text import duration
 
@@ -35,7 +34,7 @@ def follow(
     every: float = EVERY,
     expected: Mapping[str, float] | None = None,
     common: Collection[str] = (),
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, RunStatus]:
     """Show the runs until none is queued or running; their last statuses, by key.
 
     tick: called at each look; False means that there is more to come although nothing is queued or running.
@@ -43,28 +42,25 @@ def follow(
     common: what all cells set, as ``naming.in_common`` has it, which their names leave out.
     """
     pace = Pace(expected or {}, time.time())
-    said: dict[str, str] = {}
+    shown: dict[str, State] = {}
     names = {key: _name(Path(root) / key, common) for key in keys}
-    with (
-        Live(console=console, transient=True, refresh_per_second=4)
-        if console.is_terminal
-        else nullcontext() as live
-    ):
+    with Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else nullcontext() as live:
         while True:
             over = tick()
             found = run_states.read(root, keys)
             left = pace.left(_shares(keys, found), time.time())
             for key in keys:
-                state = found.get(key, {}).get("state", "new")
-                if said.get(key) != state:
-                    if state not in ("new", "queued") and not (state == "finished" and key not in said):
+                state = found.get(key, NEW).state
+                if shown.get(key) != state:
+                    finished_before = state is State.FINISHED and key not in shown
+                    if state not in (State.NEW, State.QUEUED) and not finished_before:
                         console.print(_event(key, names[key], found, left), highlight=False, soft_wrap=True)
-                    said[key] = state
-            if over and not any(found.get(key, {}).get("state") in ACTIVE for key in keys):
+                    shown[key] = state
+            if over and not any(found.get(key, NEW).is_active for key in keys):
                 return found
             if live is not None:
                 live.update(_table(root, keys, names, found, left))
-            slurm = any(status.get("submission") for status in found.values())
+            slurm = any(status.submission for status in found.values())
             time.sleep(max(every, EVERY_SCHEDULER if slurm and len(keys) > 1 else 2.0) if slurm else every)
 
 
@@ -82,10 +78,7 @@ class Pace:
         """
         if self.first is None:
             self.first = dict(shares)
-        work = [
-            (seconds, shares.get(key, 0.0), self.first.get(key, 0.0))
-            for key, seconds in self.expected.items()
-        ]
+        work = [(seconds, shares.get(key, 0.0), self.first.get(key, 0.0)) for key, seconds in self.expected.items()]
         done = sum(seconds * (share - first) for seconds, share, first in work)
         # a run's first steps tell little: its start-up is in the seconds and not in the share
         if not work or done < 0.2 * max(seconds for seconds, _, _ in work):
@@ -94,13 +87,13 @@ class Pace:
         return rest * (now - self.began) / done
 
 
-def _shares(keys: Sequence[str], found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
+def _shares(keys: Sequence[str], found: Mapping[str, RunStatus]) -> dict[str, float]:
     """How much of each run is done: its steps; all of it where it has ended."""
     out = {}
     for key in keys:
-        status = found.get(key, {})
-        over = status.get("state") in ("finished", "failed", "interrupted", "broken")
-        out[key] = 1.0 if over else (status.get("step") or 0) / (status.get("total_steps") or 1)
+        status = found.get(key, NEW)
+        over = status.state is not State.NEW and not status.is_active
+        out[key] = 1.0 if over else status.step / (status.total_steps or 1)
     return out
 
 
@@ -111,43 +104,43 @@ def _name(path: Path, without: Collection[str]) -> str:
         return path.name
 
 
-def _event(key: str, name: str, found: Mapping[str, Mapping[str, Any]], left: float | None = None) -> str:
+def _event(key: str, name: str, found: Mapping[str, RunStatus], left: float | None = None) -> str:
     status = found[key]
-    state = status["state"]
-    done = Counter(s.get("state") for s in found.values())
-    where = f" as job {status['job']}" if status.get("job") and state == "running" else ""
+    state = status.state
+    done = Counter(s.state for s in found.values())
+    where = f" as job {status.job}" if status.job and state is State.RUNNING else ""
     text = f"{time.strftime('%H:%M:%S')} [{COLOURS.get(state, '')}]{state}[/]{where}  {escape(name)} ({key})"
     remains = f", {duration(left)} left" if left else ""
-    text += f"  [{done['finished']}/{len(found)} finished{remains}]" if state == "finished" else ""
-    if state in ("failed", "interrupted", "broken"):
-        text += "".join(f"\n    {escape(part)}" for part in said(status))
+    text += f"  [{done[State.FINISHED]}/{len(found)} finished{remains}]" if state is State.FINISHED else ""
+    if status.has_stopped or state is State.BROKEN:
+        text += "".join(f"\n    {escape(part)}" for part in said(key, status))
     return text
 
 
-def said(status: Mapping[str, Any]) -> list[str]:
+def said(key: str, status: RunStatus) -> list[str]:
     """Why a run stands still, the last lines of its log and what to do; for the screen."""
-    lines = str(status.get("message") or "").splitlines()[-6:]
-    cause = status.get("cause")
-    head = [cause] if cause and cause not in " ".join(lines).lower() else []
-    return [*head, *lines, *([f"-> {status['remedy']}"] if status.get("remedy") else [])]
+    lines = status.message.splitlines()[-6:]
+    head = [str(status.cause)] if status.cause not in " ".join(lines).lower() else []
+    advice = status.advice(key)
+    return [*head, *lines, *([f"-> {advice}"] if advice else [])]
 
 
 def _table(
     root: Path,
     keys: Sequence[str],
     names: Mapping[str, str],
-    found: Mapping[str, Mapping[str, Any]],
+    found: Mapping[str, RunStatus],
     left: float | None = None,
 ) -> Table:
-    counts = Counter(found.get(key, {}).get("state", "new") for key in keys)
+    counts = Counter(found.get(key, NEW).state for key in keys)
     title = ", ".join(
         f"{counts[state]} {state}"
-        for state in ("finished", "running", "queued", "failed", "interrupted", "new")
+        for state in (State.FINISHED, State.RUNNING, State.QUEUED, State.FAILED, State.INTERRUPTED, State.NEW)
         if counts[state]
     )
     title += f" | {duration(left)} left" if left else ""
     table = Table(box=None, title=title, title_justify="left", show_header=False, pad_edge=False)
-    running = [key for key in keys if found.get(key, {}).get("state") == "running"]
+    running = [key for key in keys if found.get(key, NEW).state is State.RUNNING]
     for key in running[:ROWS]:
         table.add_row(escape(names[key]), escape(line(snapshot(RunFolder(Path(root) / key), time.time()))))
     if len(running) > ROWS:
@@ -155,7 +148,7 @@ def _table(
     return table
 
 
-def summary_lines(root: Path, keys: Sequence[str], found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def summary_lines(root: Path, keys: Sequence[str], found: Mapping[str, RunStatus]) -> list[str]:
     """The end of a sweep in a few lines."""
-    counts = Counter(found.get(key, {}).get("state", "new") for key in keys)
+    counts = Counter(found.get(key, NEW).state for key in keys)
     return [", ".join(f"{count} {state}" for state, count in counts.most_common())]

@@ -19,7 +19,7 @@ from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFai
 from gapo_lab.launch.submission import Submission
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
-from gapo_lab.runs.status import resumption
+from gapo_lab.runs.status import ACTIVE, State, resumption
 from gapo_lab.supervision.supervisor import Supervisor
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.processes import end_descendants
@@ -53,12 +53,15 @@ def tell(submission: Submission, command: str) -> None:
     """Call the user's command once, after the last run of the submission has ended."""
     with atomic_files.locked(submission.logs / "told.lock"):
         told = submission.logs / "told"
-        states = [RunFolder(submission.root / key).status().get("state") for key in submission.keys]
-        if told.exists() or any(state in (None, "queued", "running") for state in states):
+        states = [RunFolder(submission.root / key).status().state for key in submission.keys]
+        if told.exists() or any(state in (State.NEW, *ACTIVE) for state in states):
             return
         told.touch()
-    facts = {"GAPO_LAB_STUDY": submission.study, "GAPO_LAB_FINISHED": str(states.count("finished")),
-             "GAPO_LAB_FAILED": str(len(states) - states.count("finished"))}  # fmt: skip
+    facts = {
+        "GAPO_LAB_STUDY": submission.study,
+        "GAPO_LAB_FINISHED": str(states.count(State.FINISHED)),
+        "GAPO_LAB_FAILED": str(len(states) - states.count(State.FINISHED)),
+    }
     done = subprocess.run(command, shell=True, env={**os.environ, **facts}, check=False)
     if done.returncode:
         print(f"on_finish: {command}: exit code {done.returncode}", flush=True)
@@ -92,9 +95,7 @@ class Task:
         end_descendants()
         folder = self.supervisor.folder
         message = f"time limit or preemption: requeued, {resumption(folder.resume_step())}"
-        folder.write_status(
-            state="queued", message=message, remedy="", submission=submission.name, task=self.task
-        )
+        folder.write_status(state=State.QUEUED, message=message, remedy="", submission=submission.name, task=self.task)
         return DelayedSubmission(Task(self.path, self.task))
 
 

@@ -21,7 +21,7 @@ from gapo_lab.planning.differences import Namer
 from gapo_lab.planning.spec import Spec, spec_of
 from gapo_lab.planning.validation import check_settings
 from gapo_lab.runs import naming
-from gapo_lab.runs.status import ACTIVE, resumption
+from gapo_lab.runs.status import RunStatus, State, resumption
 
 
 class Action(StrEnum):
@@ -111,14 +111,14 @@ class Plan:
         """How many of the runs to start have no expected length."""
         return sum(run.seconds is None for run in self.todo)
 
-    def decided(self, states: Mapping[str, Mapping[str, Any]]) -> Plan:
+    def decided(self, states: Mapping[str, RunStatus]) -> Plan:
         """The same runs, with what happens to them where their folders are in ``states`` (key -> status)."""
         return Plan(tuple(_decided(run, states) for run in self.runs))
 
 
 def make(
     drafted: Iterable[Planned],
-    states: Callable[[list[str]], Mapping[str, Mapping[str, Any]]] = lambda keys: {},
+    states: Callable[[list[str]], Mapping[str, RunStatus]] = lambda keys: {},
     measured: Mapping[tuple, float] | None = None,
 ) -> Plan:
     """The plan of these runs (see ``draft``).
@@ -206,35 +206,31 @@ def _expected(run: Planned, measured: Mapping[tuple, float]) -> Planned:
     return replace(run, seconds=seconds, measured=known is not None)
 
 
-def _decided(run: Planned, states: Mapping[str, Mapping[str, Any]]) -> Planned:
+def _decided(run: Planned, states: Mapping[str, RunStatus]) -> Planned:
     if run.spec is None:
         return run
-    action, why = decide(states.get(run.spec.key))
+    action, why = decide(states.get(run.spec.key, RunStatus()))
     return replace(run, action=action, why=why)
 
 
-def decide(status: Mapping[str, Any] | None) -> tuple[Action, str]:
-    """What happens to a run whose folder has this status (None: no folder), and a word on why."""
-    status = status or {}
-    state = status.get("state")
-    if state == "finished":
-        return Action.SKIP, "finished"
-    if state in ACTIVE:
-        return Action.ATTACH, f"{state}{_where(status)}"
-    if state == "failed":
-        again = f"resumes from step {status['resumes_from']}" if status.get("resumes_from") else ""
-        return Action.RETRY, "; ".join(text for text in (_first_line(status), again) if text)
-    if state == "interrupted":
-        return Action.RUN, resumption(status.get("resumes_from", 0)) if status.get("attempt") else ""
-    if state == "broken":
-        return Action.INVALID, _first_line(status, 400)  # the remedy stands at its end
+def decide(status: RunStatus) -> tuple[Action, str]:
+    """What happens to a run whose folder has this status, and a word on why."""
+    match status.state:
+        case State.FINISHED:
+            return Action.SKIP, "finished"
+        case State.QUEUED | State.RUNNING:
+            where = f" as job {status.job}" if status.job else ""
+            return Action.ATTACH, f"{status.state}{where}"
+        case State.FAILED:
+            again = f"resumes from step {status.resumes_from}" if status.resumes_from else ""
+            return Action.RETRY, "; ".join(text for text in (_last_line(status), again) if text)
+        case State.INTERRUPTED:
+            return Action.RUN, resumption(status.resumes_from) if status.attempt else ""
+        case State.BROKEN:
+            return Action.INVALID, _last_line(status, 400)  # the remedy stands at its end
     return Action.RUN, ""
 
 
-def _where(status: Mapping[str, Any]) -> str:
-    return f" as job {status['job']}" if status.get("job") else ""
-
-
-def _first_line(status: Mapping[str, Any], longest: int = 100) -> str:
-    text = str(status.get("cause") or status.get("message") or "").strip()
-    return text.splitlines()[-1][:longest] if text else ""
+def _last_line(status: RunStatus, longest: int = 100) -> str:
+    lines = str(status.cause or status.message).strip().splitlines()
+    return lines[-1][:longest] if lines else ""

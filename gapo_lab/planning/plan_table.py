@@ -15,8 +15,13 @@ from gapo_lab.runs import naming
 from gapo_lab.utils.machine import cores
 from gapo_lab.utils.text import duration, roughly, several, two_digits
 
-COLOURS = {Action.RUN: "green", Action.SKIP: "dim", Action.ATTACH: "cyan", Action.RETRY: "yellow",
-           Action.INVALID: "red"}  # fmt: skip
+COLOURS = {
+    Action.RUN: "green",
+    Action.SKIP: "dim",
+    Action.ATTACH: "cyan",
+    Action.RETRY: "yellow",
+    Action.INVALID: "red",
+}
 LONGEST = 40  # cells shown unless all are asked for
 
 
@@ -39,16 +44,12 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
     common = in_common(plan)
     for _, runs in shown:
         name = naming.cell_name(runs[0].valid_spec.as_dict(), common) if common else runs[0].name
-        table.add_row(
-            escape(name), _seeds(runs), _actions(runs), _machines(runs[0]), _time(runs), _hours(runs)
-        )
+        table.add_row(escape(name), _seeds(runs), _actions(runs), _machines(runs[0]), _time(runs), _hours(runs))
     console.print(table)
     if common:
         console.print(f"all cells: {escape(' '.join(common))}", highlight=False, soft_wrap=True)
     if len(cells) > len(shown):
-        console.print(
-            f"... and {len(cells) - len(shown):,} more cells (all: python -m gapo_lab plan --all ...)"
-        )
+        console.print(f"... and {len(cells) - len(shown):,} more cells (all: python -m gapo_lab plan --all ...)")
     for run, count in _wrong(plan):
         console.print(f"[red]invalid[/] {escape(run.name)}" + (f" and {count - 1} more" if count > 1 else ""))
         console.print(f"        {escape(run.why)}", highlight=False, soft_wrap=True)
@@ -79,9 +80,7 @@ def totals(plan: Plan) -> str:
         out += f" | {amount} GPU-hours ({source})"
     else:
         at_once = _at_once(plan.todo)
-        seconds = sum(
-            (run.seconds or 0) * (1 if run.measured else _crowding(run, at_once)) for run in plan.todo
-        )
+        seconds = sum((run.seconds or 0) * (1 if run.measured else _crowding(run, at_once)) for run in plan.todo)
         how = f", {at_once} runs at a time" if at_once > 1 else " one after another"
         out += f" | {_span(seconds / at_once)}{how} ({source}), no GPU"
     return out + (f" + {plan.unknown} runs of unknown length" if plan.unknown else "")

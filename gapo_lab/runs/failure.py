@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from gapo_lab.runs.status import Cause
+
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # Ray puts "(TaskRunner pid=12, ip=10.0.0.1) " before each line of another process.
 _PROCESS = re.compile(r"^(\([^()]*pid=\d+[^()]*\)) ?")
@@ -27,12 +29,12 @@ _FATAL = re.compile(
 
 # What a person can do before the run is resumed, by the cause that `failure_cause` names.
 REMEDIES = {
-    "out of memory": "take a smaller batch or less per GPU (model.max_tokens_per_gpu, "
+    Cause.OUT_OF_MEMORY: "take a smaller batch or less per GPU (model.max_tokens_per_gpu, "
     "actor_rollout_ref.rollout.gpu_memory_utilization), or more memory",
-    "disk full": "free some space",
-    "Ray did not start": "see the log for Ray's own words",
-    "killed": "something ended it from outside, perhaps for its memory",
-    "": "fix the cause",
+    Cause.DISK_FULL: "free some space",
+    Cause.NO_RAY: "see the log for Ray's own words",
+    Cause.KILLED: "something ended it from outside, perhaps for its memory",
+    Cause.NONE: "fix the cause",
 }
 _OUT_OF_MEMORY = re.compile(
     r"CUDA out of memory|OutOfMemoryError|oom[-_ ]kill|OOM Killed|low on memory|"
@@ -43,16 +45,16 @@ _DISK_FULL = re.compile(r"no space left on device|disk is full|disk quota", re.I
 _NO_RAY = re.compile(r"Ray did not come up|current node timed out during startup")
 
 
-def failure_cause(log_text: str, code: int) -> str:
-    """In a word or two why a job ended with ``code`` (below 0: that signal): a key of ``REMEDIES``."""
+def failure_cause(log_text: str, code: int) -> Cause:
+    """Why a job ended with ``code`` (below 0: that signal): a key of ``REMEDIES``."""
     for cause, words in (
-        ("out of memory", _OUT_OF_MEMORY),
-        ("disk full", _DISK_FULL),
-        ("Ray did not start", _NO_RAY),
+        (Cause.OUT_OF_MEMORY, _OUT_OF_MEMORY),
+        (Cause.DISK_FULL, _DISK_FULL),
+        (Cause.NO_RAY, _NO_RAY),
     ):
         if words.search(log_text):
             return cause
-    return "killed" if code < 0 else ""
+    return Cause.KILLED if code < 0 else Cause.NONE
 
 
 class _Found(NamedTuple):

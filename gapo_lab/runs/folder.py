@@ -14,8 +14,9 @@ from gapo_lab.errors import UserError
 from gapo_lab.runs import checkpoints, config_text, metrics
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.metrics import Points
-from gapo_lab.runs.status import STATES, STOPPED, with_resumption
-from gapo_lab.utils import atomic_files, processes
+from gapo_lab.runs.status import Cause, RunStatus, State
+from gapo_lab.utils import atomic_files
+from gapo_lab.utils.processes import Process
 
 # Fields of a spec that may differ between two ways of asking for the same run: who asked, the names of
 # config files (what they set is in "science"), where it runs, and what it is called.
@@ -106,7 +107,7 @@ class RunFolder:
         return sorted((Attempt(int(p.name), p) for p in found), key=lambda attempt: attempt.number)
 
     def start_attempt(self, **fields: Any) -> Attempt:
-        """Make the next attempt's folder and say in status.json, with ``fields``, that this process runs it now."""
+        """Make the next attempt's folder and record, with ``fields`` of its status, that this process runs it now."""
         atomic_files.make_folder(self.path / "attempts")
         number = max((attempt.number for attempt in self.attempts()), default=0) + 1
         attempt = Attempt(number, self.path / "attempts" / str(number))
@@ -114,26 +115,10 @@ class RunFolder:
             attempt.path.mkdir()
             attempt.generations.mkdir()
         atomic_files.write_text(self.path / "reserve", " " * RESERVE)
-        now = time.time()
-        before = atomic_files.read_json(self._status_path) or {}
-        resumes_from = self.resume_step()
-        self._replace_status(
-            {name: before[name] for name in CARRIED if name in before}
-            | fields
-            | {
-                "state": "running",
-                "attempt": number,
-                **processes.named(),
-                "started": now,
-                "updated": now,
-                "step": resumes_from,
-                "resumes_from": resumes_from,
-                "can_save": False,
-                "save": True,
-                "message": "",
-                "remedy": "",
-            }
-        )
+        now, before, step = time.time(), self.raw_status, self.resume_step()
+        carried = {name: getattr(before, name) for name in CARRIED}
+        begins = RunStatus(State.RUNNING, attempt=number, step=step, resumes_from=step, started=now, updated=now)
+        self._replace_status(begins.changed(**{"process": Process.here(), **carried, **fields}))
         return attempt
 
     def resume_step(self) -> int:
@@ -158,76 +143,81 @@ class RunFolder:
     def started(self) -> float | None:
         """When the run first measured something, else when its last attempt began (Unix seconds)."""
         times = (attempt.first_time() for attempt in self.attempts())
-        return next((time for time in times if time is not None), None) or self.raw_status.get("started")
+        return next((time for time in times if time is not None), None) or self.raw_status.started
 
     # Status
 
-    def status(self) -> dict[str, Any]:
-        """What status.json says, or {} before the first attempt.
+    def status(self) -> RunStatus:
+        """How the run stands.
 
-        A finished run (summary.json is there) is ``finished`` whatever the file says. A ``running`` one
-        whose process no longer lives on this host reads as ``interrupted``. Of one that has stopped, ``resumes_from``
-        and ``remedy`` say where its next attempt begins.
+        A finished run (summary.json is there) is finished whatever status.json says. A running one whose process no
+        longer lives on this machine reads as interrupted.
         """
-        status = atomic_files.read_json(self._status_path) or {}
+        status = self.raw_status
         if self.is_finished:
-            return status | {"state": "finished"}
-        if status.get("state") in ("running", "queued") and processes.is_gone(status):
-            started = status["state"] == "running"
+            return status.changed(state=State.FINISHED)
+        if status.is_gone:
             why = (
                 "its process died without a message (killed?)"
-                if started
+                if status.state is State.RUNNING
                 else "the process that queued it has ended"
             )
-            status |= {"state": "interrupted", "cause": "gone", "message": why, "remedy": ""}
-        return self.stopped(status) if status.get("state") in STOPPED else status
+            status = status.changed(state=State.INTERRUPTED, cause=Cause.GONE, message=why, remedy="")
+        return self.stopped(status) if status.has_stopped else status
 
-    def stopped(self, status: Mapping[str, Any]) -> dict[str, Any]:
-        """Add to the status of this run, which has stopped, where its next attempt begins."""
-        return with_resumption(self.key, status, self.resume_step())
+    def stopped(self, status: RunStatus) -> RunStatus:
+        """Add to the status of this run, which has stopped, where its next attempt begins.
 
-    def queue(self, **fields: Any) -> None:
-        """Say in status.json that the run waits to be started; what an earlier attempt said is forgotten."""
-        now = time.time()
-        before = atomic_files.read_json(self._status_path) or {}
-        kept = {name: before[name] for name in ("wall_seconds", "total_steps", "attempt") if name in before}
-        if "attempt" in before:
-            kept["step"] = self.resume_step()
-        waits = {"state": "queued", "submitted": now, "updated": now, "message": "", "remedy": ""}
-        self._replace_status(kept | waits | fields)
+        status.json does not say so itself: it would be wrong after the next checkpoint.
+        """
+        return status.changed(resumes_from=self.resume_step())
 
-    def write_status(self, **fields: Any) -> None:
-        """Change ``fields`` of status.json, atomically; the others stay. See ``STATES`` for ``state``."""
-        if fields.get("state", "running") not in STATES:
-            raise ValueError(f"state {fields['state']!r} is none of {', '.join(STATES)}")
-        self._change_status(lambda old: fields)
+    @property
+    def raw_status(self) -> RunStatus:
+        """What status.json says, word for word."""
+        raw = atomic_files.read_json(self._status_path)
+        try:
+            return RunStatus.from_json(raw or {})
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UserError(f"{self._status_path} holds no status ({error}): move the file away") from error
 
-    def report(self, message: str = "", **fields: Any) -> None:
+    def queue(self, **changes: Any) -> None:
+        """Record that the run waits to be started; what an earlier attempt said is forgotten."""
+        now, before = time.time(), self.raw_status
+        step = self.resume_step() if before.attempt else 0
+        waits = RunStatus(State.QUEUED, submitted=now, updated=now, step=step)
+        kept = {name: getattr(before, name) for name in ("wall_seconds", "total_steps", "attempt")}
+        self._replace_status(waits.changed(**kept, **changes))
+
+    def write_status(self, **changes: Any) -> None:
+        """Change fields of status.json, atomically; the others stay."""
+        self._change_status(lambda old: changes)
+
+    def report(self, message: str = "", **changes: Any) -> None:
         """How far the job is, told by the job. Its ``message`` does not win over why it is being ended (cancelled)."""
 
-        def change(old: Mapping[str, Any]) -> dict[str, Any]:
-            heard = message and old.get("state", "running") == "running"
-            return fields | ({"message": message} if heard else {})
+        def change(old: RunStatus) -> dict[str, Any]:
+            heard = message and old.state in (State.NEW, State.RUNNING)
+            return changes | ({"message": message} if heard else {})
 
         self._change_status(change)
 
-    def restore(self, status: Mapping[str, Any]) -> None:
+    def restore(self, status: RunStatus) -> None:
         """Put status.json back to what `raw_status` said before."""
-        self._replace_status(dict(status))
+        if status.state is State.NEW:
+            self._status_path.unlink(missing_ok=True)
+        else:
+            self._replace_status(status)
 
-    @property
-    def raw_status(self) -> dict[str, Any]:
-        """What status.json says, word for word; {} where there is none."""
-        return atomic_files.read_json(self._status_path) or {}
-
-    def _change_status(self, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+    def _change_status(self, change: Callable[[RunStatus], Mapping[str, Any]]) -> None:
         with atomic_files.locked(self.path / "status.lock"):
-            old = atomic_files.read_json(self._status_path) or {}
-            atomic_files.write_json(self._status_path, old | {"updated": time.time()} | change(old))
+            old = self.raw_status
+            new = old.changed(**{"updated": time.time(), **change(old)})
+            atomic_files.write_json(self._status_path, new.to_json())
 
-    def _replace_status(self, status: dict[str, Any]) -> None:
+    def _replace_status(self, status: RunStatus) -> None:
         with atomic_files.locked(self.path / "status.lock"):
-            atomic_files.write_json(self._status_path, status)
+            atomic_files.write_json(self._status_path, status.to_json())
 
     @property
     def _status_path(self) -> Path:

@@ -1,26 +1,162 @@
-"""What status.json says of a run, and how a run that has stopped is resumed."""
+"""What status.json says of a run, typed; and how a run that has stopped is resumed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass, field, fields, replace
+from enum import StrEnum
+from typing import Any, Self
 
+from gapo_lab.utils.processes import Process
 from gapo_lab.utils.text import several
 
-STATES = ("queued", "running", "finished", "failed", "interrupted")
+
+class State(StrEnum):
+    """How a run stands."""
+
+    NEW = "new"  # nobody has asked for it yet: there is no status.json
+    QUEUED = "queued"
+    RUNNING = "running"
+    FINISHED = "finished"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    BROKEN = "broken"  # its folder cannot be read; never written
+
+
+class Cause(StrEnum):
+    """Why a run has stopped, in a word or two."""
+
+    NONE = ""
+    OUT_OF_MEMORY = "out of memory"
+    DISK_FULL = "disk full"
+    NO_RAY = "Ray did not start"
+    KILLED = "killed"
+    CANCELLED = "cancelled"
+    PRUNED = "pruned"  # by a search
+    GONE = "gone"  # its process died without a message
+    LOST = "lost"  # SLURM does not know its job
+    TIME_LIMIT = "time limit"
+    NODE_FAILURE = "node failure"
+    PREEMPTED = "preempted"
+    DEADLINE = "deadline"
+    REFUSED = "refused"  # of older versions: SLURM did not take its job
+
+
 # Those of a run that will go on by itself.
-ACTIVE = ("queued", "running")
+ACTIVE = (State.QUEUED, State.RUNNING)
 # Those of a run that a new attempt resumes.
-STOPPED = ("interrupted", "failed")
+STOPPED = (State.INTERRUPTED, State.FAILED)
 # How a state is shown on a terminal.
 COLOURS = {
-    "queued": "dim",
-    "running": "cyan",
-    "finished": "green",
-    "failed": "red",
-    "interrupted": "yellow",
-    "broken": "red",
+    State.QUEUED: "dim",
+    State.RUNNING: "cyan",
+    State.FINISHED: "green",
+    State.FAILED: "red",
+    State.INTERRUPTED: "yellow",
+    State.BROKEN: "red",
 }
+
+
+@dataclass(frozen=True)
+class RunStatus:
+    """How a run stands. Times are Unix seconds, None where nothing of the kind has happened."""
+
+    state: State = State.NEW
+    cause: Cause = Cause.NONE
+    # what it is doing; of one that has stopped, why
+    message: str = ""
+    # what a person can do before it is resumed
+    remedy: str = ""
+    attempt: int | None = None
+    # the last step that was recorded; until there is one, where the attempt began
+    step: int = 0
+    total_steps: int | None = None
+    # the step after which the attempt began; of a run that has stopped, after which the next one will
+    resumes_from: int = 0
+    # whether the job saves and ends when it is told to
+    can_save: bool = False
+    # whether whoever ends it wants that, and what they say of it
+    save: bool = True
+    ended_for: str = ""
+    # who runs or queues it
+    process: Process | None = None
+    started: float | None = None
+    updated: float | None = None
+    submitted: float | None = None
+    wall_seconds: float = 0.0
+    # where on SLURM it is
+    submission: str | None = None
+    task: int = 0
+    job: str | None = None
+    node: str | None = None
+    # why all of this may be out of date
+    unsure: str = ""
+    # what another version of this package has written
+    other: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Read status.json, also one of an older version."""
+        named = {name: value for name, value in raw.items() if name in _NAMES and value is not None}
+        other = {name: value for name, value in raw.items() if name not in _NAMES | Process.NAMES}
+        cause, remedy = str(named.get("cause", "")), str(named.get("remedy", ""))
+        if cause.startswith(Cause.PRUNED) and cause != Cause.PRUNED:  # "pruned at step 20"
+            named |= {"cause": Cause.PRUNED, "ended_for": cause}
+        elif cause not in set(Cause):
+            named["cause"] = Cause.NONE
+        if "last checkpoint" in remedy:  # it named no step; `advice` does
+            named["remedy"] = ""
+        named["state"] = State(named.get("state", State.NEW))
+        named["cause"] = Cause(named.get("cause", Cause.NONE))
+        return cls(**named, process=Process.from_json(raw), other=other)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for status.json, without those that say nothing."""
+        said = {name: getattr(self, name) for name in _NAMES}
+        kept = {name: value for name, value in said.items() if value != _DEFAULTS[name] or name in ALWAYS}
+        return {**self.other, **kept, **(self.process.to_json() if self.process else {})}
+
+    def changed(self, **changes: Any) -> Self:
+        """Return a copy with other values; ValueError for a state or a cause that is none."""
+        if "state" in changes:
+            changes["state"] = State(changes["state"])
+        if "cause" in changes:
+            changes["cause"] = Cause(changes["cause"])
+        return replace(self, **changes)
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it will go on by itself."""
+        return self.state in ACTIVE
+
+    @property
+    def has_stopped(self) -> bool:
+        """Whether a new attempt is needed to go on."""
+        return self.state in STOPPED
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it says to be queued or running by a process of this machine that has ended."""
+        return self.is_active and self.process is not None and self.process.is_gone()
+
+    def advice(self, key: str) -> str:
+        """What a person can do about run ``key``, and where it resumes; '' unless it has stopped."""
+        if not self.has_stopped:
+            return self.remedy
+        retry = f"python -m gapo_lab retry {key}"
+        how = {Cause.PRUNED: retry, Cause.CANCELLED: f"the same command, or {retry},"}.get(
+            self.cause, "the same command"
+        )
+        again = f"{how} {resumption(self.resumes_from)}" if self.attempt else f"{how} starts it"
+        return "; ".join(text for text in (self.remedy, again) if text)
+
+
+# of a run without a folder
+NEW = RunStatus()
+# in every status.json: a person looks for them
+ALWAYS = ("state", "message", "step")
+_DEFAULTS = {one.name: one.default for one in fields(RunStatus) if one.name not in ("process", "other")}
+_NAMES = frozenset(_DEFAULTS)
 
 
 def resumption(step: int) -> str:
@@ -28,31 +164,10 @@ def resumption(step: int) -> str:
     return f"resumes from step {step}" if step else "starts anew (no checkpoint yet)"
 
 
-def with_resumption(key: str, status: Mapping[str, Any], step: int) -> dict[str, Any]:
-    """Add to the status of run ``key``, which has stopped, that its next attempt resumes from ``step``.
-
-    status.json does not say so itself: it would be wrong after the next checkpoint.
-    """
-    cause, own = str(status.get("cause") or ""), str(status.get("remedy") or "")
-    if "last checkpoint" in own:  # written by an older version, which named no step
-        own = ""
-    retry = f"python -m gapo_lab retry {key}"
-    if cause.startswith("pruned"):
-        how = retry
-    elif cause == "cancelled":
-        how = f"the same command, or {retry},"
-    else:
-        how = "the same command"
-    again = f"{how} {resumption(step)}" if status.get("attempt") else f"{how} starts it"
-    if again in own:
-        own = ""
-    return dict(status) | {"resumes_from": step, "remedy": "; ".join(text for text in (own, again) if text)}
-
-
-def resumptions(statuses: Iterable[Mapping[str, Any]]) -> str:
-    """What starting runs with these statuses again does: "resumes 2 runs from steps 3 to 12, starts 1 run that waited"."""
-    stopped = [status for status in statuses if status.get("state") in STOPPED]
-    begun = [status.get("resumes_from", 0) for status in stopped if status.get("attempt")]
+def resumptions(statuses: Iterable[RunStatus]) -> str:
+    """What starting these runs again does: "resumes 2 runs from steps 3 to 12, starts 1 run that waited"."""
+    stopped = [status for status in statuses if status.has_stopped]
+    begun = [status.resumes_from for status in stopped if status.attempt]
     steps = sorted(step for step in begun if step)
     parts = []
     if steps:

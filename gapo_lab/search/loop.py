@@ -21,10 +21,14 @@ from rich.markup import escape
 from gapo_lab.errors import RunFailed
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.metrics import values
+from gapo_lab.runs.status import ACTIVE, Cause, State
 from gapo_lab.search import objective, pruning
 from gapo_lab.search.config import Search
 from gapo_lab.search.run_backend import Runs
 from gapo_lab.search.trials import DONE, INVALID, STARTED, WHY, Live, Proposer
+
+# states of a run that has finished or will
+GOOD = (State.FINISHED, *ACTIVE)
 
 
 @dataclass
@@ -87,7 +91,7 @@ class Loop:
             return
         # only what is started here may be ended here
         found = self.runs.look(live.keys)
-        mine = [key for key in live.keys if found[key].get("state") not in ("finished", "queued", "running")]
+        mine = [key for key in live.keys if found[key].state not in GOOD]
         if set(mine) - set(live.started):
             live.started = sorted({*live.started, *mine})
             live.trial.set_user_attr(STARTED, live.started)
@@ -101,18 +105,15 @@ class Loop:
         curves = [values(RunFolder(self.search.root / key).merged_points()) for key in live.keys]
         if self.search.single and self._judge(live, curves):
             return True
-        states = {key: found[key].get("state") for key in live.keys}
-        if set(states.values()) == {"finished"}:
+        states = {key: found[key].state for key in live.keys}
+        if set(states.values()) == {State.FINISHED}:
             self._complete(live, curves)
             return True
-        bad = [key for key, state in states.items() if state not in ("finished", "queued", "running")]
+        bad = [key for key, state in states.items() if state not in GOOD]
         if started and bad:
-            why = (
-                str(found[bad[0]].get("message") or states[bad[0]] or "was not started")
-                .strip()
-                .splitlines()[-1]
-            )
-            self._fail(live, f"run {bad[0]}: {why}")
+            status = found[bad[0]]
+            said = status.message.strip() or ("was not started" if status.state is State.NEW else status.state)
+            self._fail(live, f"run {bad[0]}: {said.splitlines()[-1]}")
             return True
         return False
 
@@ -129,7 +130,7 @@ class Loop:
     # How a trial ends
 
     def _prune(self, live: Live, step: int, value: float) -> None:
-        self._end_runs(live, f"pruned at step {step}")
+        self._end_runs(live, Cause.PRUNED, f"pruned at step {step}")
         self.study.tell(live.trial, state=TrialState.PRUNED)
         self._over(live)
         self._say(live, f"pruned at step {step}, {self.search.watch} {value:.4g}", "yellow")
@@ -148,7 +149,7 @@ class Loop:
         self._say(live, text + ("  best so far" if self._best() != before else ""), "green")
 
     def _fail(self, live: Live, why: str) -> None:
-        self._end_runs(live, "cancelled")
+        self._end_runs(live, Cause.CANCELLED)
         live.trial.set_user_attr(WHY, why)
         self.study.tell(live.trial, state=TrialState.FAIL)
         self._over(live)
@@ -160,11 +161,11 @@ class Loop:
                 "goes on and repeats them"
             )
 
-    def _end_runs(self, live: Live, cause: str) -> None:
+    def _end_runs(self, live: Live, cause: Cause, why: str = "") -> None:
         """End the runs that this search started and no other trial of it needs."""
         needed = {key for other in self.live if other is not live for key in other.keys}
         if keys := [key for key in live.keys if key in live.started and key not in needed]:
-            self.runs.end(keys, cause)
+            self.runs.end(keys, cause, why)
 
     def _over(self, live: Live) -> None:
         self.live = [other for other in self.live if other is not live]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from rich.console import Console
 
@@ -17,6 +17,7 @@ from gapo_lab.launch.watch import EVERY_SCHEDULER
 from gapo_lab.planning import plan
 from gapo_lab.planning.plan import Planned
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import Cause, RunStatus, State
 
 
 class Runs(Protocol):
@@ -24,8 +25,8 @@ class Runs(Protocol):
 
     def start(self, runs: Sequence[Planned]) -> None: ...
     def tick(self) -> None: ...
-    def look(self, keys: Sequence[str]) -> Mapping[str, Mapping[str, Any]]: ...
-    def end(self, keys: Sequence[str], cause: str) -> None: ...
+    def look(self, keys: Sequence[str]) -> Mapping[str, RunStatus]: ...
+    def end(self, keys: Sequence[str], cause: Cause, why: str) -> None: ...
     def stop(self, why: BaseException) -> None: ...
     def finish(self, runs: Sequence[Planned]) -> None: ...
 
@@ -40,7 +41,7 @@ class ClusterRuns:
         self.root = Path(root)
         self._queues: list[LocalQueue] = []
         self._ended: list[LocalQueue] = []
-        self._known: dict[str, dict[str, Any]] = {}
+        self._known: dict[str, RunStatus] = {}
         self._asked = 0.0
 
     def start(self, runs: Sequence[Planned]) -> None:
@@ -61,26 +62,26 @@ class ClusterRuns:
         """Local trials that were ended and whose processes are not gone yet: they still fill a slot."""
         return len(self._ended)
 
-    def look(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+    def look(self, keys: Sequence[str]) -> dict[str, RunStatus]:
         """Their statuses. The scheduler is asked every ten seconds, for all; a folder that is finished needs nobody."""
         quick = {key: RunFolder(self.root / key).status() for key in keys}
-        if not any(status.get("submission") for status in quick.values()):
+        if not any(status.submission for status in quick.values()):
             return quick
         new = [key for key in keys if key not in self._known]
         if new or time.monotonic() - self._asked > EVERY_SCHEDULER:
             self._known |= run_states.read(self.root, keys)
             self._asked = time.monotonic()
         return {
-            key: status if status.get("state") == "finished" else self._known.get(key, status)
+            key: status if status.state is State.FINISHED else self._known.get(key, status)
             for key, status in quick.items()
         }
 
-    def end(self, keys: Sequence[str], cause: str) -> None:
-        """End those of the runs that are queued or running; ``cause`` is what their status will say."""
+    def end(self, keys: Sequence[str], cause: Cause, why: str) -> None:
+        """End those of the runs that are queued or running, at once; ``why`` is what their status will say."""
         found = run_states.read(self.root, keys)
         for queue in self._queues:
             queue.drop(keys)
-        end(self.root, found, cause, save=False)
+        end(self.root, found, cause, why, save=False)
         mine = [queue for queue in self._queues if set(queue.submission.keys) <= set(keys)]
         self._queues = [queue for queue in self._queues if queue not in mine]
         self._ended += mine

@@ -90,9 +90,7 @@ class Proposer:
         """Put failed trials that nobody has repeated back into the queue, at most so many."""
         trials = self.study.get_trials(deepcopy=False)
         repeated = {trial.user_attrs.get(REPEATS) for trial in trials}
-        failed = [
-            t for t in trials if t.state == TrialState.FAIL and t.params and not t.user_attrs.get(INVALID)
-        ]
+        failed = [t for t in trials if t.state == TrialState.FAIL and t.params and not t.user_attrs.get(INVALID)]
         for trial in [t for t in failed if t.number not in repeated][: max(0, most)]:
             self.study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number})
 

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from gapo_lab.runs import metrics
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import State
 from gapo_lab.tracking import uri
 from gapo_lab.utils.text import duration, percent, points
 
@@ -64,27 +65,25 @@ def snapshot(folder: RunFolder, now: float) -> Snapshot:
     """``folder`` as it stands at ``now`` (Unix seconds)."""
     status = folder.status()
     attempts = [attempt.rows() for attempt in folder.attempts()]
-    begun = bool(
-        attempts and attempts[-1]
-    )  # else what earlier attempts measured would look like progress of this one
+    # until this attempt has measured something: what earlier ones did would look like its progress
+    begun = bool(attempts and attempts[-1])
     points = metrics.merge(attempts) if begun else {}
     curves = metrics.values(points)
-    resumes_from = status.get("resumes_from") or 0
 
     def last(name: str) -> float | None:
         return next((value for _, value in reversed(metrics.series(curves, name))), None)
 
     trained = [at["train/reward"].time for at in points.values() if "train/reward" in at]
     return Snapshot(
-        step=max(curves, default=resumes_from),
-        total=status.get("total_steps"),
-        phase=status.get("message") or "starting",
-        elapsed=max(0.0, now - status.get("started", now)),
-        resumes_from=resumes_from,
+        step=max(curves, default=status.resumes_from),
+        total=status.total_steps,
+        phase=status.message or ("queued" if status.state is State.QUEUED else "starting"),
+        elapsed=max(0.0, now - (status.started or now)),
+        resumes_from=status.resumes_from,
         reward=last("train/reward"),
         em_id=last("val/id/em"),
         em_ood=last("val/ood/em"),
-        pace=pace(trained[-RECENT - 1 :], since=status.get("started", 0)),
+        pace=pace(trained[-RECENT - 1 :], since=status.started or 0.0),
     )
 
 
@@ -110,9 +109,7 @@ def line(shot: Snapshot) -> str:
         if shot.reward is not None:
             parts.append(f"reward {shot.reward:.3f}")
     parts += [
-        f"EM {name} {percent(value)}"
-        for name, value in (("ID", shot.em_id), ("OOD", shot.em_ood))
-        if value is not None
+        f"EM {name} {percent(value)}" for name, value in (("ID", shot.em_id), ("OOD", shot.em_ood)) if value is not None
     ]
     if shot.pace is not None:
         parts.append(f"{shot.pace:.1f} s/step")
@@ -193,9 +190,7 @@ def table(summary: Mapping[str, float], title: str = "") -> Table:
     for label, name in ROWS:
         if f"final/{name}" not in summary:
             continue
-        first, final, best = (
-            summary.get(f"{which}/{name}", math.nan) for which in ("first", "final", "best")
-        )
+        first, final, best = (summary.get(f"{which}/{name}", math.nan) for which in ("first", "final", "best"))
         step = summary.get("best/" + name.replace("/em", "/step"), math.nan)
         out.add_row(
             label,

@@ -25,7 +25,6 @@ EVERY = 5.0  # seconds between two looks at the folder
 GLANCE = 0.1  # seconds between two looks at whether the run has ended: the supervisor waits for the last copy
 LONGEST_PAUSE = 60.0  # seconds between two tries while MLflow is away
 AT_THE_END = 30.0  # seconds that the last copy may be tried again
-FINAL = ("finished", "failed", "interrupted")
 
 
 def follow(
@@ -80,7 +79,7 @@ def _finish(
 
 def is_over(folder: RunFolder) -> bool:
     """Nothing more will come: the run has ended, or was never started."""
-    return folder.status().get("state", "finished") in FINAL
+    return not folder.status().is_active
 
 
 def written(folder: RunFolder) -> int:
@@ -113,20 +112,14 @@ def _one_line(error: Exception) -> str:
 
 
 def main(words: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m gapo_lab.tracking.live_copy", description=__doc__.split("\n\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m gapo_lab.tracking.live_copy", description=__doc__.split("\n\n")[0])
     parser.add_argument("run_dir", type=Path)
-    parser.add_argument(
-        "--uri", help="MLflow's address (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)"
-    )
+    parser.add_argument("--uri", help="MLflow's address (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     parser.add_argument("--every", type=float, default=EVERY, metavar="SECONDS")
     asked = parser.parse_args(words)
     os.nice(19)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # SLURM's warning is for the supervisor
-    if (
-        not sys.stdin.isatty()
-    ):  # started by a supervisor: a Ctrl-C is for it, and the last copy comes after it
+    if not sys.stdin.isatty():  # started by a supervisor: a Ctrl-C is for it, and the last copy comes after it
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     done = follow(RunFolder(asked.run_dir), asked.uri, asked.every, say=lambda text: print(text, flush=True))
     return 0 if done else 1

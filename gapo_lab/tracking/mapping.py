@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from gapo_lab.runs import metrics, naming
 from gapo_lab.runs.metrics import Points, Row
+from gapo_lab.runs.status import RunStatus, State
 
 # The axes people compare by, beside the spec's own words, and the verl keys they are.
 SETTINGS = {
@@ -28,7 +29,12 @@ SETTINGS = {
 WORDS = ("key", "model", "algo", "tau", "seed", "data", "scale", "backend")
 # Of them what is not the cell's: which run it is, and where it ran.
 NOT_CELL = ("key", "seed", "backend")
-STATUS = {"running": "RUNNING", "finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+STATUS: dict[str, str] = {
+    State.RUNNING: "RUNNING",
+    State.FINISHED: "FINISHED",
+    State.FAILED: "FAILED",
+    State.INTERRUPTED: "KILLED",
+}
 
 
 def params(spec: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> dict[str, str]:
@@ -72,7 +78,7 @@ def old_cell_name(spec: Mapping[str, Any]) -> str:
 def tags(
     spec: Mapping[str, Any],
     provenance: Mapping[str, Any],
-    status: Mapping[str, Any],
+    status: RunStatus,
     started: float | None = None,
 ) -> dict[str, str]:
     """What MLflow shows beside the parameters, as far as it is known."""
@@ -83,10 +89,10 @@ def tags(
         "gapo.study": spec.get("study") or "default",
         "gapo.rehearsal": "yes" if is_rehearsal(spec) else None,
         "gapo.started": None if started is None else milliseconds(started),
-        "gapo.state": status.get("state"),
-        "gapo.attempt": status.get("attempt"),
-        "gapo.host": status.get("host"),
-        "gapo.message": status.get("message"),
+        "gapo.state": None if status.state is State.NEW else status.state,
+        "gapo.attempt": status.attempt,
+        "gapo.host": status.process.host if status.process else None,
+        "gapo.message": None if status.state is State.NEW else status.message,
         "gapo.slurm": json.dumps(provenance["slurm"]) if provenance.get("slurm") else None,
         "mlflow.source.name": "gapo_lab.run",
         "mlflow.source.type": "LOCAL",
@@ -106,7 +112,7 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def note(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping[str, Any]) -> str:
+def note(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: RunStatus) -> str:
     """The run's description in Markdown: how to repeat it, how it ended, where it came from."""
     git = provenance.get("git", {})
     words = [
@@ -117,17 +123,12 @@ def note(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: Mapping
     overrides = spec.get("overrides") or []
     words += [str(o) for o in overrides if str(o).split("=")[0] not in {w.split("=")[0] for w in words}]
     lines = [f"`python -m gapo_lab.run {' '.join(words)}`", "", f"Run folder `{spec.get('key', '')}`"]
-    if status.get("host"):
-        lines[-1] += f" on `{status['host']}`"
+    if status.process:
+        lines[-1] += f" on `{status.process.host}`"
     if git.get("commit"):
-        lines[-1] += f", commit `{git['commit'][:10]}`" + (
-            " with changes (`diff.patch`)" if git.get("dirty") else ""
-        )
-    if status.get("state") in ("failed", "interrupted"):
-        lines += [
-            "",
-            f"**{status['state']}**: {status.get('message', '')} {status.get('remedy', '')}".rstrip(),
-        ]
+        lines[-1] += f", commit `{git['commit'][:10]}`" + (" with changes (`diff.patch`)" if git.get("dirty") else "")
+    if status.has_stopped:
+        lines += ["", f"**{status.state}**: {status.message} {status.advice(str(spec.get('key', '')))}"]
     return "\n".join(lines)
 
 
@@ -148,11 +149,7 @@ class Sample(NamedTuple):
 def samples(attempts: Sequence[Sequence[Row]], summary: Mapping[str, Any] | None) -> set[Sample]:
     """Every point MLflow must hold for these attempts; the summary's numbers stand at step 0."""
     merged = metrics.merge(attempts)
-    found = {
-        _sample(name, step, point.value, point.time)
-        for step, at in merged.items()
-        for name, point in at.items()
-    }
+    found = {_sample(name, step, point.value, point.time) for step, at in merged.items() for name, point in at.items()}
     last = last_time(merged)
     return found | {_sample(name, 0, value, last) for name, value in numbers(summary or {}).items()}
 
@@ -189,9 +186,7 @@ class Copied(NamedTuple):
         if not text:
             return cls({}, False, digest([]))
         raw = json.loads(text)
-        return cls(
-            {int(number): count for number, count in raw["rows"].items()}, raw["summary"], raw["check"]
-        )
+        return cls({int(number): count for number, count in raw["rows"].items()}, raw["summary"], raw["check"])
 
 
 def sent(
@@ -203,9 +198,7 @@ def sent(
     return found if digest(sorted(found)) == copied.check else None
 
 
-def to_send(
-    attempts: Mapping[int, Sequence[Row]], summary: Mapping[str, Any] | None
-) -> tuple[Copied, set[Sample]]:
+def to_send(attempts: Mapping[int, Sequence[Row]], summary: Mapping[str, Any] | None) -> tuple[Copied, set[Sample]]:
     """All points that MLflow must hold, and the mark that says they were sent."""
     found = samples([attempts[number] for number in sorted(attempts)], summary)
     rows = {number: len(attempts[number]) for number in sorted(attempts)}

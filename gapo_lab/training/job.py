@@ -15,6 +15,7 @@ from pathlib import Path
 from gapo_lab.errors import FAILED, STOPPED, USER_ERROR, RunFailed, UserError
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import State
 
 
 def main(path: str, number: str, scratch: str) -> int:
@@ -52,7 +53,7 @@ def main(path: str, number: str, scratch: str) -> int:
         return 0
     except (UserError, RunFailed) as error:
         traceback.print_exc()
-        folder.write_status(state="failed", message=str(error), remedy="")
+        folder.write_status(state=State.FAILED, message=str(error), remedy="")
         return USER_ERROR if isinstance(error, UserError) else FAILED
     except Exception:  # noqa: BLE001 - whatever it is, it goes to the log and the exit code
         traceback.print_exc()

@@ -1,4 +1,4 @@
-"""A process by name, so that a status can tell whether whoever wrote it still lives."""
+"""Processes: which one wrote a file, and ending those below this one."""
 
 from __future__ import annotations
 
@@ -9,33 +9,62 @@ import socket
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import psutil
 
 from gapo_lab.errors import Interrupted
 
 
-def named() -> dict[str, Any]:
-    """What names this process in a status: queued and running last as long as it does."""
-    return {"pid": os.getpid(), "pid_start": _started(os.getpid()), "host": socket.gethostname()}
+@dataclass(frozen=True)
+class Process:
+    """A process by name, so that whoever reads it later can tell whether it still lives.
 
+    ``started`` is in clock ticks since boot, as the kernel has it: a start time in seconds, as psutil gives it,
+    moves when the clock is set.
+    """
 
-def is_gone(status: Mapping[str, Any]) -> bool:
-    """The process named in ``status`` was on this host and lives no more (another one may have its pid)."""
-    if status.get("host") != socket.gethostname() or not isinstance(status.get("pid"), int):
-        return False
-    try:
-        os.kill(status["pid"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    started = _started(status["pid"])
-    return started == "ended" or (
-        None not in (started, status.get("pid_start")) and started != status["pid_start"]
-    )
+    NAMES: ClassVar[frozenset[str]] = frozenset({"pid", "pid_start", "host"})
+
+    pid: int
+    started: int | str | None
+    host: str
+
+    @classmethod
+    def here(cls) -> Self:
+        """Return this process."""
+        return cls(os.getpid(), _started(os.getpid()), socket.gethostname())
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self | None:
+        """Return the process that ``raw`` names, if it names one."""
+        pid, host = raw.get("pid"), raw.get("host")
+        return cls(pid, raw.get("pid_start"), host) if isinstance(pid, int) and isinstance(host, str) else None
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} on {self.host}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {"pid": self.pid, "pid_start": self.started, "host": self.host}
+
+    def is_here(self) -> bool:
+        """Whether it is or was on this machine."""
+        return self.host == socket.gethostname()
+
+    def is_gone(self) -> bool:
+        """Whether it was on this machine and lives no more (another one may have its pid)."""
+        if not self.is_here():
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+        started = _started(self.pid)
+        return started == "ended" or (None not in (started, self.started) and started != self.started)
 
 
 def _started(pid: int) -> int | str | None:

@@ -34,13 +34,20 @@ def wait_until(good, process: subprocess.Popen | None = None, seconds: float = 1
 
 
 def command(lab: Lab, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "gapo_lab", *words], cwd=lab.cwd, env=lab.env(), capture_output=True,
-                          text=True, timeout=120, check=False)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "gapo_lab", *words],
+        cwd=lab.cwd,
+        env=lab.env(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def all_states(lab: Lab) -> list[str]:
     root = lab.cwd / "runs"
-    return sorted(s["state"] for s in run_states.read(root, [folder.key for folder in find(root)]).values())
+    return sorted(s.state for s in run_states.read(root, [folder.key for folder in find(root)]).values())
 
 
 def undisturbed(folder: RunFolder, steps: int = 5) -> bool:
@@ -71,11 +78,7 @@ def test_no_more_than_max_parallel_at_a_time(lab):
     process = lab.start(*REHEARSE, "rehearsal.steps=8", "seed=range(4)", "cluster.max_parallel=2", tiny=False)
     most = 0
     while process.poll() is None:
-        here = [
-            p
-            for p in psutil.Process(process.pid).children()
-            if "gapo_lab.launch.worker" in " ".join(_words(p))
-        ]
+        here = [p for p in psutil.Process(process.pid).children() if "gapo_lab.launch.worker" in " ".join(_words(p))]
         most = max(most, len(here))
         time.sleep(0.05)
     assert process.returncode == 0 and most == 2
@@ -100,9 +103,7 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(lab):
     assert process.returncode == 130 and saved == max(begun.merged_metrics()), out + err
     assert f"the same command resumes 1 run from step {saved}, starts 1 run that waited" in err
     assert all_states(lab) == ["interrupted"] * 2
-    assert not [
-        p for p in psutil.process_iter(["cmdline"]) if str(lab.cwd) in " ".join(p.info["cmdline"] or [])
-    ]
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(lab.cwd) in " ".join(p.info["cmdline"] or [])]
     plan = command(lab, "plan", *words[1:])
     assert "2 run" in plan.stdout and f"resumes from step {saved}" in plan.stdout
 
@@ -126,7 +127,7 @@ def test_a_job_killed_says_so_others_go_on_and_retry_finishes_it(lab):
     victim = find(lab.cwd / "runs")[0]
     job = next(
         p
-        for p in psutil.Process(victim.status()["pid"]).children()
+        for p in psutil.Process(victim.status().process.pid).children()
         if "gapo_lab.training.job" in " ".join(_words(p))
     )
     job.kill()
@@ -134,7 +135,7 @@ def test_a_job_killed_says_so_others_go_on_and_retry_finishes_it(lab):
     assert process.returncode == 1 and "1 of 2 runs did not finish" in err
     assert "killed by signal 9" in out and "->" in out
     assert all_states(lab) == ["failed", "finished"]
-    assert victim.status()["cause"] == "killed"
+    assert victim.status().cause == "killed"
     again = command(lab, "retry", "all")
     assert again.returncode == 0, again.stderr
     assert len(victim.attempts()) == 2 and undisturbed(victim, 60)
@@ -162,10 +163,8 @@ def test_a_full_disk_is_told_and_the_run_goes_on_afterwards(lab):
         (folder,) = find(disk)
         assert process.returncode == 1, out + err
         status = folder.status()
-        assert (status["state"], status["cause"]) == ("failed", "disk full") and "disk full" in status[
-            "message"
-        ]
-        assert "free some space" in out + status["remedy"]
+        assert (status.state, status.cause) == ("failed", "disk full") and "disk full" in status.message
+        assert "free some space" in out + status.remedy
         filler.unlink()
         done = sweep(lab, *words)
         assert done.returncode == 0, done.stdout + done.stderr

@@ -26,8 +26,15 @@ def one(lab: Lab, *words: str, **env: str) -> subprocess.CompletedProcess:
 
 
 def command(lab: Lab, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "gapo_lab", *words], cwd=lab.cwd, env=lab.env(), capture_output=True,
-                          text=True, timeout=120, check=False)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "gapo_lab", *words],
+        cwd=lab.cwd,
+        env=lab.env(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def start_long(lab: Lab, *words: str, step: int = 3) -> tuple[subprocess.Popen, RunFolder]:
@@ -39,12 +46,7 @@ def start_long(lab: Lab, *words: str, step: int = 3) -> tuple[subprocess.Popen, 
 
 def _steps(lab: Lab) -> list[int]:
     found = [RunFolder(path) for path in (lab.cwd / "runs").iterdir() if not path.name.startswith(".")]
-    return [
-        step
-        for folder in found
-        for attempt in folder.attempts()[-1:]
-        for step in [r.step for r in attempt.rows()]
-    ]
+    return [step for folder in found for attempt in folder.attempts()[-1:] for step in [r.step for r in attempt.rows()]]
 
 
 def wait_until(good, process: subprocess.Popen, seconds: float = 120) -> None:
@@ -55,8 +57,11 @@ def wait_until(good, process: subprocess.Popen, seconds: float = 120) -> None:
 
 
 def left_of(lab: Lab) -> list[str]:
-    return [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline", "cwd"])
-            if (p.info["cwd"] or "").startswith(str(lab.cwd))]  # fmt: skip
+    return [
+        " ".join(p.info["cmdline"] or [])
+        for p in psutil.process_iter(["cmdline", "cwd"])
+        if (p.info["cwd"] or "").startswith(str(lab.cwd))
+    ]
 
 
 # What a sweep's runs have, a single run has
@@ -102,7 +107,7 @@ def test_a_run_that_goes_on_elsewhere_is_followed_and_left_alone(lab):
     second.send_signal(signal.SIGINT)
     _, err = second.communicate(timeout=60)
     assert second.returncode == 130 and "the run goes on without this command" in err
-    assert process.poll() is None and folder.status()["state"] == "running"
+    assert process.poll() is None and folder.status().state == "running"
     third = lab.start(*LONG, tiny=False)
     third.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -135,13 +140,11 @@ def test_a_mistake_is_one_line(lab, words, code, says):
 
 def test_a_failed_run_ends_with_1_and_says_what_the_same_command_does(lab):
     process, folder = start_long(lab)
-    job = next(
-        p for p in psutil.Process(process.pid).children() if "gapo_lab.training.job" in " ".join(p.cmdline())
-    )
+    job = next(p for p in psutil.Process(process.pid).children() if "gapo_lab.training.job" in " ".join(p.cmdline()))
     job.kill()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "killed by signal 9" in err
-    assert folder.status()["remedy"].endswith(f"the same command resumes from step {folder.resume_step()}")
+    assert folder.status().advice(folder.key).endswith(f"the same command resumes from step {folder.resume_step()}")
 
 
 # Where `cluster` says
@@ -167,7 +170,7 @@ def test_ctrl_c_saves_first_and_names_the_step(lab):
     assert process.returncode == 130 and folder.resume_step() == step
     assert err == f"stopped after step {step} (saved); the same command resumes from step {step}\n"
     assert "Ctrl-C again ends it at once" in out
-    assert folder.status()["state"] == "interrupted" and left_of(lab) == []
+    assert folder.status().state == "interrupted" and left_of(lab) == []
     again, _ = start_long(lab, "trainer.save_freq=1000", step=step + 1)
     assert folder.attempts()[-1].rows()[0].step == step + 1
     again.send_signal(signal.SIGTERM)
@@ -194,9 +197,15 @@ def test_a_closed_terminal_saves_too(lab):
     terminal, inside = os.openpty()
     as_its_terminal = "import fcntl, runpy, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
     program = as_its_terminal + "runpy.run_module('gapo_lab.run', run_name='__main__', alter_sys=True)"
-    process = subprocess.Popen([sys.executable, "-c", program, *LONG, "trainer.save_freq=1000"], cwd=lab.cwd,
-                               env=lab.env(TERM="xterm"), stdin=inside, stdout=inside, stderr=inside,
-                               start_new_session=True)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *LONG, "trainer.save_freq=1000"],
+        cwd=lab.cwd,
+        env=lab.env(TERM="xterm"),
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+    )
     lab.started.append(process)
     os.close(inside)
     wait_until(lambda: (lab.cwd / "runs").is_dir() and any(_steps(lab)), process)
@@ -204,17 +213,15 @@ def test_a_closed_terminal_saves_too(lab):
     process.wait(60)
     folder = lab.folder()
     assert process.returncode == 130 and folder.resume_step() == max(folder.merged_metrics()) > 0
-    assert folder.status()["state"] == "interrupted" and left_of(lab) == []
+    assert folder.status().state == "interrupted" and left_of(lab) == []
 
 
 def test_without_a_checkpoint_it_says_that_it_starts_anew(lab):
     process, folder = start_long(lab, "trainer.save_freq=1000", "rehearsal.seconds=2", step=1)
     process.kill()
     process.communicate()
-    assert "starts anew" in folder.status()["remedy"]
-    assert (
-        "starts anew" in command(lab, "plan", *LONG, "trainer.save_freq=1000", "rehearsal.seconds=2").stdout
-    )
+    assert "starts anew" in folder.status().advice(folder.key)
+    assert "starts anew" in command(lab, "plan", *LONG, "trainer.save_freq=1000", "rehearsal.seconds=2").stdout
     shown = command(lab, "status").stdout
     assert "starts anew" in shown and "last checkpoint" not in shown
 
@@ -227,8 +234,8 @@ def test_cancel_saves_and_says_where_it_resumes(lab):
     assert step == max(folder.merged_metrics()) and "1 run cancelled; the same command, or" in said
     assert f"resumes 1 run from step {step}" in said
     status = folder.status()
-    assert (status["cause"], status["message"]) == ("cancelled", f"cancelled after step {step} (saved)")
-    assert f"python -m gapo_lab retry {folder.key}, resumes from step {step}" in status["remedy"]
+    assert (status.cause, status.message) == ("cancelled", f"cancelled after step {step} (saved)")
+    assert f"python -m gapo_lab retry {folder.key}, resumes from step {step}" in status.advice(folder.key)
 
 
 def test_a_cancelled_sweep_starts_none_that_waits(lab):

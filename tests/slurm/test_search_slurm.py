@@ -18,9 +18,21 @@ pytestmark = pytest.mark.usefixtures("cluster")
 
 def test_a_search_on_slurm_prunes_and_survives_its_sweeper(tmp_path):
     lab = SlurmLab(tmp_path)
-    words = ("+sweep=tau_search", "rehearsal.best_tau=0.4", "rehearsal.steps=8", "rehearsal.seconds=0.7",
-             "search.trials=6", "search.parallel=2", "search.pruner.n_startup_trials=2", "search.every=0.5",
-             "tau=choice(0.3,0.35,0.4,0.45,0.9,1.0)", "search/sampler=grid", "search.sampler.seed=22", "search.finalists=1", "search.final_seeds=2")  # fmt: skip
+    words = (
+        "+sweep=tau_search",
+        "rehearsal.best_tau=0.4",
+        "rehearsal.steps=8",
+        "rehearsal.seconds=0.7",
+        "search.trials=6",
+        "search.parallel=2",
+        "search.pruner.n_startup_trials=2",
+        "search.every=0.5",
+        "tau=choice(0.3,0.35,0.4,0.45,0.9,1.0)",
+        "search/sampler=grid",
+        "search.sampler.seed=22",
+        "search.finalists=1",
+        "search.final_seeds=2",
+    )
     first = lab.start_sweep(*words)
     try:
         end = time.monotonic() + 180
@@ -43,9 +55,9 @@ def test_a_search_on_slurm_prunes_and_survives_its_sweeper(tmp_path):
         (folder,) = [f for f in find(lab.root) if f.key == key]
         measured = folder.merged_metrics()
         assert measured == {step: curve(0, step, folder.spec["tau"], 0.4) for step in measured}
-        assert len(folder.attempts()) == 1 and found[key]["job"]
+        assert len(folder.attempts()) == 1 and found[key].job
         if trial.state.name == "PRUNED":
-            assert found[key]["message"] == f"pruned at step {trial.last_step}" and len(measured) < 8
+            assert found[key].message == f"pruned at step {trial.last_step}" and len(measured) < 8
         else:
             assert len(measured) == 8
     assert len(find(lab.root)) == 6 + 1  # the finalist's second seed

@@ -14,8 +14,15 @@ from gapo_lab.runs.folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("cluster")
 RUNS = 200
-WORDS = ("study=soak", "rehearsal.steps=3", "rehearsal.seconds=0.1", "algo=grpo,gapo_grpo", f"seed=range({RUNS // 2})",
-         "cluster.cpus=4", "cluster.max_parallel=12")  # fmt: skip
+WORDS = (
+    "study=soak",
+    "rehearsal.steps=3",
+    "rehearsal.seconds=0.1",
+    "algo=grpo,gapo_grpo",
+    f"seed=range({RUNS // 2})",
+    "cluster.cpus=4",
+    "cluster.max_parallel=12",
+)
 
 
 def test_every_run_is_finished_once_and_nothing_is_lost(tmp_path):
@@ -26,7 +33,7 @@ def test_every_run_is_finished_once_and_nothing_is_lost(tmp_path):
     submitter.communicate()
     end = time.monotonic() + 1500
     while True:
-        assert time.monotonic() < end, Counter(s["state"] for s in lab.states("soak").values())
+        assert time.monotonic() < end, Counter(s.state for s in lab.states("soak").values())
         done = lab.sweep(*WORDS)
         assert done.returncode == 0, done.stdout + done.stderr
         for _ in range(6):
@@ -34,16 +41,16 @@ def test_every_run_is_finished_once_and_nothing_is_lost(tmp_path):
             time.sleep(2)
         found = lab.until(
             "soak",
-            lambda s: operate(lab) or not any(v["state"] in ("queued", "running") for v in s.values()),
+            lambda s: operate(lab) or not any(v.state in ("queued", "running") for v in s.values()),
             900,
         )
-        if len(found) == RUNS and all(status["state"] == "finished" for status in found.values()):
+        if len(found) == RUNS and all(status.state == "finished" for status in found.values()):
             break
     folders = [RunFolder(lab.root / key) for key in lab.keys("soak")]
     assert all(undisturbed(folder, folder.spec["seed"], 3) for folder in folders)
     # finished once: no attempt came after the one that finished the run
     for folder in folders:
-        assert folder.attempts()[-1].number == folder.status()["attempt"]
+        assert folder.attempts()[-1].number == folder.status().attempt
     # a finished run that was requeued ends at once; what SLURM still believes to run has lost its srun and its daemon
     end = time.monotonic() + 300
     while left := lab.slurm("squeue", "-h").strip():
@@ -81,16 +88,19 @@ def jobs_of(lab: SlurmLab, word: str = "submitit.core._submit") -> list[psutil.P
 
 
 def operate(lab: SlurmLab) -> None:
-    """What an operator does: daemons that died are started; a job is released that SLURM holds because its node's daemon
-    died while it was being started; nodes are taken back that SLURM drained because a controller that was killed before
-    it saved its state has given a job number twice."""
+    """Start daemons that died; release a job that SLURM holds because its node's daemon died as it was started;
+    take back nodes that SLURM drained because a controller that was killed before it saved its state has given a job
+    number twice."""
     for daemon in ("slurmctld", "slurmd-n1", "slurmd-n2", "slurmd-n3"):
         revive(daemon)
     lines = lab.slurm("squeue", "-h", "-t", "PD", "-o", "%A %r").splitlines()
     if held := sorted({line.split()[0] for line in lines if "held" in line.lower()}):
         lab.slurm("scontrol", "release", *held)
-    if drained := [n for n, state in map(str.split, lab.slurm("sinfo", "-hN", "-p", "main", "-o", "%N %T").splitlines())
-                   if state.startswith("drain")]:  # fmt: skip
+    if drained := [
+        n
+        for n, state in map(str.split, lab.slurm("sinfo", "-hN", "-p", "main", "-o", "%N %T").splitlines())
+        if state.startswith("drain")
+    ]:
         lab.slurm("scontrol", "update", f"nodename={','.join(drained)}", "state=resume")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import Cause
 from gapo_lab.search.conditional_axes import Conditions
 from gapo_lab.search.config import Search, make_search
 from gapo_lab.search.runner import carry_out_search
@@ -58,14 +59,14 @@ class SimulatedRuns:
     def look(self, keys) -> dict:
         return {key: RunFolder(self.root / key).status() for key in keys}
 
-    def end(self, keys, cause: str) -> None:
+    def end(self, keys, cause: Cause, why: str) -> None:
         for key in keys:
             if self.active.pop(key, None):
-                RunFolder(self.root / key).write_status(state="interrupted", cause=cause, message=cause)
-                self.ended[key] = cause
+                RunFolder(self.root / key).write_status(state="interrupted", cause=cause, message=why or str(cause))
+                self.ended[key] = why or str(cause)
 
     def stop(self, why: BaseException) -> None:
-        self.end(list(self.active), "stopped")
+        self.end(list(self.active), Cause.CANCELLED, "stopped")
 
     def finish(self, runs) -> None:
         self.start(runs)

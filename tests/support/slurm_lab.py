@@ -14,6 +14,7 @@ from lab import REPO, Lab
 
 from gapo_lab.launch import run_states
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import RunStatus
 from gapo_lab.runs.studies import of_study
 from gapo_lab.training.rehearsal import made_up
 
@@ -28,8 +29,15 @@ def dev_cluster(*words: str, timeout: float = 600) -> subprocess.CompletedProces
     FOLDER.parent.mkdir(exist_ok=True)
     out = Path(f"{FOLDER}.out")
     with open(out, "wb") as sink:
-        done = subprocess.run([REPO / "slurm" / "dev-cluster", *words], env={**os.environ, **ENV}, stdin=subprocess.DEVNULL, check=False,
-                              stdout=sink, stderr=subprocess.STDOUT, timeout=timeout)  # fmt: skip
+        done = subprocess.run(
+            [REPO / "slurm" / "dev-cluster", *words],
+            env={**os.environ, **ENV},
+            stdin=subprocess.DEVNULL,
+            check=False,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+        )
     return subprocess.CompletedProcess(done.args, done.returncode, out.read_text(), "")
 
 
@@ -52,8 +60,15 @@ class SlurmLab(Lab):
     def command(self, *words: str) -> subprocess.CompletedProcess:
         import sys
 
-        return subprocess.run([sys.executable, "-m", "gapo_lab", *words], cwd=self.cwd, env=self.env(**self.conf),
-                              check=False, capture_output=True, text=True, timeout=400)  # fmt: skip
+        return subprocess.run(
+            [sys.executable, "-m", "gapo_lab", *words],
+            cwd=self.cwd,
+            env=self.env(**self.conf),
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=400,
+        )
 
     def slurm(self, *words: str) -> str:
         return subprocess.run(
@@ -63,7 +78,7 @@ class SlurmLab(Lab):
     def keys(self, study: str) -> list[str]:
         return of_study(self.root, study)
 
-    def states(self, study: str) -> dict[str, dict]:
+    def states(self, study: str) -> dict[str, RunStatus]:
         os.environ.update(self.conf)
         try:
             return run_states.read(self.root, self.keys(study))
@@ -71,8 +86,8 @@ class SlurmLab(Lab):
             os.environ.pop("SLURM_CONF")
 
     def until(
-        self, study: str, good: Callable[[dict[str, dict]], bool], seconds: float = 300
-    ) -> dict[str, dict]:
+        self, study: str, good: Callable[[dict[str, RunStatus]], bool], seconds: float = 300
+    ) -> dict[str, RunStatus]:
         """Wait until the states of a study's runs are as wanted."""
         end = time.monotonic() + seconds
         while not good(found := self.states(study)):
@@ -86,16 +101,16 @@ class SlurmLab(Lab):
         (key,) = self.keys(study)
         return RunFolder(self.root / key)
 
-    def at_step(self, study: str, step: int) -> dict:
+    def at_step(self, study: str, step: int) -> RunStatus:
         """Wait until the only run of a study has done so many steps; its status."""
         found = self.until(
             study,
-            lambda s: all(v.get("state") == "running" and (v.get("step") or 0) >= step for v in s.values()),
+            lambda s: all(v.state == "running" and v.step >= step for v in s.values()),
         )
         return next(iter(found.values()))
 
-    def finished(self, study: str, seconds: float = 400) -> dict[str, dict]:
-        return self.until(study, lambda s: s and all(v["state"] == "finished" for v in s.values()), seconds)
+    def finished(self, study: str, seconds: float = 400) -> dict[str, RunStatus]:
+        return self.until(study, lambda s: s and all(v.state == "finished" for v in s.values()), seconds)
 
     def left_the_queue(self, job: str, seconds: float = 120) -> None:
         """Wait until a job is over: a run is finished before its last copy to MLflow is."""

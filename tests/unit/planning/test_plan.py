@@ -22,6 +22,7 @@ from gapo_lab.planning.plan import Action, decide
 from gapo_lab.planning.plan_table import show_plan, totals
 from gapo_lab.planning.spec import make_spec
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import RunStatus, State
 
 # (searches are planned otherwise: tests/unit/search/test_search.py)
 SWEEPS = sorted(path.stem for path in (REPO / "sweeps").glob("*.yaml") if "search" not in path.stem)
@@ -55,7 +56,6 @@ def test_a_method_without_tau_is_one_cell():
 @pytest.mark.parametrize(
     ("status", "action"),
     [
-        (None, Action.RUN),
         ({}, Action.RUN),
         ({"state": "finished"}, Action.SKIP),
         ({"state": "queued"}, Action.ATTACH),
@@ -66,7 +66,7 @@ def test_a_method_without_tau_is_one_cell():
     ],
 )
 def test_what_happens_to_a_run(status, action):
-    assert decide(status)[0] == action
+    assert decide(RunStatus.from_json(status))[0] == action
 
 
 @pytest.mark.parametrize(
@@ -91,12 +91,10 @@ def test_an_invalid_cell_says_why(word, says):
 def test_what_one_of_a_cells_runs_goes_on_from_is_not_said_of_all():
     runs = planned("algo=grpo", "seed=0,1,2").runs
     key = runs[0].spec.key
-    made = plan.Plan(runs).decided(
-        {key: {"state": "interrupted", "attempt": 1, "step": 23, "resumes_from": 20}}
-    )
+    made = plan.Plan(runs).decided({key: RunStatus(State.INTERRUPTED, attempt=1, step=23, resumes_from=20)})
     assert "run (1 of them: resumes from step 20)" in shown(made)
-    assert "starts anew" in decide({"state": "interrupted", "attempt": 1, "step": 9, "resumes_from": 0})[1]
-    assert decide({"state": "interrupted"})[1] == ""
+    assert "starts anew" in decide(RunStatus(State.INTERRUPTED, attempt=1, step=9))[1]
+    assert decide(RunStatus(State.INTERRUPTED))[1] == ""
 
 
 def test_the_totals_are_one_line():
@@ -152,12 +150,8 @@ def test_the_paper_in_miniature_has_every_axis_and_each_run_once():
 
 
 def test_two_sweeps_share_runs():
-    table2 = {
-        run.spec.key for run in planned("+sweep=table2", "model=qwen3_4b", "algo=grpo", "cluster=slurm").runs
-    }
-    table4 = {
-        run.spec.key for run in planned("+sweep=table4", "model=qwen3_4b", "algo=grpo", "cluster=slurm").runs
-    }
+    table2 = {run.spec.key for run in planned("+sweep=table2", "model=qwen3_4b", "algo=grpo", "cluster=slurm").runs}
+    table4 = {run.spec.key for run in planned("+sweep=table4", "model=qwen3_4b", "algo=grpo", "cluster=slurm").runs}
     assert table2 == table4
 
 
@@ -201,8 +195,13 @@ def test_array_tasks_of_a_job_number():
 
 
 def test_one_table_for_all_jobs():
-    lines = ["7_[2-3]|lr|PENDING|0:0|None assigned|Resources", "7_0|lr|RUNNING|0:0|n1|None",
-             "8|lr|CANCELLED by 0|0:9|n2|None", "9|lr|RUNNING|0:0|n1|None", ""]  # fmt: skip
+    lines = [
+        "7_[2-3]|lr|PENDING|0:0|None assigned|Resources",
+        "7_0|lr|RUNNING|0:0|n1|None",
+        "8|lr|CANCELLED by 0|0:9|n2|None",
+        "9|lr|RUNNING|0:0|n1|None",
+        "",
+    ]
     seen = parse(lines, {"7": "gapo-a", "8": "gapo-b"})  # job 9 is another submission of that study
     assert seen["gapo-a", 2].pending and seen["gapo-a", 3].reason == "Resources"
     assert seen["gapo-a", 0].active and seen["gapo-a", 0].job == "7_0"
@@ -212,15 +211,18 @@ def test_one_table_for_all_jobs():
 def test_a_job_whose_number_was_never_written_down_is_found_by_its_script():
     """Its name is the study's, as that of every other job of the study."""
     script = "sbatch /runs/.submissions/gapo-{}/.submission_file_1.sh"
-    lines = [f"7_0|lr|RUNNING|0:0|n1|None|{script.format('a')}", f"8_0|lr|RUNNING|0:0|n1|None|{script.format('b')}",
-             "9|gapo-c|RUNNING|0:0|n1|None|sbatch script.sh"]  # fmt: skip
+    lines = [
+        f"7_0|lr|RUNNING|0:0|n1|None|{script.format('a')}",
+        f"8_0|lr|RUNNING|0:0|n1|None|{script.format('b')}",
+        "9|gapo-c|RUNNING|0:0|n1|None|sbatch script.sh",
+    ]
     seen = parse(lines, {}, ["gapo-b", "gapo-c"])  # gapo-c: as jobs were called before
     assert {key: one.job for key, one in seen.items()} == {("gapo-b", 0): "8_0", ("gapo-c", 0): "9"}
 
 
 def look(status, job=None, **more):
-    status = {"submission": "s", "task": 0, "submitted": 0.0, **status}
-    return run_states.reconcile(status, {} if job is None else {("s", 0): job})["state"]
+    asked = RunStatus.from_json({"submission": "s", "task": 0, "submitted": 0.0, **status})
+    return run_states.reconcile(asked, {} if job is None else {("s", 0): job}).state
 
 
 @pytest.mark.parametrize(
@@ -260,17 +262,25 @@ def fake_slurm(tmp_path, monkeypatch):
 def test_what_slurm_has_requeued_is_queued_again(fake_slurm, tmp_path):
     """Until it starts again sacct says how its last life ended; only squeue knows that it waits."""
     folder = RunFolder.open(tmp_path / "runs", "k", {"model": "nano"})
-    folder.write_status(state="interrupted", message="told to stop", remedy="the same command goes on",
-                        submission="gapo-a", task=0, submitted=0.0, attempt=1, step=7)  # fmt: skip
+    folder.write_status(
+        state="interrupted",
+        message="told to stop",
+        remedy="the same command goes on",
+        submission="gapo-a",
+        task=0,
+        submitted=0.0,
+        attempt=1,
+        step=7,
+    )
     (tmp_path / "runs" / ".submissions").mkdir()
     (tmp_path / "runs" / ".submissions" / "gapo-a.json").write_text('{"job": "1", "study": "down"}')
     status = run_states.read(tmp_path / "runs", ["k"])["k"]
-    assert (status["state"], status["message"], status["remedy"]) == (
+    assert (status.state, status.message, status.remedy) == (
         "queued",
         "requeued after node failure",
         "",
     )
-    assert status["job"] == "1_0" and status["step"] == 7
+    assert status.job == "1_0" and status.step == 7
 
 
 @pytest.mark.parametrize(
@@ -280,9 +290,9 @@ def test_what_slurm_has_requeued_is_queued_again(fake_slurm, tmp_path):
         ({"state": "running"}, Seen("1", "PENDING", reason="BeginTime"), "requeued"),
         ({"state": "interrupted"}, Seen("1", "PENDING", before="PREEMPTED"), "requeued after preemption"),
         (
-            {"state": "queued", "message": "time limit or preemption: requeued, goes on from step 3"},
+            {"state": "queued", "message": "time limit or preemption: requeued, resumes from step 3"},
             Seen("1", "PENDING", reason="Resources"),
-            "time limit or preemption: requeued, goes on from step 3: Resources",
+            "time limit or preemption: requeued, resumes from step 3: Resources",
         ),
         (
             {"state": "interrupted", "message": "told to stop"},
@@ -293,12 +303,13 @@ def test_what_slurm_has_requeued_is_queued_again(fake_slurm, tmp_path):
     ],
 )
 def test_why_a_job_waits(status, job, message):
-    status = {"submission": "s", "task": 0, "submitted": 0.0, "remedy": "", **status}
-    assert run_states.reconcile(status, {("s", 0): job})["message"] == message
+    asked = RunStatus.from_json({"submission": "s", "task": 0, "submitted": 0.0, **status})
+    assert run_states.reconcile(asked, {("s", 0): job}).message == message
 
 
 def test_without_an_answer_the_folder_is_believed():
-    assert run_states.reconcile({"state": "running", "submission": "s"}, None)["state"] == "running"
+    status = run_states.reconcile(RunStatus(State.RUNNING, submission="s"), None)
+    assert status.state == "running" and status.unsure
 
 
 def test_planning_imports_nothing_heavy():
@@ -306,11 +317,10 @@ def test_planning_imports_nothing_heavy():
     import sys
 
     code = (
-        "import sys\nfrom gapo_lab.planning import plan\nfrom gapo_lab.cli import runs, sweeps\nfrom gapo_lab.config.sweep_grid import make_grid\n"
+        "import sys\nfrom gapo_lab.planning import plan\nfrom gapo_lab.cli import runs, sweeps\n"
+        "from gapo_lab.config.sweep_grid import make_grid\n"
         "from gapo_lab.launch import executor\nexecutor.plan_of(make_grid(['algo=grpo,dapo']).cells())\n"
         "print([m for m in ('torch', 'verl', 'ray', 'mlflow', 'transformers', 'submitit') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(REPO), check=False, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(REPO), check=False, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr

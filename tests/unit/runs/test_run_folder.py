@@ -6,13 +6,16 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from gapo_lab.errors import UserError
 from gapo_lab.runs import folder as run_folder
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import Cause, RunStatus, State
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.processes import Process
 
 SPEC = {
     "study": "default",
@@ -127,14 +130,14 @@ def test_a_cut_last_line_is_ignored_and_a_broken_line_is_named(folder):
 
 
 def test_status_is_kept_and_changed(folder):
-    assert folder.status() == {}
+    assert folder.status() == RunStatus()
     folder.start_attempt()
     folder.write_status(step=3, total_steps=60, message="training")
     folder.write_status(step=4)
     status = folder.status()
-    assert (status["state"], status["attempt"], status["pid"]) == ("running", 1, os.getpid())
-    assert (status["step"], status["total_steps"], status["message"]) == (4, 60, "training")
-    assert status["started"] <= status["updated"]
+    assert (status.state, status.attempt, status.process.pid) == ("running", 1, os.getpid())
+    assert (status.step, status.total_steps, status.message) == (4, 60, "training")
+    assert status.started <= status.updated
     with pytest.raises(ValueError, match="sleeping"):
         folder.write_status(state="sleeping")
 
@@ -144,7 +147,7 @@ def test_finished_means_summary_is_there(folder):
     assert not folder.is_finished and folder.summary() is None
     folder.write_summary({"best/id/em": 0.5})
     assert folder.is_finished and folder.summary() == {"best/id/em": 0.5}
-    assert folder.status()["state"] == "finished"
+    assert folder.status().state == "finished"
 
 
 def test_json_files_are_whole(folder):
@@ -162,25 +165,26 @@ def test_json_files_are_whole(folder):
 def test_a_killed_run_reads_as_interrupted_and_frees_its_lock(folder):
     process = in_another_process(folder, "held = folder.lock(); held.__enter__(); folder.start_attempt()")
     try:
-        assert folder.status()["state"] == "running"
+        assert folder.status().state == "running"
         with pytest.raises(UserError) as error, folder.lock():
             pass
         assert f"already being run by pid {process.pid} on " in str(error.value)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert folder.status()["state"] == "interrupted" and "starts anew" in folder.status()["remedy"]
+    assert folder.status().state == "interrupted" and "starts anew" in folder.status().advice(folder.key)
     with folder.lock():
         folder.start_attempt()
-    assert folder.status()["state"] == "running"
+    assert folder.status().state == "running"
 
 
 def test_a_reused_pid_is_not_the_run(folder):
     folder.start_attempt()
-    folder.write_status(pid_start=1)
-    assert folder.status()["state"] == "interrupted"
-    folder.write_status(host="another-host")
-    assert folder.status()["state"] == "running"
+    here = Process.here()
+    folder.write_status(process=replace(here, started=1))
+    assert folder.status().state == "interrupted"
+    folder.write_status(process=replace(here, started=1, host="another-host"))
+    assert folder.status().state == "running"
 
 
 def test_lock_is_freed_by_an_error(folder):
@@ -221,9 +225,7 @@ def test_readers_never_meet_half_a_status(folder):
     )
     until = time.time() + 1.0
     while time.time() < until:
-        json.loads((folder.path / "status.json").read_text()) if (
-            folder.path / "status.json"
-        ).exists() else None
+        json.loads((folder.path / "status.json").read_text()) if (folder.path / "status.json").exists() else None
     process.kill()
     process.wait()
     assert json.loads((folder.path / "status.json").read_text())["step"] > 0
@@ -232,7 +234,7 @@ def test_readers_never_meet_half_a_status(folder):
 def test_what_a_job_reports_does_not_win_over_why_it_is_ended(folder):
     folder.start_attempt()
     folder.report("training", step=1)
-    assert folder.raw_status["message"] == "training"
-    folder.write_status(state="interrupted", cause="cancelled", message="cancelled")
+    assert folder.raw_status.message == "training"
+    folder.write_status(state=State.INTERRUPTED, cause=Cause.CANCELLED, message="cancelled")
     folder.report("validating", step=2)
-    assert (folder.raw_status["message"], folder.raw_status["step"]) == ("cancelled", 2)
+    assert (folder.raw_status.message, folder.raw_status.step) == ("cancelled", 2)

@@ -1,0 +1,55 @@
+"""The process that copies a run to MLflow while it goes on (`gapo_lab.tracking.live_copy`), as its supervisor sees
+it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
+from typing import IO
+
+from rich.console import Console
+
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.tracking.uri import command
+
+PATIENCE_SECONDS = 60.0
+
+
+class CopierProcess:
+    """Starts the copier, which gives itself the lowest priority, and waits for it."""
+
+    def __init__(self, folder: RunFolder, environment: Mapping[str, str], log: IO | int) -> None:
+        self.folder = folder
+        words = [sys.executable, "-m", "gapo_lab.tracking.live_copy", str(folder.path)]
+        self._process = subprocess.Popen(
+            words,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+            env=environment,
+        )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def finish(self, console: Console, patience: float = PATIENCE_SECONDS) -> None:
+        """Let it copy the rest; the run is safe in its folder if it cannot."""
+        with suppress(OSError):  # the terminal may be gone
+            with console.status("copying to MLflow") if console.is_terminal else nullcontext():
+                copied = self._copied(patience)
+            if not copied:
+                later = command("sync", self.folder.key)
+                text = f"MLflow could not be reached: nothing is lost; to copy the run later: {later}"
+                console.print(text, soft_wrap=True)
+
+    def _copied(self, patience: float) -> bool:
+        try:
+            return self._process.wait(patience) == 0
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            return False
