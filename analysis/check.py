@@ -89,16 +89,12 @@ def _check_deltas(table: Published) -> Iterable[Misprint]:
             if printed is None:
                 continue
             if a is None or b is None:
-                yield _misprint(
-                    table, row, table.columns[index], printed, math.nan, "a cell it needs is empty"
-                )
+                yield _misprint(table, row, table.columns[index], printed, math.nan, "a cell it needs is empty")
             elif wrong := _difference(table, delta, a, b, printed):
                 yield _misprint(table, row, table.columns[index], printed, *wrong)
 
 
-def _difference(
-    table: Published, delta: Delta, a: float, b: float, printed: float
-) -> tuple[float, str] | None:
+def _difference(table: Published, delta: Delta, a: float, b: float, printed: float) -> tuple[float, str] | None:
     """The recomputed difference and the sum behind it, where ``printed`` is not possible."""
     (a, slack_a), (b, slack_b) = _exact(table, a), _exact(table, b)
     corners = [(a + i * slack_a, b + j * slack_b) for i in (-1, 1) for j in (-1, 1)]
@@ -154,10 +150,7 @@ def _misprint(table: Published, row: str, column: str, printed: float, value: fl
 def lines(found: Sequence[Misprint]) -> list[str]:
     """A plain table, one misprint a line."""
     head = ("table", "row", "column", "printed", "recomputed", "why")
-    signed = [
-        (m.table, m.row, m.column, *(_number(v, m.row) for v in (m.printed, m.recomputed)), m.why)
-        for m in found
-    ]
+    signed = [(m.table, m.row, m.column, *(_number(v, m.row) for v in (m.printed, m.recomputed)), m.why) for m in found]
     rows = [head, *signed]
     width = [max(len(row[i]) for row in rows) for i in range(len(head))]
     right = (3, 4)
@@ -177,9 +170,7 @@ def _number(value: float, row: str) -> str:
 def main(words: list[str] | None = None) -> int:
     """Exit code 0 whether or not there are misprints: finding them is the job."""
     parser = argparse.ArgumentParser(prog="python -m analysis.check", description=__doc__.split("\n\n")[0])
-    parser.add_argument(
-        "tables", nargs="+", help="'paper', or YAML files like analysis/paper/published/table2.yaml"
-    )
+    parser.add_argument("tables", nargs="+", help="'paper', or YAML files like analysis/paper/published/table2.yaml")
     asked = parser.parse_args(words)
     try:
         tables = [

@@ -22,7 +22,8 @@ SERVED = 500
 def tables_against_mlflow_client() -> list[Row]:
     """All tables of 5,000 runs x 20 metrics x 100 steps in SQLite, against `search_runs` and one
     `get_metric_history` a run and metric of the tables. The client's histories are timed on a sample of 25 runs
-    and multiplied, in a database as MLflow leaves it (after ANALYZE its histories are some times faster); the rows below compare with the seconds and the memory that are allowed.
+    and multiplied, in a database as MLflow leaves it (after ANALYZE its histories are some times faster); the rows
+    below compare with the seconds and the memory that are allowed.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"
@@ -50,7 +51,9 @@ def tables_through_server() -> list[Row]:
 def _measured(uri: str) -> tuple[float, float]:
     """Seconds and peak MB of a fresh process that makes every table; its imports are not counted."""
     code = (
-        "import sys, time; from analysis.report import build; from analysis.report.asked import Asked; from analysis.render import latex, plain_text; from analysis.sources import connect; from bench.measurement import peak_memory\n"
+        "import sys, time; from analysis.report import build; from analysis.report.asked import Asked; from "
+        "analysis.render import latex, plain_text; from analysis.sources import connect; from bench.measurement "
+        "import peak_memory\n"
         "start = time.perf_counter()\n"
         "made = build.build(connect.connect(sys.argv[1]), Asked(studies=('bench',), figures=False)).document\n"
         "texts = [f(t) for t in made.tables for f in (latex.table, plain_text.to_csv)]\n"
@@ -58,9 +61,7 @@ def _measured(uri: str) -> tuple[float, float]:
     )
     root = Path(__file__).parents[1]
     runs = [
-        subprocess.run(
-            [sys.executable, "-c", code, uri], cwd=root, check=True, capture_output=True, text=True
-        ).stdout
+        subprocess.run([sys.executable, "-c", code, uri], cwd=root, check=True, capture_output=True, text=True).stdout
         for _ in range(3)
     ]
     seconds, memory = sorted(tuple(map(float, text.split())) for text in runs)[1]
@@ -100,16 +101,19 @@ def _fill(path: Path, runs: int, metrics: int, steps: int) -> None:
     with closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA synchronous=OFF")
         experiment = db.execute(
-            "INSERT INTO experiments (name, artifact_location, lifecycle_stage, creation_time, last_update_time, workspace) "
+            "INSERT INTO experiments "
+            "(name, artifact_location, lifecycle_stage, creation_time, last_update_time, workspace) "
             "SELECT 'bench', artifact_location, 'active', 0, 0, workspace FROM experiments LIMIT 1"
         ).lastrowid
         for number in range(runs):
             id, (cell, seed) = f"{number:032x}", divmod(number, 5)
             db.execute(
-                "INSERT INTO runs (run_uuid, name, source_type, status, start_time, lifecycle_stage, experiment_id, artifact_uri, "
+                "INSERT INTO runs "
+                "(run_uuid, name, source_type, status, start_time, lifecycle_stage, experiment_id, artifact_uri, "
                 "user_id, source_name, entry_point_name, source_version) "
-                "VALUES (?, ?, 'LOCAL', 'FINISHED', ?, 'active', ?, '', '', '', '', '')", (id, id, number, experiment),
-            )  # fmt: skip
+                "VALUES (?, ?, 'LOCAL', 'FINISHED', ?, 'active', ?, '', '', '', '', '')",
+                (id, id, number, experiment),
+            )
             params = {"model": f"model{cell // 4}", "algo": algos[cell % 4], "seed": seed}
             db.executemany(
                 "INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)",

@@ -1,4 +1,4 @@
-"""Mining a history of 5,000 commits, and 50,000 tasks described and validated. "Theirs" is what was aimed at, or git."""
+"""Mining a history of 5,000 commits; 50,000 tasks described and validated. "Theirs" is what was aimed at, or git."""
 
 from __future__ import annotations
 
@@ -26,14 +26,13 @@ def mining() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         repo = _history(Path(folder) / "repo")
         script = (
-            "import resource\nfrom pathlib import Path\nfrom bench.measurement import peak_memory\nfrom gapo_lab.data.mining import dataset\n"
+            "import resource\nfrom pathlib import Path\nfrom bench.measurement import peak_memory\n"
+            "from gapo_lab.data.mining import dataset\n"
             f"about = dataset.make([{str(repo)!r}], Path({folder!r}) / 'out', dataset.Options(), workers=1)\n"
             "used = resource.getrusage(resource.RUSAGE_SELF)\n"
             "print(about['repositories'][0]['tasks'], used.ru_utime + used.ru_stime, peak_memory())"
         )
-        said = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, check=True
-        ).stdout
+        said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
         tasks, seconds, megabytes = map(float, said.split())
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         log = ["git", "-C", str(repo), "log", "-p", "--first-parent", "--no-ext-diff", "--no-textconv"]
@@ -67,8 +66,11 @@ def describing_and_validating() -> list[Row]:
                 fields = {field.name: about.field(field.name) for field in about.type}
                 fields["id"] = pa.array([f"{start + row}" for row in range(len(table))])
                 about = pa.StructArray.from_arrays(list(fields.values()), fields=list(about.type))
-                out.write_table(table.set_column(table.schema.get_field_index("extra_info"),
-                                                 parquet_rows.SCHEMA.field("extra_info"), about))  # fmt: skip
+                out.write_table(
+                    table.set_column(
+                        table.schema.get_field_index("extra_info"), parquet_rows.SCHEMA.field("extra_info"), about
+                    )
+                )
         described = _seconds(lambda: dataset_summary.table(many))
         validated = _seconds(lambda: validate.validate([many]))
     return [
@@ -93,9 +95,7 @@ def _history(folder: Path, commits: int = COMMITS) -> Path:
     for number in range(commits):
         changed = pick.sample(list(files), pick.choice([1, 1, 2, 3])) if number else list(files)
         clock = 1_600_000_000 + 3600 * number
-        head = (
-            f"commit refs/heads/main\ncommitter A <a@example.invalid> {clock} +0000\ndata 11\nChange this\n"
-        )
+        head = f"commit refs/heads/main\ncommitter A <a@example.invalid> {clock} +0000\ndata 11\nChange this\n"
         parts = [head]
         for name in changed:
             for at in pick.sample(range(0, LINES - 8, 20), pick.choice([1, 1, 2, 3, 4])) if number else ():
@@ -112,4 +112,5 @@ def _history(folder: Path, commits: int = COMMITS) -> Path:
 
 def _line(pick: random.Random) -> str:
     words = ("value", "count", "index", "name", "result", "items", "total", "first", "next", "key")
-    return f"    {pick.choice(words)}_{pick.randrange(100)} = {pick.choice(words)}({pick.choice(words)}, {pick.randrange(1000)})\n"
+    name = f"{pick.choice(words)}_{pick.randrange(100)}"
+    return f"    {name} = {pick.choice(words)}({pick.choice(words)}, {pick.randrange(1000)})\n"

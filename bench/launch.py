@@ -11,10 +11,17 @@ from pathlib import Path
 
 from bench.measurement import Row
 
-MODELS = "mistral_7b,qwen2_5_3b,qwen2_5_7b,qwen3_4b,qwen3_8b,qwen_coder_3b,qwen_coder_7b,qwen_coder_14b,deepseek_coder_6_7b"
+MODELS = (
+    "mistral_7b,qwen2_5_3b,qwen2_5_7b,qwen3_4b,qwen3_8b,qwen_coder_3b,qwen_coder_7b,qwen_coder_14b,deepseek_coder_6_7b"
+)
 # 9 models x 2 methods x 12 taus x 5 seeds: 1,080 cells, all of them different runs
-GRID = (f"model={MODELS}", "algo=gapo_grpo,gapo_dapo", "cluster=slurm", "seed=range(5)",
-        "tau=" + ",".join(f"{n / 20:g}" for n in range(1, 13)))  # fmt: skip
+GRID = (
+    f"model={MODELS}",
+    "algo=gapo_grpo,gapo_dapo",
+    "cluster=slurm",
+    "seed=range(5)",
+    "tau=" + ",".join(f"{n / 20:g}" for n in range(1, 13)),
+)
 TEN_THOUSAND = (*GRID[:3], "seed=range(47)", GRID[4])
 SAMPLE = 12  # cells that Hydra composes; it takes as long for each
 
@@ -49,12 +56,10 @@ def status_of_a_thousand() -> list[Row]:
     planned = executor.plan_of(make_grid(GRID).cells()[:1000])
     with tempfile.TemporaryDirectory() as root:
         for number, run in enumerate(planned.runs):
-            folder = RunFolder.open(Path(root), run.spec.key, run.spec.as_dict())
+            folder = RunFolder.open(Path(root), run.key, run.valid_spec.as_dict())
             attempt = folder.start_attempt()
             if number % 5:
-                folder.write_summary(
-                    {"best/id/em": 0.5, "best/ood/em": 0.4, "final/step": 40.0, "wall_seconds": 9.0}
-                )
+                folder.write_summary({"best/id/em": 0.5, "best/ood/em": 0.4, "final/step": 40.0, "wall_seconds": 9.0})
             else:
                 for step in range(3):
                     attempt.append_metrics(step, {f"metric/{n}": 0.5 for n in range(99)} | {"val/id/em": 0.5})

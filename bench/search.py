@@ -13,7 +13,7 @@ STEPS, BEST, TRIALS = 20, 0.4, 60
 
 
 class InstantRuns:
-    """Runs whose curve (gapo_lab.training.rehearsal.curve) grows by a step a look; nothing is trained and nobody waits."""
+    """Runs whose curve (gapo_lab.training.rehearsal.curve) grows by a step a look; nothing is trained, no one waits."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.active, self.steps, self.ending = root, {}, 0, 0
@@ -22,9 +22,9 @@ class InstantRuns:
         from gapo_lab.runs.folder import RunFolder
 
         for run in runs:
-            folder = RunFolder.open(self.root, run.spec.key, run.spec.as_dict())
+            folder = RunFolder.open(self.root, run.key, run.valid_spec.as_dict())
             if not folder.is_finished:
-                self.active[run.spec.key] = (folder, folder.start_attempt(), run.spec)
+                self.active[run.key] = (folder, folder.start_attempt(), run.spec)
 
     def tick(self) -> None:
         from gapo_lab.training.rehearsal import curve
@@ -68,9 +68,7 @@ def search_without_training() -> list[Row]:
     for pruner in ("median", "hyperband"):
         _, steps, best = _searched(pruner)
         equal = "equal best" if best > free - 0.005 else f"best {best:.3f} for {free:.3f}"
-        rows.append(
-            Row(f"search: steps with {pruner} pruning / without, {equal}", steps, full, 0.8, unit="steps")
-        )
+        rows.append(Row(f"search: steps with {pruner} pruning / without, {equal}", steps, full, 0.8, unit="steps"))
     return rows
 
 
@@ -82,8 +80,15 @@ def _searched(pruner: str) -> tuple[float, float, float]:
     from gapo_lab.search.config import make_search
     from gapo_lab.search.runner import carry_out_search
 
-    words = ["+sweep=tau_search", "scale=rehearsal", f"search.trials={TRIALS}", "search.every=1e-6",
-             "search.finalists=0", f"search/pruner={pruner}", f"trainer.total_training_steps={STEPS}"]  # fmt: skip
+    words = [
+        "+sweep=tau_search",
+        "scale=rehearsal",
+        f"search.trials={TRIALS}",
+        "search.every=1e-6",
+        "search.finalists=0",
+        f"search/pruner={pruner}",
+        f"trainer.total_training_steps={STEPS}",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         search = replace(make_search(words), root=Path(folder))
         conditions, runs = Conditions(search.space), InstantRuns(search.root)

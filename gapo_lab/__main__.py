@@ -7,7 +7,8 @@ from importlib import import_module
 
 from gapo_lab.cli.runs import main as command
 
-# Programs with a parser of their own: the same as `python -m MODULE`. By name, because gapo_lab imports nothing of analysis.
+# Programs with a parser of their own: the same as `python -m MODULE`. By name, because gapo_lab imports nothing of
+# analysis.
 PROGRAMS = {
     "run": "gapo_lab.run",
     "data": "gapo_lab.data.commands",

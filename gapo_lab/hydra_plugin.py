@@ -27,9 +27,7 @@ class LabSweeper(Sweeper):
 
     __module__ = MODULE
 
-    def __init__(
-        self, params: Any = None, instead: Any = None, also: Any = None, invalid: str = "refuse"
-    ) -> None:
+    def __init__(self, params: Any = None, instead: Any = None, also: Any = None, invalid: str = "refuse") -> None:
         self.params, self.instead, self.also, self.invalid = params or {}, instead or {}, also or {}, invalid
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -66,8 +64,8 @@ class LabLauncher(Launcher):
 
         plan = executor.plan_of([tuple(words) for words in job_overrides])
         summaries = executor.carry_out(plan, wait=True)
-        best = {run.spec.key: summaries[run.spec.key].get("best/id/em") for run in plan.runs}
-        keys = [run.spec.key for run in draft([tuple(words) for words in job_overrides])]
+        best = {run.key: summaries[run.key].get("best/id/em") for run in plan.runs}
+        keys = [run.key for run in draft([tuple(words) for words in job_overrides])]
         out = [JobReturn(overrides=list(words), status=JobStatus.COMPLETED) for words in job_overrides]
         for done, key in zip(out, keys, strict=True):
             done.return_value = best[key]
@@ -83,6 +81,7 @@ def register() -> None:
     if "hydra_plugins" not in sys.modules and importlib.util.find_spec("hydra_plugins") is None:
         sys.modules["hydra_plugins"] = package = ModuleType("hydra_plugins")
         package.__path__ = []
-    sys.modules[MODULE] = sys.modules["hydra_plugins"].gapo_lab = sys.modules[__name__]
+    sys.modules[MODULE] = sys.modules[__name__]
+    setattr(sys.modules["hydra_plugins"], "gapo_lab", sys.modules[__name__])  # noqa: B010 - mypy knows no such attribute
     for plugin in (LabSweeper, LabLauncher):
         Plugins.instance().register(plugin)

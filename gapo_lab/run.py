@@ -1,7 +1,7 @@
 """The entry: `python -m gapo_lab.run model=nano algo=gapo_grpo tau=0.5 seed=0 data=micro`.
 
-One run is a plan of one run. With `-m` a grid: its plan is shown, then what is missing of it is started. Every key of verl
-can be changed.
+One run is a plan of one run. With `-m` a grid: its plan is shown, then what is missing of it is started. Every key
+of verl can be changed.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ def main() -> int:
         asked, others = get_args_parser().parse_known_args()
         if asked.config_name or asked.config_path:
             raise UserError(
-                "--config-name, --config-path: the configuration is always conf/config.yaml. Put files of your own into a "
+                "--config-name, --config-path: the configuration is always conf/config.yaml. Put files of your own "
+                "into a "
                 "folder of config groups and name it: --config-dir FOLDER"
             )
         overrides = search_path.use([*asked.overrides, *others], asked.config_dir)

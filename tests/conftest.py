@@ -27,6 +27,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The files that take longest, which pytest-xdist must give out first (--dist loadfile: a file is one worker's).
 LONGEST = [
+    "test_vllm_cpu",
     "test_training",
     "test_slurm",
     "test_methods_train",

@@ -49,12 +49,17 @@ class Series:
     stroke: str | tuple = "-"
 
 
-def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]], ylabel: str, scale: float = 1.0,
-         smooth: bool = False, note: Callable[[Sequence[Series]], str] | None = None) -> Drawing | None:  # fmt: skip
+def draw(
+    name: str,
+    caption: str,
+    panels: Sequence[tuple[str, Sequence[Series]]],
+    ylabel: str,
+    scale: float = 1.0,
+    smooth: bool = False,
+    note: Callable[[Sequence[Series]], str] | None = None,
+) -> Drawing | None:
     """One panel a model; None where there is nothing to draw."""
-    panels = [
-        (title, [s for s in series if any(map(len, s.trials.curves.values()))]) for title, series in panels
-    ]
+    panels = [(title, [s for s in series if any(map(len, s.trials.curves.values()))]) for title, series in panels]
     panels = [(title, series) for title, series in panels if series]
     if not panels:
         return None
@@ -85,9 +90,12 @@ def draw(name: str, caption: str, panels: Sequence[tuple[str, Sequence[Series]]]
         figure.supylabel(ylabel, fontsize=8)
         figure.supxlabel("training step", fontsize=8)
         figure.legend(
-            handles.values(), handles.keys(), loc="outside upper center", ncols=min(6, len(handles)),
+            handles.values(),
+            handles.keys(),
+            loc="outside upper center",
+            ncols=min(6, len(handles)),
             handlelength=2.6,
-        )  # fmt: skip
+        )
         return Drawing(name, caption, figure)
 
 
@@ -102,8 +110,14 @@ def band(ax: Axes, one: Series, scale: float, smooth: bool):
     mean = values.mean(axis=0)
     marker = "o" if len(steps) <= 25 else None
     (line,) = ax.plot(
-        steps, mean, color=one.colour, linestyle=one.stroke, marker=marker, markersize=2.6, zorder=3,
-    )  # fmt: skip
+        steps,
+        mean,
+        color=one.colour,
+        linestyle=one.stroke,
+        marker=marker,
+        markersize=2.6,
+        zorder=3,
+    )
     if len(values) > 1:
         sd = values.std(axis=0, ddof=1)
         # a share or a speed is never below zero, and its band neither
@@ -165,8 +179,6 @@ def mean_gain(series: Sequence[Series]) -> str:
     """``+4.96%``: how much the other series' means over all steps lie above the first's."""
     base = series[0].trials.mean
     said = [
-        f"{100 * (one.trials.mean - base) / base:+.2f}%"
-        for one in series[1:]
-        if one.trials.mean is not None and base
+        f"{100 * (one.trials.mean - base) / base:+.2f}%" for one in series[1:] if one.trials.mean is not None and base
     ]
     return ", ".join(said)

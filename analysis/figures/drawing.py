@@ -28,8 +28,9 @@ class Drawing:
 def render(one: Drawing, notice: str = "") -> Picture:
     """Render both formats, without dates: the same data give the same bytes. ``notice``: printed on the figure."""
     if notice:
-        one.figure.text(0.5, 0.5, notice, color=RED, alpha=0.6, fontsize=13, rotation=12, ha="center", va="center",
-                        zorder=10)  # fmt: skip
+        one.figure.text(
+            0.5, 0.5, notice, color=RED, alpha=0.6, fontsize=13, rotation=12, ha="center", va="center", zorder=10
+        )
     return Picture(
         one.name,
         f"{notice}: {one.caption}" if notice else one.caption,

@@ -31,9 +31,7 @@ def found(selection: Selection, runs_root: Path) -> Groups:
     penalty, so the method is one without it where there is one.
     """
     out: dict[tuple[str, float], list[np.ndarray]] = {}
-    for cell in sorted(
-        selection.cells, key=lambda cell: (_penalised(cell), conventions.method_order(cell.algo))
-    ):
+    for cell in sorted(selection.cells, key=lambda cell: (_penalised(cell), conventions.method_order(cell.algo))):
         if (place := (cell.model, cell.noise)) in out:
             continue
         paths = [rewards.first_generations(runs_root, [run.identity]) for run in cell.runs]
@@ -76,18 +74,14 @@ def table(by_level: Groups) -> Table:
             Entry(DASH) if np.isnan(value) else Entry(number(value, _decimals(name)), value)
             for name, value in values.items()
         )
-        blocks.setdefault(model, []).append(
-            Line(f"{conventions.model_title(model)}, {_level(noise)}", entries)
-        )
+        blocks.setdefault(model, []).append(Line(f"{conventions.model_title(model)}, {_level(noise)}", entries))
     notes = (
         ("", "rollouts of the first training step, as the estimator read them; gap: |mean - median| within a prompt"),
         ("", f"left-skewed: mean {EVEN:g} or more below the median; right-skewed: above; flat: all rewards equal"),
         ("", "the paper's Figure 1 shows skewed prompts of Qwen2.5-Coder-14B and gives no share of them"),
-    )  # fmt: skip
-    header = (tuple((name, 1) for name in head),)
-    return Table(
-        "rewards", "Rewards before training", ("Model",), header, tuple(map(tuple, blocks.values())), notes
     )
+    header = (tuple((name, 1) for name in head),)
+    return Table("rewards", "Rewards before training", ("Model",), header, tuple(map(tuple, blocks.values())), notes)
 
 
 def _decimals(name: str) -> int:
@@ -117,8 +111,8 @@ def distributions(by_level: Groups) -> Drawing:
         handles, labels = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=4)
         caption = (
-            "Rewards of the rollouts before training by model and share of outliers, coloured by the kind of their prompt "
-            "(Figure 1). Dashed: the mean; dotted: the median of all rollouts."
+            "Rewards of the rollouts before training by model and share of outliers, coloured by the kind of "
+            "their prompt (Figure 1). Dashed: the mean; dotted: the median of all rollouts."
         )
         return Drawing("figureS1", caption, figure)
 
@@ -127,8 +121,15 @@ def _panel(ax, title: str, groups: Sequence[np.ndarray]) -> None:
     everything = np.concatenate(groups)
     data = [[r for g in groups if kind(g) == name for r in g] for name in KINDS]
     weights = [np.full(len(some), 100 / len(everything)) for some in data]
-    ax.hist(data, bins=np.linspace(0, 1, 26), stacked=True, weights=weights, linewidth=0, label=KINDS,
-            color=[rewards.HUES[name] for name in KINDS])  # fmt: skip
+    ax.hist(
+        data,
+        bins=np.linspace(0, 1, 26),
+        stacked=True,
+        weights=weights,
+        linewidth=0,
+        label=KINDS,
+        color=[rewards.HUES[name] for name in KINDS],
+    )
     ax.axvline(everything.mean(), color="black", linewidth=0.9, linestyle=curves.DASHED)
     ax.axvline(np.median(everything), color="black", linewidth=0.9, linestyle=curves.DOTTED)
     ax.set_title(title, loc="left", fontsize=7.5)
@@ -174,8 +175,15 @@ def _line(ax, results: Results, model: str, algo: str, algos: Sequence[str], pla
     scale = results.measured.scale
     stroke = curves.DASHED if conventions.on_dapo(algo) else "-"
     ax.errorbar(
-        x + 0.25 * (place - (len(algos) - 1) / 2), mean * scale, scale * np.nan_to_num(np.array([below, above])),
-        label=conventions.method(algo), color=curves.colour(algo, algos), linestyle=stroke, marker="o", markersize=3,
-        capsize=2, elinewidth=0.8,
-    )  # fmt: skip
+        x + 0.25 * (place - (len(algos) - 1) / 2),
+        mean * scale,
+        scale * np.nan_to_num(np.array([below, above])),
+        label=conventions.method(algo),
+        color=curves.colour(algo, algos),
+        linestyle=stroke,
+        marker="o",
+        markersize=3,
+        capsize=2,
+        elinewidth=0.8,
+    )
     ax.set_xticks(sorted(set(np.round(x, 6))))

@@ -82,15 +82,11 @@ def _examples(found: Sequence[np.ndarray], model: str) -> Drawing:
             example = max(mine, key=lambda g: abs(g.mean() - np.median(g)) if by_gap else g.std())
             ax.hist(example, bins=np.linspace(0, 1, 21), color=HUES[name], linewidth=0)
             ax.axvline(example.mean(), color="black", linewidth=1, label="mean")
-            ax.axvline(
-                np.median(example), color="black", linewidth=1, linestyle=(0, (2, 1.5)), label="median"
-            )
+            ax.axvline(np.median(example), color="black", linewidth=1, linestyle=(0, (2, 1.5)), label="median")
             ax.yaxis.get_major_locator().set_params(integer=True)
         axes[0].set_ylabel("rollouts")
         handles, labels = axes[0].get_legend_handles_labels()
         if handles:
             figure.legend(handles, labels, loc="outside upper right", ncols=2)
-        caption = (
-            f"Rewards of one prompt's rollouts before training, {model}: the clearest example of each kind."
-        )
+        caption = f"Rewards of one prompt's rollouts before training, {model}: the clearest example of each kind."
         return Drawing("figure8", caption, figure)

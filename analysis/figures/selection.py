@@ -20,7 +20,8 @@ LINES = 8  # of one panel
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures, the metrics they were drawn from, the rewards before training in numbers, and why some are missing."""
+    """The figures, the metrics they were drawn from, the rewards before training in numbers, and why some are
+    missing."""
 
     drawings: tuple[Drawing, ...] = ()
     measured: tuple[Measured, ...] = ()
@@ -81,11 +82,11 @@ def draw(
             ("figure6", "Accuracy on the test set", accuracy, False, "exact match, %"),
             ("figure7", "Clip fraction in training", clipped, True, "clip fraction, %"),
         ):
-            caption = f"{what} by τ, {conventions.method(algo)}; k rewards of a group lie in its densest interval. {band}."
+            caption = (
+                f"{what} by τ, {conventions.method(algo)}; k rewards of a group lie in its densest interval. {band}."
+            )
             found.append(
-                curves.draw(
-                    f"{name}{suffix}", caption, curves.by_tau(one.by_cell, algo), ylabel, 100.0, smooth
-                )
+                curves.draw(f"{name}{suffix}", caption, curves.by_tau(one.by_cell, algo), ylabel, 100.0, smooth)
             )
     drawings = sorted((one for one in found if one), key=lambda one: one.name)
     return Figures(tuple(drawings), (clipped, speed), tables, remarks)

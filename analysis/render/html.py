@@ -31,9 +31,12 @@ class CellLink:
 def page(document: Document, links: Sequence[CellLink]) -> str:
     """The whole page. Whatever stands in names and messages is escaped."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     # A PNG says its width in bytes 16 to 19; it is drawn for screens and print of twice the usual density.
     shown = [
         (one, int.from_bytes(one.png[16:20], "big") // 2, base64.b64encode(one.png).decode())

@@ -30,12 +30,33 @@ LINES, COLUMNS = 44, 16  # of one page; a larger table is cut into parts
 Header = tuple[tuple[tuple[str, int], ...], ...]
 Blocks = tuple[tuple[Line, ...], ...]
 _SPECIAL = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': "''", "–": "--", "−": "$-$", "Δ": r"$\Delta$", "τ": r"$\tau$", "±": r"$\pm$",
-    "°": r"$^{\circ}$", "≥": r"$\ge$", "≤": r"$\le$", "·": r"$\cdot$", "×": r"$\times$", "…": r"\dots{}",
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",
+    "–": "--",
+    "−": "$-$",
+    "Δ": r"$\Delta$",
+    "τ": r"$\tau$",
+    "±": r"$\pm$",
+    "°": r"$^{\circ}$",
+    "≥": r"$\ge$",
+    "≤": r"$\le$",
+    "·": r"$\cdot$",
+    "×": r"$\times$",
+    "…": r"\dots{}",
     "†": r"\dag{}",
-}  # fmt: skip
+}
 _SIGN = re.compile(r"(?<![\w.])[+-](?=\d)")
 _PLAIN = re.compile(r"(?:[A-Za-z0-9 .,:;/()\[\]*+=?!'@]|-(?!-))*")
 
@@ -80,7 +101,8 @@ def entry(one: Entry) -> str:
         text += rf"{{\scriptsize\,$\pm$\,{escape(one.spread)}}}"
     if one.marks:
         # Takes no room, so that the digits above and below stay in line.
-        text += rf"\rlap{{\textsuperscript{{{escape(','.join(one.marks)).replace('$^{' + chr(92) + 'circ}$', '$' + chr(92) + 'circ$')}}}}}"
+        marks = escape(",".join(one.marks)).replace(r"$^{\circ}$", r"$\circ$")
+        text += rf"\rlap{{\textsuperscript{{{marks}}}}}"
     return text
 
 
@@ -123,10 +145,7 @@ def _across(one: Table) -> Iterator[tuple[Header, Blocks]]:
         header = tuple(tuple(_cut(level, start, end)) for level in one.header)
         yield (
             header,
-            tuple(
-                tuple(replace(line, entries=line.entries[start:end]) for line in block)
-                for block in one.blocks
-            ),
+            tuple(tuple(replace(line, entries=line.entries[start:end]) for line in block) for block in one.blocks),
         )
 
 
@@ -156,10 +175,20 @@ def _down(blocks: Blocks) -> list[Blocks]:
 def document(one: Document) -> str:
     """The report; its tables are the .tex fragments beside it, its figures the .pdf files."""
     names = [table.name for table in one.tables]
-    return _environment().get_template("report.tex.jinja").render(
-        title=one.title, notice=one.notice, tables=names, numbers=numbers(names), facts=one.facts, missing=one.missing,
-        verdicts=one.verdicts, figures=[(f"{p.name}.pdf", p.number, p.caption) for p in one.pictures],
-    )  # fmt: skip
+    return (
+        _environment()
+        .get_template("report.tex.jinja")
+        .render(
+            title=one.title,
+            notice=one.notice,
+            tables=names,
+            numbers=numbers(names),
+            facts=one.facts,
+            missing=one.missing,
+            verdicts=one.verdicts,
+            figures=[(f"{p.name}.pdf", p.number, p.caption) for p in one.pictures],
+        )
+    )
 
 
 def pages(tables: Sequence[str]) -> str:
@@ -170,11 +199,18 @@ def pages(tables: Sequence[str]) -> str:
 @cache
 def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined,
-        block_start_string="<%", block_end_string="%>", variable_start_string="<<", variable_end_string=">>",
-        comment_start_string="<#", comment_end_string="#>", trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<<",
+        variable_end_string=">>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        lstrip_blocks=True,
         keep_trailing_newline=True,
-    )  # fmt: skip
+    )
     made.filters |= {"tex": escape, "entry": entry}
     return made
 
@@ -201,7 +237,7 @@ def compile(folder: Path, name: str, text: str) -> tuple[bytes | None, str]:
         ]
         done = subprocess.run(
             command, cwd=folder, env=env, capture_output=True, check=False, text=True, errors="replace", timeout=300
-        )  # fmt: skip
+        )
         if done.returncode:
             return None, f"{name}.tex does not compile: {_first_error(done.stdout)}"
         return source.with_suffix(".pdf").read_bytes(), ""

@@ -25,9 +25,13 @@ BEGIN, END = "<!-- your own words: kept when this page is written again -->", "<
 def page(document: Document, images: str, own: str = "") -> str:
     """The page. images: the folder of its figures as the page names it; own: what a person has to say."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), undefined=jinja2.StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, keep_trailing_newline=True, autoescape=False,
-    )  # fmt: skip
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
     environment.filters |= {"words": words, "grid": grid}
     return environment.get_template("results.md.jinja").render(
         title=document.title,
@@ -76,10 +80,7 @@ def grid(table: Table) -> str:
     """A table of GitHub's Markdown: levels of the head in one row, the best in bold, differences indented."""
     rows = rows_of(table, _entry)
     levels = len(table.header)
-    head = [
-        " ".join(dict.fromkeys(word for word in column if word))
-        for column in zip(*rows[:levels], strict=True)
-    ]
+    head = [" ".join(dict.fromkeys(word for word in column if word)) for column in zip(*rows[:levels], strict=True)]
     head[0] = ", ".join(dict.fromkeys(word for word in table.stub if word))
     align = [":--", *[":--" if table.ragged else "--:"] * table.width]
     out = [_row(words(cell) for cell in head), _row(align)]

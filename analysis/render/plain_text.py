@@ -35,8 +35,9 @@ def to_text(table: Table, width: int = 120) -> str:
     head = len(rows) - len(table.lines)
     after = [[""] * table.width] * head + [[_after(e) for e in line.entries] for line in table.lines]
     stub = max(len(row[0]) for row in rows)
-    columns = [_column(table, [row[i + 1] for row in rows], [marks[i] for marks in after], head)
-               for i in range(table.width)]  # fmt: skip
+    columns = [
+        _column(table, [row[i + 1] for row in rows], [marks[i] for marks in after], head) for i in range(table.width)
+    ]
     out, start = [table.caption], 0
     while start < table.width:
         end, used = start, stub

@@ -17,7 +17,9 @@ SAME = {32: b"0" * 32, 14: b"19700101000000"}
 
 
 def draw(folder: Path, names: Sequence[str]) -> tuple[dict[str, bytes], str]:
-    """{file name: content}, and one line that says why there is none: a PDF and a PNG, both as large as the table, for each .tex fragment in ``folder``.
+    """{file name: content}, and one line that says why there is none.
+
+    A PDF and a PNG, both as large as the table, for each .tex fragment in ``folder``.
 
     LaTeX runs once for all; the same fragments give the same bytes.
     """

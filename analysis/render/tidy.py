@@ -17,9 +17,16 @@ WORDS = ("study", "key", "model", "algo", "tau", "seed", "data", "scale", "made_
 def _words(run: Run) -> tuple[str | float | int | bool | None, ...]:
     tau = run.params.get("tau")
     return (
-        run.study, run.identity, run.params["model"], run.params["algo"], float(tau) if tau else None, run.seed,
-        run.params.get("data"), run.params.get("scale"), run.is_rehearsal,
-    )  # fmt: skip
+        run.study,
+        run.identity,
+        run.params["model"],
+        run.params["algo"],
+        float(tau) if tau else None,
+        run.seed,
+        run.params.get("data"),
+        run.params.get("scale"),
+        run.is_rehearsal,
+    )
 
 
 def to_csv(measured: Sequence[Measured]) -> str:

@@ -1,8 +1,8 @@
 """Look at methods without training: `python -m analysis.replay REWARDS [algo=...] [tau=...] [KEY=VALUE ...]`.
 
-REWARDS is a run folder, a file of its generations, or a CSV or parquet with the columns uid and reward. For each method:
-shares of positive and negative advantages by kind of group, mean - median against sign, magnitude, and how far one
-outlier moves the others. `--simulate` needs no REWARDS: known true rewards with skewed noise.
+REWARDS is a run folder, a file of its generations, or a CSV or parquet with the columns uid and reward. For each
+method: shares of positive and negative advantages by kind of group, mean - median against sign, magnitude, and how far
+one outlier moves the others. `--simulate` needs no REWARDS: known true rewards with skewed noise.
 Writes PNG, PDF and CSV files to the folder `--out`.
 """
 
@@ -22,38 +22,23 @@ from gapo_lab.utils.plot_style import STYLE
 
 def main(arguments: list[str] | None = None) -> int:
     """The command. Exit code 0, or 2 for a user's mistake, told in one line."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.replay", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
-    parser.add_argument(
-        "rewards", nargs="?", metavar="REWARDS", help="a run folder, JSONL, CSV or parquet file"
+    parser = argparse.ArgumentParser(
+        prog="python -m analysis.replay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "words", nargs="*", metavar="KEY=VALUE", help="algo=a,b tau=0.5 algorithm.gapo.ddof=1 ..."
-    )
-    parser.add_argument(
-        "--simulate", action="store_true", help="true rewards and skewed noise instead of a record"
-    )
-    parser.add_argument(
-        "--groups", type=int, default=1000, help="groups that the simulator draws (default 1000)"
-    )
+    parser.add_argument("rewards", nargs="?", metavar="REWARDS", help="a run folder, JSONL, CSV or parquet file")
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="algo=a,b tau=0.5 algorithm.gapo.ddof=1 ...")
+    parser.add_argument("--simulate", action="store_true", help="true rewards and skewed noise instead of a record")
+    parser.add_argument("--groups", type=int, default=1000, help="groups that the simulator draws (default 1000)")
     parser.add_argument("--seed", type=int, default=0, help="of the simulator")
-    parser.add_argument(
-        "--column", default="reward", help="the column that holds the reward (default: reward, score)"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("reports/replay"), help="folder (default reports/replay)"
-    )
+    parser.add_argument("--column", default="reward", help="the column that holds the reward (default: reward, score)")
+    parser.add_argument("--out", type=Path, default=Path("reports/replay"), help="folder (default reports/replay)")
     asked = parser.parse_intermixed_args(arguments)
-    words = [
-        word for word in [asked.rewards, *asked.words] if word and "=" in word and not Path(word).exists()
-    ]
+    words = [word for word in [asked.rewards, *asked.words] if word and "=" in word and not Path(word).exists()]
     paths = [word for word in [asked.rewards, *asked.words] if word and word not in words]
     console = Console()
     try:
         if asked.simulate == bool(paths) or len(paths) > 1:
-            raise UserError(
-                "give one REWARDS (a run folder, JSONL, CSV or parquet), or --simulate without any"
-            )
+            raise UserError("give one REWARDS (a run folder, JSONL, CSV or parquet), or --simulate without any")
         if asked.groups < 1:
             raise UserError(f"--groups {asked.groups}: must be at least 1")
         if asked.simulate:
@@ -85,9 +70,11 @@ def _replay(path: Path, words: list[str], asked: argparse.Namespace, console: Co
     tau = next((float(word[4:]) for word in words if word.startswith("tau=")), 0.5)
     with figures.matplotlib.rc_context(STYLE):
         drawn = {
-            "groups": figures.examples(recorded, tau), "signs": figures.signs(measured),
-            "gap": figures.gaps(groups), "outlier": figures.outliers(measured),
-        }  # fmt: skip
+            "groups": figures.examples(recorded, tau),
+            "signs": figures.signs(measured),
+            "gap": figures.gaps(groups),
+            "outlier": figures.outliers(measured),
+        }
         written = _write(asked.out, drawn, {"replay": measured, "replay_groups": groups})
     shown = Table(
         title=f"{len(recorded.uids)} groups, {len(recorded.rewards)} rollouts",
@@ -117,11 +104,7 @@ def _simulate(words: list[str], asked: argparse.Namespace, console: Console) -> 
     measured = simulate(_chosen(words), groups=asked.groups, seed=asked.seed)
     with figures.matplotlib.rc_context(STYLE):
         written = _write(asked.out, {"simulate": figures.simulated(measured)}, {"simulate": measured})
-    mean = (
-        measured.groupby(["skew", "algo"], sort=False)[["sign", "negative", "order", "pooled"]]
-        .mean()
-        .reset_index()
-    )
+    mean = measured.groupby(["skew", "algo"], sort=False)[["sign", "negative", "order", "pooled"]].mean().reset_index()
     _show(
         Table(title="means over noise levels and group sizes", title_justify="left", box=SIMPLE_HEAD),
         mean,
@@ -137,9 +120,17 @@ NOTE = (
     "advantages, in units of their root mean square"
 )
 SHARES = {"positive", "negative", "best_zero", "sign"}  # shown in percent
-HEADS = {"positive": "A>0", "negative": "A<0", "best_zero": "best=0", "magnitude": "|A|", "low_outlier": "low",
-         "high_outlier": "high", "sign": "sign kept", "order": "order kept",
-         "pooled": "order kept, all groups"}  # fmt: skip
+HEADS = {
+    "positive": "A>0",
+    "negative": "A<0",
+    "best_zero": "best=0",
+    "magnitude": "|A|",
+    "low_outlier": "low",
+    "high_outlier": "high",
+    "sign": "sign kept",
+    "order": "order kept",
+    "pooled": "order kept, all groups",
+}
 
 
 def _show(shown: Table, rows, columns: tuple[str, ...], console: Console) -> None:
@@ -154,9 +145,7 @@ def _show(shown: Table, rows, columns: tuple[str, ...], console: Console) -> Non
         if new and last is not None:
             shown.add_section()
         last = row[columns[0]]
-        shown.add_row(
-            *(_cell(name, value) if new or name != columns[0] else "" for name, value in row.items())
-        )
+        shown.add_row(*(_cell(name, value) if new or name != columns[0] else "" for name, value in row.items()))
     console.print(shown)
 
 

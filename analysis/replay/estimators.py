@@ -41,13 +41,9 @@ def methods_of(names: Sequence[str], words: Sequence[str] = ()) -> list[Method]:
         config = compose_run([f"algo={name}", *words])
         method_rules.check_method(ConfigView.of(config)) if name not in NOT_REPLAYED else None
         estimator = config.algorithm.adv_estimator
-        ours = {
-            verl: path.stem for verl, (sort, path) in method_rules.our_files().items() if sort == "estimator"
-        }
+        ours = {verl: path.stem for verl, (sort, path) in method_rules.our_files().items() if sort == "estimator"}
         if name in NOT_REPLAYED:
-            raise UserError(
-                f"algo={name}: its advantages need more than rewards; replay can show {', '.join(DEFAULT)}"
-            )
+            raise UserError(f"algo={name}: its advantages need more than rewards; replay can show {', '.join(DEFAULT)}")
         if estimator in ours:
             settings = dict(config.algorithm.get(estimator) or {})
             found.append(Method(name, partial(methods.ESTIMATORS[ours[estimator]], **settings)))
@@ -97,14 +93,22 @@ def table(recorded: Rewards, chosen: Sequence[Method]) -> pd.DataFrame:
             if not which.any():
                 continue
             a, of_best = advantages[inside], advantages[inside & best]
-            rows.append({
-                "algo": method.name, "kind": name, "groups": int(which.sum()), "rollouts": int(inside.sum()),
-                "positive": float((a > 0).mean()), "negative": float((a < 0).mean()), "zero": float((a == 0).mean()),
-                "gap": float(gaps[which].mean()), "magnitude": float(np.abs(a).mean()),
-                "largest": float(np.abs(a).max()),
-                "best_zero": float((of_best == 0).mean()) if len(of_best) else None,
-                **{key: float(shift[inside].mean()) for key, shift in moved.items()},
-            })  # fmt: skip
+            rows.append(
+                {
+                    "algo": method.name,
+                    "kind": name,
+                    "groups": int(which.sum()),
+                    "rollouts": int(inside.sum()),
+                    "positive": float((a > 0).mean()),
+                    "negative": float((a < 0).mean()),
+                    "zero": float((a == 0).mean()),
+                    "gap": float(gaps[which].mean()),
+                    "magnitude": float(np.abs(a).mean()),
+                    "largest": float(np.abs(a).max()),
+                    "best_zero": float((of_best == 0).mean()) if len(of_best) else None,
+                    **{key: float(shift[inside].mean()) for key, shift in moved.items()},
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -125,8 +129,17 @@ def by_group(recorded: Rewards, chosen: Sequence[Method]) -> pd.DataFrame:
         negative = np.bincount(recorded.groups, weights=advantages < 0) / sizes
         positive = np.bincount(recorded.groups, weights=advantages > 0) / sizes
         for uid, one, down, up in zip(recorded.uids, members, negative, positive, strict=True):
-            rows.append({"algo": method.name, "uid": uid, "kind": kind(one), "size": len(one),
-                         "gap": one.mean() - np.median(one), "negative": down, "positive": up})  # fmt: skip
+            rows.append(
+                {
+                    "algo": method.name,
+                    "uid": uid,
+                    "kind": kind(one),
+                    "size": len(one),
+                    "gap": one.mean() - np.median(one),
+                    "negative": down,
+                    "positive": up,
+                }
+            )
     return pd.DataFrame(rows)
 
 

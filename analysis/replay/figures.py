@@ -17,8 +17,16 @@ from analysis.results.group_rewards import KINDS, Rewards, kind
 from gapo_lab.methods.gapo import densest_window, window_size
 from gapo_lab.utils.plot_style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
 
-COLOURS = {"grpo": GREY, "gapo_grpo": BLUE, "gapo_grpo_median_std": SKY, "gapo_grpo_mean_div": GREEN, "qae": ORANGE,
-           "krpo": PURPLE, "rloo": RED, "redit": BLACK}  # fmt: skip
+COLOURS = {
+    "grpo": GREY,
+    "gapo_grpo": BLUE,
+    "gapo_grpo_median_std": SKY,
+    "gapo_grpo_mean_div": GREEN,
+    "qae": ORANGE,
+    "krpo": PURPLE,
+    "rloo": RED,
+    "redit": BLACK,
+}
 SPARE = (RED, BLACK, GREEN, SKY, PURPLE, ORANGE)
 BAR = 0.8
 
@@ -50,11 +58,11 @@ def examples(recorded: Rewards, tau: float) -> Figure:
         axes.hist(one, bins=np.linspace(*_range(recorded.rewards), 21), color="#D0D0D0")
         q = _q(one, tau)
         for value, label, colour, line in (
-            (one.mean(), "mean", RED, "-"), (np.median(one), "median", GREEN, "--"), (q, "Q", BLUE, ":"),
-        ):  # fmt: skip
-            axes.axvline(
-                value, color=colour, linestyle=line, label=label if place == 0 else None, linewidth=1.6
-            )
+            (one.mean(), "mean", RED, "-"),
+            (np.median(one), "median", GREEN, "--"),
+            (q, "Q", BLUE, ":"),
+        ):
+            axes.axvline(value, color=colour, linestyle=line, label=label if place == 0 else None, linewidth=1.6)
     figure.legend(loc="outside lower center", ncols=3)
     return figure
 
@@ -73,9 +81,7 @@ def signs(table: pd.DataFrame) -> Figure:
         left.bar(at, mine["positive"], width, color=hue[name], label=name)
         left.bar(at, -mine["negative"], width, color=hue[name], alpha=0.55)
         right.barh(len(names) - number, mine["magnitude"]["all"], color=hue[name])
-        right.text(
-            mine["magnitude"]["all"], len(names) - number, f" {mine['magnitude']['all']:.2g}", va="center"
-        )
+        right.text(mine["magnitude"]["all"], len(names) - number, f" {mine['magnitude']['all']:.2g}", va="center")
     left.axhline(0, color=BLACK, linewidth=0.8)
     counts = table.drop_duplicates("kind").set_index("kind")["groups"]
     left.set_xticks(range(len(kinds)), [f"{k}\n{counts[k]} groups" for k in kinds])
@@ -103,10 +109,16 @@ def gaps(groups: pd.DataFrame) -> Figure:
         for name in names:
             mine = moving[moving["algo"] == name]
             bins = np.clip(np.searchsorted(edges, mine["gap"], side="right") - 1, 0, max(len(edges) - 2, 0))
-            mean = (mine.assign(balance=mine["negative"] - mine["positive"])
-                    .groupby(bins)[["gap", "balance"]].mean())  # fmt: skip
-            axes.plot(mean["gap"], mean["balance"], marker="o", markersize=3, color=hue[name], label=name,
-                      linewidth=_width(name, names))  # fmt: skip
+            mean = mine.assign(balance=mine["negative"] - mine["positive"]).groupby(bins)[["gap", "balance"]].mean()
+            axes.plot(
+                mean["gap"],
+                mean["balance"],
+                marker="o",
+                markersize=3,
+                color=hue[name],
+                label=name,
+                linewidth=_width(name, names),
+            )
     axes.axhline(0, color=BLACK, linewidth=0.8)
     axes.axvline(0, color=BLACK, linewidth=0.8)
     axes.set_xlabel("mean - median of the group's rewards")
@@ -127,8 +139,9 @@ def outliers(table: pd.DataFrame) -> Figure:
         (-0.2, "low_outlier", "lowest", 1.0),
         (0.2, "high_outlier", "highest", 0.5),
     ):
-        axes.bar(np.arange(len(names)) + offset, every[column], 0.38, alpha=alpha,
-                 color=[colours(names)[n] for n in names])  # fmt: skip
+        axes.bar(
+            np.arange(len(names)) + offset, every[column], 0.38, alpha=alpha, color=[colours(names)[n] for n in names]
+        )
         axes.bar([0], [0], color=GREY, alpha=alpha, label=f"one more rollout with the {label} reward")
     axes.set_xticks(range(len(names)), [n.replace("gapo_grpo_", "gapo\n").replace("_", " ") for n in names])
     axes.set_ylabel("mean |change of A| / rms of A")
@@ -151,8 +164,15 @@ def simulated(table: pd.DataFrame) -> Figure:
             axes = grid[row][column]
             for name in names:
                 mine = kept[kept["algo"] == name].sort_values(axis)
-                axes.plot(mine[axis], mine[measure], marker="o", markersize=3, color=hue[name],
-                          linewidth=_width(name, names), label=name if row == column == 0 else None)  # fmt: skip
+                axes.plot(
+                    mine[axis],
+                    mine[measure],
+                    marker="o",
+                    markersize=3,
+                    color=hue[name],
+                    linewidth=_width(name, names),
+                    label=name if row == column == 0 else None,
+                )
             if axis == "size":
                 axes.set_xscale("log", base=2)
                 axes.xaxis.set_major_formatter("{x:g}")
@@ -162,8 +182,13 @@ def simulated(table: pd.DataFrame) -> Figure:
             if row == 2:
                 axes.set_xlabel("noise" if axis == "noise" else "group size")
             if column == 0:
-                axes.set_ylabel({"sign": "true sign kept", "pooled": "true order kept,\nall groups (Spearman)",
-                                 "order": "true order kept,\nwithin a group (Kendall)"}[measure])  # fmt: skip
+                axes.set_ylabel(
+                    {
+                        "sign": "true sign kept",
+                        "pooled": "true order kept,\nall groups (Spearman)",
+                        "order": "true order kept,\nwithin a group (Kendall)",
+                    }[measure]
+                )
     figure.legend(loc="outside lower center", ncols=min(len(names), 6))
     return figure
 

@@ -17,9 +17,7 @@ SPREAD = 0.1  # standard deviation of the true rewards of a prompt
 SHARE = 0.25  # of the rollouts that noise hits
 
 
-def draw(
-    groups: int, size: int, level: float, skew: str, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
+def draw(groups: int, size: int, level: float, skew: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """True and observed rewards, (groups, size) each.
 
     A prompt's true rewards are normal around 0.5 with standard deviation 0.1. A quarter of the rollouts get noise,
@@ -51,8 +49,13 @@ def scores(true: np.ndarray, advantages: np.ndarray) -> dict[str, float]:
     }
 
 
-def simulate(methods: Sequence[Method], groups: int = 1000, levels: Sequence[float] = LEVELS,
-             sizes: Sequence[int] = SIZES, seed: int = 0) -> pd.DataFrame:  # fmt: skip
+def simulate(
+    methods: Sequence[Method],
+    groups: int = 1000,
+    levels: Sequence[float] = LEVELS,
+    sizes: Sequence[int] = SIZES,
+    seed: int = 0,
+) -> pd.DataFrame:
     """One row for each skew, noise level, group size and method, with the columns of `scores`."""
     rows = []
     for skew in ("left", "right"):
@@ -64,8 +67,9 @@ def simulate(methods: Sequence[Method], groups: int = 1000, levels: Sequence[flo
                 labels = torch.arange(groups).repeat_interleave(size)
                 for method in methods:
                     advantages = method.estimate(rewards, labels).numpy().reshape(true.shape)
-                    rows.append({"skew": skew, "size": size, "noise": level, "algo": method.name,
-                                 **scores(true, advantages)})  # fmt: skip
+                    rows.append(
+                        {"skew": skew, "size": size, "noise": level, "algo": method.name, **scores(true, advantages)}
+                    )
     return pd.DataFrame(rows)
 
 

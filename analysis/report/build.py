@@ -60,14 +60,12 @@ def build(source: Source, asked: Asked) -> Report:
         raise UserError(
             "cells are incomplete:\n  " + "\n  ".join(incomplete) + "\nfinish them (the same sweep command again), or "
             "have them marked: --allow-incomplete"
-        )  # fmt: skip
+        )
     drawn = {one.metric: _results(asked, selection, one, seeds) for one in measured}
     tables = [table for results in drawn.values() for table in _tables(asked, results)]
     remarks = [*source.problems(), *wording.unknown(selection)]
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
-        remarks.append(
-            "nothing to hold against the paper: these runs share no model and metric with its tables"
-        )
+        remarks.append("nothing to hold against the paper: these runs share no model and metric with its tables")
     by_axis = _by_axis(asked, selection, measured, seeds)
     notice = made_up.notice(selection)
     pictures: tuple[Picture, ...] = ()
@@ -134,9 +132,7 @@ def _results(asked: Asked, selection: Selection, one: Measured, seeds: Sequence[
     return paper.results(cells, one, seeds, asked.rows, asked.columns)
 
 
-def _by_axis(
-    asked: Asked, selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]
-) -> ByAxis:
+def _by_axis(asked: Asked, selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]) -> ByAxis:
     """What the paper's tables leave out: runs with noise, and with another tau."""
     noisy: dict[str, Results] = {}
     tables: list[Table] = []
@@ -187,9 +183,7 @@ def _tables(asked: Asked, results: Results) -> list[Table]:
         suffix = SUFFIX[one.metric]
         found = _papers_tables(results, title, trials, asked.spread)
     found.append(statistics.cells_table(results, f"statistics{suffix}", f"{title}: seeds and test set"))
-    compared = statistics.comparisons_table(
-        results, f"comparisons{suffix}", f"{title}: methods on the same seeds"
-    )
+    compared = statistics.comparisons_table(results, f"comparisons{suffix}", f"{title}: methods on the same seeds")
     found += [compared] if compared else []
     return found + (_against(results, title, suffix) if asked.against_paper else [])
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from analysis.report.asked import Asked
     from analysis.tables.document import Document
 
-ABOUT = """The paper's tables and figures for the runs of a study, with statistics: .tex .pdf .png .csv, and one HTML page."""
+ABOUT = (
+    """The paper's tables and figures for a study's runs, with statistics: .tex .pdf .png .csv, and one HTML page."""
+)
 EXAMPLES = """examples:
   python -m analysis.report default
   python -m analysis.report table2 --against paper --spread
@@ -30,35 +32,27 @@ EXAMPLES = """examples:
 
 def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
-        prog="python -m analysis.report", description=ABOUT, epilog=EXAMPLES,
+        prog="python -m analysis.report",
+        description=ABOUT,
+        epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     out.add_argument("studies", nargs="+", metavar="STUDY", help="the study's name")
-    out.add_argument(
-        "--out", type=Path, metavar="FOLDER", help="the folder to write to (default: reports/STUDY)"
-    )
-    out.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="also as a page of Markdown, its figures beside it"
-    )
+    out.add_argument("--out", type=Path, metavar="FOLDER", help="the folder to write to (default: reports/STUDY)")
+    out.add_argument("--markdown", type=Path, metavar="FILE", help="also as a page of Markdown, its figures beside it")
     what = out.add_argument_group("what is shown")
     what.add_argument("--metric", help="this metric instead of val/id/em and val/ood/em")
-    what.add_argument(
-        "--rows", default="algo", metavar="NAME,...", help="parameters that are the rows (default: algo)"
-    )
+    what.add_argument("--rows", default="algo", metavar="NAME,...", help="parameters that are the rows (default: algo)")
     what.add_argument(
         "--cols", default="model", metavar="NAME,...", help="parameters that are the columns (default: model)"
     )
-    what.add_argument(
-        "--where", nargs="+", default=[], metavar="NAME=VALUE", help="only runs with these parameters"
-    )
+    what.add_argument("--where", nargs="+", default=[], metavar="NAME=VALUE", help="only runs with these parameters")
     what.add_argument("--pick", help="a trial's number: best (validations), final, peak or mean")
     what.add_argument("--spread", action="store_true", help="± standard deviation over seeds in the tables")
     what.add_argument(
         "--seeds", type=int, metavar="N", help="trials a cell must have (default: all seeds of the study)"
     )
-    what.add_argument(
-        "--allow-incomplete", action="store_true", help="mark cells that lack trials, do not refuse them"
-    )
+    what.add_argument("--allow-incomplete", action="store_true", help="mark cells that lack trials, do not refuse them")
     what.add_argument("--against", choices=["paper"], help="ours, the published numbers and the difference")
     what.add_argument(
         "--test-cases", nargs="+", default=[], metavar="SET=N", help="sizes of the test sets: id=3897 ood=132"
@@ -105,11 +99,21 @@ def asked_for(words: argparse.Namespace) -> Asked:
         if not axis:
             raise UserError(f"{option} is empty: give parameters, such as algo or algo,tau")
     return Asked(
-        studies=tuple(dict.fromkeys(words.studies)), metric=words.metric, rows=axes[0], columns=axes[1], pick=words.pick,
-        spread=words.spread, allow_incomplete=words.allow_incomplete, seeds=words.seeds, where=where,
-        against_paper=words.against == "paper", figures=not words.no_figures, cases=cases, runs_root=words.runs,
+        studies=tuple(dict.fromkeys(words.studies)),
+        metric=words.metric,
+        rows=axes[0],
+        columns=axes[1],
+        pick=words.pick,
+        spread=words.spread,
+        allow_incomplete=words.allow_incomplete,
+        seeds=words.seeds,
+        where=where,
+        against_paper=words.against == "paper",
+        figures=not words.no_figures,
+        cases=cases,
+        runs_root=words.runs,
         data=words.data,
-    )  # fmt: skip
+    )
 
 
 def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:

@@ -11,9 +11,7 @@ from analysis.report.build import Report
 from analysis.report.folder import Folder
 
 
-def write(
-    report: Report, links: Sequence[CellLink], path: Path, say: Callable[[str], None] = print
-) -> list[str]:
+def write(report: Report, links: Sequence[CellLink], path: Path, say: Callable[[str], None] = print) -> list[str]:
     """Write the files under ``path``, and return their names. Says what could not be made."""
     folder, pages = Folder(path), report.document
     for table in pages.tables:

@@ -17,12 +17,10 @@ def notice(selection: Selection) -> str:
     rehearsals, all_runs = sum(run.is_rehearsal for run in selection.runs), len(selection.runs)
     if not rehearsals:
         return ""
-    which = (
-        "these runs are rehearsals"
-        if rehearsals == all_runs
-        else f"{rehearsals} of {all_runs} runs are rehearsals"
+    which = "these runs are rehearsals" if rehearsals == all_runs else f"{rehearsals} of {all_runs} runs are rehearsals"
+    return (
+        f"Made-up numbers: {which}, which train nothing and invent what they measure. Nothing follows from this report."
     )
-    return f"Made-up numbers: {which}, which train nothing and invent what they measure. Nothing follows from this report."
 
 
 def marked(tables: Iterable[Table]) -> list[Table]:

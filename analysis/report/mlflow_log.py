@@ -37,7 +37,9 @@ def log(uri: str, studies: Sequence[str], folder: Path, names: Sequence[str]) ->
     experiments = {name: there[name] for name in studies if name in there}
     if not experiments:
         wanted = " ".join(studies)
-        return f"not logged to MLflow: no copy of {wanted} there yet; make one with python -m gapo_lab sync {studies[0]}"
+        return (
+            f"not logged to MLflow: no copy of {wanted} there yet; make one with python -m gapo_lab sync {studies[0]}"
+        )
     client = mlflow_client.connect(uri)
     mark, new = _digest(folder, names), 0
     for experiment in experiments.values():

@@ -26,9 +26,7 @@ def incomplete(selection: Selection, seeds: Sequence[int], measured: Sequence[Me
             without = [seed for seed in cell.seeds if seed not in values]
             if without and (values or one is measured[0]):
                 seen = ", ".join(map(str, without))
-                out.append(
-                    f"{cell.name}: no value of {one.metric} in seed{'s' if len(without) > 1 else ''} {seen}"
-                )
+                out.append(f"{cell.name}: no value of {one.metric} in seed{'s' if len(without) > 1 else ''} {seen}")
     return out
 
 
@@ -38,11 +36,7 @@ def absent(results: Results) -> list[str]:
     for column in results.grid.columns:
         not_run, variants = (
             [],
-            any(
-                (row, column) in results.grid.at
-                for row in results.grid.rows
-                if row[0] in conventions.ABLATIONS
-            ),
+            any((row, column) in results.grid.at for row in results.grid.rows if row[0] in conventions.ABLATIONS),
         )
         for row in results.grid.rows:
             cell = results.grid.at.get((row, column))
@@ -62,16 +56,16 @@ def unknown(selection: Selection) -> list[str]:
         ("model", sorted({c.model for c in selection.cells} - set(conventions.MODELS))),
     )
     return [
-        f"{kind} {several(names)}: not in the paper's layout, so last and under {'its' if len(names) == 1 else 'their'} own name"
+        f"{kind} {several(names)}: not in the paper's layout, so last and under "
+        f"{'its' if len(names) == 1 else 'their'} own name"
         for kind, names in found
         if names
     ]
 
 
-def facts(
-    selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]
-) -> Iterator[tuple[str, str]]:
-    """(name, value) of what the report's head says; nothing of where the runs were read from, which changes no number."""
+def facts(selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]) -> Iterator[tuple[str, str]]:
+    """(name, value) of what the report's head says; nothing of where the runs were read from, which changes no
+    number."""
     finished = selection.runs
     commits = sorted({run.commit[:10] for run in finished if run.commit})
     dirty = sum(run.is_dirty for run in finished)
@@ -98,9 +92,7 @@ def facts(
     for one in measured:
         how = _pick(one.pick)
         if one.pick in ("best", "peak") and one.metric.startswith("val/"):
-            how += (
-                ". Choosing a step by the set it is measured on flatters every method; --pick final does not"
-            )
+            how += ". Choosing a step by the set it is measured on flatters every method; --pick final does not"
         yield one.metric, how
 
 
@@ -109,8 +101,11 @@ def _trained(params: Mapping[str, str]) -> str:
     if not {"steps", "prompts", "rollouts"} <= params.keys():
         return ""
     text = f"{params['steps']} steps of {params['prompts']} prompts x {params['rollouts']} rollouts"
-    sets = [f"{int(params[f'{name}_size']):,} ({name.upper()})" for name in ("id", "ood")
-            if params.get(f"{name}_size", "").isdecimal()]  # fmt: skip
+    sets = [
+        f"{int(params[f'{name}_size']):,} ({name.upper()})"
+        for name in ("id", "ood")
+        if params.get(f"{name}_size", "").isdecimal()
+    ]
     return f"{text}, test sets of {' and '.join(sets)} cases" if sets else text
 
 
@@ -120,8 +115,4 @@ def _pick(pick: str) -> str:
 
 def _ranges(seeds: Sequence[int]) -> str:
     whole = list(range(seeds[0], seeds[-1] + 1)) if seeds else []
-    return (
-        f"{seeds[0]} to {seeds[-1]}"
-        if len(seeds) > 2 and list(seeds) == whole
-        else ", ".join(map(str, seeds))
-    )
+    return f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 2 and list(seeds) == whole else ", ".join(map(str, seeds))

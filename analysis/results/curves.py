@@ -51,10 +51,7 @@ def build(codes: np.ndarray, steps: np.ndarray, times: np.ndarray, values: np.nd
         return {}
     starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
     ends: np.ndarray = np.append(starts[1:], len(codes))
-    return {
-        int(codes[a]): Curve(steps[a:b], values[a:b])
-        for a, b in zip(starts.tolist(), ends.tolist(), strict=True)
-    }
+    return {int(codes[a]): Curve(steps[a:b], values[a:b]) for a, b in zip(starts.tolist(), ends.tolist(), strict=True)}
 
 
 def together(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:

@@ -40,9 +40,7 @@ def load(path: Path, column: str = "reward") -> Rewards:
     if path.is_dir():
         files = _generations(path)
         if not files:
-            raise UserError(
-                f"{path}: no rewards there; give a run folder, generations/train, or a CSV or parquet file"
-            )
+            raise UserError(f"{path}: no rewards there; give a run folder, generations/train, or a CSV or parquet file")
         table = pd.concat([_table(file) for file in files], ignore_index=True)
     elif path.suffix in SUFFIXES and path.is_file():
         table = _table(path)
@@ -62,9 +60,7 @@ def from_table(uids: pd.Series, values: pd.Series, source: str = "rewards") -> R
         raise UserError(f"{source}: no rows")
     if not np.isfinite(rewards).all():
         row = int(np.flatnonzero(~np.isfinite(rewards))[0])
-        raise UserError(
-            f"{source}: the reward {values.iloc[row]} of uid {uids.iloc[row]} is not a finite number"
-        )
+        raise UserError(f"{source}: the reward {values.iloc[row]} of uid {uids.iloc[row]} is not a finite number")
     groups, names = pd.factorize(uids)
     return Rewards(rewards, groups, list(names))
 

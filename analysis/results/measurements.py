@@ -96,9 +96,7 @@ def measure(
     known = _known_cases(metric, selection.cells, cases or {})
     guessed = None
     if known is None and _SHARE.search(metric) and metric.endswith(("em", "em_greedy")):
-        guessed = guess_cases(
-            v for t in by_cell.values() for c in t.curves.values() for v in c.values[:50].tolist()
-        )
+        guessed = guess_cases(v for t in by_cell.values() for c in t.curves.values() for v in c.values[:50].tolist())
     return Measured(metric, pick, by_cell, known or guessed, known is None and guessed is not None)
 
 

@@ -19,8 +19,8 @@ NOT_CELL = frozenset({"seed", "key", "backend", "study"})
 class Run:
     """One run. ``start`` is in Unix milliseconds; ``study`` is the one that asked for it first.
 
-    ``id`` is what its source calls it; ``experiment`` is MLflow's, or empty. Parameters and tags are those of its copy in
-    MLflow, whatever the source.
+    ``id`` is what its source calls it; ``experiment`` is MLflow's, or empty. Parameters and tags are those of its
+    copy in MLflow, whatever the source.
     """
 
     id: str
@@ -35,9 +35,7 @@ class Run:
     @property
     def is_described(self) -> bool:
         """Whether its parameters say what it trained: model, algo and seed."""
-        return {"model", "algo"} <= self.params.keys() and bool(
-            re.fullmatch(r"-?\d+", self.params.get("seed", ""))
-        )
+        return {"model", "algo"} <= self.params.keys() and bool(re.fullmatch(r"-?\d+", self.params.get("seed", "")))
 
     @cached_property
     def seed(self) -> int:
@@ -109,9 +107,14 @@ class Run:
 
 
 def from_mlflow(
-    id: str, experiment: tuple[str, str], name: str, status: str, start: int,
-    params: Mapping[str, str], tags: Mapping[str, str],
-) -> Run:  # fmt: skip
+    id: str,
+    experiment: tuple[str, str],
+    name: str,
+    status: str,
+    start: int,
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+) -> Run:
     """A run as MLflow holds it; ``experiment``: its id and name.
 
     What MLflow cannot change after the first copy, tags say anew: parameters, the start, the study of a copy.
@@ -216,10 +219,7 @@ def select(runs: Iterable[Run], where: Mapping[str, str] | None = None) -> Selec
     runs = list(runs)
     # a run from before there was noise has none
     if any("noise" in run.params for run in runs):
-        runs = [
-            run if "noise" in run.params else replace(run, params={**run.params, "noise": "0"})
-            for run in runs
-        ]
+        runs = [run if "noise" in run.params else replace(run, params={**run.params, "noise": "0"}) for run in runs]
     for run in sorted(runs, key=lambda r: (r.start, r.identity, r.id)):
         if not run.is_trial:
             continue

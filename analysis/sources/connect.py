@@ -42,8 +42,8 @@ def choose(
     kind: str | None = None,
     expected: Collection[str] = (),
 ) -> Source:
-    """Open the source of these studies: what ``kind`` names (runs, mlflow), MLflow where an address is given, else the run
-    folders; where these hold no run of the studies, MLflow if it knows one.
+    """Open the source of these studies: what ``kind`` names (runs, mlflow), MLflow where an address is given, else
+    the run folders; where these hold no run of the studies, MLflow if it knows one.
 
     ``expected``: the metrics that will be asked for. UserError where neither has the studies.
     """
@@ -63,8 +63,9 @@ def choose(
         where = f"MLflow ({error})"
     names, nearest = ", ".join(studies), _near(studies[0], {*folders.studies(), *there})
     raise UserError(
-        f"no study {names}, neither in {folders.place} nor in {where}: {nearest} Start it with study={studies[0]}, name "
-        "the run folders' place with --runs, or on the machine that has them copy them to MLflow: python -m gapo_lab sync"
+        f"no study {names}, neither in {folders.place} nor in {where}: {nearest} Start it with study={studies[0]}, "
+        "name the run folders' place with --runs, or on the machine that has them copy them to MLflow: "
+        "python -m gapo_lab sync"
     )
 
 
@@ -101,7 +102,8 @@ def _elsewhere(source: Source, names: Sequence[str], root: Path) -> str:
     """What to do where MLflow lacks what the run folders hold; empty where they do not."""
     if isinstance(source, RunFolders) or not RunFolders(root).holds(names):
         return ""
-    return f"the run folders in {root} have it; leave out --uri and --source, or copy them: python -m gapo_lab sync {names[0]}"
+    sync = f"python -m gapo_lab sync {names[0]}"
+    return f"the run folders in {root} have it; leave out --uri and --source, or copy them: {sync}"
 
 
 def _near(name: str, there: Collection[str]) -> str:

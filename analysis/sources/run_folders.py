@@ -66,9 +66,7 @@ class RunFolders:
         if metric not in self._expected:
             self._expected.add(metric)
             self._choose, self._points = _Chosen(self._expected), {}
-        points = [
-            (code, *point) for code, key in enumerate(runs) for point in self._history(key).get(metric, ())
-        ]
+        points = [(code, *point) for code, key in enumerate(runs) for point in self._history(key).get(metric, ())]
         if not points:
             return {}
         codes, steps, times = (np.array([point[i] for point in points], np.int64) for i in range(3))

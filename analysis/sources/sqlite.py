@@ -67,16 +67,12 @@ class Sqlite:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with contextlib.closing(
-            sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=30)
-        ) as database:
+        with contextlib.closing(sqlite3.connect(f"{self.path.as_uri()}?mode=ro", uri=True, timeout=30)) as database:
             yield database
 
     def studies(self) -> dict[str, str]:
         with self._open() as database:
-            rows = database.execute(
-                "SELECT name, experiment_id FROM experiments WHERE lifecycle_stage = 'active'"
-            )
+            rows = database.execute("SELECT name, experiment_id FROM experiments WHERE lifecycle_stage = 'active'")
             return {name: str(id) for name, id in rows}
 
     def runs(self, studies: Mapping[str, str], keys: Collection[str] | None = None) -> list[Run]:
@@ -98,11 +94,16 @@ class Sqlite:
             ).fetchall()
         found = [
             from_mlflow(
-                id, (str(experiment), by_id[str(experiment)]), name or "", status or "", start or 0,
-                words["params"].get(id, {}), words["tags"].get(id, {}),
+                id,
+                (str(experiment), by_id[str(experiment)]),
+                name or "",
+                status or "",
+                start or 0,
+                words["params"].get(id, {}),
+                words["tags"].get(id, {}),
             )
             for id, experiment, name, status, start in rows
-        ]  # fmt: skip
+        ]
         return [run for run in found if keys is None or run.identity in keys]
 
     def curves(self, runs: Sequence[str], metric: str) -> dict[str, Curve]:
@@ -142,8 +143,6 @@ class Sqlite:
 def _points(database: sqlite3.Connection, condition: str, words: tuple) -> np.ndarray:
     """The points as an array of ``POINT``, filled row by row: no lists, so little memory."""
     return np.fromiter(
-        database.execute(
-            f"SELECT run_uuid, step, timestamp, value, is_nan FROM metrics WHERE {condition}", words
-        ),
+        database.execute(f"SELECT run_uuid, step, timestamp, value, is_nan FROM metrics WHERE {condition}", words),
         POINT,
     )

@@ -66,9 +66,7 @@ class Server:
             )
         if not reply.ok:
             said = reply.json().get("message", "")
-            raise UserError(
-                f"MLflow at {self.uri} answers {reply.status_code} to {path}: {said[:200]} (see its log)"
-            )
+            raise UserError(f"MLflow at {self.uri} answers {reply.status_code} to {path}: {said[:200]} (see its log)")
         return reply.json()
 
     def _pages(self, path: str, key: str, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -106,9 +104,7 @@ class Server:
     def _history(self, runs: Sequence[str], metric: str) -> list[dict[str, Any]]:
         """Every point of ``metric`` in these runs; halves the request where the reply may have been cut."""
         asked = {"run_id": list(runs), "metric_key": metric, "max_results": POINTS}
-        points = self._ask("GET", "/ajax-api/2.0/mlflow/metrics/get-history-bulk", params=asked).get(
-            "metrics", []
-        )
+        points = self._ask("GET", "/ajax-api/2.0/mlflow/metrics/get-history-bulk", params=asked).get("metrics", [])
         if len(points) < POINTS:
             return points
         if len(runs) > 1:

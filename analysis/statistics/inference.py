@@ -233,9 +233,7 @@ def compare(
     single, pools = [], defaultdict(list)
     for model, method, baseline, ours, theirs in wanted:
         both = pairs(ours, theirs)
-        single.append(
-            (model, method, baseline, both, improvement([*ours.values.values()], [*theirs.values.values()]))
-        )
+        single.append((model, method, baseline, both, improvement([*ours.values.values()], [*theirs.values.values()])))
         if both:
             pools[method, baseline].append((both, single[-1][-1]))
     pooled = [
@@ -259,9 +257,7 @@ def _compared(measured: Measured, asked: Sequence[tuple]) -> list[Comparison]:
     rows = [[a - b for a, b in both] for _, _, _, both, _ in asked]
     known: dict[tuple[float, ...], float] = {}
     found = []
-    for (model, method, baseline, _, better), row, (low, high) in zip(
-        asked, rows, intervals(rows), strict=True
-    ):
+    for (model, method, baseline, _, better), row, (low, high) in zip(asked, rows, intervals(rows), strict=True):
         p = known.setdefault(tuple(row), permutation_p(row)) if len(row) > 1 else math.nan
         delta = math.fsum(row) / len(row) if row else math.nan
         found.append(

@@ -25,24 +25,23 @@ def tables(results: Results, theirs: Published, name: str, title: str) -> list[T
         return []
     groups = [columns[i : i + MODELS] for i in range(0, len(columns), MODELS)]
     found = [
-        _table(results, theirs, f"{name}{'abcdefgh'[i] if i else ''}", title, part)
-        for i, part in enumerate(groups)
+        _table(results, theirs, f"{name}{'abcdefgh'[i] if i else ''}", title, part) for i, part in enumerate(groups)
     ]
     return [one for one in found if one]
 
 
-def _table(
-    results: Results, theirs: Published, name: str, title: str, columns: Sequence[str]
-) -> Table | None:
+def _table(results: Results, theirs: Published, name: str, title: str, columns: Sequence[str]) -> Table | None:
     lines: list[Line] = []
     for row in theirs.rows:
         if any(_ours(results, row, column) is not None for column in columns):
-            lines.append(Line(conventions.method(row), _triples(
-                [(_ours(results, row, c), theirs.value(row, c)) for c in columns], results, False)))  # fmt: skip
+            lines.append(
+                Line(
+                    conventions.method(row),
+                    _triples([(_ours(results, row, c), theirs.value(row, c)) for c in columns], results, False),
+                )
+            )
         for delta in theirs.deltas:
-            if delta.of == row and all(
-                r in {k[0] for k in results.grid.rows} for r in (delta.of, delta.over)
-            ):
+            if delta.of == row and all(r in {k[0] for k in results.grid.rows} for r in (delta.of, delta.over)):
                 both = [
                     (
                         _delta(results, delta.of, delta.over, delta.kind, c),
@@ -55,9 +54,7 @@ def _table(
         return None
     models = [conventions.model_title(c) for c in columns]
     header = (spans([m for m in models for _ in PARTS]), tuple((part, 1) for _ in models for part in PARTS))
-    notes = (
-        ("", f"paper: Table {theirs.table} as printed; diff.: ours minus paper, in the unit of the row"),
-    )
+    notes = (("", f"paper: Table {theirs.table} as printed; diff.: ours minus paper, in the unit of the row"),)
     return Table(name, title, ("Model", ""), header, (tuple(lines),), notes)
 
 

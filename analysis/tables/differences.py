@@ -1,4 +1,4 @@
-"""Our differences between methods beside the paper's, where the models are others: what can be compared at all. Pure."""
+"""Our differences between methods beside the paper's, where the models are others: what can be compared. Pure."""
 
 from __future__ import annotations
 
@@ -35,9 +35,7 @@ def table(results: Results, theirs: Sequence[Published], name: str, title: str) 
         low, middle, high = min(printed), median(printed), max(printed)
         entries += [Entry(str(len(printed)), float(len(printed)))]
         entries += [Entry(number(value, 2, True), value) for value in (low, middle, high)]
-        lines.append(
-            Line(f"{conventions.method(method)} over {conventions.method(baseline)}", tuple(entries))
-        )
+        lines.append(Line(f"{conventions.method(method)} over {conventions.method(baseline)}", tuple(entries)))
     if not lines:
         return None
     heads = [conventions.model_title(column) for column in columns for _ in range(3)]
@@ -49,9 +47,7 @@ def table(results: Results, theirs: Sequence[Published], name: str, title: str) 
         ("", f"the paper: differences of the means that it prints in {numbers}, without intervals"),
         *(("", _coarse(one.table, one.test_cases)) for one in tables if one.test_cases),
     )
-    return Table(
-        name, title, ("Comparison", ""), (head, tuple((part, 1) for part in parts)), (tuple(lines),), notes
-    )
+    return Table(name, title, ("Comparison", ""), (head, tuple((part, 1) for part in parts)), (tuple(lines),), notes)
 
 
 def differences(tables: Sequence[Published], method: str, baseline: str) -> list[float]:

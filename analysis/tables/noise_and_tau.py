@@ -1,4 +1,4 @@
-"""What a study has beside the paper's tables: accuracy by noise on the rewards and by tau, compared seed by seed. Pure."""
+"""What a study has beside the paper's tables: accuracy by noise on the rewards and by tau, seed by seed. Pure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def noise(selection: Selection, one: Measured, seeds: Sequence[int]) -> Results 
 
 
 def noise_tables(results: Results, suffix: str, spread: bool) -> list[Table]:
-    """Accuracy by share of rollouts with an outlier for their reward, comparisons at a level, and what is lost to it."""
+    """Accuracy by share of rollouts with an outlier for their reward, comparisons at a level, what is lost to it."""
     title = f"{captions.title(results.measured)} by noise on the rewards"
     found = [
         paper.slice_table(results, f"noise{suffix}", f"{title}, {captions.trials(results, spread)}", spread),
@@ -67,7 +67,7 @@ def lost(results: Results) -> tuple[Comparison, ...]:
         for model, level in sorted({place[:2] for place in changes})
         for baseline, method in conventions.PAIRS
         if (model, level, method) in changes and (model, level, baseline) in changes
-    ]  # fmt: skip
+    ]
     single = tuple(c for c in inference.compare(one, wanted) if c.model is not None)
     return (*single, *_pooled(one, changes))
 
@@ -81,9 +81,7 @@ def noise_verdicts(results: Results) -> list[str]:
 
 
 def _minus(ours: Trials, theirs: Trials) -> Trials:
-    return replace(
-        ours, values={s: v - theirs.values[s] for s, v in ours.values.items() if s in theirs.values}
-    )
+    return replace(ours, values={s: v - theirs.values[s] for s, v in ours.values.items() if s in theirs.values})
 
 
 def _pooled(one: Measured, at: dict[tuple[str, float, str], Trials]) -> list[Comparison]:
@@ -100,7 +98,7 @@ def _pooled(one: Measured, at: dict[tuple[str, float, str], Trials]) -> list[Com
             both = (
                 replace(trials[0], values={(i, s): v for i, t in enumerate(trials) for s, v in t.values.items()})
                 for trials in zip(*there, strict=True)
-            )  # fmt: skip
+            )
             name = f"GAPO, {conventions.model_title(model)} noise={level:g},"
             wanted.append(("", name, ITS, *both))
     return [replace(found, model=None) for found in inference.compare(one, wanted)]

@@ -38,8 +38,13 @@ class Results:
         return self._by_place.get((column, method, baseline))
 
 
-def results(cells: Sequence[Cell], measured: Measured, seeds: Sequence[int],
-            rows: Sequence[str] = ("algo",), columns: Sequence[str] = ("model",)) -> Results:  # fmt: skip
+def results(
+    cells: Sequence[Cell],
+    measured: Measured,
+    seeds: Sequence[int],
+    rows: Sequence[str] = ("algo",),
+    columns: Sequence[str] = ("model",),
+) -> Results:
     """Lay the cells out and compute their statistics; methods are compared where rows are methods."""
     grid = lay_out(cells, rows, columns)
     wanted = []
@@ -50,9 +55,7 @@ def results(cells: Sequence[Cell], measured: Measured, seeds: Sequence[int],
                     ours, theirs = (grid.at.get(((algo,), column)) for algo in (method, baseline))
                     if ours and theirs:
                         of = measured.by_cell
-                        wanted.append(
-                            (place(column, grid.column_axes), method, baseline, of[ours.id], of[theirs.id])
-                        )
+                        wanted.append((place(column, grid.column_axes), method, baseline, of[ours.id], of[theirs.id]))
     compared = inference.compare(measured, wanted, conventions.PAIRS)
     return Results(measured, grid, inference.summaries(measured), tuple(compared), tuple(seeds))
 
@@ -110,9 +113,7 @@ class Draft:
             marks = self._said(place(column, self.results.grid.column_axes), of, over)
             if percent:
                 share = 100 * difference / theirs.mean if theirs.mean else None
-                entries.append(
-                    Entry(DASH) if share is None else Entry(number(share, 2, True), share, marks=marks)
-                )
+                entries.append(Entry(DASH) if share is None else Entry(number(share, 2, True), share, marks=marks))
                 continue
             measured = self.results.measured
             entries.append(Entry(measured.text(difference, True), difference * measured.scale, marks=marks))
@@ -164,9 +165,7 @@ def _finish(draft: Draft, name: str, title: str, blocks: Sequence[Sequence[Line]
     return Table(name, title, stub, header, shown, draft.notes.all(), _sources(draft))
 
 
-def head(
-    axes: Key, columns: Sequence[Key]
-) -> tuple[tuple[str, ...], tuple[tuple[tuple[str, int], ...], ...]]:
+def head(axes: Key, columns: Sequence[Key]) -> tuple[tuple[str, ...], tuple[tuple[tuple[str, int], ...], ...]]:
     """Stub words and levels of the head: models by name over size, other axes one level each."""
     stub, levels = [], []
     for index, axis in enumerate(axes):
@@ -174,9 +173,7 @@ def head(
         if axis == "model":
             models = [conventions.model(text) for text in texts]
             stub.append("Name")
-            levels.append(
-                spans([m.name for m in models]) if index == 0 else tuple((m.name, 1) for m in models)
-            )
+            levels.append(spans([m.name for m in models]) if index == 0 else tuple((m.name, 1) for m in models))
             if any(m.size for m in models):
                 stub.append("Size")
                 levels.append(tuple((m.size, 1) for m in models))
@@ -188,9 +185,7 @@ def head(
             }
             named = [words.get(axis, lambda t: t)(text) for text in texts]
             stub.append({"algo": "Method", "noise": ""}.get(axis, axis))
-            levels.append(
-                spans(named) if index == 0 and len(axes) > 1 else tuple((text, 1) for text in named)
-            )
+            levels.append(spans(named) if index == 0 and len(axes) > 1 else tuple((text, 1) for text in named))
     return tuple(stub), tuple(levels)
 
 
@@ -208,9 +203,7 @@ def _sources(draft: Draft) -> tuple[str, ...]:
     return (*out, f"commits {' '.join(c for c in commits if c) or 'unknown'}")
 
 
-def main_table(
-    results: Results, name: str, title: str, steps: bool, percent: bool, spread: bool = False
-) -> Table:
+def main_table(results: Results, name: str, title: str, steps: bool, percent: bool, spread: bool = False) -> Table:
     """Tables 2 and 4: other methods, then each baseline with the GAPO on it, Improve and the row below it."""
     draft = _draft(results, None, spread)
     rows = {key[0] for key in results.grid.rows} - set(conventions.ABLATIONS)

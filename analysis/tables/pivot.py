@@ -30,15 +30,11 @@ class Grid:
 
     def left_out(self, elsewhere: Container[str] = ()) -> tuple[str, ...]:
         """Lines for what has no place here; ``elsewhere``: ids of cells that are shown."""
-        noisy, unusual = (
-            [cell for cell in cells if cell.id not in elsewhere] for cells in (self.noisy, self.unusual)
-        )
+        noisy, unusual = ([cell for cell in cells if cell.id not in elsewhere] for cells in (self.noisy, self.unusual))
         return (*_unusual(unusual), *_noisy(noisy))
 
 
-def lay_out(
-    cells: Sequence[Cell], rows: Sequence[str] = ("algo",), columns: Sequence[str] = ("model",)
-) -> Grid:
+def lay_out(cells: Sequence[Cell], rows: Sequence[str] = ("algo",), columns: Sequence[str] = ("model",)) -> Grid:
     """Cells by the values of their ``rows`` and ``columns`` parameters, in the paper's order.
 
     Where tau is no axis and a method ran with several, the paper's 0.5 stands for it and the others have no place;
@@ -78,9 +74,7 @@ def lay_out(
 
 def place(key: Key, axes: Sequence[str]) -> str:
     """A column in words: `nano`, `nano noise=0.1`."""
-    return " ".join(
-        text if axis == "model" else f"{axis}={text}" for axis, text in zip(axes, key, strict=True)
-    )
+    return " ".join(text if axis == "model" else f"{axis}={text}" for axis, text in zip(axes, key, strict=True))
 
 
 def _noisy(cells: Sequence[Cell]) -> tuple[str, ...]:
@@ -89,9 +83,7 @@ def _noisy(cells: Sequence[Cell]) -> tuple[str, ...]:
         return ()
     algos = sorted({cell.algo for cell in cells}, key=conventions.method_order)
     levels = ", ".join(f"{noise:g}" for noise in sorted({cell.noise for cell in cells}))
-    return (
-        f"{', '.join(algos)} noise={levels}: not among those without noise (--cols model,noise shows all)",
-    )
+    return (f"{', '.join(algos)} noise={levels}: not among those without noise (--cols model,noise shows all)",)
 
 
 def _unusual(cells: Sequence[Cell]) -> tuple[str, ...]:
@@ -102,9 +94,7 @@ def _unusual(cells: Sequence[Cell]) -> tuple[str, ...]:
         taus = ", ".join(f"{tau:g}" for tau in sorted({cell.tau for cell in mine if cell.tau is not None}))
         models = sorted({cell.model for cell in mine}, key=conventions.model_order)
         where = models[0] if len(models) == 1 else f"{len(models)} models"
-        out.append(
-            f"{algo} tau={taus}, {where}: not the usual tau={conventions.TAU:g} (--rows algo,tau shows all)"
-        )
+        out.append(f"{algo} tau={taus}, {where}: not the usual tau={conventions.TAU:g} (--rows algo,tau shows all)")
     return tuple(out)
 
 
@@ -139,8 +129,8 @@ def _ambiguous(cells: Sequence[Cell], axes: Sequence[str]) -> str:
     differ = [name for name in names if len({cell.params.get(name) for cell in cells}) > 1]
     if not differ:
         return (
-            f"{len(cells)} cells of the study are {cells[0].short_name} and differ in settings that are not among their "
-            "parameters: put them into studies of their own"
+            f"{len(cells)} cells of the study are {cells[0].short_name} and differ in settings that are not among "
+            "their parameters: put them into studies of their own"
         )
     name = differ[0]
     values = sorted({cell.params.get(name, "none") for cell in cells})

@@ -49,7 +49,10 @@ def cells_table(results: Results, name: str, title: str) -> Table:
             )
         blocks.append(tuple(lines))
     texts = [
-        f"{measured.metric}, {measured.pick} of each trial. Interval: bootstrap over seeds, widened for few seeds; Student's t for fewer than five"
+        (
+            f"{measured.metric}, {measured.pick} of each trial. Interval: bootstrap over seeds, widened for few seeds; "
+            "Student's t for fewer than five"
+        )
     ]
     texts.append("last step: the mean of each trial's last value, for which no step was chosen")
     if measured.test_cases:
@@ -57,8 +60,7 @@ def cells_table(results: Results, name: str, title: str) -> Table:
         error = f"Test-set error: standard error of an accuracy on {measured.test_cases:,} cases{guessed}"
         texts.append(f"{error}. All trials share these cases, so more trials do not make it smaller")
     head = tuple(
-        (text, 1)
-        for text in ("seeds", "mean", "sd over seeds", "95% interval", "last step", "test-set error")
+        (text, 1) for text in ("seeds", "mean", "sd over seeds", "95% interval", "last step", "test-set error")
     )
     return Table(name, title, ("Cell",), (head,), tuple(b for b in blocks if b), _notes(texts))
 
@@ -94,7 +96,10 @@ def comparisons_table(
     families = [f"{_count(len(single))} of {singles}", *_pooled_families(pooled)]
     over = "; apart from these, over ".join(families)
     texts = [
-        "Differences on the same seeds; interval: bootstrap over pairs, widened for few seeds; Student's t for fewer than five",
+        (
+            "Differences on the same seeds; interval: bootstrap over pairs, widened for few seeds; "
+            "Student's t for fewer than five"
+        ),
         f"p: permutation test of the signs, two-sided, corrected by Holm over {over}",
         "P(better): how often a random trial of the method beats one of the baseline",
         (
@@ -107,9 +112,7 @@ def comparisons_table(
     if fewest > 1:
         least = f"{2.0 ** (1 - fewest):.4g}"
         texts.append(f"{fewest} pairs can give no p below {least}, however large the difference")
-    head = tuple(
-        (t, 1) for t in ("pairs", "difference", "95% interval", "p", "p corr.", "P(better)", "verdict")
-    )
+    head = tuple((t, 1) for t in ("pairs", "difference", "95% interval", "p", "p corr.", "P(better)", "verdict"))
     return Table(name, title, ("Comparison",), (head,), tuple(blocks), _notes(texts))
 
 
@@ -210,6 +213,7 @@ def verdicts(
         few = [c.n for c in open if c.n > 1 and 2.0 ** (1 - c.n) > 1 - LEVEL]
         more = f"; in {near} of them the interval leaves zero out, and more seeds may decide" if near else ""
         if few:
-            more += f"; {len(few)} of them could not be decided: {min(few)} pairs give no p below {2.0 ** (1 - min(few)):.4g}"
+            least = 2.0 ** (1 - min(few))
+            more += f"; {len(few)} of them could not be decided: {min(few)} pairs give no p below {least:.4g}"
         out.append(f"these runs do not decide {len(open)} of {_count(len(comparisons))}{more}")
     return out

@@ -39,9 +39,7 @@ def parser() -> argparse.ArgumentParser:
         description="See, follow and copy runs. To start one: gapo-lab run (or python -m gapo_lab.run).",
         epilog="Programs with an own --help: gapo-lab run | data | report | replay | check",
     )
-    out.add_argument(
-        "--root", type=Path, default=Path("runs"), help="where the run folders are (default: runs)"
-    )
+    out.add_argument("--root", type=Path, default=Path("runs"), help="where the run folders are (default: runs)")
     add = command_line.adder(out)
 
     one = add("status", status, "a table of the runs")
@@ -56,9 +54,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
     one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
 
-    one = add(
-        "evaluate", evaluate, "greedy exact match of finished runs' last checkpoints, into their metrics"
-    )
+    one = add("evaluate", evaluate, "greedy exact match of finished runs' last checkpoints, into their metrics")
     one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
 
     sweeps.add(add)
@@ -83,9 +79,7 @@ def status(asked: argparse.Namespace) -> int:
     table = status_table.read(folders, found, time.time(), study)
     status_table.show(table, console, asked.cells)
     if any(one.unsure for one in found.values()):
-        console.print(
-            "SLURM does not answer: its jobs are shown as their run folders said last", soft_wrap=True
-        )
+        console.print("SLURM does not answer: its jobs are shown as their run folders said last", soft_wrap=True)
     return 0
 
 
@@ -151,9 +145,7 @@ def _first_line(error: Exception) -> str:
 def evaluate(asked: argparse.Namespace) -> int:
     folders = [folder for folder in named(asked.root, asked.run) if folder.is_finished]
     if not folders:
-        raise UserError(
-            f"no finished run of {asked.run} in {asked.root}: python -m gapo_lab status shows all"
-        )
+        raise UserError(f"no finished run of {asked.run} in {asked.root}: python -m gapo_lab status shows all")
     from gapo_lab.training.evaluate import Evaluator
 
     evaluator, began, failed = Evaluator(), time.monotonic(), 0
@@ -189,9 +181,7 @@ def ui(asked: argparse.Namespace) -> int:
         return 0
     path = uri.sqlite_path(address)
     if path and not path.exists():
-        raise UserError(
-            f"{path} is not there: run something first, or copy runs to it: python -m gapo_lab sync"
-        )
+        raise UserError(f"{path} is not there: run something first, or copy runs to it: python -m gapo_lab sync")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", asked.port)) == 0:
             raise UserError(
@@ -199,9 +189,7 @@ def ui(asked: argparse.Namespace) -> int:
                 f"http://127.0.0.1:{asked.port}); another one: --port {asked.port + 1}"
             )
     command = uri.ui_command(address, asked.port)
-    print(
-        f"{shlex.join(command)}\nin a few seconds: http://127.0.0.1:{asked.port} (Ctrl-C ends it)", flush=True
-    )
+    print(f"{shlex.join(command)}\nin a few seconds: http://127.0.0.1:{asked.port} (Ctrl-C ends it)", flush=True)
     for study, page in study_page.links(path).items() if path else ():
         print(f"{study}: http://127.0.0.1:{asked.port}/{page}", flush=True)
     # Its background jobs are eight more processes, and nothing here uses them.

@@ -50,8 +50,7 @@ def find_one(root: Path, key: str) -> RunFolder:
         return found[0]
     if found:
         raise UserError(
-            f"{key} is the beginning of {len(found)} runs ({', '.join(f.key for f in found[:5])}): "
-            "give more of it"
+            f"{key} is the beginning of {len(found)} runs ({', '.join(f.key for f in found[:5])}): give more of it"
         )
     words = [f.key for f in folders] + [study for study in map(_study, folders) if study]
     near = difflib.get_close_matches(key, words, n=1, cutoff=0.4)

@@ -1,4 +1,5 @@
-"""`gapo_lab status`: the runs of a study by cell and seed, a mean for each cell, what is wrong, and a line of totals."""
+"""`gapo_lab status`: the runs of a study by cell and seed, a mean for each cell, what is wrong, and a line of
+totals."""
 
 from __future__ import annotations
 
@@ -195,9 +196,7 @@ def _line(row: Row, notes: Notes) -> list[str]:
 
 def _padded(texts: Sequence[str], widths: Sequence[int]) -> str:
     columns = zip(texts, widths, HEADS, strict=True)
-    return "  ".join(
-        t.ljust(width) if head in LEFT else t.rjust(width) for t, width, head in columns
-    ).rstrip()
+    return "  ".join(t.ljust(width) if head in LEFT else t.rjust(width) for t, width, head in columns).rstrip()
 
 
 class Notes:

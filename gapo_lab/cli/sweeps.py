@@ -129,9 +129,7 @@ def retry(asked: argparse.Namespace) -> int:
     pruned = [key for key in again if found.get(key, NEW).cause is Cause.PRUNED]
     if pruned and len(keys) > 1:
         again = [key for key in again if key not in pruned]
-        print(
-            f"{several(len(pruned), 'pruned run')} left alone; to resume one: python -m gapo_lab retry {pruned[0]}"
-        )
+        print(f"{several(len(pruned), 'pruned run')} left alone; to resume one: python -m gapo_lab retry {pruned[0]}")
     if not again:
         counts = Counter(found.get(key, NEW).state for key in keys)
         print("nothing to retry: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
@@ -141,9 +139,7 @@ def retry(asked: argparse.Namespace) -> int:
     wanted = executor.plan_of([tuple(word for word in cell if word in others) for cell in cells])
     executor.carry_out(wanted, skip_invalid=True)
     if left := len(wanted.doing(executor.Action.INVALID)):
-        raise UserError(
-            f"{left} of {len(again)} runs cannot be started with the words they had: see the plan above"
-        )
+        raise UserError(f"{left} of {len(again)} runs cannot be started with the words they had: see the plan above")
     return 0
 
 
@@ -160,9 +156,7 @@ def _clean(asked: argparse.Namespace, keys: list[str]) -> int:
     gone = [path for path in gone if path.is_dir()]
     if not any(status.is_active for status in found.values()):
         gone += sorted((asked.root / ".code").glob("*"))
-        gone += [
-            p for p in sorted((asked.root / ".submissions").glob("*")) if time.time() - p.stat().st_mtime > 60
-        ]
+        gone += [p for p in sorted((asked.root / ".submissions").glob("*")) if time.time() - p.stat().st_mtime > 60]
     size = sum(_size(path) for path in gone)
     for path in gone:
         if not asked.dry_run:

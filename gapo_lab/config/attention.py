@@ -8,7 +8,8 @@ FLASH, SDPA, AUTO = "flash_attention_2", "sdpa", "auto"
 
 
 def attention(choice: str) -> str:
-    """Return the attention that `backend.attention` means: `auto` is flash attention where it is installed, else sdpa."""
+    """Return the attention that `backend.attention` means: `auto` is flash attention where it is installed, else
+    sdpa."""
     if choice != AUTO:
         return choice
     return FLASH if importlib.util.find_spec("flash_attn") else SDPA

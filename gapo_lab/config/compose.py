@@ -38,12 +38,8 @@ def register() -> None:
     """Make Hydra know our folders and resolvers. Harmless when called again."""
     search_path.register()
     OmegaConf.register_new_resolver("gapo_lab.package_file", lambda name: str(PACKAGE / name), replace=True)
-    OmegaConf.register_new_resolver(
-        "gapo_lab.when", lambda test, value: value if test else None, replace=True
-    )
-    OmegaConf.register_new_resolver(
-        "gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True
-    )
+    OmegaConf.register_new_resolver("gapo_lab.when", lambda test, value: value if test else None, replace=True)
+    OmegaConf.register_new_resolver("gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True)
     OmegaConf.register_new_resolver("gapo_lab.at_least", max, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.sum", lambda *numbers: sum(numbers), replace=True)
     OmegaConf.register_new_resolver(
@@ -102,13 +98,9 @@ def explain(error: Exception) -> str:
     if several := re.search(r"Ambiguous value for argument '(.+?)'\s*\n", text):
         if several.group(1).startswith("+"):
             return f"{several.group(1)}: one at a time; what two sweeps share is one run"
-        return (
-            f"{several.group(1)}: several values are a sweep: add -m after gapo_lab.run; a list is KEY=[a,b]"
-        )
+        return f"{several.group(1)}: several values are a sweep: add -m after gapo_lab.run; a list is KEY=[a,b]"
     if isinstance(error, OverrideParseException):
-        return (
-            f"{error.override}: cannot be read as a setting; quote what the shell or Hydra would take apart"
-        )
+        return f"{error.override}: cannot be read as a setting; quote what the shell or Hydra would take apart"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:3])[:400]
 

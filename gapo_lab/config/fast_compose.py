@@ -89,9 +89,7 @@ class Composer:
         """The configuration of these overrides. UserError, one line, where Hydra would refuse them."""
         overrides = [self._parse(word) for word in words]
         if any(override.is_sweep_override() for override in overrides):
-            return self._slowly(
-                words
-            )  # several values: Hydra refuses them, its defaults list leaves them out
+            return self._slowly(words)  # several values: Hydra refuses them, its defaults list leaves them out
         chosen = tuple(word for word, o in zip(words, overrides, strict=True) if self._chooses_file(o))
         if chosen in self._refused:
             raise UserError(self._refused[chosen])
@@ -113,18 +111,11 @@ class Composer:
             value = override.value()
             key = override.key_or_group
             known = key in base.written or key in changed
-            if (
-                not _is_plain(value)
-                or override.package
-                or override.is_delete()
-                or (override.is_add() and known)
-            ):
+            if not _is_plain(value) or override.package or override.is_delete() or (override.is_add() and known):
                 return self._slowly(words)
             if not known and not self._is_new_leaf(base, override, key):
                 return self._slowly(words)
-            if key in base.written and (
-                base.written[key] == {} or (isinstance(value, str) and value == "???")
-            ):
+            if key in base.written and (base.written[key] == {} or (isinstance(value, str) and value == "???")):
                 return self._slowly(words)
             changed[key] = _unquoted(value)
         return self._with(base, changed)
@@ -272,9 +263,7 @@ class Composer:
         new = self._resolve({key: written[key] for key in affected}, Known(written, nodes))
         resolved = base.resolved | new
         if len(resolved) != len(written):
-            resolved = {
-                key: value for key, value in resolved.items() if key in written or _under(key, written)
-            }
+            resolved = {key: value for key, value in resolved.items() if key in written or _under(key, written)}
         return Composed(written, resolved)
 
     def _resolve(self, wanted: dict[str, Any], known: Known) -> dict[str, Any]:

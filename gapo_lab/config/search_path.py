@@ -1,8 +1,8 @@
 """Where Hydra looks for configuration, the same for one run, a sweep, a plan and a search.
 
-In this order: conf/, the folders a user names (`--config-dir`, `hydra.searchpath`), verl's own tree as installed, sweeps/
-and slurm/, then ./conf, ./sweeps and ./slurm of the working folder. Importing verl takes a quarter of a minute; finding its
-folder takes nothing.
+In this order: conf/, the folders a user names (`--config-dir`, `hydra.searchpath`), verl's own tree as installed,
+sweeps/ and slurm/, then ./conf, ./sweeps and ./slurm of the working folder. Importing verl takes a quarter of a
+minute; finding its folder takes nothing.
 """
 
 # (no `from __future__ import annotations`: it breaks Hydra's look at dataclasses)
@@ -55,7 +55,8 @@ class LabLauncherConf:
 
 
 class FolderSource(FileConfigSource):
-    """A config group in a folder of another name, `gapo_lab://GROUP:FOLDER`: `sweep=` lies in sweeps/, `cluster=` in slurm/."""
+    """A config group in a folder of another name, `gapo_lab://GROUP:FOLDER`: `sweep=` lies in sweeps/, `cluster=` in
+    slurm/."""
 
     @staticmethod
     def scheme() -> str:
@@ -96,7 +97,7 @@ class FolderSource(FileConfigSource):
 def verl_config_folder() -> Path:
     """The folder of verl's YAML files. Raises UserError when verl is not installed."""
     found = importlib.util.find_spec("verl")
-    if found is None:
+    if found is None or not found.submodule_search_locations:
         raise UserError("verl is not installed in this Python; run `make setup` and use .venv/bin/python")
     return Path(found.submodule_search_locations[0]) / "trainer" / "config"
 
@@ -181,9 +182,7 @@ def refuse_shadowed(words: Sequence[str]) -> None:
         for address in (*_named, *_working_folder()):
             mine = _file(address, group, name)
             if mine and mine.is_file() and mine.resolve() != shipped.resolve():
-                raise UserError(
-                    f"{word}: {mine} has the name of a file that comes with GAPO Lab. Give it another name"
-                )
+                raise UserError(f"{word}: {mine} has the name of a file that comes with GAPO Lab. Give it another name")
 
 
 def _shipped(group: str, name: str) -> Path | None:

@@ -57,9 +57,7 @@ def make_grid(
     grid = Grid(tuple(_axis(word) for word in everything))
     for axis in grid.axes:
         if key(axis[0]) == "study" and len(axis) > 1:
-            raise UserError(
-                f"{' '.join(axis)}: a sweep is of one study; take study={axis[0].partition('=')[2]}"
-            )
+            raise UserError(f"{' '.join(axis)}: a sweep is of one study; take study={axis[0].partition('=')[2]}")
     if len(grid) > LARGEST:
         sizes = " x ".join(f"{len(axis)} {key(axis[0])}" for axis in grid.axes if len(axis) > 1)
         raise UserError(f"{sizes} is {len(grid):,} runs, more than {LARGEST:,}: sweep over less at a time")
@@ -74,7 +72,7 @@ def make_cells(
 ) -> list[tuple[str, ...]]:
     """The words of each run of a sweep: its grid (`make_grid`), then each further grid of `also`.
 
-    also: `{"noise": {"algo": "grpo,dapo", "noise": "0.1,0.2"}}`, axes that stand in for those of params; the others, and
+    also: `{"noise": {"algo": "grpo,dapo", "noise": "0.1,0.2"}}`, axes that stand in for those of params; the others and
     the words of the command line, hold for it too. Where all go round the same axis slowest, such as the seed, they do
     so together.
     """
@@ -129,11 +127,7 @@ def _axis(word: str) -> tuple[str, ...]:
             "an interval"
         )
     values = override.value()
-    size = (
-        abs(values.stop - values.start) / abs(values.step)
-        if isinstance(values, RangeSweep) and values.step
-        else 0
-    )
+    size = abs(values.stop - values.start) / abs(values.step) if isinstance(values, RangeSweep) and values.step else 0
     if size > LARGEST:
         raise UserError(f"{word}: more than {LARGEST:,} values: sweep over less at a time")
     name = override.get_key_element()

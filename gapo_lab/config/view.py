@@ -35,9 +35,7 @@ class ConfigView:
 
     __slots__ = ("_flat", "_nodes", "_prefix")
 
-    def __init__(
-        self, flat: Mapping[str, Any], prefix: str = "", nodes: frozenset[str] | None = None
-    ) -> None:
+    def __init__(self, flat: Mapping[str, Any], prefix: str = "", nodes: frozenset[str] | None = None) -> None:
         self._flat, self._prefix = flat, prefix
         self._nodes = nodes if nodes is not None else _nodes(frozenset(flat))
 
@@ -84,9 +82,7 @@ class ConfigView:
     def tree(self) -> dict[str, Any]:
         """This node as nested dicts."""
         below = {name: self._find(name) for name in self}
-        return {
-            name: value.tree() if isinstance(value, ConfigView) else value for name, value in below.items()
-        }
+        return {name: value.tree() if isinstance(value, ConfigView) else value for name, value in below.items()}
 
     def flat(self) -> Mapping[str, Any]:
         """All values by dotted key, from the root."""

@@ -1,4 +1,4 @@
-"""The words after ``python -m gapo_lab.data``: mine, describe, validate. What a command needs is imported when it runs."""
+"""The words after ``python -m gapo_lab.data``: mine, describe, validate. What a command needs, it imports."""
 
 from __future__ import annotations
 
@@ -20,41 +20,63 @@ def main(words: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(
-        prog="python -m gapo_lab.data", description="Tasks mined from git histories."
-    )
+    out = argparse.ArgumentParser(prog="python -m gapo_lab.data", description="Tasks mined from git histories.")
     add = command_line.adder(out)
 
     one = add("mine", mine, "make training and ID test tasks from the histories of git repositories")
     one.add_argument("repos", nargs="+", metavar="REPO", help="a repository on this machine, bare or not")
-    one.add_argument(
-        "--out", type=Path, default=Path("data/mined"), help="folder to write to (default: data/mined)"
-    )
+    one.add_argument("--out", type=Path, default=Path("data/mined"), help="folder to write to (default: data/mined)")
     one.add_argument("--since", metavar="DATE", help="commits from this day on, such as 2020-01-31")
     one.add_argument("--until", metavar="DATE", help="commits before this day")
     one.add_argument("--max-per-repo", type=int, metavar="N", help="of each repository the newest N tasks")
-    one.add_argument(
-        "--workers", type=int, metavar="N", help="processes (default: as many as there are cores)"
-    )
+    one.add_argument("--workers", type=int, metavar="N", help="processes (default: as many as there are cores)")
     one.add_argument("--min-chars", type=int, default=36, metavar="N", help="shortest truth (default: 36)")
     one.add_argument("--max-chars", type=int, default=833, metavar="N", help="longest truth (default: 833)")
-    one.add_argument("--no-change", type=float, default=0.0, metavar="SHARE",
-                     help="share of tasks in which nothing should change (default: 0)")  # fmt: skip
-    one.add_argument("--private", default="drop", metavar="HOW",
-                     help="tasks with keys, tokens or e-mail addresses: drop (default), mask, keep")  # fmt: skip
-    one.add_argument("--split", default="time", metavar="HOW",
-                     help="the ID test set: time (default), the newest of each repository; or repository")  # fmt: skip
+    one.add_argument(
+        "--no-change",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="share of tasks in which nothing should change (default: 0)",
+    )
+    one.add_argument(
+        "--private",
+        default="drop",
+        metavar="HOW",
+        help="tasks with keys, tokens or e-mail addresses: drop (default), mask, keep",
+    )
+    one.add_argument(
+        "--split",
+        default="time",
+        metavar="HOW",
+        help="the ID test set: time (default), the newest of each repository; or repository",
+    )
     one.add_argument("--id-share", type=float, default=0.07, metavar="SHARE", help="its size (default: 0.07)")
-    one.add_argument("--test-repo", action="append", default=[], metavar="NAME",
-                     help="a repository that is test, for --split repository; may be given again")  # fmt: skip
+    one.add_argument(
+        "--test-repo",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a repository that is test, for --split repository; may be given again",
+    )
     one.add_argument("--keep-near", action="store_true", help="keep near-duplicates of the test in training")
-    one.add_argument("--leaks", default="report", metavar="HOW",
-                     help="test truths that stand in training code: report (default) or drop")  # fmt: skip
+    one.add_argument(
+        "--leaks",
+        default="report",
+        metavar="HOW",
+        help="test truths that stand in training code: report (default) or drop",
+    )
     one.add_argument("--template", metavar="FILE", help="prompt template (default: the built-in one)")
-    one.add_argument("--window", type=int, default=6000, metavar="N",
-                     help="characters of code in a prompt (default: 6000)")  # fmt: skip
-    one.add_argument("--history", type=int, default=8000, metavar="N",
-                     help="characters of earlier edits in a prompt, the latest ones (default: 8000)")  # fmt: skip
+    one.add_argument(
+        "--window", type=int, default=6000, metavar="N", help="characters of code in a prompt (default: 6000)"
+    )
+    one.add_argument(
+        "--history",
+        type=int,
+        default=8000,
+        metavar="N",
+        help="characters of earlier edits in a prompt, the latest ones (default: 8000)",
+    )
 
     one = add(
         "describe",
@@ -68,12 +90,8 @@ def parser() -> argparse.ArgumentParser:
     one = add("validate", validate, "check parquet files before a job is submitted")
     one.add_argument("path", type=Path, help="a folder, or a parquet file")
     one.add_argument("--model", help="a model's folder or Hugging Face id: also ask whether every row fits")
-    one.add_argument(
-        "--max-prompt-length", type=int, default=8192, metavar="N", help="in tokens (default: 8192)"
-    )
-    one.add_argument(
-        "--max-response-length", type=int, default=512, metavar="N", help="in tokens (default: 512)"
-    )
+    one.add_argument("--max-prompt-length", type=int, default=8192, metavar="N", help="in tokens (default: 8192)")
+    one.add_argument("--max-response-length", type=int, default=512, metavar="N", help="in tokens (default: 512)")
     return out
 
 
@@ -88,13 +106,25 @@ def mine(asked: argparse.Namespace) -> int:
         raise UserError(f"--workers {asked.workers}: must be 1 or above")
     options = dataset.Options(
         rules=Rules(asked.min_chars, asked.max_chars, asked.no_change, asked.private),
-        since=asked.since, until=asked.until, max_per_repo=asked.max_per_repo, split=asked.split,
-        id_share=asked.id_share, test_repos=tuple(asked.test_repo), near=not asked.keep_near,
-        leaks=asked.leaks, template=asked.template, window=asked.window,
+        since=asked.since,
+        until=asked.until,
+        max_per_repo=asked.max_per_repo,
+        split=asked.split,
+        id_share=asked.id_share,
+        test_repos=tuple(asked.test_repo),
+        near=not asked.keep_near,
+        leaks=asked.leaks,
+        template=asked.template,
+        window=asked.window,
         history=asked.history,
-    )  # fmt: skip
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("commits, "
-               "{task.fields[tasks]:,} tasks"), TimeRemainingColumn())  # fmt: skip
+    )
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("commits, {task.fields[tasks]:,} tasks"),
+        TimeRemainingColumn(),
+    )
     console = Console(stderr=True)
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     try:
@@ -127,9 +157,7 @@ def report(about: dict[str, Any], out: Path) -> str:
         for repo in about["repositories"]
     ]
     longest = max(map(len, about["drops"]), default=0)
-    text += ["left out:"] + [
-        f"  {reason.ljust(longest)}  {count:>9,}" for reason, count in about["drops"].items()
-    ]
+    text += ["left out:"] + [f"  {reason.ljust(longest)}  {count:>9,}" for reason, count in about["drops"].items()]
     leaks = about["leaks"]
     found, truths = leaks["verbatim_in_training_code"], leaks["test_truths"]
     text += [
@@ -216,9 +244,7 @@ def _measure(model: str):
         raise UserError(f"--model {model}: no tokenizer there ({str(error).splitlines()[0]:.120})") from None
 
     def measure(prompt: list[dict[str, str]], truth: str) -> tuple[int, int]:
-        rendered = tokenizer.apply_chat_template(
-            prompt, add_generation_prompt=True, tokenize=True, return_dict=False
-        )
+        rendered = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=False)
         # one token of an answer is its end mark
         return len(rendered), len(tokenizer.encode(truth, add_special_tokens=False)) + 1
 

@@ -14,9 +14,17 @@ from gapo_lab.data.tasks import parquet_columns
 from gapo_lab.errors import UserError
 
 NAMES = {
-    "go": "Go", "python": "Python", "java": "Java", "cpp": "C++", "kotlin": "Kotlin", "typescript": "TypeScript",
-    "javascript": "JavaScript", "c": "C", "rust": "Rust", "lua": "Lua",
-}  # fmt: skip
+    "go": "Go",
+    "python": "Python",
+    "java": "Java",
+    "cpp": "C++",
+    "kotlin": "Kotlin",
+    "typescript": "TypeScript",
+    "javascript": "JavaScript",
+    "c": "C",
+    "rust": "Rust",
+    "lua": "Lua",
+}
 
 
 @dataclass(frozen=True)
@@ -39,9 +47,7 @@ def table(path: Path) -> list[Line]:
     columns = ["prompt", "reward_model.ground_truth", "extra_info.language"]
     for name in ("prompt.content", *columns[1:]):
         if parquet_columns.field(file.schema_arrow, name) is None:
-            raise UserError(
-                f"{path}: no column {name}; python -m gapo_lab.data validate says what else is wrong"
-            )
+            raise UserError(f"{path}: no column {name}; python -m gapo_lab.data validate says what else is wrong")
     languages, inputs, outputs = [], [np.zeros(0, int)], [np.zeros(0, int)]
     for batch in parquet_columns.batches(file, columns):
         languages += parquet_columns.of(batch, "extra_info", "language").to_pylist()
@@ -50,9 +56,7 @@ def table(path: Path) -> list[Line]:
         outputs.append(parquet_columns.pc.fill_null(truths, 0).to_numpy(zero_copy_only=False))
     if not languages:
         raise UserError(f"{path}: no rows in it")
-    return _lines(
-        np.array([name or "other" for name in languages]), np.concatenate(inputs), np.concatenate(outputs)
-    )
+    return _lines(np.array([name or "other" for name in languages]), np.concatenate(inputs), np.concatenate(outputs))
 
 
 def _lines(languages: np.ndarray, inputs: np.ndarray, outputs: np.ndarray) -> list[Line]:
@@ -74,7 +78,9 @@ def as_text(lines: Sequence[Line]) -> str:
     rows = [("", "Input", "Output", "Count", "Percent"), *cells]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     text = [
-        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))])
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
         for row in rows
     ]
     rule = "─" * len(text[0])

@@ -49,9 +49,7 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
     recipe = {
         "data": {key: data[key] for key in sorted(data) if key in RECIPE_KEYS},
         "source": _source_digest(data),
-        "vocabulary": hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[
-            :12
-        ],
+        "vocabulary": hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[:12],
         "chat_template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:12],
     }
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
@@ -59,8 +57,7 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
     if (folder / "about.json").exists():
         return Prepared(folder, atomic_files.read_json(folder / "about.json"))
     splits = {
-        split: rows_of(tasks, split, data, tokenizer)
-        for split, tasks in TASKS[data["name"]](data, Path(root)).items()
+        split: rows_of(tasks, split, data, tokenizer) for split, tasks in TASKS[data["name"]](data, Path(root)).items()
     }
     return _write(folder, {**splits, "ood": _ood_rows(data, tokenizer)}, data, tokenizer, recipe)
 
@@ -155,7 +152,8 @@ def template_of(data: Mapping[str, Any]) -> Template:
     return load_template(data["template"] or TEMPLATES.get(data["name"]))
 
 
-# The folders of gapo_lab/data/ whose code decides, with this file, which rows come out. The rest prints and checks them.
+# The folders of gapo_lab/data/ whose code decides, with this file, which rows come out. The rest prints and checks
+# them.
 MAKES_ROWS = ("tasks", "micro", "lists", "mining", "ood")
 
 
@@ -212,8 +210,7 @@ def rows_of(
 
     name, agent = (f"{source}_greedy", GREEDY_AGENT) if greedy else (source, SAMPLED_AGENT)
     return [
-        verl_row(task, index, name, agent, prompt(task), answer="text", raw=False)
-        for index, task in enumerate(tasks)
+        verl_row(task, index, name, agent, prompt(task), answer="text", raw=False) for index, task in enumerate(tasks)
     ]
 
 
@@ -260,9 +257,7 @@ def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe)
     for split in ("id", "ood"):
         val += kept[split]
         if data["greedy"]:
-            val += [
-                {**row, "data_source": f"{split}_greedy", "agent_name": GREEDY_AGENT} for row in kept[split]
-            ]
+            val += [{**row, "data_source": f"{split}_greedy", "agent_name": GREEDY_AGENT} for row in kept[split]]
     about = {
         "recipe": recipe,
         "rows": {"train": len(kept["train"]), "id": len(kept["id"]), "ood": len(kept["ood"])},

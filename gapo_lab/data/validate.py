@@ -22,9 +22,7 @@ SHOWN = 3  # rows named for one kind of problem
 Measure = Callable[[list[dict[str, str]], str], tuple[int, int]]
 
 
-def validate(
-    paths: Iterable[Path], measure: Measure | None = None, limits: tuple[int, int] | None = None
-) -> list[str]:
+def validate(paths: Iterable[Path], measure: Measure | None = None, limits: tuple[int, int] | None = None) -> list[str]:
     """The problems of some files that belong together, a line each; none when all is well.
 
     `measure` and `limits` (tokens of a prompt, tokens of a truth) also ask whether every row fits, which takes
@@ -141,9 +139,7 @@ def _twice(batch: pa.RecordBatch, file: str, met: _Met) -> Iterator[tuple[str, l
     yield from doubled.items()
 
 
-def _too_long(
-    batch: pa.RecordBatch, measure: Measure, limits: tuple[int, int]
-) -> Iterator[tuple[str, list[int]]]:
+def _too_long(batch: pa.RecordBatch, measure: Measure, limits: tuple[int, int]) -> Iterator[tuple[str, list[int]]]:
     truths = parquet_columns.of(batch, "reward_model", "ground_truth").to_pylist()
     sizes = [measure(prompt, truth) for prompt, truth in zip(batch["prompt"].to_pylist(), truths, strict=True)]
     yield (

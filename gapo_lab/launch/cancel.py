@@ -16,9 +16,7 @@ from gapo_lab.supervision.supervisor import GRACE_SECONDS
 from gapo_lab.utils.processes import PATIENCE_SECONDS
 
 
-def end(
-    root: Path, found: Mapping[str, RunStatus], cause: Cause, why: str = "", save: bool = True
-) -> list[str]:
+def end(root: Path, found: Mapping[str, RunStatus], cause: Cause, why: str = "", save: bool = True) -> list[str]:
     """End those of these runs (key -> status) that are active; their keys.
 
     why: what their status will say, `pruned at step 20`; the cause where it is left out.

@@ -59,9 +59,7 @@ def _root(runs: Sequence[Planned]) -> Path:
     """The folder of the run folders, which all runs share. UserError where there are several, or it is no folder."""
     roots = {run.settings["run_root"] for run in runs if run.settings}
     if len(roots) > 1:
-        raise UserError(
-            f"run_root: a sweep has one folder for its runs, not {len(roots)} ({', '.join(sorted(roots))})"
-        )
+        raise UserError(f"run_root: a sweep has one folder for its runs, not {len(roots)} ({', '.join(sorted(roots))})")
     root = Path(roots.pop()) if roots else Path("runs")
     if root.exists() and not root.is_dir():
         raise UserError(f"run_root={root}: is taken by a file; choose a folder")
@@ -73,7 +71,7 @@ def measured(root: Path) -> dict[tuple, float]:
     times: dict[tuple, list[float]] = {}
     for folder in find(root):
         try:
-            if folder.is_finished and (seconds := folder.summary().get("wall_seconds")):
+            if seconds := (folder.summary() or {}).get("wall_seconds"):
                 times.setdefault(cost.cost_key(folder.spec), []).append(seconds)
         except UserError:  # a broken folder is none of this sweep's business
             continue
@@ -115,9 +113,9 @@ def hand_over(root: Path, runs: Sequence[Planned], console: Console) -> list[Sub
     atomic_files.make_folder(root)
     with atomic_files.locked(root / ".submit.lock"):
         # someone else may have been faster since the plan was made
-        todo = Plan(tuple(runs)).decided(run_states.read(root, [run.spec.key for run in runs])).todo
+        todo = Plan(tuple(runs)).decided(run_states.read(root, [run.key for run in runs])).todo
         # two studies may share a run, whose folder names only the first
-        studies.remember(root, ((run.spec.study, run.spec.key) for run in runs))
+        studies.remember(root, ((run.valid_spec.study, run.key) for run in runs))
         submissions = [_submit(root, group, console) for group in _groups(todo)]
     return [submission for submission in submissions if submission.cluster["name"] == "local"]
 
@@ -137,14 +135,12 @@ def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
 def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission:
     """Write everything down, then start it."""
     settings = runs[0].settings
-    cluster = unflatten(
-        {k.removeprefix("cluster."): v for k, v in settings.items() if k.startswith("cluster.")}
-    )
+    cluster = unflatten({k.removeprefix("cluster."): v for k, v in settings.items() if k.startswith("cluster.")})
     if cluster["name"] == "slurm":
         slurm.require()
     submission = Submission.new(
         root,
-        [run.spec.key for run in runs],
+        [run.key for run in runs],
         cluster=cluster,
         code=code_snapshot.take(root),
         on_finish=settings["on_finish"],
@@ -154,7 +150,7 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
     )
     submission.write()
     # what the folders said before, None where there was none
-    before = {run.spec.key: _said(root / run.spec.key) for run in runs}
+    before = {run.key: _said(root / run.key) for run in runs}
     for task, run in enumerate(runs):
         _prepare(root, run, submission, task)
     if cluster["name"] == "local":
@@ -192,7 +188,7 @@ def _withdraw(submission: Submission, before: Mapping[str, RunStatus | None]) ->
 
 def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> RunFolder:
     """The run folder, ready to be worked on by whoever is given it."""
-    folder = RunFolder.open(root, run.spec.key, run.spec.as_dict())
+    folder = RunFolder.open(root, run.key, run.valid_spec.as_dict())
     text = yaml.dump(unflatten(run.settings), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
     # the shipped files it names are those of the copy, too
     folder.write_config(text.replace(str(PACKAGE), str(submission.code / PACKAGE.name)))
@@ -213,8 +209,8 @@ def _follow(
     console: Console,
     common: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
-    keys = [run.spec.key for run in runs]
-    here = [run.spec.key for run in runs if run.settings["cluster.name"] == "local"]
+    keys = [run.key for run in runs]
+    here = [run.key for run in runs if run.settings["cluster.name"] == "local"]
     followed = keys if wait else here
 
     def tick() -> bool:
@@ -224,16 +220,16 @@ def _follow(
 
     found: Mapping[str, RunStatus] = {}
     if followed:
-        expected = {run.spec.key: run.seconds for run in runs if run.seconds and run.spec.key in followed}
+        expected = {run.key: run.seconds for run in runs if run.seconds and run.key in followed}
         with interrupted_by_sigterm():
             try:
                 found = watch.follow(root, followed, console, tick, expected=expected, common=common)
             except (KeyboardInterrupt, Interrupted) as stop:
                 local_queue.stop(queues, stop, console)
                 raise Interrupted(_stopped(root, queues)) from stop
-    study = runs[0].spec.study
+    study = runs[0].valid_spec.study
     if len(followed) < len(keys):
-        what = study if len(runs) > 1 else runs[0].spec.key
+        what = study if len(runs) > 1 else runs[0].key
         console.print(f"to follow, from any shell: python -m gapo_lab watch {what}", highlight=False)
     bad = [key for key in followed if found.get(key, NEW).state is not State.FINISHED]
     if bad:
@@ -241,9 +237,7 @@ def _follow(
             f"{len(bad)} of {len(followed)} runs did not finish ({', '.join(bad[:5])}); see them with: "
             f"python -m gapo_lab status {study}; the same command starts those and only those again"
         )
-    return {
-        key: RunFolder(root / key).summary() or {} for key in keys if key in run_states.existing(root, keys)
-    }
+    return {key: RunFolder(root / key).summary() or {} for key in keys if key in run_states.existing(root, keys)}
 
 
 def _stopped(root: Path, queues: Sequence[LocalQueue]) -> str:

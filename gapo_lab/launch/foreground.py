@@ -26,7 +26,7 @@ def run(wanted: Planned, console: Console, wait: bool = False) -> Mapping[str, A
     """
     if wanted.action is Action.INVALID:
         raise UserError(wanted.why)
-    key, root = wanted.spec.key, Path(wanted.settings["run_root"])
+    key, name, root = wanted.key, wanted.valid_spec.name, Path(wanted.settings["run_root"])
     if wanted.settings["cluster.name"] != "local":
         return executor.carry_out(Plan((wanted,)), wait=wait, console=console).get(key, {})
     folder = RunFolder(root / key)
@@ -35,10 +35,10 @@ def run(wanted: Planned, console: Console, wait: bool = False) -> Mapping[str, A
         (submission,) = submissions
         worker.work(submission, 0, worker.supervisor_of(submission, 0, console))
     elif folder.is_finished:
-        console.print(f"{wanted.spec.name}: finished already", highlight=False, soft_wrap=True)
+        console.print(f"{name}: finished already", highlight=False, soft_wrap=True)
     else:
-        _follow(folder, wanted.spec.name, console)
-    show_end(folder, console, title=wanted.spec.name)
+        _follow(folder, name, console)
+    show_end(folder, console, title=name)
     return folder.summary() or {}
 
 

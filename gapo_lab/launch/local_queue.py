@@ -45,8 +45,14 @@ class LocalQueue:
                 continue  # cancelled while it waited
             words = [sys.executable, "-m", "gapo_lab.launch.worker", str(self.submission.path), str(task)]
             with open(self.submission.logs / f"{key}.log", "ab") as log:
-                self.active[task] = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT, env=self._env,
-                                                     stdin=subprocess.DEVNULL, start_new_session=True)  # fmt: skip
+                self.active[task] = subprocess.Popen(
+                    words,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=self._env,
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
 
     def drop(self, keys: Collection[str]) -> None:
         """Do not start these runs any more."""
@@ -63,8 +69,8 @@ class LocalQueue:
 def stop(queues: Collection[LocalQueue], why: BaseException, console: Console) -> None:
     """End the runs of all queues; each can be resumed later.
 
-    why: what stopped this process. A Ctrl-C is passed on to the runs: each saves a checkpoint after the step it is at. A
-    second one ends them at once. Anything else reaches them as SIGTERM: they have some seconds to save.
+    why: what stopped this process. A Ctrl-C is passed on to the runs: each saves a checkpoint after the step it is
+    at. A second one ends them at once. Anything else reaches them as SIGTERM: they have some seconds to save.
     """
     for queue in queues:
         queue.give_up_waiting()

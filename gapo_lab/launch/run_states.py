@@ -1,4 +1,5 @@
-"""The state of many runs: what their folders say, held against what the scheduler says. The scheduler is asked once for all."""
+"""The state of many runs: what their folders say, held against what the scheduler says. The scheduler is asked once
+for all."""
 
 from __future__ import annotations
 
@@ -72,8 +73,7 @@ def _sent(root: Path, statuses: Iterable[RunStatus]) -> list[sacct.Sent]:
     since = {status.submission: status.submitted or 0.0 for status in statuses if status.submission}
     records = {name: read_json(root / FOLDER / f"{name}.json") or {} for name in since}
     return [
-        sacct.Sent(name, since[name], record.get("job"), record.get("study", ""))
-        for name, record in records.items()
+        sacct.Sent(name, since[name], record.get("job"), record.get("study", "")) for name, record in records.items()
     ]
 
 

@@ -97,9 +97,7 @@ def _waiting_again(found: Mapping[tuple[str, int], Seen]) -> dict[tuple[str, int
     lines = _ask(["squeue", "-h", "-r", "-j", ",".join(jobs), "-o", "%i|%T|%r"]) or []
     waiting = {number: (state, reason) for number, state, reason in (line.split("|", 2) for line in lines)}
     return {
-        key: Seen(
-            seen.job, waiting[seen.job][0], nodes=seen.nodes, reason=waiting[seen.job][1], before=seen.state
-        )
+        key: Seen(seen.job, waiting[seen.job][0], nodes=seen.nodes, reason=waiting[seen.job][1], before=seen.state)
         for key, seen in ended.items()
         if waiting.get(seen.job, ("", ""))[0] in PENDING
     }
@@ -110,17 +108,13 @@ def _ask(words: list[str]) -> list[str] | None:
     # without a limit a long list of waiting tasks would end in "..."
     env = {**os.environ, "SLURM_BITSTR_LEN": "0"}
     try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, env=env
-        )
+        done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False, env=env)
     except (subprocess.TimeoutExpired, OSError):
         return None
     return done.stdout.splitlines() if done.returncode == 0 else None
 
 
-def parse(
-    lines: Iterable[str], numbered: Mapping[str, str], lost: Collection[str] = ()
-) -> dict[tuple[str, int], Seen]:
+def parse(lines: Iterable[str], numbered: Mapping[str, str], lost: Collection[str] = ()) -> dict[tuple[str, int], Seen]:
     """sacct's lines, by submission and array task. Of several records of a task the latest stands.
 
     numbered: job number -> submission. lost: submissions without a number, found by their folder in the command.

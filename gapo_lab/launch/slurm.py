@@ -45,9 +45,7 @@ def submit(submission: Submission) -> str:
         return jobs[0].job_id.partition("_")[0]
     except (FailedJobError, FailedSubmissionError, OSError) as error:
         said = [line for line in str(error).splitlines() if line.strip()]
-        why = next(
-            (line for line in said if line.startswith("sbatch:")), said[-1] if said else type(error).__name__
-        )
+        why = next((line for line in said if line.startswith("sbatch:")), said[-1] if said else type(error).__name__)
         many = "the run" if len(tasks) == 1 else f"the {len(tasks)} runs"
         raise RunFailed(
             f"SLURM refused {many}: {why.strip()}. Change cluster.* (or the file in slurm/) and give the same command "
@@ -64,9 +62,7 @@ def parameters(submission: Submission) -> dict[str, Any]:
     """submitit's parameters for a submission's cluster settings."""
     cluster = submission.cluster
     gpus, nodes = cluster["gpus"] or 0, cluster["nodes"]
-    exports = [
-        f"export {name}={shlex.quote(value)}" for name, value in importing_from(submission.code).items()
-    ]
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in importing_from(submission.code).items()]
     found = {
         "job_name": submission.study,
         "comment": submission.comment,

@@ -50,9 +50,7 @@ class Submission:
     @classmethod
     def read(cls, path: Path) -> Submission:
         raw = atomic_files.read_json(path)
-        return cls(
-            **{**raw, "root": Path(raw["root"]), "code": Path(raw["code"]), "keys": tuple(raw["keys"])}
-        )
+        return cls(**{**raw, "root": Path(raw["root"]), "code": Path(raw["code"]), "keys": tuple(raw["keys"])})
 
     @property
     def path(self) -> Path:

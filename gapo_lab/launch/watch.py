@@ -44,11 +44,7 @@ def follow(
     pace = Pace(expected or {}, time.time())
     shown: dict[str, State] = {}
     names = {key: _name(Path(root) / key, common) for key in keys}
-    with (
-        Live(console=console, transient=True, refresh_per_second=4)
-        if console.is_terminal
-        else nullcontext() as live
-    ):
+    with Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else nullcontext() as live:
         while True:
             over = tick()
             found = run_states.read(root, keys)
@@ -82,10 +78,7 @@ class Pace:
         """
         if self.first is None:
             self.first = dict(shares)
-        work = [
-            (seconds, shares.get(key, 0.0), self.first.get(key, 0.0))
-            for key, seconds in self.expected.items()
-        ]
+        work = [(seconds, shares.get(key, 0.0), self.first.get(key, 0.0)) for key, seconds in self.expected.items()]
         done = sum(seconds * (share - first) for seconds, share, first in work)
         # a run's first steps tell little: its start-up is in the seconds and not in the share
         if not work or done < 0.2 * max(seconds for seconds, _, _ in work):

@@ -45,24 +45,26 @@ def work(submission: Submission, task: int, supervisor: Supervisor, job: str | N
     try:
         supervisor.run(patience=PATIENCE_SECONDS if job else 0.0, status=status, origin=submission.origin)
     finally:
-        tell(submission)
+        if submission.on_finish:
+            tell(submission, submission.on_finish)
 
 
-def tell(submission: Submission) -> None:
+def tell(submission: Submission, command: str) -> None:
     """Call the user's command once, after the last run of the submission has ended."""
-    if not submission.on_finish:
-        return
     with atomic_files.locked(submission.logs / "told.lock"):
         told = submission.logs / "told"
         states = [RunFolder(submission.root / key).status().state for key in submission.keys]
         if told.exists() or any(state in (State.NEW, *ACTIVE) for state in states):
             return
         told.touch()
-    facts = {"GAPO_LAB_STUDY": submission.study, "GAPO_LAB_FINISHED": str(states.count(State.FINISHED)),
-             "GAPO_LAB_FAILED": str(len(states) - states.count(State.FINISHED))}  # fmt: skip
-    done = subprocess.run(submission.on_finish, shell=True, env={**os.environ, **facts}, check=False)
+    facts = {
+        "GAPO_LAB_STUDY": submission.study,
+        "GAPO_LAB_FINISHED": str(states.count(State.FINISHED)),
+        "GAPO_LAB_FAILED": str(len(states) - states.count(State.FINISHED)),
+    }
+    done = subprocess.run(command, shell=True, env={**os.environ, **facts}, check=False)
     if done.returncode:
-        print(f"on_finish: {submission.on_finish}: exit code {done.returncode}", flush=True)
+        print(f"on_finish: {command}: exit code {done.returncode}", flush=True)
 
 
 class Task:
@@ -93,9 +95,7 @@ class Task:
         end_descendants()
         folder = self.supervisor.folder
         message = f"time limit or preemption: requeued, {resumption(folder.resume_step())}"
-        folder.write_status(
-            state=State.QUEUED, message=message, remedy="", submission=submission.name, task=self.task
-        )
+        folder.write_status(state=State.QUEUED, message=message, remedy="", submission=submission.name, task=self.task)
         return DelayedSubmission(Task(self.path, self.task))
 
 

@@ -16,6 +16,7 @@ from gapo_lab.errors import RunFailed
 from gapo_lab.launch.submission import Submission
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training.ray_cluster import cpus, environment
+from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.processes import adopt_orphans, end_descendants
 from gapo_lab.utils.scratch import scratch_folder
@@ -51,6 +52,7 @@ def help_rank_0(submission: Submission, task: int) -> None:
     gpus = config["trainer"]["n_gpus_per_node"]
     with scratch_folder() as scratch:
         (scratch / "token").write_text(call["token"])
+        metadata.write(metadata.folder_of(scratch))
         words = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
         words += ["--address", call["address"], "--temp-dir", str(scratch)]
         if config["trainer"]["device"] == "cpu":
@@ -62,9 +64,7 @@ def help_rank_0(submission: Submission, task: int) -> None:
                 "--object-store-memory",
                 "500000000",
             ]
-        helper = subprocess.Popen(
-            words, env={**os.environ, **environment(config, scratch)}, start_new_session=True
-        )
+        helper = subprocess.Popen(words, env={**os.environ, **environment(config, scratch)}, start_new_session=True)
         print(f"node {rank()} joins {call['address']}, pid {helper.pid}", flush=True)
         try:
             while path.exists() and helper.poll() is None:

@@ -35,9 +35,7 @@ def gapo(
     def formula(r: Tensor) -> Tensor:
         window = densest_window(r, window_size(r.shape[1], tau))
         deviation = r - (_median(window) if center == "median" else window.mean(dim=1, keepdim=True))
-        scaled = (
-            deviation / (sample_std(r) + EPS) if scale == "std" else _over_root_mean_square(deviation, ddof)
-        )
+        scaled = deviation / (sample_std(r) + EPS) if scale == "std" else _over_root_mean_square(deviation, ddof)
         return zero_if_equal(scaled, r)
 
     return per_group(rewards, groups, formula)

@@ -14,9 +14,7 @@ from gapo_lab.utils.value_rules import check_settings
 SETTINGS = {"invalid": "(-inf, 0]"}
 
 
-def group_aware(
-    rewards: Tensor, groups: Tensor, invalid: float = -1.0, *, extras: Mapping[str, Tensor]
-) -> Tensor:
+def group_aware(rewards: Tensor, groups: Tensor, invalid: float = -1.0, *, extras: Mapping[str, Tensor]) -> Tensor:
     """GRPO's advantage of the frequency-aware reward.
 
     rewards (B,) floating gives dtype and device only; groups (B,) integer labels; extras["item"] (B,) the

@@ -38,9 +38,13 @@ def krpo(
     SETTINGS or rewards that are not finite.
     """
     check_settings(
-        SETTINGS, process_var=process_var, measurement_var=measurement_var, init_mean=init_mean,
-        init_var=init_var, eps=eps,
-    )  # fmt: skip
+        SETTINGS,
+        process_var=process_var,
+        measurement_var=measurement_var,
+        init_mean=init_mean,
+        init_var=init_var,
+        eps=eps,
+    )
 
     def formula(r: Tensor) -> Tensor:
         mean, var = torch.full_like(r[:, 0], init_mean), init_var

@@ -11,9 +11,7 @@ from gapo_lab.utils.value_rules import check_settings
 SETTINGS = {"amplitude": "[0, inf)", "noise": ("uniform", "gauss")}
 
 
-def redit(
-    rewards: Tensor, groups: Tensor, amplitude: float = 0.05, noise: str = "uniform", *, draw: int = 0
-) -> Tensor:
+def redit(rewards: Tensor, groups: Tensor, amplitude: float = 0.05, noise: str = "uniform", *, draw: int = 0) -> Tensor:
     """GRPO's advantage of r_i + noise_i, the noise independent for each rollout.
 
     rewards (B,) floating, groups (B,) integer labels -> advantages (B,). `uniform` is drawn from

@@ -10,13 +10,11 @@ import torch
 
 
 def network(path: str | Path, dtype: str, attention: str = "sdpa") -> torch.nn.Module:
-    """The causal model that the configuration at ``path`` describes, ready to answer; its weights come from elsewhere."""
+    """The causal model that the configuration at ``path`` describes, ready to answer; its weights come later."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(path)
-    return AutoModelForCausalLM.from_config(
-        config, dtype=getattr(torch, dtype), attn_implementation=attention
-    ).eval()
+    return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype), attn_implementation=attention).eval()
 
 
 def tokenize(tokenizer, messages: Iterable[Mapping[str, str]], words: Mapping[str, Any]) -> list[int]:

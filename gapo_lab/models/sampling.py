@@ -53,9 +53,7 @@ def sample(
     likely: list[list[float]] = [[] for _ in answers]
     for first in range(0, len(order), size):
         part = order[first : first + size]
-        found = _sample_together(
-            model, [prompts[i] for i in part], n, params, eos_ids, pad_id, generator, log_probs
-        )
+        found = _sample_together(model, [prompts[i] for i in part], n, params, eos_ids, pad_id, generator, log_probs)
         for place, i in enumerate(part):
             to, of = slice(i * n, (i + 1) * n), slice(place * n, (place + 1) * n)
             answers[to], likely[to] = found[0][of], found[1][of]

@@ -96,13 +96,21 @@ def _tokenizer(weights: Path):
 
     read = AutoTokenizer.from_pretrained(weights.parent, gguf_file=weights.name)
     backend = read.backend_tokenizer
-    backend.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Digits(individual_digits=True),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
-    ])  # fmt: skip
+    backend.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
     backend.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(
-        tokenizer_object=backend, bos_token="<|im_start|>", eos_token=END, pad_token=PAD, unk_token=PAD,
-        chat_template=read.chat_template, model_max_length=8192, clean_up_tokenization_spaces=False,
+        tokenizer_object=backend,
+        bos_token="<|im_start|>",
+        eos_token=END,
+        pad_token=PAD,
+        unk_token=PAD,
+        chat_template=read.chat_template,
+        model_max_length=8192,
+        clean_up_tokenization_spaces=False,
         padding_side="left",
-    )  # fmt: skip
+    )

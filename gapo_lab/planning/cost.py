@@ -1,10 +1,11 @@
 """What a run will cost, before it has run: from finished runs with the same cost key, else from a formula.
 
-On GPUs: FLOPs a step = 10 x parameters x tokens. Ten: 2 to roll out, 2 for the old log-probs, 6 forward and backward; 2 more
-with a reference model, 2 more where activations are recomputed. Tokens are those of the data (`TYPICAL_TOKENS`), not the
-limits. A GPU does 2e14 of them a second (a fifth of what its maker names); without flash attention two thirds of that. Each
-step also wakes vLLM, hands over weights and offloads: 20 s. A validation generates an answer for each row: 2 x parameters x
-tokens. Start-up is 4 minutes. Checked against a reading of verl on an H100 within a factor of two; no large model was run.
+On GPUs: FLOPs a step = 10 x parameters x tokens. Ten: 2 to roll out, 2 for the old log-probs, 6 forward and
+backward; 2 more with a reference model, 2 more where activations are recomputed. Tokens are those of the data
+(`TYPICAL_TOKENS`), not the limits. A GPU does 2e14 of them a second (a fifth of what its maker names); without flash
+attention two thirds of that. Each step also wakes vLLM, hands over weights and offloads: 20 s. A validation
+generates an answer for each row: 2 x parameters x tokens. Start-up is 4 minutes. Checked against a reading of verl
+on an H100 within a factor of two; no large model was run.
 
 On a CPU a worker does 2e11 a second (the rollouts of a prompt share its computation: docs/speed.md), and each rollout
 costs 7 ms of verl's bookkeeping on top, which is not shared by workers. Validations count 4 x parameters x tokens and
@@ -84,7 +85,10 @@ class CostInputs:
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> CostInputs:
         """From a run's resolved configuration, by dotted key."""
-        get = config.get
+
+        def get(key: str) -> Any:
+            return config.get(key)
+
         tasks = (get("data.id_size") or 0) + (get("data.ood_size") or 0)
         return cls(
             steps=steps(config),

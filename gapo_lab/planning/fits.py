@@ -38,9 +38,9 @@ def _check_update(config: ConfigView, shape: ModelShape, room: float) -> None:
     if need.total <= room:
         return
     raise UserError(
-        f"model={config.model.name} cannot fit: its update needs about {need.total / GB:.0f} GB on each of {workers} GPUs "
-        f"with {room / GB:.0f} GB (weights, gradients and optimizer {need.weights / GB:.0f}, activations of {tokens} tokens "
-        f"{need.activations / GB:.0f}, logits {need.logits / GB:.0f}). {_remedy(config, shape, room)}"
+        f"model={config.model.name} cannot fit: its update needs about {need.total / GB:.0f} GB on each of {workers} "
+        f"GPUs with {room / GB:.0f} GB (weights, gradients and optimizer {need.weights / GB:.0f}, activations of "
+        f"{tokens} tokens {need.activations / GB:.0f}, logits {need.logits / GB:.0f}). {_remedy(config, shape, room)}"
     )
 
 
@@ -65,7 +65,8 @@ def _check_rollout(config: ConfigView, shape: ModelShape, room: float) -> None:
     share = rollout.gpu_memory_utilization * room
     if need > share:
         raise UserError(
-            f"model={config.model.name} cannot fit: vLLM needs about {need / GB:.0f} GB on a GPU for the weights and one "
-            f"answer of {longest} tokens, and has {share / GB:.0f} GB (actor_rollout_ref.rollout.gpu_memory_utilization="
+            f"model={config.model.name} cannot fit: vLLM needs about {need / GB:.0f} GB on a GPU for the weights and "
+            f"one answer of {longest} tokens, and has {share / GB:.0f} GB "
+            "(actor_rollout_ref.rollout.gpu_memory_utilization="
             f"{rollout.gpu_memory_utilization:g} of {room / GB:.0f}). Raise that share, or model.tensor_parallel."
         )

@@ -59,9 +59,9 @@ class TrainingMemory:
 def training_memory(shape: ModelShape, workers: int, tokens: int, checkpointing: bool) -> TrainingMemory:
     """Estimate the peak of the update on one GPU under FSDP2 with fp32 masters and bf16 compute.
 
-    workers: GPUs the weights, gradients and Adam's moments are sharded over. tokens: of one forward and backward pass on
-    one GPU (`actor.ppo_max_token_len_per_gpu`). checkpointing: whether activations are recomputed in the backward pass;
-    then one layer's are kept, and each layer's input.
+    workers: GPUs the weights, gradients and Adam's moments are sharded over. tokens: of one forward and backward
+    pass on one GPU (`actor.ppo_max_token_len_per_gpu`). checkpointing: whether activations are recomputed in the
+    backward pass; then one layer's are kept, and each layer's input.
     """
     layer = BYTES_PER_HIDDEN * shape.hidden + BYTES_PER_FEED_FORWARD * shape.feed_forward
     kept = layer + shape.layers * BF16 * shape.hidden if checkpointing else shape.layers * layer

@@ -11,7 +11,7 @@ from gapo_lab.config.compose import verl_defaults
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.paths import METHODS
-from gapo_lab.utils.value_rules import problem, rules_of
+from gapo_lab.utils.value_rules import Rule, problem, rules_of
 
 # verl's own, as in verl.trainer.ppo.core_algos; those that need more than a reward a rollout are left out
 VERL_ESTIMATORS = (
@@ -52,8 +52,11 @@ def check_method(config: ConfigView) -> None:
         raise UserError(f"algorithm.adv_estimator={estimator}: {NOT_HERE[estimator]}")
     _known("algorithm.adv_estimator", estimator, [*ours, *VERL_ESTIMATORS])
     losses = [name for name, (kind, _) in our_files().items() if kind == "loss"]
-    _known("actor_rollout_ref.actor.policy_loss.loss_mode", config.actor_rollout_ref.actor.policy_loss.loss_mode,
-           [*losses, *VERL_LOSSES])  # fmt: skip
+    _known(
+        "actor_rollout_ref.actor.policy_loss.loss_mode",
+        config.actor_rollout_ref.actor.policy_loss.loss_mode,
+        [*losses, *VERL_LOSSES],
+    )
     _own_settings(config, estimator)
     _shared_settings(config)
     _noise(config)
@@ -94,27 +97,21 @@ def _own_settings(config: ConfigView, estimator: str) -> None:
                 label = "tau" if (name, key) == ("gapo", "tau") else f"algorithm.{name}.{key}"
                 raise UserError(f"{label}={value}: {wrong}")
         if estimator == "exact_gdpo" and len(node.get("weights", ())) != len(node.get("parts", ())):
-            raise UserError(
-                f"algorithm.exact_gdpo.weights={node.get('weights')}: as many as parts={node.get('parts')}"
-            )
+            raise UserError(f"algorithm.exact_gdpo.weights={node.get('weights')}: as many as parts={node.get('parts')}")
     if problem(config.tau, "(0, 1]"):
-        raise UserError(
-            f"tau={config.tau}: must be a number in (0, 1], the share of a group in the densest interval"
-        )
+        raise UserError(f"tau={config.tau}: must be a number in (0, 1], the share of a group in the densest interval")
 
 
 def _noise(config: ConfigView) -> None:
     if wrong := problem(config.get("noise", 0), "[0, 1)"):
-        raise UserError(
-            f"noise={config.noise}: {wrong}, the share of training rollouts whose reward is an outlier"
-        )
+        raise UserError(f"noise={config.noise}: {wrong}, the share of training rollouts whose reward is an outlier")
     if config.get("noise", 0) and config.data.name == "lists":
         raise UserError(
             f"noise={config.noise}: replaces rewards of edits; data=lists has none of these, leave noise out"
         )
 
 
-SHARED = {
+SHARED: dict[str, Rule] = {
     "actor_rollout_ref.actor.optim.lr": "[0, inf)",
     "actor_rollout_ref.actor.optim.weight_decay": "[0, inf)",
     "actor_rollout_ref.rollout.temperature": "(0, inf)",
@@ -164,9 +161,7 @@ def _shared_settings(config: ConfigView) -> None:
             f"reward.reward_kwargs.overlong_buffer_cfg.len={penalty}: longer than data.max_response_length={length}"
         )
     if config.algorithm.adv_estimator == "grpo_passk" and config.actor_rollout_ref.rollout.n < 2:
-        raise UserError(
-            "actor_rollout_ref.rollout.n=1: algo=grpo_passk compares the two best rollouts of a prompt"
-        )
+        raise UserError("actor_rollout_ref.rollout.n=1: algo=grpo_passk compares the two best rollouts of a prompt")
     if config.algorithm.adv_estimator == "group_aware" and config.data.name != "lists":
         raise UserError(
             f"algo={config.algo.name} rewards choices from a list: add data=lists (it is data={config.data.name})"

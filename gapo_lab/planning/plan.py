@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -36,19 +36,31 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Planned:
-    """One run of a plan. ``spec`` and ``settings`` are None where it is invalid; ``seconds`` is what is expected.
+    """One run of a plan. Without ``spec`` and ``settings`` where it is invalid; ``seconds`` is what is expected.
 
     ``called``: the name of its cell where there is no spec.
     """
 
     words: tuple[str, ...]
     spec: Spec | None = None
-    settings: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
     action: Action = Action.RUN
     why: str = ""
     seconds: float | None = None
     measured: bool = False
     called: str = ""
+
+    @property
+    def valid_spec(self) -> Spec:
+        """The spec of a run that is valid, as those that are started are."""
+        if self.spec is None:
+            raise ValueError(f"{self.name} is invalid: {self.why}")
+        return self.spec
+
+    @property
+    def key(self) -> str:
+        """The run key of a run that is valid."""
+        return self.valid_spec.key
 
     @property
     def cell(self) -> str:

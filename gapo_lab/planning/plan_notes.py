@@ -22,11 +22,11 @@ def notes(plan: Plan) -> list[str]:
 
 
 def _data(runs: list[Planned]) -> str:
-    if not any(run.spec.data == "micro" for run in runs):
+    if not any(run.valid_spec.data == "micro" for run in runs):
         return ""
     return (
-        "trains on data=micro, the default: generated edits of some 200 tokens. For edits of real repositories mine them "
-        "and take data=git (docs/data.md)"
+        "trains on data=micro, the default: generated edits of some 200 tokens. For edits of real repositories mine "
+        "them and take data=git (docs/data.md)"
     )
 
 
@@ -35,7 +35,8 @@ def _attention(runs: list[Planned]) -> str:
     if not any(run.settings.get(key) == "sdpa" for run in runs):
         return ""
     return (
-        "attention is sdpa, sequences are not cut over GPUs (ulysses 1): flash-attn is not installed here, or backend.attention "
+        "attention is sdpa, sequences are not cut over GPUs (ulysses 1): flash-attn is not installed here, or "
+        "backend.attention "
         "says so. It works and takes about half as long again (docs/bench.md)"
     )
 
@@ -43,7 +44,9 @@ def _attention(runs: list[Planned]) -> str:
 def _checkpoints(runs: list[Planned]) -> str:
     """The disk that all runs take at once: those that are kept, in fp32 with the optimizer's state."""
     kept = [
-        run.settings.get("trainer.max_actor_ckpt_to_keep") or 1 if (run.settings.get("trainer.save_freq") or 0) > 0 else 0
+        run.settings.get("trainer.max_actor_ckpt_to_keep") or 1
+        if (run.settings.get("trainer.save_freq") or 0) > 0
+        else 0
         for run in runs
     ]
     sizes = [checkpoint_bytes(run.settings["model.billions"] * 1e9) for run in runs]

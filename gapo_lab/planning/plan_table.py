@@ -15,8 +15,13 @@ from gapo_lab.runs import naming
 from gapo_lab.utils.machine import cores
 from gapo_lab.utils.text import duration, roughly, several, two_digits
 
-COLOURS = {Action.RUN: "green", Action.SKIP: "dim", Action.ATTACH: "cyan", Action.RETRY: "yellow",
-           Action.INVALID: "red"}  # fmt: skip
+COLOURS = {
+    Action.RUN: "green",
+    Action.SKIP: "dim",
+    Action.ATTACH: "cyan",
+    Action.RETRY: "yellow",
+    Action.INVALID: "red",
+}
 LONGEST = 40  # cells shown unless all are asked for
 
 
@@ -38,17 +43,13 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
     table.add_column("GPU-h", justify="right", no_wrap=True)
     common = in_common(plan)
     for _, runs in shown:
-        name = naming.cell_name(runs[0].spec.as_dict(), common) if common else runs[0].name
-        table.add_row(
-            escape(name), _seeds(runs), _actions(runs), _machines(runs[0]), _time(runs), _hours(runs)
-        )
+        name = naming.cell_name(runs[0].valid_spec.as_dict(), common) if common else runs[0].name
+        table.add_row(escape(name), _seeds(runs), _actions(runs), _machines(runs[0]), _time(runs), _hours(runs))
     console.print(table)
     if common:
         console.print(f"all cells: {escape(' '.join(common))}", highlight=False, soft_wrap=True)
     if len(cells) > len(shown):
-        console.print(
-            f"... and {len(cells) - len(shown):,} more cells (all: python -m gapo_lab plan --all ...)"
-        )
+        console.print(f"... and {len(cells) - len(shown):,} more cells (all: python -m gapo_lab plan --all ...)")
     for run, count in _wrong(plan):
         console.print(f"[red]invalid[/] {escape(run.name)}" + (f" and {count - 1} more" if count > 1 else ""))
         console.print(f"        {escape(run.why)}", highlight=False, soft_wrap=True)
@@ -79,9 +80,7 @@ def totals(plan: Plan) -> str:
         out += f" | {amount} GPU-hours ({source})"
     else:
         at_once = _at_once(plan.todo)
-        seconds = sum(
-            (run.seconds or 0) * (1 if run.measured else _crowding(run, at_once)) for run in plan.todo
-        )
+        seconds = sum((run.seconds or 0) * (1 if run.measured else _crowding(run, at_once)) for run in plan.todo)
         how = f", {at_once} runs at a time" if at_once > 1 else " one after another"
         out += f" | {_span(seconds / at_once)}{how} ({source}), no GPU"
     return out + (f" + {plan.unknown} runs of unknown length" if plan.unknown else "")
@@ -100,9 +99,8 @@ def _crowding(run: Planned, at_once: int) -> float:
 
 def _span(seconds: float) -> str:
     """`4.5 hours`, `13 minutes`, `15 seconds`."""
-    size, unit = next(
-        one for one in ((3600, "hours"), (60, "minutes"), (1, "seconds")) if seconds >= one[0] or one[0] == 1
-    )
+    units = ((3600, "hours"), (60, "minutes"))
+    size, unit = next((one for one in units if seconds >= one[0]), (1, "seconds"))
     return f"{_number(seconds / size)} {unit}"
 
 
@@ -140,18 +138,18 @@ def _actions(runs: Sequence[Planned]) -> str:
 
 
 def _machines(run: Planned) -> str:
-    if run.settings is None:
+    if not run.settings:
         return ""
     nodes, gpus = run.settings["cluster.nodes"], run.settings["cluster.gpus"]
     return f"{nodes} x {gpus}" if gpus else ("CPU" if nodes == 1 else f"{nodes} x CPU")
 
 
 def _time(runs: Sequence[Planned]) -> str:
-    known = [run for run in runs if run.seconds is not None]
+    known = [(run.seconds, run.measured) for run in runs if run.seconds is not None]
     if not known:
         return "?"
-    mean = sum(run.seconds for run in known) / len(known)
-    return duration(mean) if all(run.measured for run in known) else roughly(mean)
+    mean = sum(seconds for seconds, _ in known) / len(known)
+    return duration(mean) if all(measured for _, measured in known) else roughly(mean)
 
 
 def _hours(runs: Sequence[Planned]) -> str:
@@ -160,7 +158,7 @@ def _hours(runs: Sequence[Planned]) -> str:
         return "?"
     if not any(run.gpus for run in todo):
         return "-"
-    hours = sum(run.seconds * run.gpus for run in todo) / 3600
+    hours = sum((run.seconds or 0) * run.gpus for run in todo) / 3600
     return _number(hours) if all(run.measured for run in todo) else f"~{two_digits(hours)}"
 
 

@@ -46,28 +46,42 @@ NOT_SCIENCE = (
     *("actor_rollout_ref.rollout.checkpoint_engine.", "actor_rollout_ref.rollout.gpu_memory_utilization"),
     *("actor_rollout_ref.rollout.tensor_model_parallel_size", "actor_rollout_ref.rollout.log_prob_"),
     *("actor_rollout_ref.rollout.enforce_eager", "actor_rollout_ref.rollout.max_num_"),
+    *("actor_rollout_ref.rollout.enable_sleep_mode", "actor_rollout_ref.rollout.max_model_len"),
     *("actor_rollout_ref.actor.ppo_micro_batch_size", "actor_rollout_ref.actor.ppo_max_token_len_per_gpu"),
     *("actor_rollout_ref.actor.use_dynamic_bsz", "actor_rollout_ref.actor.strategy"),
     *("actor_rollout_ref.actor.use_torch_compile", "actor_rollout_ref.actor.ulysses_sequence_parallel_size"),
-    *(f"actor_rollout_ref.ref.{key}" for key in (
-        "strategy", "log_prob_", "ulysses_sequence_parallel_size", "use_torch_compile")),
+    *(
+        f"actor_rollout_ref.ref.{key}"
+        for key in ("strategy", "log_prob_", "ulysses_sequence_parallel_size", "use_torch_compile")
+    ),
     *("actor_rollout_ref.model.enable_gradient_checkpointing", "actor_rollout_ref.model.use_remove_padding"),
     "actor_rollout_ref.model.use_fused_kernels",
     "actor_rollout_ref.model.override_config.attn_implementation",
-    *(f"actor_rollout_ref.{role}.fsdp_config.{key}" for role in ("actor", "ref") for key in (
-        "strategy", "param_offload", "optimizer_offload", "use_torch_compile", "reshard_after_forward")),
+    *(
+        f"actor_rollout_ref.{role}.fsdp_config.{key}"
+        for role in ("actor", "ref")
+        for key in ("strategy", "param_offload", "optimizer_offload", "use_torch_compile", "reshard_after_forward")
+    ),
     # how often the sampler looks; what it chooses is science
     *("trainer.v1.sampler.sampler_kwargs.poll_interval", "trainer.v1.sampler.sampler_kwargs.train_batch_size"),
-)  # fmt: skip
+)
 # At this value a setting is as if it were not there: the keys of runs from before it was thought of stay.
 NEUTRAL = {"noise": 0}
+# What only adds metrics has in keys the value it had first.
+ONLY_METRICS = {"actor_rollout_ref.rollout.calculate_log_probs": False}
+# The keys of these backends do not name them: they were made before there was another.
+UNNAMED_BACKENDS = ("cpu", "vllm")
 # Address of a module of ours -> the name it has in keys. A module that moves keeps the name it had first.
 CANONICAL = {"pkg://gapo_lab.training.replay_buffer": "pkg://gapo_lab.training.replay"}
 # A checkpoint's digest reads files up to WHOLE bytes, and BLOCKS blocks of BLOCK bytes of larger ones.
 WHOLE, BLOCKS, BLOCK = 64 << 20, 64, 1 << 16
 # Everyday words that verl also needs in its tree: said once, under the name a person uses.
-SEEDS = ("data.seed", "actor_rollout_ref.actor.data_loader_seed", "actor_rollout_ref.actor.fsdp_config.seed",
-         "actor_rollout_ref.rollout.seed")  # fmt: skip
+SEEDS = (
+    "data.seed",
+    "actor_rollout_ref.actor.data_loader_seed",
+    "actor_rollout_ref.actor.fsdp_config.seed",
+    "actor_rollout_ref.rollout.seed",
+)
 
 
 @dataclass(frozen=True)
@@ -88,7 +102,7 @@ class Spec:
     backend: str
     overrides: tuple[str, ...]
     science: dict[str, Any]
-    differs: dict[str, object] | None = None
+    differs: dict[str, Any] | None = None
     weights: str | None = None
 
     @property
@@ -125,9 +139,7 @@ def make_spec(config: DictConfig, overrides: tuple[str, ...] = ()) -> Spec:
     return spec_of(written, flatten(OmegaConf.to_container(config, resolve=True)), overrides)
 
 
-def spec_of(
-    written: Mapping[str, Any], resolved: Mapping[str, Any], overrides: tuple[str, ...] = ()
-) -> Spec:
+def spec_of(written: Mapping[str, Any], resolved: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> Spec:
     """The spec of a configuration by dotted key: as written, and with its interpolations resolved."""
     tau = resolved.get("algorithm.gapo.tau")
     return Spec(
@@ -144,7 +156,7 @@ def spec_of(
     )
 
 
-def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, object]:
+def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that decide what a run computes, by dotted key: those that differ from verl's own.
 
     A setting that still is verl's interpolation of another one says nothing new and is left out, as is one that is
@@ -153,22 +165,25 @@ def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str
     chosen = science_settings(written, resolved)
     # weights at hand are named by their content, others by where they are fetched
     chosen["checkpoint"] = checkpoint_digest(Path(resolved["model.path"])) or resolved["model.path"]
-    if digest := fingerprint.of(
-        {k.removeprefix("data."): v for k, v in resolved.items() if k.startswith("data.")}
-    ):
+    if digest := fingerprint.of({k.removeprefix("data."): v for k, v in resolved.items() if k.startswith("data.")}):
         chosen["data.content"] = digest
     return {key: _plain(value) for key, value in sorted(chosen.items())}
 
 
-def science_settings(written: Mapping[str, object], resolved: Mapping[str, object]) -> dict[str, object]:
+def science_settings(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
     """`science` without what is named by its content: the weights and the data."""
     defaults = verl_defaults()
-    return {
+    chosen = {
         key: resolved[key]
         for key, value in written.items()
-        if is_science(key) and key in resolved and not (key in NEUTRAL and resolved[key] == NEUTRAL[key])
+        if is_science(key)
+        and key in resolved
+        and not (key in NEUTRAL and resolved[key] == NEUTRAL[key])
         and (key not in defaults or defaults[key] not in (value, resolved[key]))
-    }  # fmt: skip
+    }
+    if (backend := resolved.get("backend.name", "cpu")) not in UNNAMED_BACKENDS:
+        chosen["backend"] = backend
+    return chosen | {key: value for key, value in ONLY_METRICS.items() if key in resolved}
 
 
 def _plain(value: object) -> object:

@@ -3,7 +3,6 @@ look at the file system and for GPUs."""
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 from pathlib import Path
@@ -20,6 +19,7 @@ from gapo_lab.models import smollm2
 from gapo_lab.planning.fits import check_memory
 from gapo_lab.planning.method_rules import check_method
 from gapo_lab.planning.verl_key_rules import check_keys
+from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.machine import has_gpu
 from gapo_lab.utils.value_rules import problem
@@ -44,6 +44,7 @@ def check_settings(config: ConfigView) -> None:
     _numbers(config)
     _batches(config)
     _model(config)
+    _rollout(config)
     _data(config)
     _cluster(config)
 
@@ -73,9 +74,7 @@ def _numbers(config: ConfigView) -> None:
         raise UserError(f"seed={config.seed}: must be a whole number from 0 on")
     steps = config.trainer.total_training_steps
     if steps is not None and (not isinstance(steps, int) or steps < 1):
-        raise UserError(
-            f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs"
-        )
+        raise UserError(f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs")
 
 
 def _batches(config: ConfigView) -> None:
@@ -96,11 +95,14 @@ def _batches(config: ConfigView) -> None:
 
 def _model(config: ConfigView) -> None:
     model, here = config.model, config.cluster.name == "local"
-    if config.backend.name == "cpu" and not model.cpu:
+    backend = config.backend.name
+    if not config.backend.needs_gpu and not model.cpu:
         raise UserError(
             f"model={model.name} has {model.billions:g}B parameters and cannot be trained without a GPU; "
-            "leave backend=cpu out, or take model=nano or model=smollm2_135m"
+            f"leave backend={backend} out, or take model=nano or model=smollm2_135m"
         )
+    if backend == "vllm_cpu" and not metadata.is_installed():
+        raise UserError("backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1`.")
     if config.backend.needs_gpu and here:
         if not has_gpu():
             raise UserError(
@@ -112,15 +114,26 @@ def _model(config: ConfigView) -> None:
                 f"model={model.name} needs {model.gpus} GPUs and this machine has {there}; run it on a cluster, or set "
                 "model.gpus and the keys that follow from it"
             )
-        if importlib.util.find_spec("vllm") is None:
-            raise UserError("backend=vllm: vLLM is not installed; run `make setup GPU=1`")
+        if not metadata.is_installed():
+            raise UserError("backend=vllm: vLLM is not installed. Run `make setup GPU=1`.")
     check_memory(config)
     path = Path(os.path.expanduser(model.path))
     if path == smollm2.folder():
         smollm2.available()
     elif (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
+        raise UserError(f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id")
+
+
+def _rollout(config: ConfigView) -> None:
+    """Whether vLLM is left room for the longest prompt with the longest answer: it would cut the answer."""
+    longest, wanted = (
+        config.actor_rollout_ref.rollout.max_model_len,
+        config.data.max_prompt_length + config.data.max_response_length,
+    )
+    if longest is not None and (isinstance(longest, bool) or not isinstance(longest, int) or longest < wanted):
         raise UserError(
-            f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id"
+            f"actor_rollout_ref.rollout.max_model_len={longest}: must be at least data.max_prompt_length + "
+            f"data.max_response_length = {wanted}. Leave it out."
         )
 
 
@@ -140,8 +153,17 @@ def _cluster(config: ConfigView) -> None:
 
 
 # Of cluster=slurm and the sites' presets: the key and the range of a number there.
-RANGES = {"hours": "(0, inf)", "requeues": "[0, inf)", "grace": "[0, inf)", "cpus": "[1, inf)", "cpus_per_gpu": "[1, inf)",
-          "memory": "(0, inf)", "gpu_memory": "(0, inf)", "array_size": "[1, inf)", "ray_patience": "(0, inf)"}  # fmt: skip
+RANGES = {
+    "hours": "(0, inf)",
+    "requeues": "[0, inf)",
+    "grace": "[0, inf)",
+    "cpus": "[1, inf)",
+    "cpus_per_gpu": "[1, inf)",
+    "memory": "(0, inf)",
+    "gpu_memory": "(0, inf)",
+    "array_size": "[1, inf)",
+    "ray_patience": "(0, inf)",
+}
 
 
 def _site(config: ConfigView) -> None:
@@ -169,17 +191,13 @@ def _data(config: ConfigView) -> None:
     if data.name == "lists" and config.model.name == "nano_large":
         raise UserError("model=nano_large: was only taught edits; data=lists takes model=nano")
     if data.template is not None and not Path(data.template).is_file():
-        raise UserError(
-            f"data.template={data.template}: no such file; leave the key out for the built-in template"
-        )
+        raise UserError(f"data.template={data.template}: no such file; leave the key out for the built-in template")
     if data.name == "git" and not data.path:
         if not data.repos:
             raise UserError("data.repos: no repository; give paths of git repositories on this machine")
         for repo in data.repos:
             if not Path(repo).is_dir():
-                raise UserError(
-                    f"data.repos: {repo} is not a folder; give paths of git repositories on this machine"
-                )
+                raise UserError(f"data.repos: {repo} is not a folder; give paths of git repositories on this machine")
     if data.ood not in ood.NAMES:
         raise UserError(f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}")
     if data.ood_prompt not in ("own", "template"):

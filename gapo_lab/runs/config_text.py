@@ -16,8 +16,9 @@ _LINE = re.compile(r"^( *)([\w.-]+):(?: +(\S.*))?$", re.MULTILINE)
 def pick(text: str, keys: Collection[str]) -> dict[str, Any]:
     """Return the values at these dotted keys; a key that is not there is left out.
 
-    A config has a thousand lines in block style, as our writers leave it: reading its lines takes a tenth of the time of
-    parsing it. Where a key is not found that way (a file that a person has rewritten), the whole file is parsed.
+    A config has a thousand lines in block style, as our writers leave it: reading its lines takes a tenth of the
+    time of parsing it. Where a key is not found that way (a file that a person has rewritten), the whole file is
+    parsed.
     """
     found = _scan(text, keys)
     if len(found) < len(keys):

@@ -117,9 +117,7 @@ class RunFolder:
         atomic_files.write_text(self.path / "reserve", " " * RESERVE)
         now, before, step = time.time(), self.raw_status, self.resume_step()
         carried = {name: getattr(before, name) for name in CARRIED}
-        begins = RunStatus(
-            State.RUNNING, attempt=number, step=step, resumes_from=step, started=now, updated=now
-        )
+        begins = RunStatus(State.RUNNING, attempt=number, step=step, resumes_from=step, started=now, updated=now)
         self._replace_status(begins.changed(**{"process": Process.here(), **carried, **fields}))
         return attempt
 
@@ -152,8 +150,8 @@ class RunFolder:
     def status(self) -> RunStatus:
         """How the run stands.
 
-        A finished run (summary.json is there) is finished whatever status.json says. A running one whose process no longer
-        lives on this machine reads as interrupted.
+        A finished run (summary.json is there) is finished whatever status.json says. A running one whose process no
+        longer lives on this machine reads as interrupted.
         """
         status = self.raw_status
         if self.is_finished:

@@ -45,7 +45,8 @@ class Row:
 
     @classmethod
     def from_json(cls, line: str, choose: Choose = list) -> Row:
-        """Read a row, of its metrics those that are chosen; ValueError, KeyError or TypeError where ``line`` is none."""
+        """Read a row, of its metrics those that are chosen; ValueError, KeyError or TypeError where ``line`` is
+        none."""
         raw = _loads(line)
         found = raw["metrics"]
         return cls(int(raw["step"]), float(raw["time"]), {name: float(found[name]) for name in choose(found)})
@@ -147,9 +148,7 @@ def summary(merged: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
         out[f"first/{short}"], out[f"final/{short}"] = curve[0][1], curve[-1][1]
         if measured := [(step, value) for step, value in curve if not math.isnan(value)]:
             out[f"best/{short}"] = top = reduce([value for _, value in measured], "best")
-            out["best/" + short.replace("/em", "/step")] = float(
-                next(step for step, v in measured if v == top)
-            )
+            out["best/" + short.replace("/em", "/step")] = float(next(step for step, v in measured if v == top))
     if reward := series(merged, "train/reward"):
         out["first/train/reward"], out["final/train/reward"] = reward[0][1], reward[-1][1]
     if throughput := [v for _, v in series(merged, "perf/throughput") if not math.isnan(v)]:

@@ -108,14 +108,13 @@ def model_name(spec: Spec) -> str:
         return str(spec["weights"])
     given = {} if "differs" in spec else given_overrides(spec)
     if spec.get("model") in WITH_WEIGHTS and "model.path" in given and "model.name" not in given:
-        return weights_name(
-            given["model.path"], (str(spec["model"]),), (spec.get("science") or {}).get("checkpoint")
-        )
+        return weights_name(given["model.path"], (str(spec["model"]),), (spec.get("science") or {}).get("checkpoint"))
     return str(spec.get("model"))
 
 
 def weights_name(path: str, taken: Collection[str] = (), checkpoint: object = "") -> str:
-    """Return a model's name from the place of its weights; one that is ``taken`` gets a part of the checkpoint's hash."""
+    """Return a model's name from the place of its weights; one that is ``taken`` gets a part of the checkpoint's
+    hash."""
     parts = PurePosixPath(path).parts
     cached = next((part for part in parts if part.startswith("models--")), None)  # Hugging Face's cache
     name = cached.rpartition("--")[2] if cached else PurePosixPath(path).name

@@ -98,6 +98,4 @@ def _git(repo: Path, *words: str) -> str:
 def packages() -> dict[str, str]:
     """Name and version of every installed package, by name."""
     found = ((dist.metadata["Name"], dist.version) for dist in importlib.metadata.distributions())
-    return dict(
-        sorted(((name, version) for name, version in found if name), key=lambda pair: pair[0].lower())
-    )
+    return dict(sorted(((name, version) for name, version in found if name), key=lambda pair: pair[0].lower()))

@@ -16,10 +16,9 @@ def of_study(root: Path, study: str) -> list[str]:
 
 
 def having(root: Path, key: str) -> list[str]:
-    """Return the studies that asked for a run, by name: the first of them, which its spec names, and those that share it."""
-    return [
-        path.stem for path in sorted((Path(root) / FOLDER).glob("*.json")) if key in of_study(root, path.stem)
-    ]
+    """Return the studies that asked for a run, by name: the first of them, which its spec names, and those that
+    share it."""
+    return [path.stem for path in sorted((Path(root) / FOLDER).glob("*.json")) if key in of_study(root, path.stem)]
 
 
 def remember(root: Path, runs: Iterable[tuple[str, str]]) -> None:

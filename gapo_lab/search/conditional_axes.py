@@ -63,9 +63,7 @@ class Conditions:
                 if word not in works:
                     raise UserError(why)
             if axis.key not in used:
-                raise UserError(
-                    f"{axis.key}: makes no difference to these runs, so there is nothing to search"
-                )
+                raise UserError(f"{axis.key}: makes no difference to these runs, so there is nothing to search")
 
     def _combinations(self) -> Iterator[dict[str, Any]]:
         choices = [axis for axis in self.space.axes if axis.choices]

@@ -36,9 +36,7 @@ def draw(search: Search, study: optuna.Study, folder: Path) -> list[str]:
         "pareto": lambda: pareto(search, study, trials),
     }
     names = []
-    logging.getLogger("fontTools").setLevel(
-        logging.WARNING
-    )  # it tells Hydra's log what it leaves out of a PDF
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells Hydra's log what it leaves out of a PDF
     with rc_context(STYLE):
         for name, make in wanted.items():
             if figure := make():
@@ -59,17 +57,13 @@ def history(search: Search, trials: list[FrozenTrial]) -> Figure:
     for at, (panel, objective) in enumerate(zip(panels, search.objectives, strict=True)):
         done = [t for t in trials if t.state == TrialState.COMPLETE]
         _pruned(panel, [(t.number, t.value) for t in trials if t.state == TrialState.PRUNED and t.values])
-        panel.scatter(
-            [t.number for t in done], [t.values[at] for t in done], s=12, color=BLUE, label="finished"
-        )
+        panel.scatter([t.number for t in done], [t.values[at] for t in done], s=12, color=BLUE, label="finished")
         best, line = None, []
         for trial in done:
             value = trial.values[at]
             best = value if best is None else (max if objective.largest else min)(best, value)
             line.append((trial.number, best))
-        panel.step(
-            *zip(*line, strict=True), where="post", color=RED, lw=1.2, label="best so far"
-        ) if line else None
+        panel.step(*zip(*line, strict=True), where="post", color=RED, lw=1.2, label="best so far") if line else None
         panel.set(xlabel="trial", ylabel=objective.name)
         panel.xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].legend(fontsize=7)
@@ -84,8 +78,17 @@ def slices(search: Search, trials: list[FrozenTrial]) -> Figure:
         having = [t for t in trials if axis.key in t.params and t.values]
         done = [t for t in having if t.state == TrialState.COMPLETE]
         _pruned(panel, [(_at(axis, t), t.values[0]) for t in having if t.state == TrialState.PRUNED])
-        panel.scatter([_at(axis, t) for t in done], [t.values[0] for t in done], s=14, c=[t.number for t in done],
-                      cmap="Blues", vmin=-0.5 * last, vmax=last, edgecolors=BLUE, linewidths=0.4)  # fmt: skip
+        panel.scatter(
+            [_at(axis, t) for t in done],
+            [t.values[0] for t in done],
+            s=14,
+            c=[t.number for t in done],
+            cmap="Blues",
+            vmin=-0.5 * last,
+            vmax=last,
+            edgecolors=BLUE,
+            linewidths=0.4,
+        )
         panel.set(xlabel=axis.key.rpartition(".")[2], ylabel=search.objectives[0].name)
         if axis.log:
             panel.set_xscale("log")
@@ -148,9 +151,7 @@ def pareto(search: Search, study: optuna.Study, trials: list[FrozenTrial]) -> Fi
         return None
     figure, (panel,) = _figure()
     front = sorted(tuple(t.values[:2]) for t in study.best_trials)
-    panel.scatter(
-        [t.values[0] for t in trials], [t.values[1] for t in trials], s=12, color=GREY, label="trials"
-    )
+    panel.scatter([t.values[0] for t in trials], [t.values[1] for t in trials], s=12, color=GREY, label="trials")
     panel.plot(*zip(*front, strict=True), "o-", color=BLUE, ms=4, lw=1, label="Pareto front")
     arrows = ["larger is better" if one.largest else "smaller is better" for one in search.objectives[:2]]
     names = [f"{one.name}\n({arrow})" for one, arrow in zip(search.objectives, arrows, strict=False)]

@@ -112,9 +112,7 @@ class Loop:
         bad = [key for key, state in states.items() if state not in GOOD]
         if started and bad:
             status = found[bad[0]]
-            said = status.message.strip() or (
-                "was not started" if status.state is State.NEW else status.state
-            )
+            said = status.message.strip() or ("was not started" if status.state is State.NEW else status.state)
             self._fail(live, f"run {bad[0]}: {said.splitlines()[-1]}")
             return True
         return False

@@ -30,14 +30,10 @@ def cost(search: Search, conditions: Conditions) -> str:
     for axis in search.space.axes:
         if conditions.active(axis, chosen):
             chosen = (*chosen, axis.word(axis.ends[0]))
-    run = plan.make(
-        [conditions.draft((*search.space.fixed, *chosen))], measured=executor.measured(search.root)
-    ).runs[0]
+    run = plan.make([conditions.draft((*search.space.fixed, *chosen))], measured=executor.measured(search.root)).runs[0]
     more = max(0, search.final_seeds - search.seeds) * search.finalists
     count = loop.most(search) * search.seeds + more
     if run.seconds is None:
         return f"at most {count} runs, of a length not known yet"
-    hours = (
-        f", {run.gpus} GPUs each: {count * run.seconds * run.gpus / 3600:,.0f} GPU-hours" if run.gpus else ""
-    )
+    hours = f", {run.gpus} GPUs each: {count * run.seconds * run.gpus / 3600:,.0f} GPU-hours" if run.gpus else ""
     return f"at most {count} runs of {duration(run.seconds)}{hours}; what is pruned ends sooner"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import optuna
 from optuna.trial import FrozenTrial, Trial
 
-# Where Optuna's successive halving notes that a trial was judged at a rung. A second look finds the note, not the verdict.
+# Where Optuna's successive halving notes that a trial was judged at a rung.
+# A second look finds the note, not the verdict.
 RUNG = "completed_rung_"
 
 
@@ -30,8 +31,6 @@ def _before(frozen: FrozenTrial) -> FrozenTrial:
     """The trial without the verdicts on its last value."""
     last = frozen.intermediate_values[frozen.last_step]
     frozen.system_attrs = {
-        name: value
-        for name, value in frozen.system_attrs.items()
-        if not (name.startswith(RUNG) and value == last)
+        name: value for name, value in frozen.system_attrs.items() if not (name.startswith(RUNG) and value == last)
     }
     return frozen

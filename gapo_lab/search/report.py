@@ -44,8 +44,11 @@ def write(search: Search, study: optuna.Study, found: Result, console: Console) 
             console.print(f"logged to MLflow: run 'search' of {search.study}", highlight=False)
         except Exception as error:  # noqa: BLE001 - MLflow is away; the report is safe in its folder
             said = (str(error).strip().splitlines() or [""])[0]
-            console.print(f"MLflow could not be reached ({type(error).__name__}: {said:.150}); the same command "
-                          "logs it later", highlight=False, markup=False)  # fmt: skip
+            console.print(
+                f"MLflow could not be reached ({type(error).__name__}: {said:.150}); the same command logs it later",
+                highlight=False,
+                markup=False,
+            )
 
 
 def table(search: Search, study: optuna.Study) -> str:
@@ -59,10 +62,7 @@ def table(search: Search, study: optuna.Study) -> str:
     writer.writerow(names)
     for trial in study.get_trials(deepcopy=False):
         numbers = trial.values or [""] * len(search.objectives)
-        texts = [
-            axis.text(trial.params[axis.key]) if axis.key in trial.params else ""
-            for axis in search.space.axes
-        ]
+        texts = [axis.text(trial.params[axis.key]) if axis.key in trial.params else "" for axis in search.space.axes]
         last = "" if trial.last_step is None else trial.last_step
         runs, why = " ".join(trial.user_attrs.get(KEYS, ())), trial.user_attrs.get(WHY, "")
         writer.writerow([trial.number, trial.state.name.lower(), *numbers, *texts, last, runs, why])
@@ -95,9 +95,7 @@ def _run(client: MlflowClient, experiment: str) -> str:
 
 def tags(search: Search, found: Result) -> dict[str, str]:
     best = found.candidates[0]
-    values = ", ".join(
-        f"{name} {value:.4g}" for name, value in zip(found.objectives, best.values, strict=True)
-    )
+    values = ", ".join(f"{name} {value:.4g}" for name, value in zip(found.objectives, best.values, strict=True))
     note = (
         f"Best of {sum(found.states.values())} trials: {values} over {best.seeds} seeds\n\n`{found.line}`\n\n"
         f"Pictures and tables are under Artifacts; all trials: `optuna-dashboard {address(search)}`"

@@ -59,9 +59,7 @@ class Result:
         return asdict(self) | {"values": [one.values for one in self.candidates]}
 
 
-def of(
-    search: Search, study: optuna.Study, conditions: Conditions, runs: Runs, again: bool = True
-) -> Result | None:
+def of(search: Search, study: optuna.Study, conditions: Conditions, runs: Runs, again: bool = True) -> Result | None:
     """The result; None where no trial was finished. ``again``: measure the best with `search.final_seeds` first."""
     best = good(search, study)
     if not best:
@@ -108,7 +106,7 @@ def _words(search: Search, trial: FrozenTrial) -> tuple[str, ...]:
 def _candidate(search: Search, trial: FrozenTrial, seeds: int, conditions: Conditions) -> Candidate:
     words = _words(search, trial)
     runs = runs_of(search, words, seeds, conditions)
-    curves = [values(RunFolder(search.root / run.spec.key).merged_points()) for run in runs]
+    curves = [values(RunFolder(search.root / run.key).merged_points()) for run in runs]
     numbers = tuple(tuple(one.value(curve) for curve in curves) for one in search.objectives)
     return Candidate(trial.number, words, numbers, runs[0].name)
 
@@ -142,11 +140,14 @@ def show(result: Result, console: Console) -> None:
         table.add_row(str(one.trial), str(one.seeds), *numbers, escape(one.name))
     console.print(table)
     counts = ", ".join(f"{count} {state}" for state, count in sorted(result.states.items()))
-    stopped = (
-        f"; {result.saved:.0%} of the steps saved" if result.saved and result.states.get("pruned") else ""
-    )
+    stopped = f"; {result.saved:.0%} of the steps saved" if result.saved and result.states.get("pruned") else ""
     console.print(f"{sum(result.states.values())} trials: {counts}{stopped}", highlight=False)
-    console.print(f"best{' in ' + result.objectives[0] if front else ''}: {result.line}", highlight=False, soft_wrap=True, markup=False)  # fmt: skip
+    console.print(
+        f"best{' in ' + result.objectives[0] if front else ''}: {result.line}",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 def spread(values: Sequence[float]) -> str:

@@ -48,7 +48,7 @@ class ClusterRuns:
         """Those that are not finished, queued or running."""
         self._queues += executor.start(self.root, runs, Console(quiet=True))
         for run in runs:
-            self._known.pop(run.spec.key, None)
+            self._known.pop(run.key, None)
 
     def tick(self) -> None:
         """Give waiting local runs the room that has become free."""

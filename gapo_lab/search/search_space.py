@@ -54,9 +54,7 @@ class Axis:
         if self.choices:
             return trial.suggest_categorical(self.key, self.choices)
         if self.whole:
-            return trial.suggest_int(
-                self.key, int(self.low), int(self.high), step=int(self.step or 1), log=self.log
-            )
+            return trial.suggest_int(self.key, int(self.low), int(self.high), step=int(self.step or 1), log=self.log)
         return trial.suggest_float(self.key, self.low, self.high, step=self.step, log=self.log)
 
     def word(self, value: Any) -> str:

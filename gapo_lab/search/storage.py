@@ -89,9 +89,7 @@ def open_storage(search: Search) -> optuna.storages.BaseStorage:
             return optuna.storages.RDBStorage(search.storage)
         except Exception as error:
             said = (str(error).strip().splitlines() or [""])[0]
-            raise UserError(
-                f"search.storage={search.storage}: {type(error).__name__}: {said:.200}"
-            ) from error
+            raise UserError(f"search.storage={search.storage}: {type(error).__name__}: {said:.200}") from error
     path = journal(search)
     _mend(path)
     return optuna.storages.JournalStorage(JournalFileBackend(str(path)))

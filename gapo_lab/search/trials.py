@@ -90,9 +90,7 @@ class Proposer:
         """Put failed trials that nobody has repeated back into the queue, at most so many."""
         trials = self.study.get_trials(deepcopy=False)
         repeated = {trial.user_attrs.get(REPEATS) for trial in trials}
-        failed = [
-            t for t in trials if t.state == TrialState.FAIL and t.params and not t.user_attrs.get(INVALID)
-        ]
+        failed = [t for t in trials if t.state == TrialState.FAIL and t.params and not t.user_attrs.get(INVALID)]
         for trial in [t for t in failed if t.number not in repeated][: max(0, most)]:
             self.study.enqueue_trial(trial.params, user_attrs={REPEATS: trial.number})
 
@@ -105,6 +103,6 @@ def runs_of(search: Search, words: Sequence[str], count: int, conditions: Condit
 
 def _without_search(run: Planned) -> Planned:
     """How a run came to be proposed is none of its settings."""
-    if run.settings is None:
+    if not run.settings:
         return run
     return replace(run, settings={k: v for k, v in run.settings.items() if not k.startswith("search.")})

@@ -1,4 +1,5 @@
-"""The process that copies a run to MLflow while it goes on (`gapo_lab.tracking.live_copy`), as its supervisor sees it."""
+"""The process that copies a run to MLflow while it goes on (`gapo_lab.tracking.live_copy`), as its supervisor sees
+it."""
 
 from __future__ import annotations
 

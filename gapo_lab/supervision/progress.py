@@ -109,9 +109,7 @@ def line(shot: Snapshot) -> str:
         if shot.reward is not None:
             parts.append(f"reward {shot.reward:.3f}")
     parts += [
-        f"EM {name} {percent(value)}"
-        for name, value in (("ID", shot.em_id), ("OOD", shot.em_ood))
-        if value is not None
+        f"EM {name} {percent(value)}" for name, value in (("ID", shot.em_id), ("OOD", shot.em_ood)) if value is not None
     ]
     if shot.pace is not None:
         parts.append(f"{shot.pace:.1f} s/step")
@@ -192,9 +190,7 @@ def table(summary: Mapping[str, float], title: str = "") -> Table:
     for label, name in ROWS:
         if f"final/{name}" not in summary:
             continue
-        first, final, best = (
-            summary.get(f"{which}/{name}", math.nan) for which in ("first", "final", "best")
-        )
+        first, final, best = (summary.get(f"{which}/{name}", math.nan) for which in ("first", "final", "best"))
         step = summary.get("best/" + name.replace("/em", "/step"), math.nan)
         out.add_row(
             label,

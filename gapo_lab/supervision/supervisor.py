@@ -25,9 +25,10 @@ from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.status import Cause, State
 from gapo_lab.supervision.copier_process import CopierProcess
 from gapo_lab.supervision.progress import Progress
-from gapo_lab.supervision.watchdog import MARK, watched_scratch_folder
+from gapo_lab.supervision.watchdog import watched_scratch_folder
 from gapo_lab.utils.import_path import importing_from
 from gapo_lab.utils.processes import PATIENCE_SECONDS, adopt_orphans, end_descendants
+from gapo_lab.utils.scratch import MARK
 from gapo_lab.utils.signals import raise_on_signals
 
 POLL_SECONDS = 0.5
@@ -45,9 +46,7 @@ class Job:
     process: subprocess.Popen
 
     @classmethod
-    def start(
-        cls, folder: RunFolder, attempt: Attempt, scratch: Path, environment: Mapping[str, str], log: IO
-    ) -> Job:
+    def start(cls, folder: RunFolder, attempt: Attempt, scratch: Path, environment: Mapping[str, str], log: IO) -> Job:
         """Start it. What it prints goes to ``log``."""
         program = [sys.executable, "-m", "gapo_lab.training.job"]
         process = subprocess.Popen(
@@ -79,8 +78,8 @@ class Supervisor:
 
     code: the folder that the job imports this package from.
 
-    Ctrl-C lets the job save a checkpoint after the step it is at. SIGTERM and SIGHUP do so for `GRACE_SECONDS`. A second
-    signal ends it at once.
+    Ctrl-C lets the job save a checkpoint after the step it is at. SIGTERM and SIGHUP do so for `GRACE_SECONDS`. A
+    second signal ends it at once.
     """
 
     def __init__(self, folder: RunFolder, console: Console, code: Path) -> None:
@@ -155,9 +154,7 @@ class Supervisor:
                     self._copier.finish(self.console, PATIENCE_SECONDS)
         self._conclude(job, live)
 
-    def _until_over(
-        self, job: Job, progress: Progress, log: IO | None = None, seconds: float = math.inf
-    ) -> bool:
+    def _until_over(self, job: Job, progress: Progress, log: IO | None = None, seconds: float = math.inf) -> bool:
         """Show the job until it has ended, or for ``seconds``; whether it has ended.
 
         log: where the copier to MLflow writes, which is started with the first step: importing MLflow costs seconds of
@@ -185,7 +182,8 @@ class Supervisor:
         progress.note(f"saves after this step, then ends ({limit})")
         if not self._until_over(job, progress, seconds=math.inf if by_hand else GRACE_SECONDS):
             raise stop
-        # SLURM and a shutdown send SIGTERM to the job and its workers, too: how it dies of that is no failure of its own
+        # SLURM and a shutdown send SIGTERM to the job and its workers, too: how it dies of that is no failure of its
+        # own
         if not by_hand and job.code not in (0, STOPPED):
             raise stop
 
@@ -200,9 +198,7 @@ class Supervisor:
         stopped = None
         if code == 0:
             folder.write_summary({**metrics.summary(folder.merged_metrics()), "wall_seconds": self._wall})
-            folder.write_status(
-                state=State.FINISHED, message="", remedy="", cause=Cause.NONE, wall_seconds=self._wall
-            )
+            folder.write_status(state=State.FINISHED, message="", remedy="", cause=Cause.NONE, wall_seconds=self._wall)
         elif code == STOPPED:
             why = folder.raw_status.ended_for or "stopped"
             stopped = self._interrupted(f"{why} after step {folder.resume_step()} (saved)")
@@ -251,6 +247,4 @@ class Supervisor:
             reason = reason or f"the job ended with code {code}"
         # its lines may not name the cause
         message = reason if cause in reason.lower() else f"{cause}\n{reason}"
-        folder.write_status(
-            state=State.FAILED, message=message, cause=cause, remedy=remedy, wall_seconds=self._wall
-        )
+        folder.write_status(state=State.FAILED, message=message, cause=cause, remedy=remedy, wall_seconds=self._wall)

@@ -1,13 +1,12 @@
-"""Clears up after a supervisor that was killed: `python -m gapo_lab.supervision.watchdog FOLDER`, its stdin a pipe from it.
+"""Clear up after a supervisor that was killed: `python -m gapo_lab.supervision.watchdog FOLDER`, stdin a pipe from it.
 
 The kernel closes the pipe however the supervisor ends. What it could not end itself, the processes that carry
-FOLDER in their environment, is ended then, and the scratch folder removed.
+FOLDER in their environment, is ended then, and the scratch folder removed, with the shared memory recorded there.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,10 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from gapo_lab.utils.scratch import scratch_folder
-
-# Names the scratch folder in the environment of the job and so of every process below it.
-MARK = "GAPO_LAB_SCRATCH"
+from gapo_lab.utils.scratch import MARK, clear, scratch_folder
 
 
 @contextmanager
@@ -31,11 +27,15 @@ def watched_scratch_folder(environment: Mapping[str, str]) -> Iterator[tuple[Pat
     watch = None
     try:
         with scratch_folder() as folder:
-            watch = subprocess.Popen([sys.executable, "-m", "gapo_lab.supervision.watchdog", str(folder)], env=environment,
-                                     stdin=subprocess.PIPE, start_new_session=True)  # fmt: skip
+            watch = subprocess.Popen(
+                [sys.executable, "-m", "gapo_lab.supervision.watchdog", str(folder)],
+                env=environment,
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
             yield folder, watch.pid
     finally:  # the folder is gone: the watchdog has nothing to look for
-        if watch:
+        if watch and watch.stdin:
             watch.stdin.close()
             watch.wait()
 
@@ -66,7 +66,7 @@ def main(folder: str) -> None:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(left, timeout=5)
-    shutil.rmtree(folder, ignore_errors=True)
+    clear(Path(folder))
 
 
 if __name__ == "__main__":

@@ -35,9 +35,7 @@ def _generations(folder: RunFolder) -> dict[str, Path]:
     by_folder: dict[str, list[str]] = {}
     for name in sorted(files, key=_natural):
         by_folder.setdefault(name.rpartition("/")[0], []).append(name)
-    return {
-        name: files[name] for names in by_folder.values() for name in dict.fromkeys((names[0], names[-1]))
-    }
+    return {name: files[name] for names in by_folder.values() for name in dict.fromkeys((names[0], names[-1]))}
 
 
 def _natural(name: str) -> list[tuple[int, str]]:

@@ -11,8 +11,16 @@ if TYPE_CHECKING:
 
 SEEDS = "seeds"
 # Of the summary, what a cell is compared by.
-MEANS = ("final/id/em", "final/ood/em", "best/id/em", "best/ood/em", "final/id/em_greedy", "final/ood/em_greedy",
-         "mean/perf/throughput", "wall_seconds")  # fmt: skip
+MEANS = (
+    "final/id/em",
+    "final/ood/em",
+    "best/id/em",
+    "best/ood/em",
+    "final/id/em_greedy",
+    "final/ood/em_greedy",
+    "mean/perf/throughput",
+    "wall_seconds",
+)
 
 
 def log_means(client: MlflowClient, experiment: str, cell: str) -> None:
@@ -23,9 +31,7 @@ def log_means(client: MlflowClient, experiment: str, cell: str) -> None:
     """
     from mlflow.entities import Metric
 
-    runs = client.search_runs(
-        [experiment], f"tags.`mlflow.parentRunId` = '{cell}' and attributes.status = 'FINISHED'"
-    )
+    runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{cell}' and attributes.status = 'FINISHED'")
     if len(runs) <= client.get_run(cell).data.metrics.get(SEEDS, 0):
         return
     now, n = int(time.time() * 1000), len(runs)

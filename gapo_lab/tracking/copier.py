@@ -1,8 +1,8 @@
 """Copies run folders to MLflow: again and again, with the same result.
 
-A run folder is one MLflow run in each study that asked for it, found by its tag ``gapo.key``. MLflow cannot take a point back, so where a
-resumed attempt gave up steps that had been copied already, the run is made anew and the old one deleted
-(as the UI's Delete does). What was sent is noted in tags before and after sending: a copy that was cut
+A run folder is one MLflow run in each study that asked for it, found by its tag ``gapo.key``. MLflow cannot take a
+point back, so where a resumed attempt gave up steps that had been copied already, the run is made anew and the old
+one deleted (as the UI's Delete does). What was sent is noted in tags before and after sending: a copy that was cut
 off is made good by the next.
 """
 
@@ -74,7 +74,8 @@ class Copier:
         return run.info.run_id
 
     def _experiments(self) -> list[str]:
-        """Those of the studies that asked for the run, the first of them first; others that a person deleted are left."""
+        """Those of the studies that asked for the run, the first of them first; others that a person deleted are
+        left."""
         return [mlflow_client.experiment(self.client, self.uri, study) for study in self._studies()]
 
     def _studies(self) -> list[str]:
@@ -83,15 +84,14 @@ class Copier:
         return [first, *(study for study in others if not mlflow_client.is_deleted(self.client, study))]
 
     def shared(self) -> None:
-        """Copy what else is finished of the run's studies, asked for first by another one and not on their pages yet."""
+        """Copy what else is finished of the run's studies, asked for first by another one and not on their pages
+        yet."""
         root = self.folder.path.parent
         for study in self._studies():
             experiment = mlflow_client.experiment(self.client, self.uri, study)
             copies = self.client.search_runs([experiment], f"tags.`{STUDY}` != '{study}'", max_results=50_000)
             there = {run.data.tags.get(KEY) for run in copies}
-            for folder in (
-                RunFolder(root / key) for key in studies.of_study(root, study) if key not in there
-            ):
+            for folder in (RunFolder(root / key) for key in studies.of_study(root, study) if key not in there):
                 if folder.is_finished and (folder.spec.get("study") or "default") != study:
                     Copier(folder, self.uri, self.client).everything()
 
@@ -104,9 +104,7 @@ class Copier:
     def _find(self, experiment: str, **tags: str) -> Run | None:
         """The oldest run with these tags."""
         wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
-        found = self.client.search_runs(
-            [experiment], wanted, order_by=["attributes.start_time ASC"], max_results=1
-        )
+        found = self.client.search_runs([experiment], wanted, order_by=["attributes.start_time ASC"], max_results=1)
         return found[0] if found else None
 
     def _run(self, experiment: str) -> Run:
@@ -134,7 +132,10 @@ class Copier:
         tags = {
             IS_CELL: "yes",
             CELL: naming.cell_id(self.spec),
-            "mlflow.note.content": "One cell: its runs differ only in their seed. Its metrics are the means over the finished ones, at the step that is their number.",
+            "mlflow.note.content": (
+                "One cell: its runs differ only in their seed. "
+                "Its metrics are the means over the finished ones, at the step that is their number."
+            ),
         }
         name = naming.cell_name(self.spec)
         run_id = self.client.create_run(experiment, None, tags, name).info.run_id
@@ -165,8 +166,7 @@ class Copier:
         attempts = {attempt.number: attempt.rows() for attempt in self.folder.attempts()}
         mark, wanted = mapping.to_send(attempts, summary)
         sent, perhaps = (
-            mapping.sent(Copied.from_text(run.data.tags.get(tag)), attempts, summary)
-            for tag in (SENT, SENDING)
+            mapping.sent(Copied.from_text(run.data.tags.get(tag)), attempts, summary) for tag in (SENT, SENDING)
         )
         if sent is None or perhaps is None or not sent | perhaps <= wanted:
             run, sent = self._anew(run), set()
@@ -215,9 +215,7 @@ class Copier:
     def _copy_params(self, run: Run) -> None:
         """Parameters that MLflow lacks; one that has changed cannot be set again and becomes a tag."""
         wanted, there = mapping.params(self.spec, self._config), run.data.params
-        self._log_params(
-            run.info.run_id, {name: value for name, value in wanted.items() if name not in there}
-        )
+        self._log_params(run.info.run_id, {name: value for name, value in wanted.items() if name not in there})
         for name in sorted(name for name in there if name in wanted and there[name] != wanted[name]):
             log.warning(
                 "run %s: MLflow holds %s=%s, which cannot be changed; its value is now %s (tag gapo.now.%s)",
@@ -232,9 +230,7 @@ class Copier:
     def _copy_tags(self, run: Run) -> None:
         from mlflow.entities import RunTag
 
-        wanted = mapping.tags(
-            self.spec, self.folder.provenance() or {}, self.folder.status(), self.folder.started()
-        )
+        wanted = mapping.tags(self.spec, self.folder.provenance() or {}, self.folder.status(), self.folder.started())
         new = [RunTag(name, value) for name, value in wanted.items() if run.data.tags.get(name) != value]
         if new:
             self.client.log_batch(run.info.run_id, tags=new)

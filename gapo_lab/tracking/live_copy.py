@@ -112,20 +112,14 @@ def _one_line(error: Exception) -> str:
 
 
 def main(words: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m gapo_lab.tracking.live_copy", description=__doc__.split("\n\n")[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m gapo_lab.tracking.live_copy", description=__doc__.split("\n\n")[0])
     parser.add_argument("run_dir", type=Path)
-    parser.add_argument(
-        "--uri", help="MLflow's address (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)"
-    )
+    parser.add_argument("--uri", help="MLflow's address (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     parser.add_argument("--every", type=float, default=EVERY, metavar="SECONDS")
     asked = parser.parse_args(words)
     os.nice(19)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # SLURM's warning is for the supervisor
-    if (
-        not sys.stdin.isatty()
-    ):  # started by a supervisor: a Ctrl-C is for it, and the last copy comes after it
+    if not sys.stdin.isatty():  # started by a supervisor: a Ctrl-C is for it, and the last copy comes after it
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     done = follow(RunFolder(asked.run_dir), asked.uri, asked.every, say=lambda text: print(text, flush=True))
     return 0 if done else 1

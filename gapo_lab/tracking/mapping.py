@@ -29,7 +29,7 @@ SETTINGS = {
 WORDS = ("key", "model", "algo", "tau", "seed", "data", "scale", "backend")
 # Of them what is not the cell's: which run it is, and where it ran.
 NOT_CELL = ("key", "seed", "backend")
-STATUS = {
+STATUS: dict[str, str] = {
     State.RUNNING: "RUNNING",
     State.FINISHED: "FINISHED",
     State.FAILED: "FAILED",
@@ -126,9 +126,7 @@ def note(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: RunStat
     if status.process:
         lines[-1] += f" on `{status.process.host}`"
     if git.get("commit"):
-        lines[-1] += f", commit `{git['commit'][:10]}`" + (
-            " with changes (`diff.patch`)" if git.get("dirty") else ""
-        )
+        lines[-1] += f", commit `{git['commit'][:10]}`" + (" with changes (`diff.patch`)" if git.get("dirty") else "")
     if status.has_stopped:
         lines += ["", f"**{status.state}**: {status.message} {status.advice(str(spec.get('key', '')))}"]
     return "\n".join(lines)
@@ -151,11 +149,7 @@ class Sample(NamedTuple):
 def samples(attempts: Sequence[Sequence[Row]], summary: Mapping[str, Any] | None) -> set[Sample]:
     """Every point MLflow must hold for these attempts; the summary's numbers stand at step 0."""
     merged = metrics.merge(attempts)
-    found = {
-        _sample(name, step, point.value, point.time)
-        for step, at in merged.items()
-        for name, point in at.items()
-    }
+    found = {_sample(name, step, point.value, point.time) for step, at in merged.items() for name, point in at.items()}
     last = last_time(merged)
     return found | {_sample(name, 0, value, last) for name, value in numbers(summary or {}).items()}
 
@@ -192,9 +186,7 @@ class Copied(NamedTuple):
         if not text:
             return cls({}, False, digest([]))
         raw = json.loads(text)
-        return cls(
-            {int(number): count for number, count in raw["rows"].items()}, raw["summary"], raw["check"]
-        )
+        return cls({int(number): count for number, count in raw["rows"].items()}, raw["summary"], raw["check"])
 
 
 def sent(
@@ -206,9 +198,7 @@ def sent(
     return found if digest(sorted(found)) == copied.check else None
 
 
-def to_send(
-    attempts: Mapping[int, Sequence[Row]], summary: Mapping[str, Any] | None
-) -> tuple[Copied, set[Sample]]:
+def to_send(attempts: Mapping[int, Sequence[Row]], summary: Mapping[str, Any] | None) -> tuple[Copied, set[Sample]]:
     """All points that MLflow must hold, and the mark that says they were sent."""
     found = samples([attempts[number] for number in sorted(attempts)], summary)
     rows = {number: len(attempts[number]) for number in sorted(attempts)}

@@ -162,9 +162,5 @@ def is_deleted(client: MlflowClient, study: str) -> bool:
 def _drop_empty(client: MlflowClient, name: str) -> None:
     """Delete an experiment, as the UI does, where it never had a run: MLflow itself begins with one named Default."""
     found = client.get_experiment_by_name(name)
-    if (
-        found
-        and found.lifecycle_stage == "active"
-        and not client.search_runs([found.experiment_id], max_results=1)
-    ):
+    if found and found.lifecycle_stage == "active" and not client.search_runs([found.experiment_id], max_results=1):
         client.delete_experiment(found.experiment_id)

@@ -1,9 +1,9 @@
 """How a study looks in MLflow's pages: its views, and what its description says.
 
-MLflow keeps columns and charts in each person's browser. A view that is kept in a tag of the experiment is everyone's: it
-is in the list Views of the study's page, and a link opens it. Two are made: the list of cells and runs, and the curves as
-means over seeds, which begin with accuracy and training. The charts of a page without a view, and of a single run, are
-in MLflow's own order, by the alphabet, which nothing in a metric or tag can change.
+MLflow keeps columns and charts in each person's browser. A view that is kept in a tag of the experiment is
+everyone's: it is in the list Views of the study's page, and a link opens it. Two are made: the list of cells and
+runs, and the curves as means over seeds, which begin with accuracy and training. The charts of a page without a
+view, and of a single run, are in MLflow's own order, by the alphabet, which nothing in a metric or tag can change.
 """
 
 from __future__ import annotations
@@ -25,9 +25,15 @@ NOTE, KIND = "mlflow.note.content", "mlflow.experimentKind"
 OURS = "mlflow.gapo.note"  # a digest of the description as it was written here: a person's own stays
 IS_REPORT = "gapo.is_report"
 COLUMNS = (
-    "metrics.`best/id/em`", "metrics.`final/id/em`", "metrics.`best/ood/em`", "metrics.`seeds`", "params.`seed`",
-    "params.`tau`", "params.`lr`", "params.`steps`",
-)  # fmt: skip
+    "metrics.`best/id/em`",
+    "metrics.`final/id/em`",
+    "metrics.`best/ood/em`",
+    "metrics.`seeds`",
+    "params.`seed`",
+    "params.`tau`",
+    "params.`lr`",
+    "params.`steps`",
+)
 CHARTS = {  # section: its charts
     "Accuracy": ("val/id/em", "val/ood/em", "val/id/em_greedy", "val/ood/em_greedy"),
     "Training": ("train/reward", "actor/pg_clipfrac", "actor/entropy", "perf/throughput"),
@@ -52,7 +58,8 @@ def artifact_of(experiment: str, run: str, name: str) -> str:
 
 
 def links(database: Path) -> dict[str, str]:
-    """{study: its list, below MLflow's address}, the newest first, of an SQLite database; for a command that waits for nothing."""
+    """{study: its list, below MLflow's address}, the newest first, of an SQLite database; for a command that waits
+    for nothing."""
     query = (
         "SELECT name, experiment_id FROM experiments JOIN experiment_tags USING (experiment_id) "
         "WHERE lifecycle_stage = 'active' AND key = ? ORDER BY last_update_time DESC LIMIT 10"
@@ -84,7 +91,8 @@ def set_up(client: MlflowClient, experiment: str) -> None:
 
 
 def note_of(experiment: str, report: str | None) -> str:
-    """The description. Its links are named at its end: MLflow's list of experiments shows the beginning as it is written."""
+    """The description. Its links are named at its end: MLflow's list of experiments shows the beginning as it is
+    written."""
     links = {"Runs": list_of(experiment), "Curves": curves_of(experiment)}
     if report:
         files = {"Report": "report.html", "PDF": "report.pdf"}
@@ -105,11 +113,7 @@ def note_of(experiment: str, report: str | None) -> str:
 def _is_ours(tags: dict[str, str], experiment: str) -> bool:
     """Whether no person wrote the description; older versions began it with a link."""
     note = tags.get(NOTE, "")
-    return (
-        not note
-        or tags.get(OURS) == mapping.digest(note)
-        or note.startswith(f"[Runs]({list_of(experiment)}) ")
-    )
+    return not note or tags.get(OURS) == mapping.digest(note) or note.startswith(f"[Runs]({list_of(experiment)}) ")
 
 
 def _report(client: MlflowClient, experiment: str) -> str | None:
@@ -160,15 +164,31 @@ def _charts() -> dict[str, Any]:
     sections = [
         {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False, "isGenerated": False}
         for name in CHARTS
-    ]  # fmt: skip
+    ]
     charts = [
         {
-            "uuid": metric, "type": "LINE", "runsCountToCompare": 10, "metricSectionId": section, "deleted": False,
-            "isGenerated": False, "displayName": metric, "metricKey": metric, "selectedMetricKeys": [metric],
-            "lineSmoothness": 0, "xAxisScaleType": "linear", "scaleType": "linear", "range": {}, "xAxisKey": "step",
-            "selectedXAxisMetricKey": "", "yAxisKey": "metric", "yAxisExpressions": [], "ignoreOutliers": False,
-            "useGlobalXaxisKey": True, "useGlobalLineSmoothing": True,
+            "uuid": metric,
+            "type": "LINE",
+            "runsCountToCompare": 10,
+            "metricSectionId": section,
+            "deleted": False,
+            "isGenerated": False,
+            "displayName": metric,
+            "metricKey": metric,
+            "selectedMetricKeys": [metric],
+            "lineSmoothness": 0,
+            "xAxisScaleType": "linear",
+            "scaleType": "linear",
+            "range": {},
+            "xAxisKey": "step",
+            "selectedXAxisMetricKey": "",
+            "yAxisKey": "metric",
+            "yAxisExpressions": [],
+            "ignoreOutliers": False,
+            "useGlobalXaxisKey": True,
+            "useGlobalLineSmoothing": True,
         }
-        for section, metrics in CHARTS.items() for metric in metrics
-    ]  # fmt: skip
+        for section, metrics in CHARTS.items()
+        for metric in metrics
+    ]
     return {"compareRunSections": sections, "compareRunCharts": charts}

@@ -62,8 +62,7 @@ def facts_for(method: Callable, device: torch.device) -> dict:
         given["order"] = torch.tensor(facts.order, device=device)
     if "extras" in asked:
         given["extras"] = {
-            name: torch.tensor(column, dtype=torch.float64, device=device)
-            for name, column in facts.extras.items()
+            name: torch.tensor(column, dtype=torch.float64, device=device) for name, column in facts.extras.items()
         }
     if "draw" in asked:
         digest = hashlib.sha256(f"{facts.seed} {facts.step}".encode()).digest()
@@ -91,8 +90,9 @@ def register_estimator(name: str, method: Callable[..., torch.Tensor]) -> None:
     register_adv_est(name)(advantage)
 
 
-def batch_mean_loss(loss, old_log_prob, log_prob, advantages, response_mask, loss_agg_mode="", config=None,
-                    rollout_is_weights=None):  # fmt: skip
+def batch_mean_loss(
+    loss, old_log_prob, log_prob, advantages, response_mask, loss_agg_mode="", config=None, rollout_is_weights=None
+):
     """A loss a rollout, as verl calls a policy loss: averaged over the rollouts of the whole mini-batch.
 
     verl hands over micro-batches and adds their gradients up, so the mean must not be taken over the rows that

@@ -36,8 +36,8 @@ class Evaluator:
     def evaluate(self, folder: RunFolder) -> tuple[int, dict[str, float]]:
         """The checkpoint's step and its greedy metrics; appended to the run's last attempt unless they are there.
 
-        Raises UserError where the run has not finished, keeps no whole checkpoint of its last step or is scored by a reward
-        of its own, and where its test sets are not on this machine.
+        Raises UserError where the run has not finished, keeps no whole checkpoint of its last step or is scored by a
+        reward of its own, and where its test sets are not on this machine.
         """
         if not folder.is_finished:
             raise UserError(f"run {folder.key} has not finished: the same sweep command goes on with it")
@@ -70,8 +70,7 @@ class Evaluator:
         key = (str(folder.data_folder()), tokenizer.chat_template, tokenizer.vocab_size)
         if key not in self._prompts:
             self._prompts[key] = [
-                tokenize(tokenizer, row["prompt"], config["data"]["apply_chat_template_kwargs"])
-                for row in rows
+                tokenize(tokenizer, row["prompt"], config["data"]["apply_chat_template_kwargs"]) for row in rows
             ]
         return self._prompts[key]
 
@@ -82,9 +81,7 @@ def _rows(folder: RunFolder) -> list[dict[str, Any]]:
 
     place = folder.data_folder()
     if place is None:
-        raise UserError(
-            f"run {folder.key}: its test sets are not on this machine (data.json says where they were)"
-        )
+        raise UserError(f"run {folder.key}: its test sets are not on this machine (data.json says where they were)")
     rows = pq.read_table(place / "val.parquet").to_pylist()
     return [row for row in rows if row["agent_name"] == SAMPLED_AGENT]
 
@@ -94,7 +91,8 @@ def _load(folder: RunFolder, step: int, config: Mapping) -> tuple[torch.nn.Modul
     place = checkpoints.steps(folder.checkpoints).get(step)
     if place is None:
         raise UserError(
-            f"run {folder.key} keeps no checkpoint of step {step}, its last (gc removes them): train with data.greedy=true"
+            f"run {folder.key} keeps no checkpoint of step {step}, its last (gc removes them): "
+            "train with data.greedy=true"
         )
     actor = place / "actor"
     settings = config["actor_rollout_ref"]

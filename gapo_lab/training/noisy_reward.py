@@ -1,7 +1,7 @@
-"""verl's reward managers with noise on training rollouts (`noise=0.1`); chosen by the configuration where noise is not 0.
+"""verl's reward managers with noise on training rollouts (`noise=0.1`), chosen where the configuration has noise.
 
-On a CPU the batched manager calls it, on GPUs verl's reward workers: both say which rollout it is. What it returns is what
-the estimator and dynamic sampling's filter read.
+On a CPU the batched manager calls it, on GPUs verl's reward workers: both say which rollout it is. What it returns is
+what the estimator and dynamic sampling's filter read.
 """
 
 from __future__ import annotations

@@ -15,7 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from gapo_lab.errors import RunFailed
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import State
+from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.scratch import MARK
 
 
 @contextmanager
@@ -97,15 +99,31 @@ def invited(address: str, token: Path, nodes: int, patience: float = PATIENCE_SE
 
 
 def cpus(workers: int) -> int:
-    """What Ray is told of a node's CPUs on a machine without GPUs: verl books three a worker."""
-    return 3 * workers + 3
+    """Return what Ray is told of a node's CPUs on a machine without GPUs, whatever it has.
+
+    verl books three a worker, three for its queue, and with vLLM up to eight agent loops, eight for rewards and a
+    server.
+    """
+    return 3 * workers + 3 + 17
 
 
 def environment(config: Mapping[str, Any], scratch: Path) -> dict[str, str]:
     """Variables for Ray on a helping node; the training ones come with Ray's runtime environment."""
-    variables = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(scratch / "token"), "RAY_USAGE_STATS_ENABLED": "0",
-                 "VERL_USE_EXTERNAL_MODULES": "gapo_lab.training.verl_plugin", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-                 "RAY_prestart_worker_first_driver": "0", "TOKENIZERS_PARALLELISM": "false"}  # fmt: skip
+    variables = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(scratch / "token"),
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "VERL_USE_EXTERNAL_MODULES": "gapo_lab.training.verl_plugin",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_prestart_worker_first_driver": "0",
+        "TOKENIZERS_PARALLELISM": "false",
+        "RAY_worker_niceness": "0",
+        "VLLM_NO_USAGE_STATS": "1",
+        MARK: str(scratch),
+    }
+    if config["backend"]["name"] != "cpu":
+        here = [str(metadata.folder_of(scratch)), os.environ.get("PYTHONPATH", "")]
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, here))
     if config["trainer"]["device"] == "cpu":
         variables |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         variables["VERL_PLATFORM"] = "cpu"
@@ -137,8 +155,11 @@ def in_time(folder: RunFolder, seconds: float) -> Iterator[None]:
     """The block must end within `seconds`: Ray waits in C++, where no exception reaches it, so the process ends."""
 
     def give_up() -> None:
-        folder.write_status(state=State.FAILED, message=f"Ray did not come up in {seconds:.0f} s",
-                            remedy="see the log for Ray's own words; the same command tries again")  # fmt: skip
+        folder.write_status(
+            state=State.FAILED,
+            message=f"Ray did not come up in {seconds:.0f} s",
+            remedy="see the log for Ray's own words; the same command tries again",
+        )
         print(f"Ray did not come up in {seconds:.0f} s", flush=True)
         os._exit(1)
 

@@ -67,8 +67,14 @@ def _ray(config: Mapping[str, Any], folder: RunFolder, scratch: Path) -> Iterato
     workers, count = config["trainer"]["n_gpus_per_node"], config["cluster"]["nodes"]
     patience = config["cluster"]["ray_patience"]
     with in_time(folder, patience + 30):
-        address = start_ray(patience, include_dashboard=False, num_cpus=cpus(workers), num_gpus=workers,
-                                  _temp_dir=str(scratch), object_store_memory=100_000_000)  # fmt: skip
+        address = start_ray(
+            patience,
+            include_dashboard=False,
+            num_cpus=cpus(workers),
+            num_gpus=workers,
+            _temp_dir=str(scratch),
+            object_store_memory=100_000_000,
+        )
     try:
         with invited(address, scratch / "token", count, patience):
             for node in ray.nodes():

@@ -55,9 +55,7 @@ class BoundedReplayBuffer(ReplayBuffer):
     def sample(self, global_steps: int, partition_id: str, batch_size: int):
         """As verl's; adds `training/filter_groups/refilled_prompts`."""
         self.refilled = 0
-        batch, metrics = super().sample(
-            global_steps=global_steps, partition_id=partition_id, batch_size=batch_size
-        )
+        batch, metrics = super().sample(global_steps=global_steps, partition_id=partition_id, batch_size=batch_size)
         if self.filter_groups_metric is not None and partition_id == "train":
             metrics["training/filter_groups/refilled_prompts"] = self.refilled
         return batch, metrics
@@ -69,9 +67,7 @@ class BoundedReplayBuffer(ReplayBuffer):
         asked_for = {uid: place for place, uid in enumerate(self.prompt_global_steps[partition_id])}
         return sorted(sampleable_keys, key=asked_for.__getitem__)[:batch_size], *snapshots
 
-    def _materialize_batch(
-        self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: dict
-    ):
+    def _materialize_batch(self, partition_id: str, selected_prompt_uids: list[str], partition_snapshot: dict):
         """Order the rows by prompt, as asked for, then by rollout.
 
         verl keeps the order in which the answers arrived. On vLLM that is another one each time, and with it the
@@ -91,7 +87,8 @@ class BoundedReplayBuffer(ReplayBuffer):
 
 
 def rows_in_order(keys: Sequence[str], uids: Sequence[str]) -> list[int]:
-    """Return the indices of verl's row keys (`uid_session_index`) by the place of their uid, then by session and index."""
+    """Return the indices of verl's row keys (`uid_session_index`) by the place of their uid, then by session and
+    index."""
     place = {uid: number for number, uid in enumerate(uids)}
 
     def rank(row: int) -> tuple[int, int, int]:

@@ -16,16 +16,14 @@ from gapo_lab.rewards.edit_reward import score
 ERROR_FILE = "GAPO_LAB_REWARD_ERROR"
 
 
-def compute_score(
-    data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_
-) -> dict:
+def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_) -> dict:
     """`score` (Eq. 5), `em` and `similarity` of one answer.
 
     Where `extra_info["answer"]` is `region`, what stands between the answer's markers is compared (no such place: no
     match). Where `extra_info["raw"]` is true, `em_raw` is the match of the whole answers.
     """
     asked = extra_info or {}
-    with _told():
+    with reason_kept():
         compare = _score_region if asked.get("answer") == "region" else score
         found = compare(solution_str, ground_truth)
         if asked.get("raw"):
@@ -37,7 +35,7 @@ def compute_choice_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_
 ) -> dict:
     """`score`, `em`, `item`, `choices` of one choice from a list, and `list`, which list it was."""
-    with _told():
+    with reason_kept():
         return {
             **score_choice(solution_str, ground_truth),
             "list": (extra_info or {}).get("id", ground_truth),
@@ -45,8 +43,8 @@ def compute_choice_score(
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Write an exception where the job will find it, and let it go on."""
+def reason_kept() -> Iterator[None]:
+    """Write an exception of the block where the job will find it, and let it go on."""
     try:
         yield
     except Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,6 +18,7 @@ from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training.ray_cluster import PATIENCE_SECONDS, in_time
 from gapo_lab.training.recorder import Recorder
+from gapo_lab.training.vllm_rollout import metadata, workers
 
 if TYPE_CHECKING:
     from gapo_lab.data.prepare import Prepared
@@ -37,20 +39,29 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
         "RAY_prestart_worker_first_driver": "0",
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
+        # Ray would run its workers behind everything else on the machine
+        "RAY_worker_niceness": "0",
+        "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
-    if config.backend.name == "cpu":
+    if config.backend.name != "cpu":
+        here = [str(metadata.folder_of(scratch)), os.environ.get("PYTHONPATH", "")]
+        variables["PYTHONPATH"] = os.pathsep.join(filter(None, here))
+    if config.trainer.device == "cpu":
         # a second thread in every process costs far more than it gives
         variables.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
         variables["VERL_PLATFORM"] = "cpu"
         # Ray checks that the GPUs it is told of are visible; the workers' are fakes
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config.trainer.n_gpus_per_node)))
+        # for vLLM: GiB for keys and values; no cores of its own, which another run may have, too
+        variables["VLLM_CPU_KVCACHE_SPACE"] = os.environ.get("VLLM_CPU_KVCACHE_SPACE", "1")
+        variables["VLLM_CPU_OMP_THREADS_BIND"] = "nobind"
     elif config.actor_rollout_ref.actor.fsdp_config.full_determinism:
         # vLLM's kernels then sum in the same order whatever else is in the batch: with a seed for each request
         # (greedy_agent.py) and the actor's full determinism the same seed gives the same answers (docs/bench.md)
         variables["VLLM_BATCH_INVARIANT"] = "1"
-    if config.backend.name == "cpu" and config.trainer.nnodes == 1:
+    if config.trainer.device == "cpu" and config.trainer.nnodes == 1:
         # Ray's library reads these when it is loaded, and the zygote loads it once, before there is a cluster: the
         # first (and only) job of a fresh cluster has this number, and a worker ends when this process does
         variables["RAY_JOB_ID"] = "01000000"
@@ -65,6 +76,9 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
     """
     recorder = Recorder(folder, attempt)
     recorder.phase("importing verl")
+    if config.backend.name != "cpu":
+        metadata.write(metadata.folder_of(scratch))
+        sys.path.insert(0, str(metadata.folder_of(scratch)))
     from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401
 
     import gapo_lab.training.trainer
@@ -72,9 +86,12 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path
     from gapo_lab.training.cpu import fork_server
 
     executable = None
-    if config.backend.name == "cpu":
-        import gapo_lab.training.cpu.rollout_manager
-        import gapo_lab.training.cpu.rollout_replica  # noqa: F401
+    if config.trainer.device == "cpu":
+        if config.backend.name == "cpu":
+            import gapo_lab.training.cpu.rollout_manager
+            import gapo_lab.training.cpu.rollout_replica
+        else:
+            import gapo_lab.training.vllm_rollout.replica  # noqa: F401
 
         if config.trainer.nnodes == 1:  # a worker on another node has no zygote beside it
             fork_server.start(scratch / "zygote")
@@ -107,6 +124,7 @@ def train_in_cluster(
 
     recorder.phase("starting Ray")
     point_at_run_folder(config, folder, attempt)
+    workers.fit(config)
     with open_dict(config):
         config.data.train_files = str(prepared.train.absolute())
         config.data.val_files = str(prepared.val.absolute())
@@ -163,6 +181,8 @@ def prepare_data(config: DictConfig, folder: RunFolder) -> Prepared:
             f"tokenizer or the code that makes them have changed; to start it anew: remove {folder.path}"
         )
     atomic_files.write_json(folder.path / "data.json", about)
+    if left_out := {split: number for split, number in about["too_long"].items() if number}:
+        print(f"left out, longer than data.max_prompt_length or data.max_response_length: {left_out}")
     return prepared
 
 

@@ -17,16 +17,22 @@ TRAIN = {"train/reward": "score", "train/em": "em", "train/similarity": "similar
 # What the actor and the reference model do not read of a rollout. A worker fetches all fields unless told which, and
 # these are texts, or numbers that only the trainer looks at.
 UNREAD = {"data_source", "extra_fields", "num_turns", "reward_model", "uid"} | {
-    "entropy", "log_probs", "returns", "rm_scores", "rollout_log_probs", "token_level_rewards", "token_level_scores"
-}  # fmt: skip
+    "entropy",
+    "log_probs",
+    "returns",
+    "rm_scores",
+    "rollout_log_probs",
+    "token_level_rewards",
+    "token_level_scores",
+}
 
 
 class LabTrainer(PPOTrainerSync):
     """PPOTrainer (v1, sync), unchanged in what it computes.
 
-    Some of its private methods are wrapped (tests/unit/training/test_verl_contract.py): the one around the estimator, which is told
-    what verl keeps from it, the one that turns validation rows into metrics, the one that writes rollouts down, and
-    the three that hand a batch to the workers, which then fetch what they read of it.
+    Some of its private methods are wrapped (tests/unit/training/test_verl_contract.py): the one around the
+    estimator, which is told what verl keeps from it, the one that turns validation rows into metrics, the one that
+    writes rollouts down, and the three that hand a batch to the workers, which then fetch what they read of it.
     """
 
     logger: Any  # verl's, made in fit()
@@ -75,9 +81,7 @@ class LabTrainer(PPOTrainerSync):
 
     def _compute_advantage(self, batch, metrics):
         """verl reads the rows in the order of `batch.keys`; so do the facts about them."""
-        fields = tq.kv_batch_get(
-            keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"]
-        )
+        fields = tq.kv_batch_get(keys=batch.keys, partition_id=batch.partition_id, select_fields=["extra_fields"])
         infos = [extra.get("reward_extra_info", {}) for extra in fields.pop("extra_fields").tolist()]
         facts = batch_context.BatchFacts(
             step=self.global_steps,
@@ -111,16 +115,13 @@ class LabTrainer(PPOTrainerSync):
         """Answers chosen from lists are also measured together: how evenly they fall on each list."""
         diversity = pop_diversity(data_sources, reward_extra_infos_dict)
         return (
-            super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs)
-            | diversity
+            super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs) | diversity
         )
 
 
 def _fetching_what_is_read(compute, batch, metrics):
     """`compute(batch, metrics)` with a batch whose workers fetch all fields but `UNREAD`."""
-    stored = (
-        tq.get_client().kv_retrieve_meta(keys=batch.keys[:1], partition_id=batch.partition_id).field_names
-    )
+    stored = tq.get_client().kv_retrieve_meta(keys=batch.keys[:1], partition_id=batch.partition_id).field_names
     batch.fields = [name for name in stored if name not in UNREAD]
     batch = compute(batch, metrics=metrics)
     batch.fields = None  # whoever comes next decides for himself

@@ -13,11 +13,7 @@ def importing_from(code: Path) -> dict[str, str]:
 
     The user's own PYTHONPATH and, at its end, the working folder stay: a reward function may import from there.
     """
-    others = [
-        path
-        for path in os.environ.get("PYTHONPATH", "").split(os.pathsep)
-        if path and path != str(IMPORT_ROOT)
-    ]
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path and path != str(IMPORT_ROOT)]
     paths = dict.fromkeys([str(Path(code).absolute()), *others, os.getcwd()])
     # safe: the working folder is not put first, where it may hold another version of this package
     return {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}

@@ -62,7 +62,8 @@ def nearest(word: str, keys: Collection[str]) -> list[str]:
 
 
 def _by_last_parts(word: str, keys: Collection[str]) -> list[str]:
-    """Return the keys that end with ``word``, also as `steps` ends `total_training_steps`; else those with its parts."""
+    """Return the keys that end with ``word``, also as `steps` ends `total_training_steps`; else those with its
+    parts."""
     whole = ending_with(word, keys)
     if whole[:1] == [word]:
         return whole

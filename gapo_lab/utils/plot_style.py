@@ -1,4 +1,5 @@
-"""The look of every figure: Okabe and Ito's colours, told apart with every kind of colour blindness, and matplotlib's settings."""
+"""The look of every figure: Okabe and Ito's colours, told apart with every kind of colour blindness, and
+matplotlib's settings."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ from gapo_lab.errors import Interrupted
 class Process:
     """A process by name, so that whoever reads it later can tell whether it still lives.
 
-    ``started`` is in clock ticks since boot, as the kernel has it: a start time in seconds, as psutil gives it, moves when the
-    clock is set.
+    ``started`` is in clock ticks since boot, as the kernel has it: a start time in seconds, as psutil gives it,
+    moves when the clock is set.
     """
 
     NAMES: ClassVar[frozenset[str]] = frozenset({"pid", "pid_start", "host"})
@@ -41,9 +41,7 @@ class Process:
     def from_json(cls, raw: Mapping[str, Any]) -> Self | None:
         """Return the process that ``raw`` names, if it names one."""
         pid, host = raw.get("pid"), raw.get("host")
-        return (
-            cls(pid, raw.get("pid_start"), host) if isinstance(pid, int) and isinstance(host, str) else None
-        )
+        return cls(pid, raw.get("pid_start"), host) if isinstance(pid, int) and isinstance(host, str) else None
 
     def __str__(self) -> str:
         return f"pid {self.pid} on {self.host}"

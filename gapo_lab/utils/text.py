@@ -22,7 +22,7 @@ def duration(seconds: float) -> str:
 
 def roughly(seconds: float) -> str:
     """An estimate, no more exact than it is: ``8784`` -> ``~2.4 h``, ``150`` -> ``~2.5 min``."""
-    size, unit = next(one for one in ((3600, "h"), (60, "min"), (1, "s")) if seconds >= one[0] or one[0] == 1)
+    size, unit = next((one for one in ((3600, "h"), (60, "min")) if seconds >= one[0]), (1, "s"))
     return f"~{two_digits(seconds / size)} {unit}"
 
 

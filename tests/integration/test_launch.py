@@ -34,8 +34,15 @@ def wait_until(good, process: subprocess.Popen | None = None, seconds: float = 1
 
 
 def command(lab: Lab, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "gapo_lab", *words], cwd=lab.cwd, env=lab.env(), capture_output=True,
-                          text=True, timeout=120, check=False)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "gapo_lab", *words],
+        cwd=lab.cwd,
+        env=lab.env(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def all_states(lab: Lab) -> list[str]:
@@ -71,11 +78,7 @@ def test_no_more_than_max_parallel_at_a_time(lab):
     process = lab.start(*REHEARSE, "rehearsal.steps=8", "seed=range(4)", "cluster.max_parallel=2", tiny=False)
     most = 0
     while process.poll() is None:
-        here = [
-            p
-            for p in psutil.Process(process.pid).children()
-            if "gapo_lab.launch.worker" in " ".join(_words(p))
-        ]
+        here = [p for p in psutil.Process(process.pid).children() if "gapo_lab.launch.worker" in " ".join(_words(p))]
         most = max(most, len(here))
         time.sleep(0.05)
     assert process.returncode == 0 and most == 2
@@ -100,9 +103,7 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(lab):
     assert process.returncode == 130 and saved == max(begun.merged_metrics()), out + err
     assert f"the same command resumes 1 run from step {saved}, starts 1 run that waited" in err
     assert all_states(lab) == ["interrupted"] * 2
-    assert not [
-        p for p in psutil.process_iter(["cmdline"]) if str(lab.cwd) in " ".join(p.info["cmdline"] or [])
-    ]
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(lab.cwd) in " ".join(p.info["cmdline"] or [])]
     plan = command(lab, "plan", *words[1:])
     assert "2 run" in plan.stdout and f"resumes from step {saved}" in plan.stdout
 

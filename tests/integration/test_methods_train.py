@@ -59,9 +59,7 @@ def test_method_trains(method, trained):
     if "dapo" in method or method == "qae":
         assert "training/filter_groups/refilled_prompts" in first
     else:
-        assert ("actor/kl_loss" in first or "kl_loss" in first) == (
-            method not in ("dr_grpo", "gspo", "cispo", "opo")
-        )
+        assert ("actor/kl_loss" in first or "kl_loss" in first) == (method not in ("dr_grpo", "gspo", "cispo", "opo"))
 
 
 def test_krpos_advantages_are_far_from_unit_scale(trained):
@@ -74,9 +72,7 @@ def test_noise_is_in_what_is_learnt_from_and_not_in_what_is_told(trained):
     """The logged reward is Eq. 5 of the answers; what the estimator read has outliers in it."""
     first = json.loads((trained / "out" / "gapo_dapo.json").read_text())["metrics"]["1"]
     assert 0 < first["train/noisy_share"] < 0.8
-    assert first["train/reward"] == pytest.approx(
-        (first["train/em"] + first["train/similarity"]) / 2, abs=1e-6
-    )
+    assert first["train/reward"] == pytest.approx((first["train/em"] + first["train/similarity"]) / 2, abs=1e-6)
     clean = json.loads((trained / "out" / "dapo.json").read_text())["metrics"]["1"]
     assert "train/noisy_share" not in clean
     assert first["critic/score/mean"] != pytest.approx(clean["critic/score/mean"], abs=1e-6)

@@ -18,8 +18,16 @@ from optuna.storages.journal import JournalFileBackend
 from gapo_lab.runs.folder import find
 from gapo_lab.training.rehearsal import curve
 
-WORDS = ("-m", "+sweep=tau_search", "scale=rehearsal", "rehearsal.best_tau=0.4", "rehearsal.steps=6",
-         "search.every=0.1", "search.pruner.n_startup_trials=2", "search.sampler.n_startup_trials=3")  # fmt: skip
+WORDS = (
+    "-m",
+    "+sweep=tau_search",
+    "scale=rehearsal",
+    "rehearsal.best_tau=0.4",
+    "rehearsal.steps=6",
+    "search.every=0.1",
+    "search.pruner.n_startup_trials=2",
+    "search.sampler.n_startup_trials=3",
+)
 
 
 @pytest.fixture(autouse=True)
@@ -43,8 +51,15 @@ def until(good, process: subprocess.Popen, seconds: float = 120) -> None:
 
 
 def command(lab: Lab, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "gapo_lab", *words], cwd=lab.cwd, env=lab.env(), capture_output=True,
-                          text=True, timeout=120, check=False)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "gapo_lab", *words],
+        cwd=lab.cwd,
+        env=lab.env(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def left_over(lab: Lab) -> list[psutil.Process]:
@@ -53,8 +68,15 @@ def left_over(lab: Lab) -> list[psutil.Process]:
 
 def test_trials_are_pruned_the_sweeper_is_killed_and_goes_on(lab):
     """Killed with kill -9 while runs go on, then by Ctrl-C; nothing is lost, nothing is done twice."""
-    slow = (*WORDS, "rehearsal.seconds=0.25", "search.trials=6", "search.finalists=1", "search.final_seeds=2",
-            "cluster.max_parallel=2", "search.parallel=2")  # fmt: skip
+    slow = (
+        *WORDS,
+        "rehearsal.seconds=0.25",
+        "search.trials=6",
+        "search.finalists=1",
+        "search.final_seeds=2",
+        "cluster.max_parallel=2",
+        "search.parallel=2",
+    )
     first = lab.start(*slow, tiny=False)
     until(lambda: sum(bool(f.merged_metrics()) for f in find(lab.cwd / "runs")) == 2, first)
     first.kill()
@@ -113,9 +135,7 @@ def test_a_pruned_run_can_be_gone_on_with(lab):
     assert again.returncode == 0, again.stdout + again.stderr
     assert pruned.is_finished and pruned.merged_metrics() == {n: curve(0, n, 1.0, 0.4) for n in range(1, 7)}
     assert pruned.attempts()[1].rows()[0].step in (step, step + 1)
-    assert (
-        json.loads((lab.cwd / "runs/.searches/tau_search/result.json").read_text())["states"]["pruned"] == 1
-    )
+    assert json.loads((lab.cwd / "runs/.searches/tau_search/result.json").read_text())["states"]["pruned"] == 1
 
 
 def test_a_real_run_is_pruned_and_another_search_goes_on_with_it(lab):
@@ -128,8 +148,12 @@ def test_a_real_run_is_pruned_and_another_search_goes_on_with_it(lab):
         "search.trials=1",
         "search.finalists=0",
     )
-    strict = ("study=strict", "search/pruner=none", "search.pruner._target_=optuna.pruners.ThresholdPruner",
-              "+search.pruner.lower=2")  # fmt: skip
+    strict = (
+        "study=strict",
+        "search/pruner=none",
+        "search.pruner._target_=optuna.pruners.ThresholdPruner",
+        "+search.pruner.lower=2",
+    )
     first = lab.run(*words, *strict, tiny=False)
     assert first.returncode == 0, first.stdout + first.stderr
     assert "pruned at step 1, val/id/em" in first.stdout and "no trial was finished" in first.stdout
@@ -140,10 +164,7 @@ def test_a_real_run_is_pruned_and_another_search_goes_on_with_it(lab):
     assert second.returncode == 0, second.stdout + second.stderr
     assert folder.is_finished and len(folder.attempts()) == 2 and max(folder.merged_metrics()) == 3
     (trial,) = study_of(lab, "patient").trials
-    assert (
-        trial.value == folder.summary()["best/id/em"]
-        and trial.params == study_of(lab, "strict").trials[0].params
-    )
+    assert trial.value == folder.summary()["best/id/em"] and trial.params == study_of(lab, "strict").trials[0].params
     assert search_run(lab, "patient").data.tags["gapo.best"] in second.stdout
 
 

@@ -26,8 +26,15 @@ def one(lab: Lab, *words: str, **env: str) -> subprocess.CompletedProcess:
 
 
 def command(lab: Lab, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-m", "gapo_lab", *words], cwd=lab.cwd, env=lab.env(), capture_output=True,
-                          text=True, timeout=120, check=False)  # fmt: skip
+    return subprocess.run(
+        [sys.executable, "-m", "gapo_lab", *words],
+        cwd=lab.cwd,
+        env=lab.env(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def start_long(lab: Lab, *words: str, step: int = 3) -> tuple[subprocess.Popen, RunFolder]:
@@ -39,12 +46,7 @@ def start_long(lab: Lab, *words: str, step: int = 3) -> tuple[subprocess.Popen, 
 
 def _steps(lab: Lab) -> list[int]:
     found = [RunFolder(path) for path in (lab.cwd / "runs").iterdir() if not path.name.startswith(".")]
-    return [
-        step
-        for folder in found
-        for attempt in folder.attempts()[-1:]
-        for step in [r.step for r in attempt.rows()]
-    ]
+    return [step for folder in found for attempt in folder.attempts()[-1:] for step in [r.step for r in attempt.rows()]]
 
 
 def wait_until(good, process: subprocess.Popen, seconds: float = 120) -> None:
@@ -55,8 +57,11 @@ def wait_until(good, process: subprocess.Popen, seconds: float = 120) -> None:
 
 
 def left_of(lab: Lab) -> list[str]:
-    return [" ".join(p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline", "cwd"])
-            if (p.info["cwd"] or "").startswith(str(lab.cwd))]  # fmt: skip
+    return [
+        " ".join(p.info["cmdline"] or [])
+        for p in psutil.process_iter(["cmdline", "cwd"])
+        if (p.info["cwd"] or "").startswith(str(lab.cwd))
+    ]
 
 
 # What a sweep's runs have, a single run has
@@ -135,17 +140,11 @@ def test_a_mistake_is_one_line(lab, words, code, says):
 
 def test_a_failed_run_ends_with_1_and_says_what_the_same_command_does(lab):
     process, folder = start_long(lab)
-    job = next(
-        p for p in psutil.Process(process.pid).children() if "gapo_lab.training.job" in " ".join(p.cmdline())
-    )
+    job = next(p for p in psutil.Process(process.pid).children() if "gapo_lab.training.job" in " ".join(p.cmdline()))
     job.kill()
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "killed by signal 9" in err
-    assert (
-        folder.status()
-        .advice(folder.key)
-        .endswith(f"the same command resumes from step {folder.resume_step()}")
-    )
+    assert folder.status().advice(folder.key).endswith(f"the same command resumes from step {folder.resume_step()}")
 
 
 # Where `cluster` says
@@ -198,9 +197,15 @@ def test_a_closed_terminal_saves_too(lab):
     terminal, inside = os.openpty()
     as_its_terminal = "import fcntl, runpy, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
     program = as_its_terminal + "runpy.run_module('gapo_lab.run', run_name='__main__', alter_sys=True)"
-    process = subprocess.Popen([sys.executable, "-c", program, *LONG, "trainer.save_freq=1000"], cwd=lab.cwd,
-                               env=lab.env(TERM="xterm"), stdin=inside, stdout=inside, stderr=inside,
-                               start_new_session=True)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *LONG, "trainer.save_freq=1000"],
+        cwd=lab.cwd,
+        env=lab.env(TERM="xterm"),
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        start_new_session=True,
+    )
     lab.started.append(process)
     os.close(inside)
     wait_until(lambda: (lab.cwd / "runs").is_dir() and any(_steps(lab)), process)
@@ -216,9 +221,7 @@ def test_without_a_checkpoint_it_says_that_it_starts_anew(lab):
     process.kill()
     process.communicate()
     assert "starts anew" in folder.status().advice(folder.key)
-    assert (
-        "starts anew" in command(lab, "plan", *LONG, "trainer.save_freq=1000", "rehearsal.seconds=2").stdout
-    )
+    assert "starts anew" in command(lab, "plan", *LONG, "trainer.save_freq=1000", "rehearsal.seconds=2").stdout
     shown = command(lab, "status").stdout
     assert "starts anew" in shown and "last checkpoint" not in shown
 

@@ -25,9 +25,7 @@ def processes_of(lab: Lab) -> list[str]:
 
 def scratch_of(supervisor) -> Path:
     """The scratch folder of the attempt that a supervisor runs."""
-    (watch,) = [
-        p for p in psutil.Process(supervisor.pid).children() if "gapo_lab.supervision.watchdog" in p.cmdline()
-    ]
+    (watch,) = [p for p in psutil.Process(supervisor.pid).children() if "gapo_lab.supervision.watchdog" in p.cmdline()]
     return Path(watch.cmdline()[-1])
 
 
@@ -57,9 +55,7 @@ def test_run_folder_holds_everything(finished):
         for name in ("val/id/em", "val/ood/em", "val/id/em_greedy", "val/ood/em_greedy", "val/id/similarity"):
             assert 0 <= merged[step][name] <= 1
     for step in (1, 2, 3):
-        assert {"train/reward", "actor/pg_clipfrac", "actor/grad_norm", "perf/throughput"} <= set(
-            merged[step]
-        )
+        assert {"train/reward", "actor/pg_clipfrac", "actor/grad_norm", "perf/throughput"} <= set(merged[step])
     summary = folder.summary()
     assert {"best/id/em", "best/id/step", "best/ood/em", "final/id/em"} <= set(summary)
     assert folder.status().state == "finished"
@@ -93,9 +89,7 @@ def test_terminal_says_what_a_person_needs(finished):
 
 def test_mlflow_has_every_step_once(finished):
     with sqlite3.connect(finished.cwd / "mlflow.db") as db:
-        rows = db.execute(
-            "select step, count(*) from metrics where key = 'train/reward' group by step"
-        ).fetchall()
+        rows = db.execute("select step, count(*) from metrics where key = 'train/reward' group by step").fetchall()
         assert rows == [(1, 1), (2, 1), (3, 1)]
         assert db.execute("select count(*) from runs").fetchone()[0] == 2  # the cell and its seed
         value = db.execute("select value from latest_metrics where key = 'best/id/em'").fetchone()[0]
@@ -122,9 +116,15 @@ def test_same_seed_gives_the_same_metrics_exactly(finished, lab):
 def other(tmp_path_factory) -> Lab:
     """A run of another seed, with large steps, while MLflow cannot be reached."""
     lab = Lab(tmp_path_factory.mktemp("other"))
-    done = lab.run("seed=1", "actor_rollout_ref.rollout.calculate_log_probs=true",
-                   "actor_rollout_ref.actor.optim.lr=0.01", "trainer.total_training_steps=2", "trainer.test_freq=-1",
-                   MLFLOW_TRACKING_URI="http://127.0.0.1:9", MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")  # fmt: skip
+    done = lab.run(
+        "seed=1",
+        "actor_rollout_ref.rollout.calculate_log_probs=true",
+        "actor_rollout_ref.actor.optim.lr=0.01",
+        "trainer.total_training_steps=2",
+        "trainer.test_freq=-1",
+        MLFLOW_TRACKING_URI="http://127.0.0.1:9",
+        MLFLOW_HTTP_REQUEST_MAX_RETRIES="0",
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     lab.output = done.stdout
     return lab
@@ -166,9 +166,7 @@ def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, lab):
     assert len(lab.folder().attempts()) == 2
     assert science(lab.folder().merged_metrics()) == science(finished.folder().merged_metrics())
     with sqlite3.connect(lab.cwd / "mlflow.db") as db:
-        rows = db.execute(
-            "select step, count(*) from metrics where key = 'train/reward' group by step"
-        ).fetchall()
+        rows = db.execute("select step, count(*) from metrics where key = 'train/reward' group by step").fetchall()
     assert rows == [(1, 1), (2, 1), (3, 1)]
 
 
@@ -177,9 +175,7 @@ def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(lab):
     process = lab.start(*words)
     wait_for_step(lab.folder, 1, process)
     wait_until(lambda: any("tracking.live_copy" in words for words in processes_of(lab)))
-    assert (
-        len(processes_of(lab)) > 10
-    )  # supervisor, job, zygote, Ray's own, two workers, two servers, the copier
+    assert len(processes_of(lab)) > 10  # supervisor, job, zygote, Ray's own, two workers, two servers, the copier
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     folder = lab.folder()
@@ -196,8 +192,14 @@ def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(lab):
 
 def test_dynamic_sampling_repeats_itself_exactly(lab, tmp_path):
     """At a low temperature many groups tie: refills, and groups too many that are discarded."""
-    words = ("algo=gapo_dapo", "actor_rollout_ref.rollout.temperature=0.4", "trainer.total_training_steps=2",
-             "trainer.val_before_train=false", "trainer.test_freq=-1", "trainer.save_freq=-1")  # fmt: skip
+    words = (
+        "algo=gapo_dapo",
+        "actor_rollout_ref.rollout.temperature=0.4",
+        "trainer.total_training_steps=2",
+        "trainer.val_before_train=false",
+        "trainer.test_freq=-1",
+        "trainer.save_freq=-1",
+    )
     found = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
@@ -211,8 +213,12 @@ def test_dynamic_sampling_repeats_itself_exactly(lab, tmp_path):
 
 def test_dynamic_sampling_ends_when_every_group_ties(lab):
     """Close to temperature 0 all rollouts of a prompt are the same, so every group ties."""
-    done = lab.run("algo=dapo", "actor_rollout_ref.rollout.temperature=1e-4", "trainer.val_before_train=false",
-                   "trainer.v1.sampler.sampler_kwargs.max_refill_batches=2")  # fmt: skip
+    done = lab.run(
+        "algo=dapo",
+        "actor_rollout_ref.rollout.temperature=1e-4",
+        "trainer.val_before_train=false",
+        "trainer.v1.sampler.sampler_kwargs.max_refill_batches=2",
+    )
     assert done.returncode == 1
     assert "dynamic sampling" in done.stderr and "max_refill_batches (now 2)" in done.stderr
     assert "Traceback" not in done.stderr

@@ -45,9 +45,7 @@ def scripts(wheel, tmp_path_factory) -> Path:
     made = run(UV, "venv", "--quiet", "--python", sys.executable, place, cwd=place.parent)
     assert made.returncode == 0, made.stderr
     python = place / "bin" / "python"
-    done = run(
-        UV, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", python, wheel, cwd=place.parent
-    )
+    done = run(UV, "pip", "install", "--quiet", "--offline", "--no-deps", "--python", python, wheel, cwd=place.parent)
     assert done.returncode == 0, done.stderr
     # a path that a .pth names is searched, but its own .pth files (the editable checkout) are not read
     (site,) = place.glob("lib/python*/site-packages")

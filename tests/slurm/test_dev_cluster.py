@@ -24,15 +24,22 @@ srun bash -c 'trap "" TERM; while :; do sleep 1; done'
 
 @pytest.fixture
 def own_cluster(tmp_path):
-    """A cluster of this test's own, not yet up: a function that runs `slurm/dev-cluster WORD` for it, and its folder."""
+    """A cluster of this test's own, not yet up: a function that runs `slurm/dev-cluster WORD`, and its folder."""
     folder = Path(tempfile.mkdtemp(prefix="gapo-test-down-"))  # other users, such as munge's, must get in
     folder.chmod(0o755)
     env = {**os.environ, "GAPO_LAB_DEV_CLUSTER": str(folder), "GAPO_LAB_DEV_PORT": str(free_ports(16))}
 
     def dev_cluster(word: str) -> str:
         with open(tmp_path / "out", "wb") as out:  # a daemon would keep a pipe open
-            subprocess.run([REPO / "slurm" / "dev-cluster", word], env=env, stdin=subprocess.DEVNULL, check=False,
-                           stdout=out, stderr=subprocess.STDOUT, timeout=300)  # fmt: skip
+            subprocess.run(
+                [REPO / "slurm" / "dev-cluster", word],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                check=False,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                timeout=300,
+            )
         return (tmp_path / "out").read_text()
 
     if missing := dev_cluster("check").strip():
@@ -54,7 +61,7 @@ def free_ports(count: int) -> int:
 
 
 def that_carry(text: str) -> list[psutil.Process]:
-    """The processes with this text in their environment or command line, read raw: a job step writes its title over both."""
+    """The processes with this text in their environment or command line; read raw: a step's title overwrites both."""
     found = []
     for process in psutil.process_iter():
         with suppress(OSError):

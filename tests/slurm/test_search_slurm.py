@@ -18,9 +18,21 @@ pytestmark = pytest.mark.usefixtures("cluster")
 
 def test_a_search_on_slurm_prunes_and_survives_its_sweeper(tmp_path):
     lab = SlurmLab(tmp_path)
-    words = ("+sweep=tau_search", "rehearsal.best_tau=0.4", "rehearsal.steps=8", "rehearsal.seconds=0.7",
-             "search.trials=6", "search.parallel=2", "search.pruner.n_startup_trials=2", "search.every=0.5",
-             "tau=choice(0.3,0.35,0.4,0.45,0.9,1.0)", "search/sampler=grid", "search.sampler.seed=22", "search.finalists=1", "search.final_seeds=2")  # fmt: skip
+    words = (
+        "+sweep=tau_search",
+        "rehearsal.best_tau=0.4",
+        "rehearsal.steps=8",
+        "rehearsal.seconds=0.7",
+        "search.trials=6",
+        "search.parallel=2",
+        "search.pruner.n_startup_trials=2",
+        "search.every=0.5",
+        "tau=choice(0.3,0.35,0.4,0.45,0.9,1.0)",
+        "search/sampler=grid",
+        "search.sampler.seed=22",
+        "search.finalists=1",
+        "search.final_seeds=2",
+    )
     first = lab.start_sweep(*words)
     try:
         end = time.monotonic() + 180

@@ -42,11 +42,7 @@ def disturbed(lab):
     start("crash", node="n3")
     job = lab.at_step("crash", 3).job
     dev_cluster("kill", "slurmd-n3")
-    steps = [
-        p
-        for p in psutil.process_iter(["cmdline"])
-        if f"slurmstepd: [{job}." in " ".join(p.info["cmdline"] or [])
-    ]
+    steps = [p for p in psutil.process_iter(["cmdline"]) if f"slurmstepd: [{job}." in " ".join(p.info["cmdline"] or [])]
     below = [child for step in steps for child in step.children(recursive=True)]
     for process in [*steps, *below]:
         process.kill()
@@ -62,9 +58,7 @@ def disturbed(lab):
     start("memory", "rehearsal.memory_mb=700", "cluster.memory=0.4", node="n1")
     start("preempted", node="n2")
     lab.at_step("preempted", 3)
-    lab.slurm(
-        "sbatch", "--partition=urgent", "--nodelist=n2", "--exclusive", "--output=/dev/null", "--wrap=sleep 1"
-    )
+    lab.slurm("sbatch", "--partition=urgent", "--nodelist=n2", "--exclusive", "--output=/dev/null", "--wrap=sleep 1")
     start("rest", node="n1")
     dev_cluster("start", "slurmd-n3")
     return lab
@@ -103,9 +97,7 @@ def test_a_fault_ends_in_a_status_a_person_can_read(disturbed, fault, says):
 
 def test_the_same_command_retries_what_failed_and_only_that(disturbed):
     disturbed.until("all_killed", lambda s: all(v.state == "failed" for v in s.values()))
-    again = disturbed.sweep(
-        "study=all_killed", "+rehearsal.of=all_killed", *LONG, "+cluster.sbatch.nodelist=n1"
-    )
+    again = disturbed.sweep("study=all_killed", "+rehearsal.of=all_killed", *LONG, "+cluster.sbatch.nodelist=n1")
     assert "retry" in again.stdout and submitted(again) == 1
     disturbed.finished("all_killed")
     assert undisturbed(disturbed.one("all_killed"), 0, STEPS)
@@ -152,14 +144,11 @@ def test_a_killed_submitter_loses_nothing(lab):
     for _ in range(3):
         assert lab.sweep(*words).returncode == 0
         time.sleep(3)
-    lab.until(
-        "orphan", lambda s: all(v.state in ("finished", "failed", "interrupted") for v in s.values()), 180
-    )
+    lab.until("orphan", lambda s: all(v.state in ("finished", "failed", "interrupted") for v in s.values()), 180)
     assert lab.sweep(*words).returncode == 0
     lab.finished("orphan")
     assert all(
-        undisturbed(RunFolder(lab.root / key), RunFolder(lab.root / key).spec["seed"], 5)
-        for key in lab.keys("orphan")
+        undisturbed(RunFolder(lab.root / key), RunFolder(lab.root / key).spec["seed"], 5) for key in lab.keys("orphan")
     )
 
 
@@ -184,9 +173,7 @@ def test_sbatch_refusing_is_one_line_and_nothing_is_lost(lab):
     words = ("study=refused", "+rehearsal.of=refused", "seed=0")
     done = lab.sweep(*words, "cluster.partition=nowhere")
     assert done.returncode == 1
-    assert (
-        "SLURM refused" in done.stderr and "partition" in done.stderr and len(done.stderr.splitlines()) == 1
-    )
+    assert "SLURM refused" in done.stderr and "partition" in done.stderr and len(done.stderr.splitlines()) == 1
     # nothing stays of it
     assert lab.states("refused") == {} and not lab.keys("refused")
     records = [json.loads(path.read_text())["study"] for path in lab.root.glob(".submissions/*.json")]
@@ -228,11 +215,7 @@ def test_a_refused_retry_leaves_what_was_there(lab):
     lab.left_the_queue(folder.raw_status.job)
     before, rows = folder.raw_status, folder.attempts()[0].rows()
     assert lab.sweep(*words, "cluster.partition=nowhere").returncode == 1
-    assert (
-        folder.raw_status == before
-        and folder.attempts()[0].rows() == rows
-        and lab.keys("again") == [folder.key]
-    )
+    assert folder.raw_status == before and folder.attempts()[0].rows() == rows and lab.keys("again") == [folder.key]
 
 
 def test_squeue_shows_the_study_and_each_jobs_run(lab):
@@ -240,9 +223,7 @@ def test_squeue_shows_the_study_and_each_jobs_run(lab):
     assert submitted(lab.sweep(*words)) == 1
     lab.until("seen", lambda s: all(v.step for v in s.values()))
     jobs = lab.slurm("squeue", "-h", "--name=seen", "-o", "%j|%k").splitlines()
-    assert sorted(jobs) == [
-        f"seen|nano {algo} scale=rehearsal of=seen steps=200 seed=0" for algo in ("dapo", "grpo")
-    ]
+    assert sorted(jobs) == [f"seen|nano {algo} scale=rehearsal of=seen steps=200 seed=0" for algo in ("dapo", "grpo")]
     assert lab.command("cancel", "seen").returncode == 0
 
 
@@ -253,9 +234,7 @@ def test_a_run_of_a_node_that_went_down_is_queued_again(lab):
     lab.at_step("down", 3)
     lab.slurm("scontrol", "update", "nodename=n2", "state=down", "reason=test")
     try:
-        found = lab.until(
-            "down", lambda s: all(v.message == "requeued after node failure" for v in s.values())
-        )
+        found = lab.until("down", lambda s: all(v.message == "requeued after node failure" for v in s.values()))
         assert {(status.state, status.remedy) for status in found.values()} == {("queued", "")}
         assert "queued: requeued after node failure" in lab.command("status", "down").stdout
     finally:
@@ -266,8 +245,13 @@ def test_a_run_of_a_node_that_went_down_is_queued_again(lab):
 
 def test_cancel_and_on_finish(lab):
     told = lab.cwd / "told"
-    words = ("study=stop", "+rehearsal.of=stop", "rehearsal.steps=200", "seed=0,1",
-             f"on_finish='echo $GAPO_LAB_STUDY $GAPO_LAB_FAILED >> {told}'")  # fmt: skip
+    words = (
+        "study=stop",
+        "+rehearsal.of=stop",
+        "rehearsal.steps=200",
+        "seed=0,1",
+        f"on_finish='echo $GAPO_LAB_STUDY $GAPO_LAB_FAILED >> {told}'",
+    )
     assert submitted(lab.sweep(*words)) == 1
     lab.until("stop", lambda s: all(v.step for v in s.values()))
     assert "2 runs cancelled" in lab.command("cancel", "stop").stdout
@@ -306,9 +290,7 @@ def test_real_training_through_a_warning_and_a_requeue_ends_with_the_same_number
     assert science(folder.merged_metrics()) == science(finished.folder().merged_metrics())
     assert len(folder.attempts()) == 3
     with sqlite3.connect(lab.cwd / "mlflow.db") as db:
-        rows = db.execute(
-            "select step, count(*) from metrics where key = 'train/reward' group by step"
-        ).fetchall()
+        rows = db.execute("select step, count(*) from metrics where key = 'train/reward' group by step").fetchall()
     assert rows == [(1, 1), (2, 1), (3, 1)]
 
 
@@ -328,30 +310,16 @@ def test_ray_over_two_nodes(lab):
 def test_ray_that_never_comes_up(lab):
     assert (
         submitted(
-            lab.sweep(
-                "study=noray", "+rehearsal.of=noray", "cluster.nodes=2", "cluster.ray_patience=0.1", "seed=0"
-            )
+            lab.sweep("study=noray", "+rehearsal.of=noray", "cluster.nodes=2", "cluster.ray_patience=0.1", "seed=0")
         )
         == 1
     )
-    found = lab.until(
-        "noray", lambda s: all(v.state == "failed" and v.cause for v in s.values()), 400
-    )
+    found = lab.until("noray", lambda s: all(v.state == "failed" and v.cause for v in s.values()), 400)
     (status,) = found.values()
-    assert (
-        "Ray did not come up" in status.message
-        and status.cause == "Ray did not start"
-        and status.remedy
-    )
+    assert "Ray did not come up" in status.message and status.cause == "Ray did not start" and status.remedy
 
 
 def test_a_login_node_without_slurm_says_so(lab):
-    path = os.pathsep.join(
-        d for d in os.environ["PATH"].split(os.pathsep) if not os.path.exists(f"{d}/sbatch")
-    )
+    path = os.pathsep.join(d for d in os.environ["PATH"].split(os.pathsep) if not os.path.exists(f"{d}/sbatch"))
     done = lab.sweep("study=none", "seed=0", "+rehearsal.of=none", PATH=path)
-    assert (
-        done.returncode == 2
-        and "sbatch is not on this machine" in done.stderr
-        and "submitted" not in done.stdout
-    )
+    assert done.returncode == 2 and "sbatch is not on this machine" in done.stderr and "submitted" not in done.stdout

@@ -14,8 +14,15 @@ from gapo_lab.runs.folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("cluster")
 RUNS = 200
-WORDS = ("study=soak", "rehearsal.steps=3", "rehearsal.seconds=0.1", "algo=grpo,gapo_grpo", f"seed=range({RUNS // 2})",
-         "cluster.cpus=4", "cluster.max_parallel=12")  # fmt: skip
+WORDS = (
+    "study=soak",
+    "rehearsal.steps=3",
+    "rehearsal.seconds=0.1",
+    "algo=grpo,gapo_grpo",
+    f"seed=range({RUNS // 2})",
+    "cluster.cpus=4",
+    "cluster.max_parallel=12",
+)
 
 
 def test_every_run_is_finished_once_and_nothing_is_lost(tmp_path):
@@ -81,16 +88,19 @@ def jobs_of(lab: SlurmLab, word: str = "submitit.core._submit") -> list[psutil.P
 
 
 def operate(lab: SlurmLab) -> None:
-    """What an operator does: daemons that died are started; a job is released that SLURM holds because its node's daemon
-    died while it was being started; nodes are taken back that SLURM drained because a controller that was killed before
-    it saved its state has given a job number twice."""
+    """Start daemons that died; release a job that SLURM holds because its node's daemon died as it was started;
+    take back nodes that SLURM drained because a controller that was killed before it saved its state has given a job
+    number twice."""
     for daemon in ("slurmctld", "slurmd-n1", "slurmd-n2", "slurmd-n3"):
         revive(daemon)
     lines = lab.slurm("squeue", "-h", "-t", "PD", "-o", "%A %r").splitlines()
     if held := sorted({line.split()[0] for line in lines if "held" in line.lower()}):
         lab.slurm("scontrol", "release", *held)
-    if drained := [n for n, state in map(str.split, lab.slurm("sinfo", "-hN", "-p", "main", "-o", "%N %T").splitlines())
-                   if state.startswith("drain")]:  # fmt: skip
+    if drained := [
+        n
+        for n, state in map(str.split, lab.slurm("sinfo", "-hN", "-p", "main", "-o", "%N %T").splitlines())
+        if state.startswith("drain")
+    ]:
         lab.slurm("scontrol", "update", f"nodename={','.join(drained)}", "state=resume")
 
 

@@ -28,11 +28,12 @@ class Database:
             place = (self.path.parent / "mlartifacts").as_uri()
             return db.execute(
                 "INSERT INTO experiments (name, artifact_location, lifecycle_stage, creation_time, last_update_time, "
-                "workspace) SELECT ?, ?, 'active', 0, 0, workspace FROM experiments LIMIT 1", (name, place),
-            ).lastrowid  # fmt: skip
+                "workspace) SELECT ?, ?, 'active', 0, 0, workspace FROM experiments LIMIT 1",
+                (name, place),
+            ).lastrowid
 
     def add(self, runs: Iterable[Mapping]) -> list[str]:
-        """Add runs: {study, model, algo, seed, ..., status, tags, stage, points: {metric: {step: value} | [(step, value, ms)]}}."""
+        """Add runs: {study, model, ..., status, tags, stage, points: {metric: {step: value} | [(step, value, ms)]}}."""
         ids = []
         words = ("study", "status", "tags", "points", "stage", "name")
         runs = list(runs)
@@ -43,16 +44,22 @@ class Database:
                 id = UUID(int=self.count * 0x9E3779B97F4A7C15 << 32 & (1 << 128) - 1).hex
                 ids.append(id)
                 params = {k: v for k, v in run.items() if k not in words and v is not None}
-                name = run.get(
-                    "name", f"{params.get('model')} {params.get('algo')} seed={params.get('seed')}"
-                )
+                name = run.get("name", f"{params.get('model')} {params.get('algo')} seed={params.get('seed')}")
                 db.execute(
-                    "INSERT INTO runs (run_uuid, name, source_type, status, start_time, lifecycle_stage, experiment_id, "
+                    "INSERT INTO runs "
+                    "(run_uuid, name, source_type, status, start_time, lifecycle_stage, experiment_id, "
                     "artifact_uri, user_id, source_name, entry_point_name, source_version) "
                     "VALUES (?, ?, 'LOCAL', ?, ?, ?, ?, ?, '', '', '', '')",
-                    (id, name, run.get("status", "FINISHED"), self.count * 10**6, run.get("stage", "active"),
-                     studies[run.get("study", "s")], (self.path.parent / "mlartifacts" / id).as_uri()),
-                )  # fmt: skip
+                    (
+                        id,
+                        name,
+                        run.get("status", "FINISHED"),
+                        self.count * 10**6,
+                        run.get("stage", "active"),
+                        studies[run.get("study", "s")],
+                        (self.path.parent / "mlartifacts" / id).as_uri(),
+                    ),
+                )
                 db.executemany(
                     "INSERT INTO params (key, value, run_uuid) VALUES (?, ?, ?)",
                     [(k, str(v), id) for k, v in params.items()],
@@ -71,8 +78,11 @@ class Database:
                     )
                     if rows:
                         key, value, nan, ms, _, step = rows[-1]
-                        db.execute("INSERT INTO latest_metrics (key, value, is_nan, timestamp, step, run_uuid) VALUES (?, ?, ?, ?, ?, ?)",
-                                   (key, value, nan, ms, step, id))  # fmt: skip
+                        db.execute(
+                            "INSERT INTO latest_metrics (key, value, is_nan, timestamp, step, run_uuid) "
+                            "VALUES (?, ?, ?, ?, ?, ?)",
+                            (key, value, nan, ms, step, id),
+                        )
         return ids
 
 
@@ -117,6 +127,17 @@ def golden(seeds: int = 5) -> list[dict]:
             }
             points["actor/pg_clipfrac"] = {1: 0.004 - 0.001 * ("gapo" in algo), 250: 0.001}
             tau = 0.5 if "gapo" in algo else None
-            out.append({"study": "paper", "model": model, "algo": algo, "tau": tau, "seed": seed, "rollouts": 8,
-                        "id_size": 3897, "ood_size": 132, "points": points})  # fmt: skip
+            out.append(
+                {
+                    "study": "paper",
+                    "model": model,
+                    "algo": algo,
+                    "tau": tau,
+                    "seed": seed,
+                    "rollouts": 8,
+                    "id_size": 3897,
+                    "ood_size": 132,
+                    "points": points,
+                }
+            )
     return out

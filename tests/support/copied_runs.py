@@ -10,17 +10,24 @@ from gapo_lab.runs import metrics
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.tracking import uri
 
-SPEC = {"study": "table2", "model": "nano", "algo": "gapo_grpo", "tau": 0.5, "seed": 0, "data":
-    "micro", "scale": "nano", "backend": "cpu", "overrides": ["trainer.total_training_steps=60"],
-    "science": {"actor_rollout_ref.actor.optim.lr": 1e-05, "data.train_batch_size": 32}, "key":
-    "run0"}  # fmt: skip
+SPEC = {
+    "study": "table2",
+    "model": "nano",
+    "algo": "gapo_grpo",
+    "tau": 0.5,
+    "seed": 0,
+    "data": "micro",
+    "scale": "nano",
+    "backend": "cpu",
+    "overrides": ["trainer.total_training_steps=60"],
+    "science": {"actor_rollout_ref.actor.optim.lr": 1e-05, "data.train_batch_size": 32},
+    "key": "run0",
+}
 PROVENANCE = {"git": {"commit": "c0ffee" * 6 + "abcd", "dirty": True, "diff": "-a\n+b\n"}, "slurm": {}}
 
 
 def make(tmp_path, seed=0, **words):
-    folder = RunFolder.open(
-        tmp_path / "runs", f"run{seed}", SPEC | {"seed": seed, "key": f"run{seed}"} | words
-    )
+    folder = RunFolder.open(tmp_path / "runs", f"run{seed}", SPEC | {"seed": seed, "key": f"run{seed}"} | words)
     attempt = folder.start_attempt()
     folder.write_provenance(PROVENANCE)
     folder.write_config("trainer: {}\n")

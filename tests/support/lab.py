@@ -31,15 +31,14 @@ class Lab:
     started: list[subprocess.Popen] = field(default_factory=list, kw_only=True)
 
     def env(self, **extra: str) -> dict[str, str]:
-        env = {
-            k: v for k, v in os.environ.items() if not k.startswith(("VERL_", "MLFLOW_", "RAY_", "GAPO_LAB_"))
-        }
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("VERL_", "MLFLOW_", "RAY_", "GAPO_LAB_"))}
         return {**env, "PYTHONPATH": str(REPO), "COLUMNS": "200", **extra}
 
     def start(self, *words: str, tiny: bool = True, **env: str) -> subprocess.Popen:
         command = [sys.executable, "-m", "gapo_lab.run", *(TINY if tiny else ()), *words]
-        process = subprocess.Popen(command, cwd=self.cwd, env=self.env(**env), text=True,
-                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+        process = subprocess.Popen(
+            command, cwd=self.cwd, env=self.env(**env), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         self.started.append(process)
         return process
 

@@ -11,13 +11,24 @@ ENV = {
     **{k: v for k, v in os.environ.items() if not k.startswith("GIT_")},
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_CONFIG_NOSYSTEM": "1",
-    **{f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER")
-       for what, value in (("NAME", "Some Body"), ("EMAIL", "some.body@example.invalid"))},
-}  # fmt: skip
+    **{
+        f"GIT_{who}_{what}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "Some Body"), ("EMAIL", "some.body@example.invalid"))
+    },
+}
 SUFFIXES = {
-    "go": "go", "python": "py", "java": "java", "cpp": "cpp", "kotlin": "kt", "typescript": "ts",
-    "javascript": "js", "c": "c", "rust": "rs", "lua": "lua",
-}  # fmt: skip
+    "go": "go",
+    "python": "py",
+    "java": "java",
+    "cpp": "cpp",
+    "kotlin": "kt",
+    "typescript": "ts",
+    "javascript": "js",
+    "c": "c",
+    "rust": "rs",
+    "lua": "lua",
+}
 
 
 def git(folder, *args, clock=1_700_000_000, stdin: bytes | None = None) -> bytes:

@@ -62,9 +62,7 @@ class SimulatedRuns:
     def end(self, keys, cause: Cause, why: str) -> None:
         for key in keys:
             if self.active.pop(key, None):
-                RunFolder(self.root / key).write_status(
-                    state="interrupted", cause=cause, message=why or str(cause)
-                )
+                RunFolder(self.root / key).write_status(state="interrupted", cause=cause, message=why or str(cause))
                 self.ended[key] = why or str(cause)
 
     def stop(self, why: BaseException) -> None:

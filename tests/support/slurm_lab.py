@@ -29,8 +29,15 @@ def dev_cluster(*words: str, timeout: float = 600) -> subprocess.CompletedProces
     FOLDER.parent.mkdir(exist_ok=True)
     out = Path(f"{FOLDER}.out")
     with open(out, "wb") as sink:
-        done = subprocess.run([REPO / "slurm" / "dev-cluster", *words], env={**os.environ, **ENV}, stdin=subprocess.DEVNULL, check=False,
-                              stdout=sink, stderr=subprocess.STDOUT, timeout=timeout)  # fmt: skip
+        done = subprocess.run(
+            [REPO / "slurm" / "dev-cluster", *words],
+            env={**os.environ, **ENV},
+            stdin=subprocess.DEVNULL,
+            check=False,
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+        )
     return subprocess.CompletedProcess(done.args, done.returncode, out.read_text(), "")
 
 
@@ -53,8 +60,15 @@ class SlurmLab(Lab):
     def command(self, *words: str) -> subprocess.CompletedProcess:
         import sys
 
-        return subprocess.run([sys.executable, "-m", "gapo_lab", *words], cwd=self.cwd, env=self.env(**self.conf),
-                              check=False, capture_output=True, text=True, timeout=400)  # fmt: skip
+        return subprocess.run(
+            [sys.executable, "-m", "gapo_lab", *words],
+            cwd=self.cwd,
+            env=self.env(**self.conf),
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=400,
+        )
 
     def slurm(self, *words: str) -> str:
         return subprocess.run(

@@ -26,8 +26,16 @@ from gapo_lab.training.recorder import Recorder
 from gapo_lab.training.train import environment, prepare_data, train_in_cluster
 from gapo_lab.utils.scratch import scratch_folder
 
-FEW = (*TINY, "data.id_size=4", "data.ood_size=4", "trainer.total_training_steps=2", "trainer.save_freq=-1",
-       "trainer.test_freq=-1", "trainer.val_before_train=false", "trainer.n_gpus_per_node=1")  # fmt: skip
+FEW = (
+    *TINY,
+    "data.id_size=4",
+    "data.ood_size=4",
+    "trainer.total_training_steps=2",
+    "trainer.save_freq=-1",
+    "trainer.test_freq=-1",
+    "trainer.val_before_train=false",
+    "trainer.n_gpus_per_node=1",
+)
 
 
 def main(where: Path, methods: list[str]) -> None:
@@ -59,9 +67,7 @@ def train_all(runs: dict, where: Path, scratch: Path) -> None:
         for name, (config, folder, attempt) in runs.items():
             faulthandler.dump_traceback_later(120)  # tells where a method hangs
             try:
-                train_in_cluster(
-                    config, prepare_data(config, folder), folder, attempt, Recorder(folder, attempt)
-                )
+                train_in_cluster(config, prepare_data(config, folder), folder, attempt, Recorder(folder, attempt))
                 said = {"metrics": {str(k): v for k, v in folder.merged_metrics().items()}}
             except Exception:  # noqa: BLE001  told, and the others still train
                 said = {"error": traceback.format_exc()}

@@ -68,28 +68,29 @@ def load(path: Path) -> Published:
             f"{path} is not there: name a table's YAML file (the format: {FOLDER.name}/table2.yaml), or 'paper'"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise UserError(
-            f"{path} is not valid YAML: see analysis/paper/published/table2.yaml for the format"
-        ) from error
+        raise UserError(f"{path} is not valid YAML: see analysis/paper/published/table2.yaml for the format") from error
     return _parse(raw, Path(path))
 
 
 def _parse(raw: Any, path: Path) -> Published:
     if not isinstance(raw, dict) or not {"table", "kind", "columns", "rows"} <= raw.keys():
-        raise UserError(
-            f"{path} lacks table, kind, columns or rows: see analysis/paper/published/table2.yaml"
-        )
+        raise UserError(f"{path} lacks table, kind, columns or rows: see analysis/paper/published/table2.yaml")
     if raw["kind"] not in ("accuracy", "counts"):
         raise UserError(f"{path}: kind is {raw['kind']!r}, not accuracy or counts")
     columns = tuple(raw["columns"])
-    rows = {
-        str(name): _numbers(values, columns, f"{path}: row {name}") for name, values in raw["rows"].items()
-    }
+    rows = {str(name): _numbers(values, columns, f"{path}: row {name}") for name, values in raw["rows"].items()}
     deltas = tuple(_delta(one, rows, columns, path) for one in raw.get("deltas", ()))
     return Published(
-        str(raw["table"]), raw["kind"], columns, rows, deltas, raw.get("metric", ""),
-        raw.get("test_cases"), raw.get("trials"), _numbers(raw["total"], columns, f"{path}: total") if raw.get("total") else (),
-    )  # fmt: skip
+        str(raw["table"]),
+        raw["kind"],
+        columns,
+        rows,
+        deltas,
+        raw.get("metric", ""),
+        raw.get("test_cases"),
+        raw.get("trials"),
+        _numbers(raw["total"], columns, f"{path}: total") if raw.get("total") else (),
+    )
 
 
 def _delta(raw: Mapping[str, Any], rows: Mapping[str, Printed], columns: Sequence[str], path: Path) -> Delta:
@@ -106,9 +107,7 @@ def _delta(raw: Mapping[str, Any], rows: Mapping[str, Printed], columns: Sequenc
 
 def _numbers(values: Any, columns: Sequence[str], where: str) -> Printed:
     if not isinstance(values, list) or len(values) != len(columns):
-        raise UserError(
-            f"{where} has {len(values) if isinstance(values, list) else 'no'} values, not {len(columns)}"
-        )
+        raise UserError(f"{where} has {len(values) if isinstance(values, list) else 'no'} values, not {len(columns)}")
     for value in values:
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
             raise UserError(f"{where}: {value!r} is no number (an empty cell is null)")

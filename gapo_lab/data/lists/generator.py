@@ -44,9 +44,18 @@ def list_task(items: list[str]) -> Task:
     """A list as a task: the user's wish holds the items, and so does the truth, one a line."""
     name = hashlib.sha256(SEPARATOR.join(items).encode()).hexdigest()[:12]
     return Task(
-        id=f"list-{name}", language="list", kind=f"choose_{len(items)}", path="", history=(), prefix="", region="",
-        suffix="", cursor=0, truth=SEPARATOR.join(items), instruction=", ".join(items),
-    )  # fmt: skip
+        id=f"list-{name}",
+        language="list",
+        kind=f"choose_{len(items)}",
+        path="",
+        history=(),
+        prefix="",
+        region="",
+        suffix="",
+        cursor=0,
+        truth=SEPARATOR.join(items),
+        instruction=", ".join(items),
+    )
 
 
 def score_choice(answer: str, truth: str) -> dict[str, float]:

@@ -73,9 +73,7 @@ def _compose(rng: Random, kind: str, syntax: Syntax) -> Task:
     before, after = make()
     region, truth = write(before, syntax), write(after, syntax)
     context = write(random_line(rng), syntax) if 0.12 < extra < 0.3 else ""
-    prefix, suffix = (
-        (f"{context}\n", "") if extra < 0.21 and context else ("", f"\n{context}" if context else "")
-    )
+    prefix, suffix = (f"{context}\n", "") if extra < 0.21 and context else ("", f"\n{context}" if context else "")
     text = "\0".join((*(h.before + "\0" + h.after for h in history), prefix, region, suffix, truth))
     name = hashlib.sha1(f"{syntax.language}\0{text}".encode()).hexdigest()[:12]
     return Task(
@@ -104,5 +102,7 @@ def _cursor(rng: Random, region: str, truth: str) -> int:
     starts = [m.start() for m in _PIECE.finditer(region)]
     if region == truth:
         return rng.choice(starts)
-    same = next((i for i, (a, b) in enumerate(zip(region, truth, strict=False)) if a != b), min(len(region), len(truth)))
+    same = next(
+        (i for i, (a, b) in enumerate(zip(region, truth, strict=False)) if a != b), min(len(region), len(truth))
+    )
     return max(start for start in starts if start <= same)

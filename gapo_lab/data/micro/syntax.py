@@ -16,9 +16,7 @@ NOUNS = tuple(
     "mail note chat post tag link host port zone area map city road bus car ship unit part tool "
     "lock door room key token query index".split()
 )
-VERBS = tuple(
-    "load save read find make send sort copy parse check fetch build count merge split clean".split()
-)
+VERBS = tuple("load save read find make send sort copy parse check fetch build count merge split clean".split())
 NUMBERS = tuple("0 1 2 3 4 5 6 7 8 9 10 12 16 20 30 32 50 60 64 80 99".split())
 TYPES = tuple("int long float bool char byte".split())
 ARITHMETIC = ("+", "-", "*", "/")

@@ -1,4 +1,4 @@
-"""A folder of mined tasks: `train.parquet`, `id.parquet`, and `about.json`, which is written last and says it is whole."""
+"""A folder of mined tasks: `train.parquet`, `id.parquet`, and `about.json`, written last, which says it is whole."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ class Options:
 
     def __post_init__(self):
         if self.max_per_repo is not None and self.max_per_repo < 1:
-            raise UserError(
-                f"max_per_repo={self.max_per_repo}: must be 1 or above; leave it out for all tasks"
-            )
+            raise UserError(f"max_per_repo={self.max_per_repo}: must be 1 or above; leave it out for all tasks")
         if not 0 < self.id_share < 1:
             raise UserError(f"id_share={self.id_share}: must be between 0 and 1, such as 0.07")
         if self.split not in split.WAYS:
@@ -61,9 +59,7 @@ class Options:
         if self.leaks not in ("report", "drop"):
             raise UserError(f"leaks={self.leaks}: must be report or drop")
         if min(self.window, self.history) < 0:
-            raise UserError(
-                f"window={self.window}, history={self.history}: must be 0 or above, in characters"
-            )
+            raise UserError(f"window={self.window}, history={self.history}: must be 0 or above, in characters")
 
 
 Hear = Callable[[parallel.Chunk, int], None]
@@ -82,23 +78,17 @@ def make(
     cannot be read, when nothing is mined or left to train on, for a folder with something else in it, and for a full
     disk. What is finished when it ends early is kept and taken up by the next call.
     """
-    found = parallel.sources(
-        repos, parallel.date(options.since, "since"), parallel.date(options.until, "until")
-    )
+    found = parallel.sources(repos, parallel.date(options.since, "since"), parallel.date(options.until, "until"))
     asked = recipe(found, options)
     if about := _made(out, asked):
         return about
     atomic_files.make_folder(out)
     lock = atomic_files.try_lock(out / ".lock")
     if lock is None:
-        raise UserError(
-            f"{out}: another process is mining into this folder; wait for it or choose another one"
-        )
+        raise UserError(f"{out}: another process is mining into this folder; wait for it or choose another one")
     try:
         parts = parallel.parts_folder(out)
-        work = parallel.chunks(
-            found, options.rules, options.template, Budget(options.window, options.history), parts
-        )
+        work = parallel.chunks(found, options.rules, options.template, Budget(options.window, options.history), parts)
         parallel.mine_parts(work, workers, begin(work))
         about = _assemble(found, [chunk.part for chunk in work], out, options)
         atomic_files.write_json(out / "about.json", {"recipe": asked, **about})
@@ -130,7 +120,8 @@ def _made(out: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
     if about["recipe"] != asked:
         differ = sorted(key for key in asked if about["recipe"].get(key) != asked[key])
         raise UserError(
-            f"{out}: holds data that were mined otherwise ({', '.join(differ)}); give another --out or remove the folder"
+            f"{out}: holds data that were mined otherwise ({', '.join(differ)}); "
+            "give another --out or remove the folder"
         )
     return about
 
@@ -138,9 +129,7 @@ def _made(out: Path, asked: dict[str, Any]) -> dict[str, Any] | None:
 # ---------------------------------------------------------------------------------- from parts to a set
 
 
-def _assemble(
-    found: Sequence[parallel.Source], parts: Sequence[Path], out: Path, options: Options
-) -> dict[str, Any]:
+def _assemble(found: Sequence[parallel.Source], parts: Sequence[Path], out: Path, options: Options) -> dict[str, Any]:
     drops = sum((parallel.part_drops(part) for part in parts), Counter())
     part_of, about, signatures = _read_about(parts)
     keep = _first_of_each(about["digest"])
@@ -159,9 +148,7 @@ def _assemble(
         drops["near-duplicate of the test"] += int(close.sum())
         train &= ~close
     if not train.any():
-        raise UserError(
-            "all training tasks are near-duplicates of the test; take more history or --keep-near"
-        )
+        raise UserError("all training tasks are near-duplicates of the test; take more history or --keep-near")
     leaked = _leaked(parts, part_of, train, test)
     truths = int(test.sum())
     if options.leaks == "drop":
@@ -177,15 +164,19 @@ def _assemble(
         "rows": {"train": int(train.sum()), "id": int(test.sum())},
         "repositories": [
             {
-                "name": source.origin.name, "head": source.head, "licence": source.origin.licence,
-                "commits": len(source.commits), "tasks": sum(names[i] == source.origin.name for i in kept),
-            } for source in found
+                "name": source.origin.name,
+                "head": source.head,
+                "licence": source.origin.licence,
+                "commits": len(source.commits),
+                "tasks": sum(names[i] == source.origin.name for i in kept),
+            }
+            for source in found
         ],
         "drops": in_order(drops),
         "leaks": {"test_truths": truths, "verbatim_in_training_code": int(leaked.sum()), "then": options.leaks},
         "files": shas,
         "digest": hashlib.sha256("".join(shas.values()).encode()).hexdigest()[:16],
-    }  # fmt: skip
+    }
 
 
 def _read_about(parts: Sequence[Path]):
@@ -245,9 +236,7 @@ def _leaked(parts: Sequence[Path], part_of: np.ndarray, train: np.ndarray, test:
     return leaked
 
 
-def _tables(
-    parts: Sequence[Path], part_of: np.ndarray, chosen: np.ndarray, columns=None
-) -> Iterator[pa.Table]:
+def _tables(parts: Sequence[Path], part_of: np.ndarray, chosen: np.ndarray, columns=None) -> Iterator[pa.Table]:
     """The chosen rows, a part at a time."""
     for number, part in enumerate(parts):
         mask = chosen[part_of == number]

@@ -9,9 +9,21 @@ _GENERATED_MARK = re.compile(
     rb"code generated|do not edit|do not modify|@generated|auto-?generated", flags=re.IGNORECASE
 )
 _VENDORED = {
-    "3rdparty", "_vendor", "bower_components", "extern", "external", "godeps", "node_modules",
-    "site-packages", "third-party", "third_party", "thirdparty", "vendor", "vendored", "vendors",
-}  # fmt: skip
+    "3rdparty",
+    "_vendor",
+    "bower_components",
+    "extern",
+    "external",
+    "godeps",
+    "node_modules",
+    "site-packages",
+    "third-party",
+    "third_party",
+    "thirdparty",
+    "vendor",
+    "vendored",
+    "vendors",
+}
 
 
 def is_generated(path: str, data: bytes) -> bool:

@@ -158,9 +158,7 @@ class Miner:
             provenance={**provenance, "path": path, "blob": str(delta.new_file.id)},
         )
         if task.edited.encode() != new:
-            raise RuntimeError(
-                f"{provenance['commit']}:{path}: the mined edit does not give the committed file"
-            )
+            raise RuntimeError(f"{provenance['commit']}:{path}: the mined edit does not give the committed file")
         yield task
         share = self.rules.no_change
         wanted = share and int(task.id, 16) / 16**12 < share / (1 - share)
@@ -190,9 +188,7 @@ class Miner:
             raise _Dropped("CRLF")
         return path, language, old, new
 
-    def _no_change(
-        self, task: Task, lines: list[str], spans: list[slice], history: tuple[Hunk, ...]
-    ) -> Task | None:
+    def _no_change(self, task: Task, lines: list[str], spans: list[slice], history: tuple[Hunk, ...]) -> Task | None:
         """The same commit when all is done: the region lies where no hunk was. None where there is no such place."""
         size = task.truth.count("\n") or 1
         busy = {number for span in spans for number in range(span.start, span.stop)}
@@ -203,8 +199,17 @@ class Miner:
             free = busy.isdisjoint(range(start, start + size))
             if free and region.strip() and self.rules.min_chars <= len(region) <= self.rules.max_chars:
                 prefix, suffix = "".join(lines[:start]), "".join(lines[start + size :])
-                return replace(task, id=f"{task.id}n", kind=NO_CHANGE, history=history, prefix=prefix, region=region,
-                               suffix=suffix, cursor=int(task.id[:6], 16) % len(region), truth=region)  # fmt: skip
+                return replace(
+                    task,
+                    id=f"{task.id}n",
+                    kind=NO_CHANGE,
+                    history=history,
+                    prefix=prefix,
+                    region=region,
+                    suffix=suffix,
+                    cursor=int(task.id[:6], 16) % len(region),
+                    truth=region,
+                )
         return None
 
     def _take(self, task: Task) -> Task | None:

@@ -39,9 +39,7 @@ from gapo_lab.utils.machine import cores
 from gapo_lab.utils.processes import die_with_parent
 
 CHUNK = 128  # commits of a part
-PART_SCHEMA = parquet_rows.SCHEMA.append(pa.field("digest", pa.binary(16))).append(
-    pa.field("signature", pa.binary())
-)
+PART_SCHEMA = parquet_rows.SCHEMA.append(pa.field("digest", pa.binary(16))).append(pa.field("signature", pa.binary()))
 
 
 @dataclass(frozen=True)
@@ -67,9 +65,7 @@ class Chunk:
     part: Path
 
 
-def sources(
-    repos: Sequence[str | Path], since: datetime | None = None, until: datetime | None = None
-) -> list[Source]:
+def sources(repos: Sequence[str | Path], since: datetime | None = None, until: datetime | None = None) -> list[Source]:
     """The repositories, each once, in the order given; names that two of them share get a number.
 
     Raises UserError as `open_repository` does.
@@ -86,9 +82,7 @@ def sources(
     return found
 
 
-def chunks(
-    found: Sequence[Source], rules: Rules, template: str | None, budget: Budget, folder: Path
-) -> list[Chunk]:
+def chunks(found: Sequence[Source], rules: Rules, template: str | None, budget: Budget, folder: Path) -> list[Chunk]:
     """Every history cut into parts. A part's name says what is in it, so that other settings find other parts."""
     text = asdict(load_template(template))
     cut = []

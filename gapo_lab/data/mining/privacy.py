@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 from detect_secrets.filters import heuristic
@@ -21,9 +22,12 @@ EMAIL = "e-mail address"
 _LEFT_OUT = {"Public IP (ipv4)"}
 # These cost more than all the others together, and each needs a value of 24 letters or more.
 _LONG_VALUES = {
-    "Cloudant Credentials", "IBM COS HMAC Credentials", "IBM Cloud IAM Key", "SoftLayer Credentials",
+    "Cloudant Credentials",
+    "IBM COS HMAC Credentials",
+    "IBM Cloud IAM Key",
+    "SoftLayer Credentials",
     "Mailchimp Access Key",
-}  # fmt: skip
+}
 _LONG = re.compile(r"[\w-]{24}")
 _KEYWORD = re.compile("key|pass|secret|pwd|contrase")  # a part of each of the KeywordDetector's words
 _ADDRESS = re.compile(r"(?<![\w.+-])[A-Za-z0-9][\w.+-]*@(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}(?![\w@-])")
@@ -39,8 +43,12 @@ class Detector:
     """Finds what looks private. The same text always gives the same findings."""
 
     def __init__(self):
-        plugins = [cls() for name, cls in sorted(get_mapping_from_secret_type_to_class().items())
-                   if issubclass(cls, RegexBasedDetector) and name not in _LEFT_OUT]  # fmt: skip
+        detectors: dict[str, Any] = get_mapping_from_secret_type_to_class()
+        plugins = [
+            cls()
+            for name, cls in sorted(detectors.items())
+            if issubclass(cls, RegexBasedDetector) and name not in _LEFT_OUT
+        ]
         self._long = [plugin for plugin in plugins if plugin.secret_type in _LONG_VALUES]
         self._short = [plugin for plugin in plugins if plugin.secret_type not in _LONG_VALUES]
         self._keyword = KeywordDetector()
@@ -76,9 +84,7 @@ class Detector:
                 if any(pattern.search(joined) for pattern in plugin.denylist):
                     # the whole match: a plugin's own value may be a part of it, such as `ghp`
                     for line in some:
-                        for match in (
-                            match for pattern in plugin.denylist for match in pattern.finditer(line)
-                        ):
+                        for match in (match for pattern in plugin.denylist for match in pattern.finditer(line)):
                             self._add(line, match[0].strip(), plugin.secret_type)
         for line in lines:
             if "@" in line:

@@ -97,9 +97,7 @@ def licence(repository: pygit2.Repository) -> str:
             text = repository[entry.id].data[:40_000].decode("utf-8", "replace")
         except (KeyError, pygit2.GitError):
             return entry.name
-        known = next(
-            (spdx for spdx, phrase in _LICENCES if re.search(phrase, text, re.DOTALL | re.IGNORECASE)), None
-        )
+        known = next((spdx for spdx, phrase in _LICENCES if re.search(phrase, text, re.DOTALL | re.IGNORECASE)), None)
         return f"{entry.name} ({known})" if known else entry.name
     return ""
 

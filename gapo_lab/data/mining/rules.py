@@ -16,12 +16,31 @@ NO_CHANGE = "no change"  # the kind of a task whose region stays as it is
 
 # Why something is left out, in the order in which it is asked: commits, files, tasks, the whole set.
 DROPS = (
-    "merge", "first commit", f"over {MAX_FILES} files", "impossible date", "objects missing",
-    "not modified", "other language", "not a file", "vendored", f"over {MAX_BLOB // 1000} kB", "binary",
-    "single hunk", f"over {MAX_HUNKS} hunks", "CRLF", "not UTF-8", "generated",
-    "only white space", "output too short", "output too long", "private", "duplicate",
-    "over max-per-repo", "near-duplicate of the test", "leaked",
-)  # fmt: skip
+    "merge",
+    "first commit",
+    f"over {MAX_FILES} files",
+    "impossible date",
+    "objects missing",
+    "not modified",
+    "other language",
+    "not a file",
+    "vendored",
+    f"over {MAX_BLOB // 1000} kB",
+    "binary",
+    "single hunk",
+    f"over {MAX_HUNKS} hunks",
+    "CRLF",
+    "not UTF-8",
+    "generated",
+    "only white space",
+    "output too short",
+    "output too long",
+    "private",
+    "duplicate",
+    "over max-per-repo",
+    "near-duplicate of the test",
+    "leaked",
+)
 
 
 @dataclass(frozen=True)
@@ -40,9 +59,7 @@ class Rules:
 
     def __post_init__(self):
         if not 0 < self.min_chars <= self.max_chars:
-            raise UserError(
-                f"lengths of {self.min_chars} to {self.max_chars} characters: give 1 <= min <= max"
-            )
+            raise UserError(f"lengths of {self.min_chars} to {self.max_chars} characters: give 1 <= min <= max")
         if not 0 <= self.no_change <= 0.5:
             raise UserError(f"no-change share {self.no_change}: must be from 0 to 0.5")
         if self.private not in MODES:
@@ -51,10 +68,7 @@ class Rules:
 
 def nothing_mined(repo: object, drops: Counter) -> str:
     """The line that says so, with what was left out."""
-    counts = (
-        ", ".join(f"{reason} {count}" for reason, count in in_order(drops).items())
-        or "no commit in the range"
-    )
+    counts = ", ".join(f"{reason} {count}" for reason, count in in_order(drops).items()) or "no commit in the range"
     return f"{repo}: no task mined (left out: {counts}); name a repository with more history"
 
 

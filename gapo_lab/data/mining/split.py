@@ -26,9 +26,7 @@ def in_test(
     if way not in WAYS:
         raise UserError(f"split={way}: must be one of {', '.join(WAYS)}")
     if way == "time":
-        first = {
-            name: _first_test_time(repositories, times, name, share) for name in dict.fromkeys(repositories)
-        }
+        first = {name: _first_test_time(repositories, times, name, share) for name in dict.fromkeys(repositories)}
         test = [time >= first[name] for name, time in zip(repositories, times, strict=True)]
     else:
         held = _held_out(repositories, share, named)
@@ -49,9 +47,7 @@ def _first_test_time(repositories: Sequence[str], times: Sequence[str], name: st
 def _held_out(repositories: Sequence[str], share: float, named: Sequence[str]) -> set[str]:
     sizes = Counter(repositories)
     if unknown := set(named) - set(sizes):
-        raise UserError(
-            f"test repository {min(unknown)}: no tasks of it; there are {', '.join(sorted(sizes))}"
-        )
+        raise UserError(f"test repository {min(unknown)}: no tasks of it; there are {', '.join(sorted(sizes))}")
     held, room = set(named), share * len(repositories)
     for name in () if named else sorted(sizes, key=lambda name: (sizes[name], name)):
         if not held or sizes[name] <= room:

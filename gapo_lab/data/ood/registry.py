@@ -62,16 +62,17 @@ def find(name: str, path: str | None = None) -> Path:
 
 def _snapshot(hub: str, fetch: bool) -> Path | None:
     """The folder of a Hugging Face data set, from the cache, or when `fetch` from the network. None without it."""
-    cache = Path(
-        os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or "~/.cache/huggingface") / "hub"
-    )
+    cache = Path(os.environ.get("HF_HUB_CACHE") or Path(os.environ.get("HF_HOME") or "~/.cache/huggingface") / "hub")
     if not fetch and not (cache.expanduser() / f"datasets--{hub.replace('/', '--')}").exists():
         return None
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(hub, repo_type="dataset", local_files_only=not fetch,
-                                      allow_patterns=["*.jsonl", "*.parquet"]))  # fmt: skip
+        return Path(
+            snapshot_download(
+                hub, repo_type="dataset", local_files_only=not fetch, allow_patterns=["*.jsonl", "*.parquet"]
+            )
+        )
     except Exception as error:  # its errors for "no network" and "not cached" have no common base
         if fetch:
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
@@ -107,13 +108,9 @@ def read(name: str, path: str | None = None) -> list[dict[str, Any]]:
 
             found = pq.read_table(file).to_pylist()
         else:
-            found = [
-                json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()
-            ]
+            found = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
     except (ValueError, OSError) as error:  # JSON's, Unicode's and Arrow's errors
-        raise UserError(
-            f"{file}: cannot be read as {file.suffix[1:]} ({str(error).splitlines()[0]:.150})"
-        ) from None
+        raise UserError(f"{file}: cannot be read as {file.suffix[1:]} ({str(error).splitlines()[0]:.150})") from None
     if not found or not all(isinstance(row, dict) for row in found):
         raise UserError(f"{file}: no rows in it")
     return found

@@ -19,9 +19,7 @@ def find(path: Path) -> list[Path]:
     """A parquet file, or the parquet files of a folder, training first. Raises UserError where there is none."""
     if path.is_file():
         return [path]
-    found = (
-        [file for file in path.glob("*.parquet") if not file.name.startswith(".")] if path.is_dir() else []
-    )
+    found = [file for file in path.glob("*.parquet") if not file.name.startswith(".")] if path.is_dir() else []
     if not found:
         what = "no parquet file in this folder" if path.is_dir() else "no such file or folder"
         raise UserError(f"{path}: {what}; make one: python -m gapo_lab.data mine REPO")
@@ -41,9 +39,7 @@ def batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch
     try:
         yield from file.iter_batches(batch_size=ROWS, columns=columns)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(
-            f"the parquet file is broken ({str(error).splitlines()[0]:.120}); make it again"
-        ) from None
+        raise UserError(f"the parquet file is broken ({str(error).splitlines()[0]:.120}); make it again") from None
 
 
 def field(schema: pa.Schema, name: str) -> pa.DataType | None:

@@ -57,13 +57,8 @@ def row(task: Task, index: int, source: str, template: Template, budget: Budget)
     return {
         **verl_row(task, index, source, SAMPLED_AGENT, prompt, **about),
         "task": {
-            "history": [
-                {"path": hunk.path, "before": hunk.before, "after": hunk.after} for hunk in task.history
-            ],
-            **{
-                part: getattr(task, part)
-                for part in ("path", "prefix", "region", "suffix", "instruction", "cursor")
-            },
+            "history": [{"path": hunk.path, "before": hunk.before, "after": hunk.after} for hunk in task.history],
+            **{part: getattr(task, part) for part in ("path", "prefix", "region", "suffix", "instruction", "cursor")},
         },
     }
 

@@ -29,7 +29,10 @@ class Template:
 
 @cache
 def load_template(path: str | Path | None = None) -> Template:
-    """Read a template file, None for the built-in one. Raises UserError when the file or one of its three parts is missing."""
+    """Read a template file, None for the built-in one.
+
+    Raises UserError when the file or one of its three parts is missing.
+    """
     path = Path(path or DEFAULT_TEMPLATE)
     if not path.is_file():
         raise UserError(f"data.template={path}: no such file; leave the key out for the built-in template")
@@ -88,9 +91,7 @@ def _latest(edits: list[str], budget: int) -> list[str]:
 
 
 def _render_hunk(hunk: Hunk, template: str) -> str:
-    return template.format(
-        path=hunk.path, before_lines=_marked(hunk.before, "-"), after_lines=_marked(hunk.after, "+")
-    )
+    return template.format(path=hunk.path, before_lines=_marked(hunk.before, "-"), after_lines=_marked(hunk.after, "+"))
 
 
 def _marked(text: str, sign: str) -> str:

@@ -12,9 +12,7 @@ LONGEST_ANSWER = 16
 
 def prompt_ids(tokenizer, tasks: Sequence[Task]) -> list[list[int]]:
     """The token ids of each task's prompt, ending with the marker that asks for the answer."""
-    texts = tokenizer.apply_chat_template(
-        [messages(t) for t in tasks], add_generation_prompt=True, tokenize=False
-    )
+    texts = tokenizer.apply_chat_template([messages(t) for t in tasks], add_generation_prompt=True, tokenize=False)
     return tokenizer(texts, add_special_tokens=False)["input_ids"]
 
 

@@ -69,9 +69,7 @@ def train(settings: ListStart, tokenizer, report=None):
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.rate, betas=(0.9, 0.98), weight_decay=0.1)
     for step, rows in zip(range(1, settings.steps + 1), _batches(settings, tokenizer), strict=False):
         loss = _loss(model, rows, settings.decay, tokenizer)
-        update(
-            model, optimizer, loss, settings.rate * min(1.0, step / 20) * (1 - 0.9 * step / settings.steps)
-        )
+        update(model, optimizer, loss, settings.rate * min(1.0, step / 20) * (1 - 0.9 * step / settings.steps))
         if report:
             report(step, loss.item())
     return model.eval()
@@ -95,9 +93,7 @@ def _batches(settings: ListStart, tokenizer) -> Iterator[list[Example]]:
 
 
 def _one_token(item: str, tokenizer) -> int:
-    (token,) = tokenizer.encode(
-        item, add_special_tokens=False
-    )  # nano's vocabulary has every word of the lists
+    (token,) = tokenizer.encode(item, add_special_tokens=False)  # nano's vocabulary has every word of the lists
     return token
 
 
@@ -126,19 +122,25 @@ def _loss(model, rows: list[Example], decay: float, tokenizer):
     ids[every, asked + 1] = taught.multinomial(1).squeeze(1)
     states = model.model(input_ids=ids, use_cache=False).last_hidden_state
     ends = torch.full((len(rows),), tokenizer.eos_token_id)
-    return (cross_entropy(model.lm_head(states[every, asked]), taught)
-            + cross_entropy(model.lm_head(states[every, asked + 1]), ends))  # fmt: skip
+    return cross_entropy(model.lm_head(states[every, asked]), taught) + cross_entropy(
+        model.lm_head(states[every, asked + 1]), ends
+    )
 
 
-def measure(
-    model, tokenizer, split: str, lists: int = 24, samples: int = 48, seed: int = 0
-) -> dict[str, float]:
+def measure(model, tokenizer, split: str, lists: int = 24, samples: int = 48, seed: int = 0) -> dict[str, float]:
     """JSD to uniform, unique items and share invalid, a mean over unseen lists, sampled at T=1."""
     from gapo_lab.models.sampling import SamplingParams, sample
 
     tasks = generate(split, lists)
-    rows, _ = sample(model, prompt_ids(tokenizer, tasks), samples, SamplingParams(24), {tokenizer.eos_token_id},
-                     tokenizer.pad_token_id, seed)  # fmt: skip
+    rows, _ = sample(
+        model,
+        prompt_ids(tokenizer, tasks),
+        samples,
+        SamplingParams(24),
+        {tokenizer.eos_token_id},
+        tokenizer.pad_token_id,
+        seed,
+    )
     texts = tokenizer.batch_decode(rows, skip_special_tokens=True)
     found = []
     for number, task in enumerate(tasks):

@@ -65,9 +65,7 @@ def train(settings: WarmStart, tokenizer, report=None):
     import torch
 
     torch.set_num_threads(1)
-    model = network.build(
-        len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id, settings.seed, settings.size
-    )
+    model = network.build(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id, settings.seed, settings.size)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
@@ -166,9 +164,7 @@ def _loss(model, rows: list[Example], pad: int, smoothing: float):
     states = model.model(input_ids=ids, use_cache=False).last_hidden_state[:, :-1]
     counted = weights > 0
     logits = model.lm_head(states[counted])
-    losses = torch.nn.functional.cross_entropy(
-        logits, ids[:, 1:][counted], reduction="none", label_smoothing=smoothing
-    )
+    losses = torch.nn.functional.cross_entropy(logits, ids[:, 1:][counted], reduction="none", label_smoothing=smoothing)
     return (losses * weights[counted]).sum() / weights[counted].sum()
 
 

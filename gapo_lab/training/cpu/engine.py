@@ -33,9 +33,7 @@ class CpuFSDPEngine(FSDPEngineWithLMHead):
 
     def forward_backward_batch(self, data, loss_function, forward_only=False):
         """As verl's, on the tensors only: it would copy names, data sources and ground truths row by row."""
-        texts = [
-            key for key, value in data.items() if isinstance(value, LazyStackedTensorDict) and key not in READ
-        ]
+        texts = [key for key, value in data.items() if isinstance(value, LazyStackedTensorDict) and key not in READ]
         return super().forward_backward_batch(data.exclude(*texts), loss_function, forward_only)
 
     def prepare_model_inputs(self, micro_batch):
@@ -88,7 +86,7 @@ class CpuFSDPEngine(FSDPEngineWithLMHead):
 
 
 def _takes_masks(model) -> bool:
-    """Whether every layer of a model with this configuration sees what a boolean mask shows it, all of it or nothing."""
+    """Whether every layer of a model with this configuration sees what a boolean mask shows it, all or nothing."""
     windowed = getattr(model, "sliding_window", None) and getattr(model, "use_sliding_window", True)
     layers = set(getattr(model, "layer_types", None) or ())
     return model._attn_implementation == "sdpa" and not windowed and layers <= {"full_attention"}

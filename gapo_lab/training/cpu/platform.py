@@ -16,9 +16,7 @@ from verl.plugin.platform.platform_manager import PlatformRegistry
 
 def _device_module() -> types.SimpleNamespace:
     """`torch.cpu` with the memory and random functions that verl asks a device module for."""
-    nothing = {
-        name: (lambda *_, **__: None) for name in ("empty_cache", "ipc_collect", "reset_peak_memory_stats")
-    }
+    nothing = {name: (lambda *_, **__: None) for name in ("empty_cache", "ipc_collect", "reset_peak_memory_stats")}
     zero = {
         name: (lambda *_, **__: 0)
         for name in ("memory_allocated", "memory_reserved", "max_memory_allocated", "max_memory_reserved")

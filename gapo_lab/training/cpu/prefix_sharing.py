@@ -20,8 +20,8 @@ from torch import Tensor
 class SharedPrompts:
     """How T packed tokens of B rows become G rows of L, one a prompt.
 
-    source: (G, L), which packed token stands there; 0 in padding. member: (G, L), 0 for the prompt's tokens, 1, 2, ... for
-    those of its answers, -1 in padding. predicts, predicted_at: (A,) each, the places in the flattened (G, L) whose
+    source: (G, L), which packed token stands there; 0 in padding. member: (G, L), 0 for the prompt's tokens, 1, 2, ...
+    for those of its answers, -1 in padding. predicts, predicted_at: (A,) each, the places in the flattened (G, L) whose
     outputs tell of the answers' tokens, and those in the packed T where verl looks for them (one before the token).
     """
 

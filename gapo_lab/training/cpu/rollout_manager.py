@@ -162,9 +162,7 @@ class BatchedRolloutManager:
                     "max_global_steps": version,
                 }
             )
-        tq.kv_batch_put(
-            keys=keys, fields=list_of_dict_to_tensordict(fields), tags=tags, partition_id=partition
-        )
+        tq.kv_batch_put(keys=keys, fields=list_of_dict_to_tensordict(fields), tags=tags, partition_id=partition)
         # a group is announced only when all of its trajectories lie there
         groups = [row["uid"] for row in rows]
         tq.kv_batch_put(keys=groups, partition_id=partition, tags=[{"status": "finished"}] * len(groups))
@@ -194,9 +192,7 @@ def _reward_item(row: dict, prompt_ids: list[int], answer: list[int]) -> DataPro
     """One trajectory in the form verl's reward managers read."""
     response = torch.tensor([answer])
     mask = torch.ones(1, len(prompt_ids) + len(answer), dtype=torch.long)
-    batch = TensorDict(
-        {"prompts": torch.tensor([prompt_ids]), "responses": response, "attention_mask": mask}, [1]
-    )
+    batch = TensorDict({"prompts": torch.tensor([prompt_ids]), "responses": response, "attention_mask": mask}, [1])
     return DataProto.from_dict(
         tensors=dict(batch.items()),
         non_tensors={key: _object_array(row[key]) for key in TOLD if key in row},

@@ -33,8 +33,16 @@ class CpuRolloutServer:
 
     # -- what rollouts need
 
-    def generate_batch(self, prompts: list[list[int]], n: int, temperature: float, top_p: float, top_k: int,
-                       seed: int, log_probs: bool = False):  # fmt: skip
+    def generate_batch(
+        self,
+        prompts: list[list[int]],
+        n: int,
+        temperature: float,
+        top_p: float,
+        top_k: int,
+        seed: int,
+        log_probs: bool = False,
+    ):
         """`n` answers a prompt: (token ids of len(prompts) * n answers, their log-probs or None, weights version)."""
         params = SamplingParams(self.response_length, temperature=temperature, top_p=top_p, top_k=top_k)
         answers, likely = sample(self.model, prompts, n, params, self.eos_ids, self.pad_id, seed, log_probs)
@@ -63,9 +71,7 @@ class CpuRolloutServer:
     # -- weights
 
     @torch.no_grad()
-    def update_weights(
-        self, weights: list[tuple[str, torch.Tensor]], global_steps: int | None = None
-    ) -> None:
+    def update_weights(self, weights: list[tuple[str, torch.Tensor]], global_steps: int | None = None) -> None:
         """Take over the actor's weights, by name. Raises KeyError for a name the model does not have."""
         parameters = dict(self.model.named_parameters(remove_duplicate=False))
         for name, value in weights:

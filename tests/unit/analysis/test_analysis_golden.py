@@ -76,9 +76,7 @@ def test_every_difference_of_the_paper_comes_back(report, name):
 
 
 def test_the_check_finds_the_misprints_and_no_others():
-    found = [m for table in published.paper() for m in check.check(table)] + check.check_together(
-        published.paper()
-    )
+    found = [m for table in published.paper() for m in check.check(table)] + check.check_together(published.paper())
     said = {(m.table, m.row, m.column, m.printed, round(m.recomputed, 2)) for m in found}
     assert len(found) == 4
     assert said == {

@@ -32,10 +32,24 @@ def study(seeds: int = 4) -> list[dict]:
                     lost = level * (0.5 if "gapo" in algo else 1) + 0.01 * ("dapo" in algo)
                     value = 0.5 - lost + 0.002 * ((seed * 3 + len(algo)) % 5)
                     said = {"noise": f"{level:g}"} if level or model == "nano" else {}
-                    out.append({"study": "s", "model": model, "algo": algo, "seed": seed, "rollouts": 8, **said,
-                                "key": f"{model}-{algo}-{level:g}-{seed}", "tau": 0.5 if "gapo" in algo else None,
-                                "points": {"val/id/em": {0: 0.25, 10: value}, "val/ood/em": {0: 0.1, 10: value / 2},
-                                           "actor/pg_clipfrac": {1: 0.01}, "perf/throughput": {1: 100.0}}})  # fmt: skip
+                    out.append(
+                        {
+                            "study": "s",
+                            "model": model,
+                            "algo": algo,
+                            "seed": seed,
+                            "rollouts": 8,
+                            **said,
+                            "key": f"{model}-{algo}-{level:g}-{seed}",
+                            "tau": 0.5 if "gapo" in algo else None,
+                            "points": {
+                                "val/id/em": {0: 0.25, 10: value},
+                                "val/ood/em": {0: 0.1, 10: value / 2},
+                                "actor/pg_clipfrac": {1: 0.01},
+                                "perf/throughput": {1: 100.0},
+                            },
+                        }
+                    )
     return out
 
 
@@ -99,19 +113,13 @@ def test_the_papers_tables_hold_no_noise_and_the_others_every_level(place):
     labels = {line.label: line for line in tables["table2"].lines}
     assert [e.value for e in labels["GRPO"].entries] == pytest.approx([50.45, 50.45])
     by_noise = {
-        line.label: [e.value for e in line.entries]
-        for line in tables["noise_id"].lines
-        if line.kind == "value"
+        line.label: [e.value for e in line.entries] for line in tables["noise_id"].lines if line.kind == "value"
     }
     grpo, gapo = by_noise["GRPO"], by_noise["GAPO (G)"]
-    assert grpo == pytest.approx([50.45, 40.45, 30.45]) and gapo == pytest.approx(
-        [gapo[0], gapo[0] - 5, gapo[0] - 10]
-    )
+    assert grpo == pytest.approx([50.45, 40.45, 30.45]) and gapo == pytest.approx([gapo[0], gapo[0] - 5, gapo[0] - 10])
     assert tables["noise_id"].header[-1] == (("noise 0%", 1), ("noise 10%", 1), ("noise 20%", 1))
     compared = [line.label for line in tables["comparisons_noise_id"].lines]
-    assert "nano noise=0.1: GAPO (G) over GRPO" in compared and not any(
-        "all models" in one for one in compared
-    )
+    assert "nano noise=0.1: GAPO (G) over GRPO" in compared and not any("all models" in one for one in compared)
 
 
 def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(place):
@@ -146,17 +154,15 @@ def test_every_gapo_has_its_sentence_and_what_cannot_be_decided_is_said(place):
 def test_tau_has_numbers_and_comparisons(empty_mlflow, tmp_path):
     runs = [one for one in study(5) if not float(one.get("noise", 0))]
     runs += [
-        one | {"tau": tau, "key": f"{one['key']}-{tau}", "points": {"val/id/em": {0: 0.25, 10: value + one["seed"] / 500}}}
+        one
+        | {"tau": tau, "key": f"{one['key']}-{tau}", "points": {"val/id/em": {0: 0.25, 10: value + one["seed"] / 500}}}
         for one in runs
         if one["model"] == "nano" and "gapo" in one["algo"]
         for tau, value in ((0.1, 0.3), (0.9, 0.6))
-    ]  # fmt: skip
+    ]
     Database(empty_mlflow, tmp_path / "t.db").add(runs)
     asked = Asked(studies=("s",), figures=False, allow_incomplete=True, spread=True)
-    made = {
-        one.name: one
-        for one in build.build(connect.connect(f"sqlite:///{tmp_path}/t.db"), asked).document.tables
-    }
+    made = {one.name: one for one in build.build(connect.connect(f"sqlite:///{tmp_path}/t.db"), asked).document.tables}
     values = {line.label: line.entries[0].value for line in made["tau_id"].lines}
     assert values["GAPO (G) τ=0.1 (k=1)"] == pytest.approx(30.4) and values["GRPO"] == pytest.approx(50.4)
     assert values["GAPO (D) τ=0.9 (k=8)"] == pytest.approx(60.4) and len(values) == 8
@@ -174,9 +180,9 @@ def test_noise_can_be_an_axis_of_a_slice_and_a_choice(place):
     (table,) = (one for one in made.tables if one.name.startswith("slice"))
     assert [line.label for line in table.lines][:3] == ["GRPO noise=0", "GRPO noise=0.1", "GRPO noise=0.2"]
     one = build.build(connect.connect(None), Asked(studies=("s",), where={"noise": "0"}, figures=False))
-    assert {
-        run.params["noise"] for table in one.measured for t in table.by_cell.values() for run in t.cell.runs
-    } == {"0"}
+    assert {run.params["noise"] for table in one.measured for t in table.by_cell.values() for run in t.cell.runs} == {
+        "0"
+    }
 
 
 def test_the_rewards_before_training_are_those_of_a_method_without_penalty(place):
@@ -196,17 +202,13 @@ def test_skewness_and_gaps_by_hand():
     got = reward_noise.numbers([low, flat, 1 - low])
     assert (got["prompts"], got["rollouts"], got["mean"]) == (3, 12, pytest.approx(0.5))
     assert got["gap ≥ 0.1, %"] == got["gap ≥ 0.02, %"] == pytest.approx(200 / 3)
-    assert [got[f"{kind}, %"] for kind in ("left-skewed", "right-skewed", "flat")] == pytest.approx(
-        [100 / 3] * 3
-    )
+    assert [got[f"{kind}, %"] for kind in ("left-skewed", "right-skewed", "flat")] == pytest.approx([100 / 3] * 3)
     assert got["skewness"] == pytest.approx(0) and np.isnan(reward_noise.numbers([flat])["skewness"])
 
 
 @pytest.mark.slow
 def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(place, capsys):
-    assert (
-        report.main(["s", "--no-log", "--against", "paper", "--spread", "--markdown", "docs/results.md"]) == 0
-    )
+    assert report.main(["s", "--no-log", "--against", "paper", "--spread", "--markdown", "docs/results.md"]) == 0
     assert "share no model" not in capsys.readouterr().out
     text = (place / "docs" / "results.md").read_text()
     assert str(place) not in text and "sqlite" not in text and "None" not in text
@@ -229,9 +231,7 @@ def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(
 
 
 def test_the_papers_differences_stand_beside_ours(place):
-    made = build.build(
-        connect.connect(None), Asked(studies=("s",), against_paper=True, figures=False)
-    ).document
+    made = build.build(connect.connect(None), Asked(studies=("s",), against_paper=True, figures=False)).document
     table = next(one for one in made.tables if one.name == "against_paper_id")
     lines = {line.label: [entry.value for entry in line.entries] for line in table.lines}
     ours, theirs = lines["GAPO (G) over GRPO"][:6], lines["GAPO (G) over GRPO"][6:]

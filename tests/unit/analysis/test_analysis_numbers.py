@@ -73,9 +73,7 @@ def test_holm_is_monotone_and_at_most_bonferroni(values):
     assert all(v <= o <= min(1, v * len(values)) + 1e-12 for v, o in zip(values, out, strict=True))
 
 
-@given(
-    st.lists(st.integers(0, 5), min_size=1, max_size=6), st.lists(st.integers(0, 5), min_size=1, max_size=6)
-)
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.lists(st.integers(0, 5), min_size=1, max_size=6))
 def test_improvement_is_the_share_of_won_pairs(ours, theirs):
     won = [1 if a > b else 0.5 if a == b else 0 for a in ours for b in theirs]
     assert inference.improvement(ours, theirs) == pytest.approx(sum(won) / len(won))
@@ -83,13 +81,11 @@ def test_improvement_is_the_share_of_won_pairs(ours, theirs):
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5, 10])
 def test_intervals_hold_the_true_mean_about_as_often_as_they_say(n):
-    """Of 2, 3, 4, 5 and 10 normal trials plain percentiles cover 50, 75, 79, 83 and 91 %, these 95, 95, 95, 92 and 95 %."""
+    """Of 2, 3, 4, 5, 10 normal trials plain percentiles cover 50, 75, 79, 83, 91 %, these 95, 95, 95, 92, 95 %."""
     rows = np.random.default_rng(1).normal(size=(1500, n))
     covered = np.mean([low <= 0 <= high for low, high in inference.intervals(rows.tolist())])
     assert covered >= {5: 0.90, 10: 0.92}.get(n, 0.93)
-    plain = [
-        np.quantile(np.random.default_rng(0).choice(r, (500, n)).mean(1), [0.025, 0.975]) for r in rows[:400]
-    ]
+    plain = [np.quantile(np.random.default_rng(0).choice(r, (500, n)).mean(1), [0.025, 0.975]) for r in rows[:400]]
     assert np.mean([low <= 0 <= high for low, high in plain]) < covered
 
 
@@ -136,7 +132,8 @@ def test_every_mean_that_is_possible_is_taken_as_possible(cases, trials, data):
 def test_a_table_of_ones_own_is_checked(tmp_path, capsys):
     path = tmp_path / "mine.yaml"
     path.write_text(
-        "table: '9'\nkind: accuracy\ntest_cases: 10\ntrials: 1\ncolumns: [nano]\nrows: {grpo: [30.0], gapo_grpo: [45.0]}\n"
+        "table: '9'\nkind: accuracy\ntest_cases: 10\ntrials: 1\ncolumns: [nano]\n"
+        "rows: {grpo: [30.0], gapo_grpo: [45.0]}\n"
         "deltas: [{name: Improve., of: gapo_grpo, over: grpo, kind: percent, values: [50.0]}]\n"
     )
     assert check.main([str(path)]) == 0
@@ -239,9 +236,7 @@ def test_in_a_terminal_points_stand_below_points():
 
 
 def test_the_permutation_test_is_scipys():
-    found = stats.permutation_test(
-        ([1.0, 2, 3, 4, 5],), np.mean, permutation_type="samples", n_resamples=np.inf
-    )
+    found = stats.permutation_test(([1.0, 2, 3, 4, 5],), np.mean, permutation_type="samples", n_resamples=np.inf)
     assert inference.permutation_p([1, 2, 3, 4, 5]) == found.pvalue == 2 / 32
     many = np.random.default_rng(2).normal(0.3, 1, size=40)
     theirs = stats.permutation_test((many,), np.mean, permutation_type="samples", n_resamples=9999, rng=1)
@@ -251,9 +246,7 @@ def test_the_permutation_test_is_scipys():
 @settings(max_examples=30)
 @given(st.lists(st.floats(-1, 1).filter(lambda x: abs(x) > 1e-3), min_size=2, max_size=9))
 def test_the_permutation_test_is_scipys_on_any_differences(differences):
-    theirs = stats.permutation_test(
-        (np.array(differences),), np.mean, permutation_type="samples", n_resamples=np.inf
-    )
+    theirs = stats.permutation_test((np.array(differences),), np.mean, permutation_type="samples", n_resamples=np.inf)
     assert inference.permutation_p(differences) == pytest.approx(theirs.pvalue, abs=1e-12)
 
 
@@ -270,9 +263,7 @@ def test_holm_is_the_closed_test_of_bonferroni(values):
 def test_the_interval_of_few_values_is_scipys(values):
     low, high = inference.intervals([values])[0]
     mean, sd = np.mean(values), np.std(values, ddof=1)
-    theirs = (
-        stats.t.interval(0.95, len(values) - 1, mean, sd / math.sqrt(len(values))) if sd else (mean, mean)
-    )
+    theirs = stats.t.interval(0.95, len(values) - 1, mean, sd / math.sqrt(len(values))) if sd else (mean, mean)
     assert (low, high) == pytest.approx(theirs, abs=1e-9)
 
 
@@ -283,9 +274,7 @@ def test_what_is_claimed_is_corrected_apart_from_what_is_looked_at():
         return Trials(None, {}, {seed: shift + seed / 100 for seed in seeds})
 
     names = {"a": 1.0, "b": 1.1, "c": 0.9, "d": 1.2}
-    wanted = [
-        (model, name, "base", trials(names[name]), trials(0.5)) for model in ("m", "n") for name in names
-    ]
+    wanted = [(model, name, "base", trials(names[name]), trials(0.5)) for model in ("m", "n") for name in names]
     measured = Measured("m", "best", {})
     apart = {c.method: c for c in inference.compare(measured, wanted, {("base", "a")}) if c.model is None}
     together = {c.method: c for c in inference.compare(measured, wanted) if c.model is None}

@@ -33,11 +33,25 @@ NASTY = '50% <b>&_{x}$ #1^ \\ "q" 中'
 
 def trials(study="s", model="nano", algos=("grpo", "gapo_grpo"), seeds=3, **words) -> list[dict]:
     return [
-        {"study": study, "model": model, "algo": algo, "seed": seed, "rollouts": 8, "tau": tau,
-         "points": {"val/id/em": {0: 0.25, 10: 0.5 + seed / 64 + 0.1 * (tau is not None), 20: 0.5},
-                    "val/ood/em": {0: 0.125, 20: 0.25}, "actor/pg_clipfrac": {1: 0.01, 2: 0.02}, "perf/throughput": {1: 100.0}}} | words
-        for algo in algos for seed in range(seeds) for tau in ((0.1, 0.5) if algo.startswith("gapo") else (None,))
-    ]  # fmt: skip
+        {
+            "study": study,
+            "model": model,
+            "algo": algo,
+            "seed": seed,
+            "rollouts": 8,
+            "tau": tau,
+            "points": {
+                "val/id/em": {0: 0.25, 10: 0.5 + seed / 64 + 0.1 * (tau is not None), 20: 0.5},
+                "val/ood/em": {0: 0.125, 20: 0.25},
+                "actor/pg_clipfrac": {1: 0.01, 2: 0.02},
+                "perf/throughput": {1: 100.0},
+            },
+        }
+        | words
+        for algo in algos
+        for seed in range(seeds)
+        for tau in ((0.1, 0.5) if algo.startswith("gapo") else (None,))
+    ]
 
 
 @pytest.fixture
@@ -104,9 +118,7 @@ def test_the_page_needs_nothing_else_and_escapes_names(database, tmp_path, capsy
         assert (tmp_path / "reports/s/report.pdf").exists()
 
 
-def test_without_latex_the_tex_files_come_and_one_line_says_what_to_install(
-    database, tmp_path, capsys, monkeypatch
-):
+def test_without_latex_the_tex_files_come_and_one_line_says_what_to_install(database, tmp_path, capsys, monkeypatch):
     database.add(trials())
     monkeypatch.setenv("PATH", str(tmp_path))
     assert report.main(["s", "--no-log", "--no-figures"]) == 0
@@ -172,7 +184,8 @@ def test_a_database_of_an_older_mlflow_names_the_upgrade(tmp_path, capsys):
     with sqlite3.connect(tmp_path / "old.db") as old:
         old.execute("CREATE TABLE experiments (experiment_id INTEGER, name TEXT, lifecycle_stage TEXT)")
         old.execute(
-            "CREATE TABLE runs (run_uuid TEXT, name TEXT, status TEXT, start_time INT, lifecycle_stage TEXT, experiment_id INT)"
+            "CREATE TABLE runs "
+            "(run_uuid TEXT, name TEXT, status TEXT, start_time INT, lifecycle_stage TEXT, experiment_id INT)"
         )
         old.execute("CREATE TABLE metrics (key TEXT, value REAL, timestamp INT, run_uuid TEXT)")
         old.execute("CREATE TABLE params (key TEXT, value TEXT, run_uuid TEXT)")
@@ -197,9 +210,7 @@ def server(database, tmp_path):
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5)
                 break
             except (urllib.error.URLError, OSError):
-                assert process.poll() is None and time.monotonic() < until, (
-                    tmp_path / "server.log"
-                ).read_text()
+                assert process.poll() is None and time.monotonic() < until, (tmp_path / "server.log").read_text()
                 time.sleep(0.5)
         yield f"http://127.0.0.1:{port}"
     finally:
@@ -247,23 +258,15 @@ def test_a_server_gives_what_the_file_gives_and_takes_the_report(database, serve
         text=True,
         check=False,
     )
-    assert done.returncode == 0 and "logged to MLflow: run 'report' of s" in done.stdout, (
-        done.stdout + done.stderr
-    )
+    assert done.returncode == 0 and "logged to MLflow: run 'report' of s" in done.stdout, done.stdout + done.stderr
     logged = [run for run in both[0].runs({"s": there[0]["s"]}) if run.tags.get("gapo.is_report")]
     assert [run.name for run in logged] == ["report"] and logged[0].finished
-    reply = (
-        urllib.request.urlopen(f"{server}/api/2.0/mlflow/artifacts/list?run_id={logged[0].id}")
-        .read()
-        .decode()
-    )
+    reply = urllib.request.urlopen(f"{server}/api/2.0/mlflow/artifacts/list?run_id={logged[0].id}").read().decode()
     assert "report.html" in reply and "tables" in reply
     from analysis.report import mlflow_log
     from gapo_lab.tracking import study_page
 
-    reply = urllib.request.urlopen(
-        f"{server}/api/2.0/mlflow/experiments/get?experiment_id={there[0]['s']}"
-    ).read()
+    reply = urllib.request.urlopen(f"{server}/api/2.0/mlflow/experiments/get?experiment_id={there[0]['s']}").read()
     tags = {tag["key"]: tag["value"] for tag in json.loads(reply)["experiment"]["tags"]}
     assert {study_page.SHARED + study_page.LIST, study_page.SHARED + study_page.CURVES} <= set(tags)
     assert f"runs/{logged[0].id}/artifacts/report.html" in tags[study_page.NOTE]

@@ -100,9 +100,7 @@ def test_a_resumed_attempt_wins_the_steps_it_repeats(points, resumed_at, pick):
     assert dict(zip(built.steps.tolist(), built.values.tolist(), strict=True)) == points | again
 
 
-@given(
-    st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(0, 3), st.floats(allow_nan=True)))
-)
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 5), st.integers(0, 3), st.floats(allow_nan=True))))
 @example([(0, 0, 0, float("nan"))])
 def test_curves_rise_in_steps_and_hold_no_nan(rows):
     columns = [np.array(column) for column in zip(*rows, strict=True)] or [np.array([])] * 4
@@ -131,10 +129,16 @@ def made(empty_mlflow, tmp_path, all_runs, **asked) -> Document:
 
 def trials(algo: str, seeds=range(3), study="s", gain: float = 0.0, **words) -> list[dict]:
     return [
-        {"study": study, "model": "nano", "algo": algo, "seed": s,
-         "points": {"val/id/em": {0: 0.2, 10: 0.4 + gain + s / 100, 20: 0.45 + gain + s / 100}}} | words
+        {
+            "study": study,
+            "model": "nano",
+            "algo": algo,
+            "seed": s,
+            "points": {"val/id/em": {0: 0.2, 10: 0.4 + gain + s / 100, 20: 0.45 + gain + s / 100}},
+        }
+        | words
         for s in seeds
-    ]  # fmt: skip
+    ]
 
 
 def row(report, label: str, table: str = "table2") -> list[str]:
@@ -209,16 +213,16 @@ def test_a_study_has_the_runs_that_another_asked_for_first(empty_mlflow, tmp_pat
 
 def test_one_method_asked_for_by_two_names_is_one_cell():
     tags = {"gapo.cell": "c"}
-    both = [Run(f"i{n}", "s", "1", "", "FINISHED", n, {"model": "m", "algo": algo, "seed": str(n)}, tags)
-            for n, algo in enumerate(["grpo", "mine"])]  # fmt: skip
+    both = [
+        Run(f"i{n}", "s", "1", "", "FINISHED", n, {"model": "m", "algo": algo, "seed": str(n)}, tags)
+        for n, algo in enumerate(["grpo", "mine"])
+    ]
     (cell,) = runs.select(both).cells
     assert cell.algo == "grpo" and cell.seeds == (0, 1)
 
 
 def test_an_out_of_memory_cell_is_a_dash_with_its_reason(empty_mlflow, tmp_path):
-    gone = trials(
-        "dapo", status="FAILED", tags={"gapo.message": "torch.OutOfMemoryError: CUDA out of memory."}
-    )
+    gone = trials("dapo", status="FAILED", tags={"gapo.message": "torch.OutOfMemoryError: CUDA out of memory."})
     report = made(empty_mlflow, tmp_path, trials("grpo") + gone)
     assert row(report, "DAPO") == ["–"]
     assert ("a", "out of memory") in next(t for t in report.tables if t.name == "table2").notes
@@ -237,7 +241,5 @@ def test_cells_that_differ_in_another_setting_are_told_apart(empty_mlflow, tmp_p
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=4), st.sampled_from(["best", "final", "peak", "mean"]))
 def test_picks_of_one_trial(values, pick):
     one = {0: curve(dict(enumerate(values)))}
-    want = {"best": max(values), "peak": max(values), "final": values[-1], "mean": sum(values) / len(values)}[
-        pick
-    ]
+    want = {"best": max(values), "peak": max(values), "final": values[-1], "mean": sum(values) / len(values)}[pick]
     assert curves.reduce(one, pick)[0] == pytest.approx(want)

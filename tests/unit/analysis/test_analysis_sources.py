@@ -26,9 +26,16 @@ from gapo_lab.tracking import uri as addresses
 from gapo_lab.utils.dotted import flatten
 
 SPEC = {
-    "study": "s", "model": "nano", "algo": "grpo", "tau": None, "data": "micro", "scale": "nano", "backend": "cpu",
-    "overrides": [], "science": {"actor_rollout_ref.actor.optim.lr": 1e-05},
-}  # fmt: skip
+    "study": "s",
+    "model": "nano",
+    "algo": "grpo",
+    "tau": None,
+    "data": "micro",
+    "scale": "nano",
+    "backend": "cpu",
+    "overrides": [],
+    "science": {"actor_rollout_ref.actor.optim.lr": 1e-05},
+}
 CONFIG = "data:\n  id_size: 1024\n  ood_size: 512\nactor_rollout_ref:\n  rollout:\n    n: 8\n"
 
 
@@ -57,9 +64,7 @@ def finish(folder: RunFolder) -> None:
     folder.write_status(state="finished")
 
 
-def trained(
-    root: Path, key: str, seed: int = 0, gain: float = 0.0, began: float = 1000.0, **words
-) -> RunFolder:
+def trained(root: Path, key: str, seed: int = 0, gain: float = 0.0, began: float = 1000.0, **words) -> RunFolder:
     folder = start(root, key, seed=seed, **words)
     train(folder, range(4), gain, began)
     finish(folder)
@@ -112,10 +117,23 @@ def told(source, names=("s",)) -> list[tuple]:
     found = connect.find_runs(source, names, Path("runs"))
     found = sorted((run for run in found if run.is_trial), key=lambda run: run.identity)
     return [
-        (run.identity, run.study, run.name, run.status, run.start, dict(run.params), run.cell, run.commit, run.is_dirty,
-         run.host, run.message, run.why_not, run.is_rehearsal)
+        (
+            run.identity,
+            run.study,
+            run.name,
+            run.status,
+            run.start,
+            dict(run.params),
+            run.cell,
+            run.commit,
+            run.is_dirty,
+            run.host,
+            run.message,
+            run.why_not,
+            run.is_rehearsal,
+        )
         for run in found
-    ]  # fmt: skip
+    ]
 
 
 def test_both_sources_tell_the_same_of_every_run(database):
@@ -135,10 +153,14 @@ def test_both_sources_tell_the_same_of_every_run(database):
         "never/logged",
     ):
         curves = [
-            {run.identity: (c.steps.tolist(), c.values.tolist())
-             for run in picked.runs for c in [source.curves([r.id for r in picked.runs], name).get(run.id)] if c}
+            {
+                run.identity: (c.steps.tolist(), c.values.tolist())
+                for run in picked.runs
+                for c in [source.curves([r.id for r in picked.runs], name).get(run.id)]
+                if c
+            }
             for source, picked in zip((folders, copies), chosen, strict=True)
-        ]  # fmt: skip
+        ]
         assert curves[0] == curves[1], name
     assert folders.metrics(["a0"]) == copies.metrics([r.id for r in chosen[1].runs if r.identity == "a0"])
 
@@ -185,10 +207,7 @@ def test_run_folders_and_mlflow_give_the_same_bytes(study, empty_mlflow, capsys)
         ["both", "--rows", "algo,tau,noise", "--metric", "best/id/em"],
     ):
         assert reported(*words, "--out", "ours", "--markdown", "ours.md") == 0
-        assert (
-            reported(*words, "--out", "theirs", "--markdown", "theirs.md", "--uri", "sqlite:///mlflow.db")
-            == 0
-        )
+        assert reported(*words, "--out", "theirs", "--markdown", "theirs.md", "--uri", "sqlite:///mlflow.db") == 0
         ours, theirs = files(Path("ours")), files(Path("theirs"))
         assert ours.keys() == theirs.keys() and {"tidy.parquet", "report.html"} < ours.keys()
         assert [name for name in ours if ours[name] != theirs[name]] == []
@@ -248,9 +267,12 @@ def test_damaged_run_folders_are_left_out_and_said(place):
         trained(Path("runs"), key, seed=5)
         (Path("runs") / key / file).write_text(text)
     made = build.build(RunFolders(Path("runs")), Asked(studies=("s",), figures=False)).document
-    assert [
-        sum(f"run {key} left out" in line for line in made.missing) for key in ("a0", "b0", "b1", "b2")
-    ] == [0, 1, 1, 1]
+    assert [sum(f"run {key} left out" in line for line in made.missing) for key in ("a0", "b0", "b1", "b2")] == [
+        0,
+        1,
+        1,
+        1,
+    ]
 
 
 def test_a_damaged_metrics_file_is_named_with_its_line(place):
@@ -264,9 +286,7 @@ def test_a_damaged_metrics_file_is_named_with_its_line(place):
 def test_each_metrics_file_is_read_once(study, monkeypatch):
     read: list[Path] = []
     rows = Attempt.rows
-    monkeypatch.setattr(
-        Attempt, "rows", lambda self, *words: read.append(self.metrics_path) or rows(self, *words)
-    )
+    monkeypatch.setattr(Attempt, "rows", lambda self, *words: read.append(self.metrics_path) or rows(self, *words))
     asked = Asked(studies=("both",))
     build.build(connect.choose(asked.studies, asked.runs_root, expected=asked.all_metrics), asked)
     assert len(read) == len(set(read)) == 12
@@ -295,11 +315,7 @@ def test_a_report_on_rehearsals_says_so_everywhere_and_claims_nothing(study, cap
     page, markdown = (folder / "report.html").read_text(), Path("page.md").read_text()
     for text in (said, page, markdown):
         assert "12 of" not in text and "these runs are rehearsals" in text
-        assert (
-            "What can be said" not in text
-            and "not told apart" not in text
-            and "bold: the highest" not in text
-        )
+        assert "What can be said" not in text and "not told apart" not in text and "bold: the highest" not in text
         assert " is better than " not in text and " is worse than " not in text
     assert "\\def\\@oddhead" in (folder / "report.tex").read_text()
     fragments = [path for path in folder.glob("*.tex") if path.stem != "report"]
@@ -319,9 +335,7 @@ def test_a_study_of_both_says_so_and_one_without_says_nothing(place):
     real = build.build(RunFolders(Path("runs")), asked).document
     assert not real.notice and not any(table.notice for table in real.tables)
     for seed in range(2):
-        trained(
-            Path("runs"), f"b{seed}", seed=seed, algo="dapo", science={"rehearsal.steps": 3, "of": "dapo"}
-        )
+        trained(Path("runs"), f"b{seed}", seed=seed, algo="dapo", science={"rehearsal.steps": 3, "of": "dapo"})
     mixed = build.build(RunFolders(Path("runs")), asked).document
     assert "2 of 4 runs are rehearsals" in mixed.notice and not mixed.verdicts
     assert all(table.notice for table in mixed.tables)

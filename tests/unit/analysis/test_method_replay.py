@@ -74,8 +74,10 @@ def test_settings_reach_the_methods(recorded):
     import torch
 
     rewards, groups = torch.tensor(recorded.rewards), torch.tensor(recorded.groups)
-    half, all_, released = (methods_of(["gapo_grpo"], words)[0].estimate(rewards, groups) for words in
-                            ([], ["tau=1.0"], ["algorithm.gapo.ddof=1"]))  # fmt: skip
+    half, all_, released = (
+        methods_of(["gapo_grpo"], words)[0].estimate(rewards, groups)
+        for words in ([], ["tau=1.0"], ["algorithm.gapo.ddof=1"])
+    )
     assert not torch.equal(half, all_)
     torch.testing.assert_close(released, half * (7 / 8) ** 0.5, rtol=1e-4, atol=1e-6)
 
@@ -93,9 +95,7 @@ def test_a_runs_generations_are_read_newest_attempt_first(tmp_path):
     for attempt, step, score in ((1, 1, 0.1), (1, 2, 0.2), (2, 2, 0.7)):
         folder = tmp_path / "attempts" / str(attempt) / "generations" / "train"
         folder.mkdir(parents=True, exist_ok=True)
-        lines = [
-            json.dumps({"uid": f"p{step}_{n}_0", "score": score + n / 10, "output": "x"}) for n in range(2)
-        ]
+        lines = [json.dumps({"uid": f"p{step}_{n}_0", "score": score + n / 10, "output": "x"}) for n in range(2)]
         (folder / f"{step}.jsonl").write_text("\n".join(lines) + '\n{"uid": "cut')
     found = load(tmp_path)
     assert found.uids == ["p1", "p2"] and found.rewards.tolist() == pytest.approx([0.1, 0.2, 0.7, 0.8])
@@ -141,9 +141,7 @@ def test_without_noise_the_order_within_a_group_is_kept(few):
         assert found.loc[("left", 0.8, algo), "sign"] < found.loc[("left", 0.0, algo), "sign"]
     assert found.loc[("left", 0.0, "krpo"), "order"] < 1
     # noise that only lowers rewards: GRPO calls too few rollouts worse than the prompt's average, GAPO not
-    assert (
-        found.loc[("left", 0.8, "grpo"), "negative"] < 0.4 < found.loc[("left", 0.8, "gapo_grpo"), "negative"]
-    )
+    assert found.loc[("left", 0.8, "grpo"), "negative"] < 0.4 < found.loc[("left", 0.8, "gapo_grpo"), "negative"]
 
 
 def test_scores_of_the_truth_are_perfect_and_of_its_opposite_the_worst():
@@ -157,9 +155,7 @@ def test_scores_of_the_truth_are_perfect_and_of_its_opposite_the_worst():
 @pytest.mark.slow
 def test_the_command_writes_pictures_and_tables(tmp_path, capsys, recorded):
     path = tmp_path / "r.csv"
-    pd.DataFrame({"uid": [recorded.uids[g] for g in recorded.groups], "reward": recorded.rewards}).to_csv(
-        path
-    )
+    pd.DataFrame({"uid": [recorded.uids[g] for g in recorded.groups], "reward": recorded.rewards}).to_csv(path)
     out = tmp_path / "out"
     assert replay.main([str(path), "algo=grpo,gapo_grpo", "tau=0.3", "--out", str(out)]) == 0
     assert replay.main(["--simulate", "algo=grpo", "--groups", "20", "--out", str(out)]) == 0

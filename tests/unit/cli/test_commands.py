@@ -45,9 +45,7 @@ def test_status_shows_every_run(run, capsys):
     (run.path.parent / "broken" / "status.json").write_text("{")
     assert main(["status"]) == 0
     said = capsys.readouterr().out
-    assert [word in said for word in ("abc123", "nano grpo", "3  running", "7/60", "25.0%", "12.5%")] == [
-        True
-    ] * 6
+    assert [word in said for word in ("abc123", "nano grpo", "3  running", "7/60", "25.0%", "12.5%")] == [True] * 6
     assert "not valid JSON" in said and said.endswith("2 runs in 1 cell: 1 running, 1 broken\n")
     assert main(["status", "table2"]) == 0
     assert "broken" not in capsys.readouterr().out
@@ -57,9 +55,7 @@ def test_status_says_how_a_run_ended(run, capsys):
     run.write_status(state="failed", message="out of memory [/red]", remedy="use scale=nano")
     assert main(["status"]) == 0
     again = "the same command starts anew (no checkpoint yet)"
-    assert (
-        f"(1) abc123 failed: out of memory [/red]\n    use scale=nano; {again}\n" in capsys.readouterr().out
-    )
+    assert f"(1) abc123 failed: out of memory [/red]\n    use scale=nano; {again}\n" in capsys.readouterr().out
 
 
 def test_status_shows_where_an_attempt_resumes_and_not_what_the_last_one_did_after(run, capsys):
@@ -121,7 +117,10 @@ def test_a_message_that_many_runs_share_is_said_once(tmp_path, capsys):
         (folder.checkpoints / "latest_checkpointed_iteration.txt").write_text(str(seed + 1))
     assert main(["--root", str(tmp_path / "runs"), "status"]) == 0
     said = capsys.readouterr().out
-    shared = "(1) 30 runs interrupted: SLURM: NODE_FAIL on n1 (exit code 0:0)\n    look; the same command resumes from steps 1 to 30"
+    shared = (
+        "(1) 30 runs interrupted: SLURM: NODE_FAIL on n1 (exit code 0:0)\n "
+        "   look; the same command resumes from steps 1 to 30"
+    )
     assert shared in said
     assert said.count("NODE_FAIL") == 1 and said.count("(1)") == 31
 
@@ -132,10 +131,7 @@ def test_messages_that_differ_in_their_step_only_are_one(tmp_path, capsys):
         made(tmp_path / "runs", "grpo", seed, state="interrupted", message="cancelled", remedy=again)
     assert main(["--root", str(tmp_path / "runs"), "status"]) == 0
     said = capsys.readouterr().out
-    assert (
-        "(1) 2 runs interrupted: cancelled\n    python -m gapo_lab retry RUN resumes from steps 1 to 5"
-        in said
-    )
+    assert "(1) 2 runs interrupted: cancelled\n    python -m gapo_lab retry RUN resumes from steps 1 to 5" in said
 
 
 # forget
@@ -240,7 +236,5 @@ def test_showing_imports_nothing_heavy():
         "import sys, gapo_lab.cli.runs, gapo_lab.runs.folder, gapo_lab.runs.provenance, gapo_lab.tracking.live_copy;"
         f"print([m for m in {heavy} if m in sys.modules])"
     )
-    out = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
-    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)
     assert out.stdout == "[]\n"

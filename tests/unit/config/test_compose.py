@@ -15,8 +15,10 @@ from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF
 
-GROUPS = {group: sorted(p.stem for p in (CONF / group).glob("*.yaml")) for group in
-          ("model", "recipe", "algo", "data", "scale", "backend", "cluster")}  # fmt: skip
+GROUPS = {
+    group: sorted(p.stem for p in (CONF / group).glob("*.yaml"))
+    for group in ("model", "recipe", "algo", "data", "scale", "backend", "cluster")
+}
 
 
 @pytest.mark.slow
@@ -92,8 +94,13 @@ def test_a_wrong_word_gets_one_line_with_the_nearest(word, says):
 
 @pytest.mark.slow
 def test_command_line_errors_are_one_line_and_no_traceback(lab):
-    for words, code in ((["tau=1.5"], 2), (["algo=nope"], 2), (["model=qwen_coder_7b"], 2), (["x.y=1"], 2),
-                        (["+sweep=table2"], 2)):  # fmt: skip
+    for words, code in (
+        (["tau=1.5"], 2),
+        (["algo=nope"], 2),
+        (["model=qwen_coder_7b"], 2),
+        (["x.y=1"], 2),
+        (["+sweep=table2"], 2),
+    ):
         done = lab.run(*words, tiny=False)
         assert done.returncode == code, done.stderr
         assert len(done.stderr.strip().splitlines()) == 1, done.stderr

@@ -13,15 +13,17 @@ from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF
 from gapo_lab.utils.dotted import flatten, unflatten
 
-GROUPS = {group: sorted(p.stem for p in (CONF / group).glob("*.yaml")) for group in
-          ("model", "algo", "data", "scale", "cluster")}  # fmt: skip
+GROUPS = {
+    group: sorted(p.stem for p in (CONF / group).glob("*.yaml"))
+    for group in ("model", "algo", "data", "scale", "cluster")
+}
 # Values of every kind, keys that others refer to, keys that are new.
 VALUES = (
     *("tau=0.3", "seed=7", "study=other", "global_profiler.steps=[1,2]", "model.max_response_length=33"),
     *("trainer.n_gpus_per_node=4", "actor_rollout_ref.actor.strategy=fsdp", "data.template=null"),
     *("+new.key=1", "++new.other='a b'", "actor_rollout_ref.actor.optim.lr=1e-4", "trainer.total_epochs=${seed}"),
     *("actor_rollout_ref.rollout.n=5", "trainer.logger=[console]", "cluster.nodes=2", "run_root=/tmp/x"),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

@@ -115,9 +115,7 @@ def test_one_run_in_the_working_folder(working_folder, lab):
 @pytest.mark.parametrize("compose", [compose_run, lambda words: Composer().compose(words)])
 def test_a_file_that_a_shipped_one_would_hide_is_refused(working_folder, compose):
     (working_folder / "conf" / "algo" / "grpo.yaml").write_text(ALGO)
-    with pytest.raises(
-        UserError, match=r"algo=grpo: .*conf/algo/grpo.yaml has the name of a file that comes with"
-    ):
+    with pytest.raises(UserError, match=r"algo=grpo: .*conf/algo/grpo.yaml has the name of a file that comes with"):
         compose(["algo=grpo"])
     compose(["algo=dapo"])
 

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from gapo_lab.config.sweep_grid import make_cells, make_grid
 from gapo_lab.errors import UserError
 
-VALUES = st.lists(
-    st.sampled_from(["1", "0.5", "a", "null", "[1,2]", "'x y'"]), min_size=1, max_size=3, unique=True
-)
+VALUES = st.lists(st.sampled_from(["1", "0.5", "a", "null", "[1,2]", "'x y'"]), min_size=1, max_size=3, unique=True)
 
 
 @given(st.dictionaries(st.sampled_from(["a", "b.c", "+d"]), VALUES, min_size=1))
@@ -27,9 +25,7 @@ def test_cells_are_hydras_own(axes):
 
 
 def test_seeds_are_five_trials_unless_they_are_given():
-    assert make_grid(["tau=0.1,0.5"]).cells() == list(
-        product(["tau=0.1", "tau=0.5"], [f"seed={n}" for n in range(5)])
-    )
+    assert make_grid(["tau=0.1,0.5"]).cells() == list(product(["tau=0.1", "tau=0.5"], [f"seed={n}" for n in range(5)]))
     assert make_grid(["seed=3"]).cells() == [("seed=3",)]
     assert len(make_grid([], {"seed": "1,2"})) == 2
 
@@ -44,7 +40,12 @@ def test_the_command_line_takes_the_place_of_a_sweep_files_axis():
 
 def test_further_grids_share_what_they_do_not_say():
     params, also = {"model": "a,b", "algo": "x"}, {"more": {"model": "a", "noise": "1,2"}}
-    wanted = [("model=a", "algo=x"), ("model=b", "algo=x"), ("model=a", "algo=x", "noise=1"), ("model=a", "algo=x", "noise=2")]  # fmt: skip
+    wanted = [
+        ("model=a", "algo=x"),
+        ("model=b", "algo=x"),
+        ("model=a", "algo=x", "noise=1"),
+        ("model=a", "algo=x", "noise=2"),
+    ]
     assert make_cells(["seed=0"], params, None, also) == [(*cell, "seed=0") for cell in wanted]
     assert ("model=b", "algo=x", "noise=1", "seed=0") in make_cells(["model=b", "seed=0"], params, None, also)
     assert make_cells(["seed=0"], params) == make_grid(["seed=0"], params).cells()

@@ -33,8 +33,12 @@ def folder(tmp_path_factory) -> Path:
 
 def foreign(path: Path, **changes) -> Path:
     """Two rows as anybody's script writes them for verl."""
-    row = {"data_source": "x", "prompt": [{"role": "user", "content": "fix it"}],
-           "reward_model": {"style": "rule", "ground_truth": "done"}, "extra_info": {"id": "1"}}  # fmt: skip
+    row = {
+        "data_source": "x",
+        "prompt": [{"role": "user", "content": "fix it"}],
+        "reward_model": {"style": "rule", "ground_truth": "done"},
+        "extra_info": {"id": "1"},
+    }
     pq.write_table(pa.Table.from_pylist([row, {**row, "extra_info": {"id": "2"}, **changes}]), path)
     return path
 
@@ -46,11 +50,7 @@ def test_table_1_is_what_counting_gives(folder):
     assert {line.language for line in lines} == set(dataset_summary.NAMES.values())
     assert [line.count for line in lines] == sorted((line.count for line in lines), reverse=True)
     for line in [*lines, total]:
-        own = [
-            r
-            for r in rows
-            if line is total or dataset_summary.NAMES[r["extra_info"]["language"]] == line.language
-        ]
+        own = [r for r in rows if line is total or dataset_summary.NAMES[r["extra_info"]["language"]] == line.language]
         inputs = [sum(len(m["content"]) for m in r["prompt"]) for r in own]
         outputs = [len(r["reward_model"]["ground_truth"]) for r in own]
         assert (line.input, line.output) == ((min(inputs), max(inputs)), (min(outputs), max(outputs)))
@@ -63,9 +63,7 @@ def test_the_paper_s_own_line():
     text = dataset_summary.as_text([line, total]).splitlines()
     assert text[2].split() == ["Go", "1,925", "–", "24,883", "36", "–", "717", "19,549", "37.71%"]
     assert len({len(row) for row in text}) == 1
-    assert "Go & 1,925 -- 24,883 & 36 -- 717 & 19,549 & 37.71\\% \\\\" in dataset_summary.as_latex(
-        [line, total], "A_b"
-    )
+    assert "Go & 1,925 -- 24,883 & 36 -- 717 & 19,549 & 37.71\\% \\\\" in dataset_summary.as_latex([line, total], "A_b")
     assert "\\caption{A\\_b}" in dataset_summary.as_latex([line, total], "A_b")
 
 
@@ -84,8 +82,20 @@ def test_describe_prints_and_writes(folder, capsys):
 
 def test_an_example_cannot_command_the_terminal():
     evil = "\x1b[2J\x07\x9b31m\u202e[red]x[/red]"
-    task = Task("1", "go", "replace", f"{evil}.go", (Hunk("p", evil, ""),), evil, evil, evil, 3, evil + "!", evil,
-                {"repository": evil, "commit": "c", "time": "t", "licence": evil})  # fmt: skip
+    task = Task(
+        "1",
+        "go",
+        "replace",
+        f"{evil}.go",
+        (Hunk("p", evil, ""),),
+        evil,
+        evil,
+        evil,
+        3,
+        evil + "!",
+        evil,
+        {"repository": evil, "commit": "c", "time": "t", "licence": evil},
+    )
     console = Console(width=100, record=True, force_terminal=False, file=io.StringIO())
     task_view.show(task, console)
     said = console.export_text()

@@ -81,9 +81,7 @@ def test_nanos_list_checkpoint_is_valid_and_uneven():
     tokenizer = AutoTokenizer.from_pretrained(SHIPPED)
     assert tokenizer.get_vocab() == vocabulary.load().get_vocab()
     assert sum(f.stat().st_size for f in SHIPPED.iterdir()) < 3e6
-    found = list_warm_start.measure(
-        AutoModelForCausalLM.from_pretrained(SHIPPED).eval(), tokenizer, "id", 8, 32
-    )
+    found = list_warm_start.measure(AutoModelForCausalLM.from_pretrained(SHIPPED).eval(), tokenizer, "id", 8, 32)
     assert found["invalid"] < 0.1 and found["jsd"] > 0.2
 
 

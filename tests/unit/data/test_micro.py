@@ -98,9 +98,7 @@ def changed_words(before, after):
 def difference(before, after):
     """What an edit does to a line, said without the words that the edit leaves alone."""
     fields = ("func", "op", "type", "wraps", "receiver")
-    said = {
-        f: (getattr(before, f), getattr(after, f)) for f in fields if getattr(before, f) != getattr(after, f)
-    }
+    said = {f: (getattr(before, f), getattr(after, f)) for f in fields if getattr(before, f) != getattr(after, f)}
     if before.args != after.args:
         longer, shorter = sorted((before.args, after.args), key=len, reverse=True)
         said["args"] = (len(after.args) - len(before.args), longer[len(shorter) :])
@@ -120,9 +118,7 @@ def test_the_prompt_shows_history_region_and_cursor():
     task = generate("train", 1)[0]
     text = messages(task)[1]["content"]
     assert f"-{task.history[0].before}\n+{task.history[0].after}" in text
-    assert (
-        f"<|region|>{task.region[: task.cursor]}<|cursor|>{task.region[task.cursor :]}<|end_region|>" in text
-    )
+    assert f"<|region|>{task.region[: task.cursor]}<|cursor|>{task.region[task.cursor :]}<|end_region|>" in text
 
 
 @pytest.mark.parametrize(("split", "size", "named"), [("test", 4, "split=test"), ("id", 0, "size=0")])

@@ -32,8 +32,14 @@ ROW = {
     "input": HEAD + "    two();\n    thr<|user_cursor_is_here|>" + TAIL,
     "output": HEAD + "    two();\n    three();" + TAIL,
 }
-EDIT = {"task_id": "EditEval/7", "instruction": "Return two. ", "context": "", "input": "def f():\n    return 1",
-        "output": "def f():\n    return 2", "test": ""}  # fmt: skip
+EDIT = {
+    "task_id": "EditEval/7",
+    "instruction": "Return two. ",
+    "context": "",
+    "input": "def f():\n    return 1",
+    "output": "def f():\n    return 2",
+    "test": "",
+}
 
 
 @pytest.fixture
@@ -77,7 +83,7 @@ def test_zeta_in_its_own_words():
 
 
 @pytest.mark.parametrize(
-    ('text', 'want'),
+    ("text", "want"),
     [
         ("a<|editable_region_start|>b<|user_cursor_is_here|>c<|editable_region_end|>d", "bc"),
         ("<|editable_region_start|><|editable_region_end|>", ""),
@@ -107,11 +113,14 @@ def test_region_and_raw_answers_are_scored_apart():
     assert compute_score("id", "x", "x") == {"score": 1.0, "em": 1.0, "similarity": 1.0}
 
 
-@pytest.mark.parametrize(('row', 'says'), [
-    ({**ROW, "events": None}, "zeta row 3: no text in `events`"),
-    ({**ROW, "output": "no markers"}, "zeta row 3: `output` has not exactly one"),
-    ({**ROW, "input": "<|editable_region_start|>"}, "zeta row 3: `input` has not exactly one"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({**ROW, "events": None}, "zeta row 3: no text in `events`"),
+        ({**ROW, "output": "no markers"}, "zeta row 3: `output` has not exactly one"),
+        ({**ROW, "input": "<|editable_region_start|>"}, "zeta row 3: `input` has not exactly one"),
+    ],
+)
 def test_a_broken_zeta_row(row, says):
     with pytest.raises(UserError, match=says):
         zeta.task(row, 3)
@@ -181,8 +190,11 @@ def test_a_set_that_cannot_be_read(here, text):
 
 @pytest.mark.slow
 def test_a_run_says_which_rows_it_saw(here):
-    for word, says in (("data.ood=zeta", "fetch it"), ("data.ood=other", "there are micro, .*zeta, editeval"),
-                       ("data.ood_prompt=mine", "must be own or template")):  # fmt: skip
+    for word, says in (
+        ("data.ood=zeta", "fetch it"),
+        ("data.ood=other", "there are micro, .*zeta, editeval"),
+        ("data.ood_prompt=mine", "must be own or template"),
+    ):
         with pytest.raises(UserError, match=says):
             check(compose_run([word]))
     path = jsonl(here / "data/ood/zeta/dpo.jsonl", ROW)

@@ -12,9 +12,7 @@ from gapo_lab.data.tasks.prompt import Budget, load_template, messages
 from gapo_lab.data.tasks.task import Hunk, Task
 from gapo_lab.errors import UserError
 
-LINES = st.lists(st.text("abc ", max_size=12), max_size=30).map(
-    lambda lines: "".join(line + "\n" for line in lines)
-)
+LINES = st.lists(st.text("abc ", max_size=12), max_size=30).map(lambda lines: "".join(line + "\n" for line in lines))
 
 
 def task(prefix="", suffix="", history=()) -> Task:

@@ -54,21 +54,15 @@ def test_frequency_reward_is_its_definition(batch, length):
     found = frequency_reward(torch.tensor(items, dtype=torch.float64), column, torch.tensor(groups))
     torch.testing.assert_close(found, torch.tensor(wanted, dtype=torch.float64))
     rewards = torch.zeros(len(items))
-    advantages = group_aware(
-        rewards, torch.tensor(groups), extras={"item": found.new_tensor(items), "choices": column}
-    )
+    advantages = group_aware(rewards, torch.tensor(groups), extras={"item": found.new_tensor(items), "choices": column})
     torch.testing.assert_close(advantages, grpo(found, torch.tensor(groups)).float())
 
 
 def test_rare_items_are_favoured_and_invalid_answers_not():
     items = torch.tensor([0.0, 0.0, 0.0, 1.0, -1.0])
-    advantages = group_aware(
-        torch.zeros(5), torch.zeros(5).long(), extras={"item": items, "choices": items * 0 + 4}
-    )
+    advantages = group_aware(torch.zeros(5), torch.zeros(5).long(), extras={"item": items, "choices": items * 0 + 4})
     assert advantages[3] > advantages[0] == advantages[1] > advantages[4]
-    even = group_aware(
-        torch.zeros(2), torch.zeros(2).long(), extras={"item": items[2:4], "choices": items[:2] + 4}
-    )
+    even = group_aware(torch.zeros(2), torch.zeros(2).long(), extras={"item": items[2:4], "choices": items[:2] + 4})
     assert even.tolist() == [0, 0]
 
 
@@ -80,9 +74,7 @@ def test_rare_items_are_favoured_and_invalid_answers_not():
 def test_gdpo_is_its_definition(batch, weights):
     rows, groups = batch
     labels = torch.tensor(groups)
-    extras = {
-        name: torch.tensor([row[k] for row in rows], dtype=torch.float64) for k, name in enumerate("ab")
-    }
+    extras = {name: torch.tensor([row[k] for row in rows], dtype=torch.float64) for k, name in enumerate("ab")}
     total = [0.0] * len(rows)
     for k, weight in enumerate(weights):
         for inside in members(groups):
@@ -130,9 +122,7 @@ def test_krpo_reads_a_group_in_the_order_it_is_told():
     found = krpo(rewards, groups, order=number)
     torch.testing.assert_close(found[[2, 4, 0, 1, 3, 5]], wanted)
     shuffled = torch.tensor([5, 3, 1, 0, 2, 4])  # other rows, the same numbers: the same advantages
-    torch.testing.assert_close(
-        krpo(rewards[shuffled], groups[shuffled], order=number[shuffled]), found[shuffled]
-    )
+    torch.testing.assert_close(krpo(rewards[shuffled], groups[shuffled], order=number[shuffled]), found[shuffled])
 
 
 # ------------------------------------------------------------------------- what verl has and runs use
@@ -171,16 +161,22 @@ def test_verls_estimators_are_their_definitions(name, reference, batch):
     rewards = torch.zeros(len(rows), 6)
     rewards[torch.arange(len(rows)), lengths - 1] = torch.tensor([value for value, _ in rows])
     found, _ = get_adv_estimator_fn(name)(
-        token_level_rewards=rewards, response_mask=mask, index=np.array(groups),
+        token_level_rewards=rewards,
+        response_mask=mask,
+        index=np.array(groups),
         config=OmegaConf.create({"norm_adv_by_std_in_grpo": True}),
-    )  # fmt: skip
+    )
     wanted = torch.zeros(len(rows))
     for inside in members(groups):
         r = [float(rows[i][0]) for i in inside]
         wanted[inside] = torch.tensor(reference(r, [rows[i][1] for i in inside]))
     if name == "grpo_passk":  # of several best ones the first may be any of them; the rest is float32 noise
-        ties = [i for inside in members(groups) for i in inside
-                if sum(rows[j][0] == max(rows[k][0] for k in inside) for j in inside) > 1]  # fmt: skip
+        ties = [
+            i
+            for inside in members(groups)
+            for i in inside
+            if sum(rows[j][0] == max(rows[k][0] for k in inside) for j in inside) > 1
+        ]
         assert found[ties].abs().max() == 0 if ties else True
         keep = [i for i in range(len(rows)) if i not in ties]
         torch.testing.assert_close(found[keep, 0], wanted[keep], rtol=1e-3, atol=1e-4)

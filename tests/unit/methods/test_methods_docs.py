@@ -25,9 +25,7 @@ def test_every_method_has_a_section_or_stands_in_one():
 
 @pytest.mark.slow
 def test_the_example_of_adding_a_method_works_as_it_stands(tmp_path):
-    python, yaml = (
-        re.search(rf"```{kind}\n(.*?)```", PAGE, flags=re.DOTALL).group(1) for kind in ("python", "yaml")
-    )
+    python, yaml = (re.search(rf"```{kind}\n(.*?)```", PAGE, flags=re.DOTALL).group(1) for kind in ("python", "yaml"))
     for folder in ("gapo_lab", "conf", "analysis"):
         shutil.copytree(REPO / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "gapo_lab" / "methods" / "median.py").write_text(python)
@@ -57,8 +55,6 @@ assert found[1] == 0 and found[2] > 0
 from analysis.replay import main
 assert main(["r.csv", "algo=grpo,median", "--out", "out"]) == 0
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=False, cwd=tmp_path, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "median" in (tmp_path / "out" / "replay.csv").read_text()

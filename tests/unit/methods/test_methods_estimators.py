@@ -81,12 +81,18 @@ CASES = {
             partial(f, tau=tau, center=center, scale=scale, ddof=ddof) for f in (gapo, ref_gapo)
         )
         for tau, center, scale, ddof in [
-            (0.5, "median", "div", 0), (0.1, "median", "div", 0), (0.9, "median", "div", 0),
-            (1.0, "median", "div", 0), (0.55, "mean", "div", 0), (0.5, "median", "std", 0),
-            (0.3, "mean", "std", 0), (0.5, "median", "div", 1), (0.5, "mean", "div", 1),
+            (0.5, "median", "div", 0),
+            (0.1, "median", "div", 0),
+            (0.9, "median", "div", 0),
+            (1.0, "median", "div", 0),
+            (0.55, "mean", "div", 0),
+            (0.5, "median", "std", 0),
+            (0.3, "mean", "std", 0),
+            (0.5, "median", "div", 1),
+            (0.5, "mean", "div", 1),
         ]
     },
-}  # fmt: skip
+}
 SOME = ("grpo", "grpo no std", "qae", "gapo 0.5 median div 0", "gapo 0.3 mean std 0", "gapo 0.5 mean div 1")
 
 # ------------------------------------------------------------------------------------------- the batches
@@ -219,9 +225,18 @@ def test_gapo_by_hand():
 
 @pytest.mark.parametrize(
     ("size", "tau", "k"),
-    [(8, 0.1, 1), (8, 0.5, 4), (8, 0.9, 8), (8, 1.0, 8), (20, 0.55, 11), (10, 0.3, 3), (1, 0.5, 1),
-     (7, 0.5, 4), (8, 1e-12, 1)],
-)  # fmt: skip
+    [
+        (8, 0.1, 1),
+        (8, 0.5, 4),
+        (8, 0.9, 8),
+        (8, 1.0, 8),
+        (20, 0.55, 11),
+        (10, 0.3, 3),
+        (1, 0.5, 1),
+        (7, 0.5, 4),
+        (8, 1e-12, 1),
+    ],
+)
 def test_window_size(size, tau, k):
     assert window_size(size, tau) == k
 

@@ -36,8 +36,15 @@ def batch(seed: int = 0, rows: int = 12, tokens: int = 9):
 def config(tokens: int, rows: int, mode: str = "token-mean", dp_size: int = 1, **settings):
     from verl.workers.config import ActorConfig
 
-    made = ActorConfig(strategy="fsdp2", rollout_n=1, ppo_micro_batch_size_per_gpu=1, clip_ratio_low=0.4,
-                       clip_ratio_high=0.4, loss_agg_mode=mode, **settings)  # fmt: skip
+    made = ActorConfig(
+        strategy="fsdp2",
+        rollout_n=1,
+        ppo_micro_batch_size_per_gpu=1,
+        clip_ratio_low=0.4,
+        clip_ratio_high=0.4,
+        loss_agg_mode=mode,
+        **settings,
+    )
     made.global_batch_info.update(
         dp_size=dp_size,
         batch_num_tokens=tokens,
@@ -58,9 +65,14 @@ def gradient(loss, cut, mode="token-mean", trim=False, **settings):
         # verl pads a micro-batch to its own longest response
         width = max(int(mask[rows].sum(dim=1).max()), 1) if trim else mask.shape[1]
         value, _ = loss(
-            old_log_prob=old[rows, :width], log_prob=log_prob[rows, :width], advantages=advantages[rows, :width],
-            response_mask=mask[rows, :width].bool(), loss_agg_mode=mode, config=given, rollout_is_weights=None,
-        )  # fmt: skip
+            old_log_prob=old[rows, :width],
+            log_prob=log_prob[rows, :width],
+            advantages=advantages[rows, :width],
+            response_mask=mask[rows, :width].bool(),
+            loss_agg_mode=mode,
+            config=given,
+            rollout_is_weights=None,
+        )
         value.backward()
         start += size
     return log_prob.grad
@@ -95,8 +107,15 @@ def test_gmpo_is_its_definition(seed):
 def test_gmpo_is_verls_geo_mean_where_nothing_is_cut(registered):
     old, step, advantages, mask = (part[:3] for part in batch())
     given = config(int(mask.sum()), 3)
-    arguments = {"old_log_prob": old, "log_prob": old + step, "advantages": advantages, "response_mask": mask.bool(),
-                     "loss_agg_mode": "token-mean", "config": given, "rollout_is_weights": None}  # fmt: skip
+    arguments = {
+        "old_log_prob": old,
+        "log_prob": old + step,
+        "advantages": advantages,
+        "response_mask": mask.bool(),
+        "loss_agg_mode": "token-mean",
+        "config": given,
+        "rollout_is_weights": None,
+    }
     (ours, our_metrics), (theirs, their_metrics) = (registered(n)(**arguments) for n in ("gmpo", "geo_mean"))
     torch.testing.assert_close(ours, theirs)
     assert set(our_metrics) == set(their_metrics)
@@ -142,9 +161,14 @@ def test_two_workers_give_the_gradient_of_one(registered):
     given = config(int(mask.sum()), 12, dp_size=2)
     for rows in (slice(0, 6), slice(6, 12)):
         value, _ = registered("gmpo")(
-            old_log_prob=old[rows], log_prob=log_prob[rows], advantages=advantages[rows],
-            response_mask=mask[rows].bool(), loss_agg_mode="", config=given, rollout_is_weights=None,
-        )  # fmt: skip
+            old_log_prob=old[rows],
+            log_prob=log_prob[rows],
+            advantages=advantages[rows],
+            response_mask=mask[rows].bool(),
+            loss_agg_mode="",
+            config=given,
+            rollout_is_weights=None,
+        )
         (value / 2).backward()
     torch.testing.assert_close(log_prob.grad, whole)
 

@@ -53,9 +53,7 @@ def test_the_large_one_is_twice_the_size_answers_better_and_has_the_same_words(m
     folder = compose_run(["model=nano_large"]).model.path
     large = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     assert 1.8 < large.num_parameters() / model.num_parameters() < 2.2
-    assert large.num_parameters() / 1e9 == pytest.approx(
-        compose_run(["model=nano_large"]).model.billions, rel=0.05
-    )
+    assert large.num_parameters() / 1e9 == pytest.approx(compose_run(["model=nano_large"]).model.billions, rel=0.05)
     assert vocabulary.load(Path(folder)).get_vocab() == tokenizer.get_vocab()
     everything = [f for f in Path(vocabulary.__file__).parent.glob("*checkpoint/*") if f.is_file()]
     assert sum(f.stat().st_size for f in everything) < 8e6
@@ -78,9 +76,7 @@ def test_the_tokenizer_is_read_from_the_folder_as_it_was_trained(tokenizer):
         assert exact_match.prompt_ids(trained, tasks) == exact_match.prompt_ids(tokenizer, tasks)
 
 
-@pytest.mark.parametrize(
-    "text", ["user = load(item, 3)\n", "\treturn a[0] ", "äöü 漢字 🙂", "  if x<3:\r\n", "-a\n+b"]
-)
+@pytest.mark.parametrize("text", ["user = load(item, 3)\n", "\treturn a[0] ", "äöü 漢字 🙂", "  if x<3:\r\n", "-a\n+b"])
 def test_any_text_survives(tokenizer, text):
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 
@@ -111,9 +107,7 @@ def test_the_model_answers_id_tasks_and_sampling_leaves_room_to_learn(model, tok
 
 def test_padding_does_not_change_an_answer(model, tokenizer):
     tasks = generate("id", 16, seed=5)
-    assert exact_match.answers(model, tokenizer, tasks) == exact_match.answers(
-        model, tokenizer, tasks, batch=1
-    )
+    assert exact_match.answers(model, tokenizer, tasks) == exact_match.answers(model, tokenizer, tasks, batch=1)
 
 
 def test_examples_weigh_the_answer_and_the_added_lines(tokenizer):

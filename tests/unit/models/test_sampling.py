@@ -28,25 +28,26 @@ def prompts(tokenizer):
     from gapo_lab.data.tasks.prompt import messages
 
     return [
-        tokenizer.apply_chat_template(
-            messages(task), add_generation_prompt=True, tokenize=True, return_dict=False
-        )
+        tokenizer.apply_chat_template(messages(task), add_generation_prompt=True, tokenize=True, return_dict=False)
         for task in generate("id", 12)
     ]
 
 
 def draw(model, tokenizer, prompts, n=1, seed=0, log_probs=False, **params):
     settings = SamplingParams(**{"max_new_tokens": 20, **params})
-    return sample(
-        model, prompts, n, settings, {tokenizer.eos_token_id}, tokenizer.pad_token_id, seed, log_probs
-    )
+    return sample(model, prompts, n, settings, {tokenizer.eos_token_id}, tokenizer.pad_token_id, seed, log_probs)
 
 
 def test_greedy_is_what_generate_says(model, tokenizer, prompts):
     answers, _ = draw(model, tokenizer, prompts, temperature=0)
     for prompt, answer in zip(prompts, answers, strict=True):
-        theirs = model.generate(torch.tensor([prompt]), max_new_tokens=20, do_sample=False,
-                                eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)  # fmt: skip
+        theirs = model.generate(
+            torch.tensor([prompt]),
+            max_new_tokens=20,
+            do_sample=False,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
         assert answer == theirs[0, len(prompt) :].tolist()
 
 

@@ -95,9 +95,7 @@ if INSTALLED:
     def test_the_chat_template(tokenizer):
         messages = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
         text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        assert text == (
-            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n"
-        )
+        assert text == ("<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n")
 
     def test_greedy_english_that_ends(model_folder, tokenizer):
         import torch
@@ -108,8 +106,10 @@ if INSTALLED:
         assert (model.config.eos_token_id, model.config.pad_token_id) == (2, 0)
         inputs = tokenizer.apply_chat_template(
             [{"role": "user", "content": "What is the capital of France?"}],
-            add_generation_prompt=True, return_tensors="pt", return_dict=True,
-        )  # fmt: skip
+            add_generation_prompt=True,
+            return_tensors="pt",
+            return_dict=True,
+        )
         ids = model.generate(**inputs, max_new_tokens=16, do_sample=False)[0, inputs["input_ids"].shape[1] :]
         assert tokenizer.decode(ids) == "The capital of France is Paris.<|im_end|>"
 

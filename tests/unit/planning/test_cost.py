@@ -11,9 +11,18 @@ from gapo_lab.planning import cost
 from gapo_lab.planning.cost import CostInputs
 
 SMALL = CostInputs(
-    steps=10, prompts=32, rollouts=8, prompt_tokens=96, answer_tokens=24, reference_model=False, billions=0.001,
-    needs_gpu=False, workers=2, test_tasks=100, test_every=5,
-)  # fmt: skip
+    steps=10,
+    prompts=32,
+    rollouts=8,
+    prompt_tokens=96,
+    answer_tokens=24,
+    reference_model=False,
+    billions=0.001,
+    needs_gpu=False,
+    workers=2,
+    test_tasks=100,
+    test_every=5,
+)
 
 
 def of(*overrides: str) -> CostInputs:
@@ -50,8 +59,7 @@ def test_what_makes_a_run_longer(more, longer):
 def test_a_run_of_unknown_length_has_no_price():
     assert cost.formula(replace(SMALL, steps=None)) is None
     assert (
-        cost.formula(replace(SMALL, steps=None, rehearsal_steps=5, rehearsal_seconds=2.0))
-        == cost.START_REHEARSAL + 10
+        cost.formula(replace(SMALL, steps=None, rehearsal_steps=5, rehearsal_seconds=2.0)) == cost.START_REHEARSAL + 10
     )
 
 

@@ -35,6 +35,8 @@ GOLDEN = {
     "model=mistral_7b algo=grpo recipe=verl": "ad1f19ba7a",
     "model=smollm2_135m": "c3dbcf7978",
     "backend=vllm": "2611489cac",
+    "backend=vllm actor_rollout_ref.rollout.calculate_log_probs=false": "2611489cac",
+    "backend=vllm_cpu": "acd4d30b53",
     "scale=paper": "688309df3e",
     "scale=rehearsal": "baefb75a56",
     "scale=rehearsal rehearsal.steps=9 algo=dapo noise=0.1": "2e6b8114ac",

@@ -182,8 +182,6 @@ def test_a_run_that_is_to_be_repeatable_asks_vllm_for_batch_invariant_kernels(as
 
     from gapo_lab.training.train import environment
 
-    config = compose_run(
-        ["model=qwen_coder_7b", f"actor_rollout_ref.actor.fsdp_config.full_determinism={asked}"]
-    )
+    config = compose_run(["model=qwen_coder_7b", f"actor_rollout_ref.actor.fsdp_config.full_determinism={asked}"])
     variables = environment(config, SimpleNamespace(path=tmp_path), tmp_path)
     assert ("VLLM_BATCH_INVARIANT" in variables) == asked

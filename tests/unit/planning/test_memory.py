@@ -74,11 +74,7 @@ def test_more_of_anything_never_needs_less():
     assert training_memory(QWEN_7B, 8, 5120, True).total < base
     assert rollout_memory(QWEN_7B, 1, 5120) > rollout_memory(QWEN_7B, 4, 5120)
     assert rollout_memory(QWEN_7B, 4, 32768) > rollout_memory(QWEN_7B, 4, 5120)
-    assert (
-        host_memory(QWEN_7B, True, True)
-        > host_memory(QWEN_7B, True, False)
-        > host_memory(QWEN_7B, False, False)
-    )
+    assert host_memory(QWEN_7B, True, True) > host_memory(QWEN_7B, True, False) > host_memory(QWEN_7B, False, False)
 
 
 def test_a_checkpoint_is_twelve_bytes_a_parameter_and_four_without_the_optimizer():
@@ -126,9 +122,7 @@ def test_the_remedy_that_is_named_makes_it_fit(plan_of):
     small = ("model=qwen_coder_14b", "backend.attention=sdpa", "cluster.gpu_memory=40")
     run = plan_of(*small)
     words = [
-        word
-        for word in run.why.rstrip(".").split()
-        if "=" in word and word.startswith(("actor", "cluster.nodes"))
+        word for word in run.why.rstrip(".").split() if "=" in word and word.startswith(("actor", "cluster.nodes"))
     ]
     assert words, run.why
     assert not plan_of(*small, *words).why
@@ -146,10 +140,7 @@ def test_vllm_without_room_for_one_answer_is_refused(plan_of):
 @pytest.mark.parametrize("model", sorted(NINE))
 def test_the_sizes_of_a_model_give_its_number_of_parameters(plan_of, model):
     shape = shape_of(ConfigView(plan_of(f"model={model}").settings))
-    layer = (
-        shape.hidden * shape.head_size * 2 * (NINE[model] + shape.kv_heads)
-        + 3 * shape.hidden * shape.feed_forward
-    )
+    layer = shape.hidden * shape.head_size * 2 * (NINE[model] + shape.kv_heads) + 3 * shape.hidden * shape.feed_forward
     tied = model in ("qwen2_5_3b", "qwen_coder_3b", "qwen3_4b")
     total = shape.layers * layer + shape.vocabulary * shape.hidden * (1 if tied else 2)
     assert total == pytest.approx(shape.parameters, rel=0.02)

@@ -150,12 +150,8 @@ def test_the_paper_in_miniature_has_every_axis_and_each_run_once():
 
 
 def test_two_sweeps_share_runs():
-    table2 = {
-        run.spec.key for run in planned("+sweep=table2", "model=qwen3_4b", "algo=grpo", "cluster=slurm").runs
-    }
-    table4 = {
-        run.spec.key for run in planned("+sweep=table4", "model=qwen3_4b", "algo=grpo", "cluster=slurm").runs
-    }
+    table2 = {run.spec.key for run in planned("+sweep=table2", "model=qwen3_4b", "algo=grpo", "cluster=slurm").runs}
+    table4 = {run.spec.key for run in planned("+sweep=table4", "model=qwen3_4b", "algo=grpo", "cluster=slurm").runs}
     assert table2 == table4
 
 
@@ -199,8 +195,13 @@ def test_array_tasks_of_a_job_number():
 
 
 def test_one_table_for_all_jobs():
-    lines = ["7_[2-3]|lr|PENDING|0:0|None assigned|Resources", "7_0|lr|RUNNING|0:0|n1|None",
-             "8|lr|CANCELLED by 0|0:9|n2|None", "9|lr|RUNNING|0:0|n1|None", ""]  # fmt: skip
+    lines = [
+        "7_[2-3]|lr|PENDING|0:0|None assigned|Resources",
+        "7_0|lr|RUNNING|0:0|n1|None",
+        "8|lr|CANCELLED by 0|0:9|n2|None",
+        "9|lr|RUNNING|0:0|n1|None",
+        "",
+    ]
     seen = parse(lines, {"7": "gapo-a", "8": "gapo-b"})  # job 9 is another submission of that study
     assert seen["gapo-a", 2].pending and seen["gapo-a", 3].reason == "Resources"
     assert seen["gapo-a", 0].active and seen["gapo-a", 0].job == "7_0"
@@ -210,8 +211,11 @@ def test_one_table_for_all_jobs():
 def test_a_job_whose_number_was_never_written_down_is_found_by_its_script():
     """Its name is the study's, as that of every other job of the study."""
     script = "sbatch /runs/.submissions/gapo-{}/.submission_file_1.sh"
-    lines = [f"7_0|lr|RUNNING|0:0|n1|None|{script.format('a')}", f"8_0|lr|RUNNING|0:0|n1|None|{script.format('b')}",
-             "9|gapo-c|RUNNING|0:0|n1|None|sbatch script.sh"]  # fmt: skip
+    lines = [
+        f"7_0|lr|RUNNING|0:0|n1|None|{script.format('a')}",
+        f"8_0|lr|RUNNING|0:0|n1|None|{script.format('b')}",
+        "9|gapo-c|RUNNING|0:0|n1|None|sbatch script.sh",
+    ]
     seen = parse(lines, {}, ["gapo-b", "gapo-c"])  # gapo-c: as jobs were called before
     assert {key: one.job for key, one in seen.items()} == {("gapo-b", 0): "8_0", ("gapo-c", 0): "9"}
 
@@ -258,8 +262,16 @@ def fake_slurm(tmp_path, monkeypatch):
 def test_what_slurm_has_requeued_is_queued_again(fake_slurm, tmp_path):
     """Until it starts again sacct says how its last life ended; only squeue knows that it waits."""
     folder = RunFolder.open(tmp_path / "runs", "k", {"model": "nano"})
-    folder.write_status(state="interrupted", message="told to stop", remedy="the same command goes on",
-                        submission="gapo-a", task=0, submitted=0.0, attempt=1, step=7)  # fmt: skip
+    folder.write_status(
+        state="interrupted",
+        message="told to stop",
+        remedy="the same command goes on",
+        submission="gapo-a",
+        task=0,
+        submitted=0.0,
+        attempt=1,
+        step=7,
+    )
     (tmp_path / "runs" / ".submissions").mkdir()
     (tmp_path / "runs" / ".submissions" / "gapo-a.json").write_text('{"job": "1", "study": "down"}')
     status = run_states.read(tmp_path / "runs", ["k"])["k"]
@@ -305,11 +317,10 @@ def test_planning_imports_nothing_heavy():
     import sys
 
     code = (
-        "import sys\nfrom gapo_lab.planning import plan\nfrom gapo_lab.cli import runs, sweeps\nfrom gapo_lab.config.sweep_grid import make_grid\n"
+        "import sys\nfrom gapo_lab.planning import plan\nfrom gapo_lab.cli import runs, sweeps\n"
+        "from gapo_lab.config.sweep_grid import make_grid\n"
         "from gapo_lab.launch import executor\nexecutor.plan_of(make_grid(['algo=grpo,dapo']).cells())\n"
         "print([m for m in ('torch', 'verl', 'ray', 'mlflow', 'transformers', 'submitit') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=Path(REPO), check=False, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(REPO), check=False, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr

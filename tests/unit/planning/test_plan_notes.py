@@ -39,7 +39,8 @@ def test_tokens_are_those_of_the_data_and_not_the_limits(plan_of):
 
 
 def test_a_step_of_the_papers_length_takes_what_reading_verl_on_an_h100_gave(plan_of):
-    """350 to 450 s with flash attention, validations of two sets and greedy twins among them; right within a factor of two."""
+    """350 to 450 s with flash attention, validations of two sets and greedy twins among them; right within a factor
+    of two."""
     run = inputs(plan_of(*BIG, "data=git", "backend.attention=flash_attention_2"))
     assert 200 < step_seconds(run) < 900
 

@@ -87,6 +87,8 @@ def test_the_default_run_passes():
         (["trainer.nnodes=2"], "trainer.nnodes=2: the nodes of a run are cluster.nodes=1"),
         (["actor_rollout_ref.rollout.n=0"], "actor_rollout_ref.rollout.n=0"),
         (["model=qwen_coder_7b", "backend=cpu"], "cannot be trained without a GPU"),
+        (["model=qwen_coder_7b", "backend=vllm_cpu"], "cannot be trained without a GPU; leave backend=vllm_cpu out"),
+        (["actor_rollout_ref.rollout.max_model_len=119"], "must be at least data.max_prompt_length + "),
         (["model.path=./nothing_here"], "no model there"),
         (["data.template=nowhere.txt"], "data.template=nowhere.txt: no such file"),
         (["data=git", "data.repos=[nowhere]"], "data.repos: nowhere is not a folder"),
@@ -108,15 +110,20 @@ def test_every_method_passes_with_verls_recipe_too(algo):
 
 
 def test_recipes_differ_where_they_say():
-    paper, verl = (
-        compose_run(["algo=grpo", f"recipe={name}"]).actor_rollout_ref.actor for name in ("paper", "verl")
-    )
+    paper, verl = (compose_run(["algo=grpo", f"recipe={name}"]).actor_rollout_ref.actor for name in ("paper", "verl"))
     assert (paper.clip_ratio_high, paper.clip_ratio_c, paper.kl_loss_coef) == (0.28, 10.0, 0.01)
     assert (verl.clip_ratio_high, verl.clip_ratio_c, verl.kl_loss_coef) == (0.2, 3.0, 0.001)
     paper, verl = (compose_run(["algo=dapo", f"recipe={name}"]) for name in ("paper", "verl"))
     assert [c.algorithm.filter_groups.metric for c in (paper, verl)] == ["score", "em"]
     assert [c.reward.reward_kwargs.overlong_buffer_cfg.len for c in (paper, verl)] == [24, 4]
     assert {c.actor_rollout_ref.actor.clip_ratio_high for c in (paper, verl)} == {0.28}
+
+
+def test_vllm_on_a_cpu_says_what_installs_it(monkeypatch):
+    monkeypatch.setattr(validation.metadata, "is_installed", lambda: False)
+    with pytest.raises(UserError) as caught:
+        checked(["backend=vllm_cpu"])
+    assert str(caught.value) == "backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1`."
 
 
 def test_a_model_for_gpus_says_so_where_there_is_none(monkeypatch):

@@ -68,11 +68,7 @@ def test_what_it_was_stays(answer, hit):
     true = score(answer, TRUTH)
     found = outliers.noisy({**true, "em_raw": 1.0}, hit)
     assert {name: found[f"true_{name}"] for name in outliers.PARTS} == true
-    assert (
-        {found[name] for name in outliers.PARTS} == {ANSWERS[answer]}
-        if hit
-        else {n: found[n] for n in true} == true
-    )
+    assert {found[name] for name in outliers.PARTS} == {ANSWERS[answer]} if hit else {n: found[n] for n in true} == true
     assert found["noisy"] == hit and found["em_raw"] == 1.0
 
 
@@ -91,13 +87,22 @@ def rollout(tokenizer, answer: str, number: int, source: str = "train", task: st
     from verl.protocol import DataProto
 
     ids = tokenizer(answer)["input_ids"] + [tokenizer.eos_token_id]
-    about = {"data_source": source, "global_steps": step, "session_id": number, "uid": "u", "extra_info": {"id": task},
-             "reward_model": {"ground_truth": TRUTH}}  # fmt: skip
+    about = {
+        "data_source": source,
+        "global_steps": step,
+        "session_id": number,
+        "uid": "u",
+        "extra_info": {"id": task},
+        "reward_model": {"ground_truth": TRUTH},
+    }
     return DataProto.from_dict(
-        tensors={"prompts": torch.tensor([[1, 2]]), "responses": torch.tensor([ids]),
-                 "attention_mask": torch.ones(1, 2 + len(ids), dtype=torch.long)},
+        tensors={
+            "prompts": torch.tensor([[1, 2]]),
+            "responses": torch.tensor([ids]),
+            "attention_mask": torch.ones(1, 2 + len(ids), dtype=torch.long),
+        },
         non_tensors={name: np.array([value]) for name, value in about.items()},
-    )  # fmt: skip
+    )
 
 
 def scored(words: list[str], tokenizer, items: list) -> list[dict]:
@@ -128,9 +133,7 @@ def test_the_estimator_and_the_filter_see_the_outlier_and_the_truth_is_kept(algo
         assert (info["noisy"], info["true_score"]) == (hit, true["reward_extra_info"]["score"])
         assert info["score"] == (ANSWERS[answer] if hit else info["true_score"])
         # the overlong penalty of dapo stays as it is
-        assert seen["reward_score"] - info["score"] == pytest.approx(
-            true["reward_score"] - info["true_score"]
-        )
+        assert seen["reward_score"] - info["score"] == pytest.approx(true["reward_score"] - info["true_score"])
     # what dynamic sampling compares
     assert compose_run(["algo=dapo"]).algorithm.filter_groups.metric in outliers.PARTS
     # in another order, by another worker: the same
@@ -161,8 +164,7 @@ def test_lists_have_no_such_reward():
 
 def test_no_noise_is_the_run_that_it_was_and_noise_another():
     plain, none, some, more = (
-        make_spec(compose_run([f"noise={share}"] if share else ["seed=0"]))
-        for share in ("", "0.0", "0.1", "0.2")
+        make_spec(compose_run([f"noise={share}"] if share else ["seed=0"])) for share in ("", "0.0", "0.1", "0.2")
     )
     assert plain.key == none.key and "noise" not in plain.science
     assert not any(name.startswith("reward.reward_manager") for name in plain.science)

@@ -31,9 +31,7 @@ def merge_by_definition(attempts):
 @given(st.lists(ATTEMPT, max_size=4))
 def test_merge_equals_its_definition(attempts):
     merged = metrics.merge(attempts)
-    assert {(s, n): tuple(p) for s, at in merged.items() for n, p in at.items()} == merge_by_definition(
-        attempts
-    )
+    assert {(s, n): tuple(p) for s, at in merged.items() for n, p in at.items()} == merge_by_definition(attempts)
     assert list(merged) == sorted(merged)
 
 

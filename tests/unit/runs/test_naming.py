@@ -20,9 +20,7 @@ from gapo_lab.planning.plan_table import show_plan
 from gapo_lab.runs import naming
 
 LR = "actor_rollout_ref.actor.optim.lr"
-VALUES = st.one_of(
-    st.integers(-3, 3), st.floats(0, 1e-3), st.booleans(), st.none(), st.sampled_from(["a", "b"])
-)
+VALUES = st.one_of(st.integers(-3, 3), st.floats(0, 1e-3), st.booleans(), st.none(), st.sampled_from(["a", "b"]))
 SCIENCE = st.dictionaries(st.sampled_from([LR, "data.train_size", "noise", "checkpoint", "x.lr"]), VALUES)
 SPECS = st.fixed_dictionaries(
     {
@@ -59,7 +57,8 @@ def cell_name(composer: Composer, words: str) -> str:
 
 @given(SPECS, SPECS)
 def test_different_science_never_shares_a_cell(one, other):
-    """A cell is the run key's content without the seed: the cells of two runs are the same where their keys would be."""
+    """A cell is the run key's content without the seed: the cells of two runs are the same where their keys would
+    be."""
     content, theirs = ({"model": run["model"], "science": run["science"]} for run in (one, other))
     same = json.dumps(content, sort_keys=True) == json.dumps(theirs, sort_keys=True)
     assert (naming.cell_id(one) == naming.cell_id(other)) == same
@@ -112,7 +111,7 @@ def test_a_cell_of_a_plan_is_a_cell_of_its_run_folders(composer):
         ("model=qwen_coder_7b algo=grpo cluster=slurm recipe=verl", "qwen_coder_7b grpo recipe=verl"),
         ("model.name=mine", "mine gapo_grpo tau=0.5"),
     ],
-)  # fmt: skip
+)
 def test_a_name_says_what_differs_from_the_defaults(composer, words, name):
     assert cell_name(composer, words) == name
 
@@ -136,12 +135,13 @@ def test_what_all_cells_share_is_said_once(composer):
     assert common == ["greedy=false", "total_training_steps=40"] and naming.in_common(specs[:1]) == []
     assert list(naming.cell_names(specs, common).values()) == ["nano grpo lr=1e-4", "nano grpo lr=3e-4"]
     out = io.StringIO()
-    show_plan(plan.make(plan.draft([(*words, f"seed={seed}", *more) for seed in (0, 1) for more in ((), ("algo=dapo",))],
-                                   composer)), Console(file=out, width=120))  # fmt: skip
-    assert (
-        "nano dapo  " in out.getvalue()
-        and "all cells: greedy=false total_training_steps=40" in out.getvalue()
+    show_plan(
+        plan.make(
+            plan.draft([(*words, f"seed={seed}", *more) for seed in (0, 1) for more in ((), ("algo=dapo",))], composer)
+        ),
+        Console(file=out, width=120),
     )
+    assert "nano dapo  " in out.getvalue() and "all cells: greedy=false total_training_steps=40" in out.getvalue()
 
 
 # Weights of one's own
@@ -193,9 +193,22 @@ def test_two_folders_of_one_name_are_told_apart_in_a_plan(composer, tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1e-4, "1e-4"), (2.5e-5, "2.5e-5"), (0.001, "0.001"), (0.5, "0.5"), (1.0, "1"), (3, "3"), (2e6, "2e6"), (0.0, "0"),
-     (True, "true"), (None, "null"), ([0.9, 0.95], "[0.9,0.95]"), ("/a/b.py", "b.py"), ("x" * 60, "x" * 37 + "..."),
-     (float("nan"), "nan")],
-)  # fmt: skip
+    [
+        (1e-4, "1e-4"),
+        (2.5e-5, "2.5e-5"),
+        (0.001, "0.001"),
+        (0.5, "0.5"),
+        (1.0, "1"),
+        (3, "3"),
+        (2e6, "2e6"),
+        (0.0, "0"),
+        (True, "true"),
+        (None, "null"),
+        ([0.9, 0.95], "[0.9,0.95]"),
+        ("/a/b.py", "b.py"),
+        ("x" * 60, "x" * 37 + "..."),
+        (float("nan"), "nan"),
+    ],
+)
 def test_values_are_short(value, text):
     assert naming.shown(value) == text

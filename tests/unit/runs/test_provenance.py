@@ -28,9 +28,7 @@ def test_a_clean_checkout(repo):
     found = provenance.collect(repo)
     assert len(found["git"]["commit"]) == 40
     assert (found["git"]["dirty"], found["git"]["diff"], found["git"]["untracked"]) == (False, "", [])
-    assert (
-        found["packages"]["torch"] and found["cpus"] >= 1 and found["command"] == [sys.executable, *sys.argv]
-    )
+    assert found["packages"]["torch"] and found["cpus"] >= 1 and found["command"] == [sys.executable, *sys.argv]
     assert json.loads(json.dumps(found)) == found
 
 

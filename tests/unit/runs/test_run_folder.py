@@ -225,9 +225,7 @@ def test_readers_never_meet_half_a_status(folder):
     )
     until = time.time() + 1.0
     while time.time() < until:
-        json.loads((folder.path / "status.json").read_text()) if (
-            folder.path / "status.json"
-        ).exists() else None
+        json.loads((folder.path / "status.json").read_text()) if (folder.path / "status.json").exists() else None
     process.kill()
     process.wait()
     assert json.loads((folder.path / "status.json").read_text())["step"] > 0

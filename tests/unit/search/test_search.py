@@ -64,9 +64,7 @@ def test_a_pruned_run_says_so_and_keeps_what_it_measured(thirty):
     for key, cause in runs.ended.items():
         folder = RunFolder(root / key)
         step = int(cause.removeprefix("pruned at step "))
-        assert folder.status().message == cause and list(folder.merged_metrics()) == list(
-            range(1, step + 1)
-        )
+        assert folder.status().message == cause and list(folder.merged_metrics()) == list(range(1, step + 1))
     assert out.count("pruned at step") == len(runs.ended)
 
 
@@ -89,9 +87,7 @@ def test_larger_trials_goes_on_and_another_question_is_refused(thirty):
     root, *_ = thirty
     more = searched(root, "search.trials=32", "cluster.max_parallel=1", "search/sampler=random")
     assert more.states["complete"] + more.states["pruned"] == 32
-    with pytest.raises(
-        UserError, match="holds trials with objectives=maximize best/id/em.*choose another study"
-    ):
+    with pytest.raises(UserError, match="holds trials with objectives=maximize best/id/em.*choose another study"):
         searched(root, "search.maximize=final/id/em")
     with pytest.raises(UserError, match="holds trials with words"):
         searched(root, "rehearsal.steps=7")
@@ -100,8 +96,13 @@ def test_larger_trials_goes_on_and_another_question_is_refused(thirty):
 @pytest.mark.slow
 @pytest.mark.parametrize("pruner", ["median", "hyperband"])
 def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(tmp_path, pruner):
-    words = ("search.trials=11", "search.finalists=2", f"search/pruner={pruner}",
-             "search.sampler.n_startup_trials=5", f"trainer.total_training_steps={STEPS}")  # fmt: skip
+    words = (
+        "search.trials=11",
+        "search.finalists=2",
+        f"search/pruner={pruner}",
+        "search.sampler.n_startup_trials=5",
+        f"trainer.total_training_steps={STEPS}",
+    )
     searched(tmp_path / "calm", *words)
     pick, kills = random.Random(7), 0
     while not _killed_or_done(tmp_path / "hunted", words, pick.uniform(0, 0.3) * 1.1**kills):
@@ -159,14 +160,9 @@ def test_no_more_trials_than_slots_and_a_free_slot_is_filled_at_once(tmp_path):
 
 def test_a_value_is_the_mean_over_the_seeds(tmp_path):
     searched(tmp_path, "search.seeds=3", "search.trials=2", "search.finalists=0", "seed=5")
-    for trial in study_of(
-        tmp_path, "search.seeds=3", "search.trials=2", "search.finalists=0", "seed=5"
-    ).get_trials():
+    for trial in study_of(tmp_path, "search.seeds=3", "search.trials=2", "search.finalists=0", "seed=5").get_trials():
         tau = float(f"{trial.params['tau']:.4g}")
-        best = [
-            max(curve(seed, step, tau, BEST)["val/id/em"] for step in range(1, STEPS + 1))
-            for seed in (5, 6, 7)
-        ]
+        best = [max(curve(seed, step, tau, BEST)["val/id/em"] for step in range(1, STEPS + 1)) for seed in (5, 6, 7)]
         assert trial.value == pytest.approx(sum(best) / 3)
 
 
@@ -174,9 +170,7 @@ def test_a_method_without_tau_has_none(tmp_path):
     words = ("algo=grpo,gapo_grpo", "search.trials=16", "search/pruner=none", "search.finalists=2")
     found = searched(tmp_path, *words)
     trials = study_of(tmp_path, *words).get_trials()
-    by_algo = {
-        algo: [set(t.params) for t in trials if t.params["algo"] == algo] for algo in ("grpo", "gapo_grpo")
-    }
+    by_algo = {algo: [set(t.params) for t in trials if t.params["algo"] == algo] for algo in ("grpo", "gapo_grpo")}
     assert {frozenset(params) for params in by_algo["grpo"]} == {frozenset({"algo"})}
     assert {frozenset(params) for params in by_algo["gapo_grpo"]} == {frozenset({"algo", "tau"})}
     assert len({tuple(t.user_attrs["keys"]) for t in trials if t.params["algo"] == "grpo"}) == 1
@@ -276,7 +270,7 @@ def test_a_database_by_url(tmp_path):
         (["tau=interval(0.9,0.1)"], "first bound must be below"),
         (["tau=tag(log,interval(0,1))"], "bounds above 0"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_line(tmp_path, words, says):
     with pytest.raises(UserError, match=says) as error:
         searched(tmp_path, *words)

@@ -101,16 +101,11 @@ def test_the_line_while_starting_and_while_training(folder):
     assert progress.line(progress.snapshot(folder, started + 65.0)) == "starting Ray | 1:05"
     folder.write_status(total_steps=60, message="training")
     attempt.append_metrics(0, {"val/id/em": 0.125, "val/ood/em": 0.03125}, now=started + 70)
-    assert (
-        progress.line(progress.snapshot(folder, started + 70))
-        == "training | 1:10 | EM ID 12.5% | EM OOD 3.1%"
-    )
+    assert progress.line(progress.snapshot(folder, started + 70)) == "training | 1:10 | EM ID 12.5% | EM OOD 3.1%"
     for step in range(1, 5):
         attempt.append_metrics(step, {"train/reward": step / 10}, now=started + 70 + 2 * step)
     shot = progress.snapshot(folder, started + 80)
-    assert progress.line(shot) == (
-        "step 4/60 | reward 0.400 | EM ID 12.5% | EM OOD 3.1% | 2.0 s/step | 1:52 left"
-    )
+    assert progress.line(shot) == ("step 4/60 | reward 0.400 | EM ID 12.5% | EM OOD 3.1% | 2.0 s/step | 1:52 left")
 
 
 def test_pace_leaves_out_the_pause_before_this_attempt():

@@ -83,10 +83,7 @@ def test_parameters_have_what_differs_and_the_models_own_name():
         "False",
     )
     assert mapping.cell_params(spec) == {k: v for k, v in found.items() if k not in ("seed", "key")}
-    assert (
-        mapping.tags(spec, {}, NEW)["gapo.cell_name"]
-        == "mymodel gapo_grpo tau=0.5 lr=1e-5 test_freq=7 greedy=false"
-    )
+    assert mapping.tags(spec, {}, NEW)["gapo.cell_name"] == "mymodel gapo_grpo tau=0.5 lr=1e-5 test_freq=7 greedy=false"
     assert "model=nano" in mapping.note(spec, {}, NEW)
 
 
@@ -113,9 +110,7 @@ def test_addresses(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert uri.resolve() == "sqlite:///mlflow.db" and uri.sqlite_path(uri.resolve()) == tmp_path / "mlflow.db"
     assert uri.sqlite_path("sqlite:////data/x.db?a=b").as_posix() == "/data/x.db"
-    assert uri.how_to_open("sqlite:///mlflow.db").endswith(
-        "-m gapo_lab ui   (MLflow, on http://127.0.0.1:5000)"
-    )
+    assert uri.how_to_open("sqlite:///mlflow.db").endswith("-m gapo_lab ui   (MLflow, on http://127.0.0.1:5000)")
     assert "ui --uri sqlite:///a.db " in uri.how_to_open("sqlite:///a.db")
     assert uri.sqlite_path("http://host") is None and uri.how_to_open("http://host") == "http://host"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")

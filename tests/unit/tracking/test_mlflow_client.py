@@ -22,9 +22,7 @@ def test_a_process_killed_while_it_makes_the_database_leaves_nothing_to_mend(tmp
         "-c",
         f"from gapo_lab.tracking import mlflow_client; mlflow_client.connect({uri!r})",
     ]
-    maker = subprocess.Popen(
-        words, cwd=REPO, env={**os.environ, "PYTHONPATH": str(REPO)}, stderr=subprocess.DEVNULL
-    )
+    maker = subprocess.Popen(words, cwd=REPO, env={**os.environ, "PYTHONPATH": str(REPO)}, stderr=subprocess.DEVNULL)
     try:
         half = tmp_path / ".mlflow.db.new"
         end = time.monotonic() + 120

@@ -48,9 +48,7 @@ def test_a_run_that_another_study_asked_for_first_is_on_both_pages(tmp_path, dat
         finish(folder)
         copier.copy(folder, database)
     found = by_study(database)
-    assert [key for key, _ in found["mine"]] == ["run0", "run1"] and [key for key, _ in found["table2"]] == [
-        "run0"
-    ]
+    assert [key for key, _ in found["mine"]] == ["run0", "run1"] and [key for key, _ in found["table2"]] == ["run0"]
     assert found["mine"][0] == found["table2"][0] and found["mine"][0][1] > 9
     tags = table(database, "SELECT DISTINCT value FROM tags WHERE key = 'gapo.study' ORDER BY 1")
     assert tags == [("mine",), ("table2",)]
@@ -70,9 +68,7 @@ def test_a_run_that_another_study_asked_for_first_is_on_both_pages(tmp_path, dat
     assert everything(database) == before
 
 
-def test_a_study_that_joins_later_gets_its_copy_and_one_that_was_deleted_does_not_come_back(
-    tmp_path, database
-):
+def test_a_study_that_joins_later_gets_its_copy_and_one_that_was_deleted_does_not_come_back(tmp_path, database):
     folder = make(tmp_path)
     train(folder, range(2))
     finish(folder)

@@ -29,9 +29,7 @@ def database(migrated, tmp_path):
 
 
 def history(database, run_id, name="train/reward"):
-    return table(
-        database, f"SELECT step, value FROM metrics WHERE run_uuid='{run_id}' AND key='{name}' ORDER BY step"
-    )
+    return table(database, f"SELECT step, value FROM metrics WHERE run_uuid='{run_id}' AND key='{name}' ORDER BY step")
 
 
 def test_a_new_database_is_in_wal_mode(database):
@@ -52,9 +50,19 @@ def test_what_mlflow_shows_of_a_run(tmp_path, database):
         "nano gapo_grpo tau=0.5",
     )
     assert run.info.status == "FINISHED" and run.info.start_time == 1_000_000
-    assert run.data.params == {"key": "run0", "model": "nano", "algo": "gapo_grpo", "tau": "0.5",
-        "seed": "0", "data": "micro", "scale": "nano", "backend": "cpu", "noise": "0", "lr": "1e-05",
-        "prompts": "32"}  # fmt: skip
+    assert run.data.params == {
+        "key": "run0",
+        "model": "nano",
+        "algo": "gapo_grpo",
+        "tau": "0.5",
+        "seed": "0",
+        "data": "micro",
+        "scale": "nano",
+        "backend": "cpu",
+        "noise": "0",
+        "lr": "1e-05",
+        "prompts": "32",
+    }
     assert run.data.metrics["best/id/em"] == 0.03 and run.data.metrics["best/id/step"] == 3
     assert math.isnan(run.data.metrics["odd_at_name/x"])
     assert run.data.tags["mlflow.source.git.commit"] == PROVENANCE["git"]["commit"]
@@ -63,8 +71,15 @@ def test_what_mlflow_shows_of_a_run(tmp_path, database):
         "trainer.total_training_steps=60`"
     )
     shown = {f.path for f in client.list_artifacts(run_id)}
-    assert shown == {"spec.yaml", "config.yaml", "provenance.json", "summary.json", "diff.patch",
-        "train.log", "generations"}  # fmt: skip
+    assert shown == {
+        "spec.yaml",
+        "config.yaml",
+        "provenance.json",
+        "summary.json",
+        "diff.patch",
+        "train.log",
+        "generations",
+    }
     assert history(database, run_id) == [(step, 0.5) for step in range(4)]
 
 
@@ -81,9 +96,7 @@ def test_a_cell_of_before_goes_on_under_its_name_of_today(tmp_path, database):
     found = client.get_run(copier.copy(new, database))
     assert found.data.tags["mlflow.parentRunId"] == parent
     assert {client.get_run(run).data.tags["gapo.cell"] for run in (run_id, parent)} == {naming.cell_id(spec)}
-    assert (
-        client.get_run(parent).info.run_name == naming.cell_name(new.spec) == "nano gapo_grpo tau=0.5 lr=1e-5"
-    )
+    assert client.get_run(parent).info.run_name == naming.cell_name(new.spec) == "nano gapo_grpo tau=0.5 lr=1e-5"
     assert found.info.run_name == "nano gapo_grpo tau=0.5 lr=1e-5 seed=1"
     client.update_run(parent, name="mine")
     copier.copy(new, database)
@@ -189,10 +202,7 @@ def test_failed_and_interrupted_runs_say_so(tmp_path, database):
     folder = make(tmp_path)
     folder.write_status(state="failed", message="the disk is full", remedy="free some space")
     run = mlflow_client.connect(database).get_run(copier.copy(folder, database))
-    assert (
-        run.info.status == "FAILED"
-        and "the disk is full free some space" in run.data.tags["mlflow.note.content"]
-    )
+    assert run.info.status == "FAILED" and "the disk is full free some space" in run.data.tags["mlflow.note.content"]
 
 
 def test_one_broken_folder_does_not_keep_the_others_out(tmp_path, database):
@@ -277,9 +287,7 @@ def test_follow_gives_up_with_one_line_when_mlflow_is_away(tmp_path):
     train(folder, range(2))
     finish(folder)
     assert not live_copy.follow(folder, "http://127.0.0.1:9", at_the_end=0.0, say=said.append)
-    assert len(said) == 1 and said[0].endswith(
-        "nothing is lost; to copy the run later: python -m gapo_lab sync run0"
-    )
+    assert len(said) == 1 and said[0].endswith("nothing is lost; to copy the run later: python -m gapo_lab sync run0")
 
 
 def test_follow_survives_mlflow_being_away_for_a_while(tmp_path, database, monkeypatch):

@@ -24,18 +24,18 @@ def call(algos, name, config=None, mask=None, rewards=None, facts=None):
     mask = torch.tensor([[1, 1], [1, 1], [0, 0], [1, 1]]) if mask is None else mask
     with batch_context.about(facts or batch_context.BatchFacts()):
         return algos.get_adv_estimator_fn(name)(
-            token_level_rewards=rewards, response_mask=mask, index=np.array(["a", "a", "b", "b"], dtype=object),
+            token_level_rewards=rewards,
+            response_mask=mask,
+            index=np.array(["a", "a", "b", "b"], dtype=object),
             config=config,
-        )[0]  # fmt: skip
+        )[0]
 
 
 def test_names_that_plans_check_are_the_ones_verl_has(algos):
     ours = {name for name, (kind, _) in method_rules.our_files().items() if kind == "estimator"}
     losses = {name for name, (kind, _) in method_rules.our_files().items() if kind == "loss"}
     assert {estimators.verl_name(name) for name in estimators.ESTIMATORS} == ours
-    assert set(algos.ADV_ESTIMATOR_REGISTRY) == ours | set(method_rules.VERL_ESTIMATORS) | set(
-        method_rules.NOT_HERE
-    )
+    assert set(algos.ADV_ESTIMATOR_REGISTRY) == ours | set(method_rules.VERL_ESTIMATORS) | set(method_rules.NOT_HERE)
     assert set(algos.POLICY_LOSS_REGISTRY) == losses | set(method_rules.VERL_LOSSES)
 
 
@@ -69,17 +69,21 @@ def test_settings_come_from_their_node(algos):
 
 
 def test_krpo_is_told_the_rollouts_numbers_and_redit_the_step(algos):
-    one, other = (
-        call(algos, "krpo", facts=batch_context.BatchFacts(order=o)) for o in ([0, 1, 0, 1], [1, 0, 1, 0])
-    )
+    one, other = (call(algos, "krpo", facts=batch_context.BatchFacts(order=o)) for o in ([0, 1, 0, 1], [1, 0, 1, 0]))
     assert not torch.equal(one, other)
     steps = [call(algos, "redit", facts=batch_context.BatchFacts(step=s, seed=0)) for s in (1, 1, 2)]
     assert torch.equal(steps[0], steps[1]) and not torch.equal(steps[0], steps[2])
 
 
 def test_gdpo_reads_the_parts_of_the_reward(algos):
-    parts = batch_context.numbers_by_name([{"em": 1.0, "similarity": 1, "note": "x"}, {"em": 0.0, "similarity": 0.5},
-                                         {"em": 0.0, "similarity": 0.1}, {"em": 0.0, "similarity": 0.9}])  # fmt: skip
+    parts = batch_context.numbers_by_name(
+        [
+            {"em": 1.0, "similarity": 1, "note": "x"},
+            {"em": 0.0, "similarity": 0.5},
+            {"em": 0.0, "similarity": 0.1},
+            {"em": 0.0, "similarity": 0.9},
+        ]
+    )
     assert set(parts) == {"em", "similarity"}
     found = call(algos, "exact_gdpo", facts=batch_context.BatchFacts(extras=parts), mask=torch.ones(4, 2))
     assert found[0, 0] > found[3, 0] > 0 > found[1, 0]

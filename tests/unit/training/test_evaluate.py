@@ -21,14 +21,15 @@ def sampled(finished, tmp_path, monkeypatch):
     (path,) = (p for p in (tmp_path / "runs").iterdir() if (p / "spec.yaml").exists())
     folder = RunFolder(path)
     rows = folder.attempts()[-1].rows()
-    measured = {
-        n: v for row in rows if row.step == 3 for n, v in row.metrics.items() if n.endswith("_greedy")
-    }
+    measured = {n: v for row in rows if row.step == 3 for n, v in row.metrics.items() if n.endswith("_greedy")}
     kept = [
-        {"step": row.step, "time": row.time,
-         "metrics": {n: v for n, v in row.metrics.items() if row.step < 3 or not n.endswith("_greedy")}}
+        {
+            "step": row.step,
+            "time": row.time,
+            "metrics": {n: v for n, v in row.metrics.items() if row.step < 3 or not n.endswith("_greedy")},
+        }
         for row in rows
-    ]  # fmt: skip
+    ]
     folder.attempts()[-1].metrics_path.write_text("".join(json.dumps(row) + "\n" for row in kept))
     assert "val/id/em_greedy" not in folder.merged_metrics()[3]
     return folder, measured
@@ -47,17 +48,20 @@ def test_it_finds_what_the_trainer_measured(sampled, capsys):
     attempts = {one.number: one.rows() for one in folder.attempts()}
     before = attempts | {max(attempts): attempts[max(attempts)][:-1]}
     sent = mapping.to_send(before, folder.summary())[1]
-    assert (
-        sent < mapping.to_send(attempts, folder.summary())[1]
-    )  # a copy in MLflow is added to, not made anew
+    assert sent < mapping.to_send(attempts, folder.summary())[1]  # a copy in MLflow is added to, not made anew
     rows = len(folder.attempts()[-1].rows())
     assert runs.main(["evaluate", folder.key]) == 0  # again: shown, not measured again
     assert len(folder.attempts()[-1].rows()) == rows and "greedy, step 3" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("gone", "said"), [
-    ("checkpoints", "keeps no checkpoint"), ("data", "not on this machine"), ("shard", "not whole"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("gone", "said"),
+    [
+        ("checkpoints", "keeps no checkpoint"),
+        ("data", "not on this machine"),
+        ("shard", "not whole"),
+    ],
+)
 def test_what_cannot_be_evaluated_is_said_in_a_line(sampled, capsys, gone, said):
     folder, _ = sampled
     if gone == "shard":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from pathlib import Path
 
 os.environ.setdefault("VERL_PLATFORM", "cpu")
@@ -12,11 +13,13 @@ os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.verl_plugi
 import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf
+from verl.utils.tokenizer import continuous_token_wiring
 
 from gapo_lab.config.compose import compose_run
 from gapo_lab.data.prepare import GREEDY_AGENT, SAMPLED_AGENT
 from gapo_lab.paths import NANO
-from gapo_lab.training.greedy_agent import request_seed
+from gapo_lab.training.greedy_agent import Once, request_seed
+from gapo_lab.training.reward_function import ERROR_FILE
 
 pytestmark = pytest.mark.verl
 
@@ -103,6 +106,26 @@ def test_both_ask_with_the_same_prompt(config):
     greedy, _ = run_row(config, GREEDY_AGENT, SAMPLED)
     sampled, _ = run_row(config, SAMPLED_AGENT, SAMPLED)
     assert greedy.asked[0]["prompt_ids"] == sampled.asked[0]["prompt_ids"]
+
+
+@pytest.mark.parametrize("agent", [SAMPLED_AGENT, GREEDY_AGENT])
+def test_a_prompt_that_is_too_long_is_refused_and_not_cut(config, agent, tmp_path, monkeypatch):
+    reason = tmp_path / "reason.txt"
+    monkeypatch.setenv(ERROR_FILE, str(reason))
+    short = config.copy()
+    short.actor_rollout_ref.rollout.prompt_length = 3
+    wanted = r"a prompt of \d+ tokens is longer than data.max_prompt_length=3. Raise that key."
+    with pytest.raises(ValueError, match=wanted):
+        run_row(short, agent, SAMPLED)
+    # where the replay buffer, which ends the run, finds what to say
+    assert re.search(wanted, reason.read_text())
+
+
+def test_a_warning_that_verl_repeats_for_each_row_comes_once(config, caplog, monkeypatch):
+    monkeypatch.setattr(continuous_token_wiring.logger, "filters", [Once()])
+    for _ in range(3):
+        run_row(config, SAMPLED_AGENT, SAMPLED)
+    assert sum("No model-specific Continuous Token builder" in record.message for record in caplog.records) == 1
 
 
 def test_the_config_key_leads_to_the_file(config):

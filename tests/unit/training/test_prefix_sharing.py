@@ -50,11 +50,10 @@ def test_every_answer_token_sees_its_own_row_and_nothing_else(drawn):
 
 
 def test_long_answers_of_a_short_prompt_are_not_shared():
-    """Eight answers side by side attend to each other's places: 4 times the pairs of eight rows, though fewer tokens."""
+    """Eight answers side by side attend to each other's places: 4 times the pairs of eight rows, with fewer tokens."""
     short, long = ([((1,) * 30, range(2, 2 + size))] * 8 for size in (6, 60))
     assert [
-        share_prompts(*packed(rows)).is_less(8, len(rows[0][0]) + len(rows[0][1]) - 1)
-        for rows in (short, long)
+        share_prompts(*packed(rows)).is_less(8, len(rows[0][0]) + len(rows[0][1]) - 1) for rows in (short, long)
     ] == [True, False]
 
 
@@ -83,9 +82,7 @@ def micro_batch(groups: int, n: int):
     draw = torch.Generator().manual_seed(0)
     rows = []
     for _ in range(groups):
-        prompt = torch.randint(
-            3, 500, (int(torch.randint(2, 20, (1,), generator=draw)),), generator=draw
-        ).tolist()
+        prompt = torch.randint(3, 500, (int(torch.randint(2, 20, (1,), generator=draw)),), generator=draw).tolist()
         for _ in range(n):
             size = int(torch.randint(1, 10, (1,), generator=draw))
             rows.append((prompt, torch.randint(3, 500, (size,), generator=draw).tolist()))

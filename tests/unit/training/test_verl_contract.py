@@ -29,6 +29,13 @@ def test_the_private_registry_of_rollout_adapters_is_where_we_write():
 
     assert _ROLLOUT_REGISTRY[("gapo_cpu", "async")].endswith("CpuServerAdapter")
     assert get_rollout_class("gapo_cpu").__name__ == "CpuServerAdapter"
+    assert _ROLLOUT_REGISTRY[("vllm", "async")].endswith("RunAdapter")
+
+
+def test_the_agent_loop_cuts_prompts_where_we_refuse_them():
+    from verl.experimental.agent_loop.agent_loop import AgentLoopBase
+
+    assert "self._cap_text_prompt_length(prompt_ids)" in inspect.getsource(AgentLoopBase.ct_build_initial_tokens)
 
 
 def test_our_estimator_is_registered_and_gets_its_config():
@@ -45,9 +52,7 @@ def test_our_estimator_is_registered_and_gets_its_config():
     for tau in (0.5, 1.0):
         config = OmegaConf.create({"gapo": {"tau": tau, "center": "mean"}})
         advantages, returns = fn(token_level_rewards=rewards, response_mask=mask, index=uid, config=config)
-        wanted = (
-            gapo(rewards.sum(-1), torch.tensor([0, 0, 1, 1]), tau=tau, center="mean").unsqueeze(-1) * mask
-        )
+        wanted = gapo(rewards.sum(-1), torch.tensor([0, 0, 1, 1]), tau=tau, center="mean").unsqueeze(-1) * mask
         assert torch.equal(advantages, wanted) and torch.equal(returns, wanted)
 
 
@@ -77,18 +82,21 @@ def test_the_hooks_we_fill_exist():
     for hook in ("on_init_end", "on_validate_begin", "on_train_begin", "on_step_begin"):
         assert hook in vars(PPOTrainer)
     fit = inspect.getsource(PPOTrainer.fit)
-    assert (
-        fit.index("self.logger = Tracking(")
-        < fit.index("self.on_validate_begin()")
-        < fit.index("self._validate()")
-    )
+    assert fit.index("self.logger = Tracking(") < fit.index("self.on_validate_begin()") < fit.index("self._validate()")
 
 
 def test_the_replay_buffer_takes_what_we_pass():
     from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
-    wanted = {"poll_interval", "refill_fn", "filter_groups_metric", "train_batch_size", "gen_batch_size",
-              "max_inflight_gen_batches", "sampler_kwargs"}  # fmt: skip
+    wanted = {
+        "poll_interval",
+        "refill_fn",
+        "filter_groups_metric",
+        "train_batch_size",
+        "gen_batch_size",
+        "max_inflight_gen_batches",
+        "sampler_kwargs",
+    }
     assert wanted <= set(inspect.signature(ReplayBuffer.__init__).parameters)
     for name in (
         "_sync_metadata_from_transfer_queue",
@@ -156,8 +164,11 @@ def test_the_servers_methods_are_the_ones_verl_calls():
     from gapo_lab.training.cpu.rollout_server import CpuRolloutServer
 
     source = inspect.getsource(RolloutReplica)
-    called = {line.split("server.")[1].split(".remote")[0] for line in source.splitlines() if "server." in line
-              and ".remote(" in line}  # fmt: skip
+    called = {
+        line.split("server.")[1].split(".remote")[0]
+        for line in source.splitlines()
+        if "server." in line and ".remote(" in line
+    }
     assert called <= set(dir(CpuRolloutServer)), called
 
 

@@ -10,8 +10,9 @@ from gapo_lab.config.compose import compose_run, known_keys
 from gapo_lab.errors import UserError
 from gapo_lab.utils.key_names import ending_with, nearest, short
 
-PARTS = st.lists(st.sampled_from(["actor_rollout_ref", "actor", "critic", "optim", "lr", "n", "data"]), min_size=1,
-                 max_size=4).map(".".join)  # fmt: skip
+PARTS = st.lists(
+    st.sampled_from(["actor_rollout_ref", "actor", "critic", "optim", "lr", "n", "data"]), min_size=1, max_size=4
+).map(".".join)
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,15 @@ def test_the_folder(made, long):
     assert len(tasks["id"]) == pytest.approx(0.07 * 600, abs=3)
     assert max(t.provenance["time"] for t in tasks["train"]) < min(t.provenance["time"] for t in tasks["id"])
     head = git(long, "rev-parse", "HEAD").decode().strip()
-    assert about["repositories"] == [{"name": "long", "head": head, "licence": "", "commits": 301,
-                                      "tasks": sum(map(len, tasks.values())) + about["drops"].get("near-duplicate of the test", 0)}]  # fmt: skip
+    assert about["repositories"] == [
+        {
+            "name": "long",
+            "head": head,
+            "licence": "",
+            "commits": 301,
+            "tasks": sum(map(len, tasks.values())) + about["drops"].get("near-duplicate of the test", 0),
+        }
+    ]
     for task in tasks["id"][:5]:
         spec = f"{task.provenance['commit']}:{task.path}"
         assert task.edited.encode() == git(long, "show", spec)
@@ -68,18 +75,19 @@ def test_the_same_bytes_from_two_workers_after_ctrl_c(made, long, tmp_path):
     heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     script = tmp_path / "script.py"
     script.write_text(
-        heed
-        + "from gapo_lab.data.commands import main\nif __name__ == '__main__': sys.exit(main(sys.argv[1:]))"
+        heed + "from gapo_lab.data.commands import main\nif __name__ == '__main__': sys.exit(main(sys.argv[1:]))"
     )
-    first = subprocess.Popen([sys.executable, script, *words], cwd=tmp_path, env=env, text=True, stderr=subprocess.PIPE,
-                             start_new_session=True)  # fmt: skip
+    first = subprocess.Popen(
+        [sys.executable, script, *words],
+        cwd=tmp_path,
+        env=env,
+        text=True,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
     try:
         deadline = time.monotonic() + 120
-        while (
-            not list(tmp_path.glob("out/.parts/0*.parquet"))
-            and first.poll() is None
-            and time.monotonic() < deadline
-        ):
+        while not list(tmp_path.glob("out/.parts/0*.parquet")) and first.poll() is None and time.monotonic() < deadline:
             time.sleep(0.005)
         if first.poll() is None:
             os.killpg(first.pid, signal.SIGINT)
@@ -154,9 +162,7 @@ def test_limits_dates_and_splits(long, tmp_path):
     about = dataset.make([long], tmp_path / "a", dataset.Options(max_per_repo=50), 1)
     assert about["repositories"][0]["tasks"] == 50 and about["drops"]["over max-per-repo"] > 400
     about = dataset.make([long], tmp_path / "b", dataset.Options(since="2023-12-01", until="2023-12-11"), 1)
-    tasks = [
-        t for split in dataset.SPLITS for t in parquet_rows.read_tasks(tmp_path / "b" / f"{split}.parquet")
-    ]
+    tasks = [t for split in dataset.SPLITS for t in parquet_rows.read_tasks(tmp_path / "b" / f"{split}.parquet")]
     assert {t.provenance["time"][:10] for t in tasks} <= {f"2023-12-{day:02d}" for day in range(1, 11)}
     assert about["repositories"][0]["commits"] == 10
     with pytest.raises(UserError, match="no task mined .*no commit in the range"):
@@ -208,9 +214,7 @@ def test_near_duplicates_and_leaks(tmp_path):
 def test_the_command(long, tmp_path, capsys):
     assert main(["mine", str(long), "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
     said = capsys.readouterr().out
-    assert (
-        "tasks to train on" in said and "first commit" in said and "stand verbatim in training code" in said
-    )
+    assert "tasks to train on" in said and "first commit" in said and "stand verbatim in training code" in said
     assert max(map(len, said.splitlines())) <= 120
     for words, line in (
         (["mine", str(tmp_path)], "not a git repository"),
@@ -250,9 +254,7 @@ def test_a_file_of_100_mb_costs_no_memory(tmp_path):
         "grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before\n"
         "print(len(result.tasks), result.drops['over 60 kB'], grown // 1024)"
     )
-    out = subprocess.run(
-        [sys.executable, "-c", script], cwd=REPO, capture_output=True, text=True, check=True
-    ).stdout
+    out = subprocess.run([sys.executable, "-c", script], cwd=REPO, capture_output=True, text=True, check=True).stdout
     tasks, over, megabytes = map(int, out.split())
     assert (tasks, over) == (1, 1) and megabytes < 90
 

@@ -12,9 +12,22 @@ from gapo_lab.data.tasks.text import common_prefix, language
 
 @pytest.mark.parametrize(
     ("name", "want"),
-    [("a.go", "go"), ("a.py", "python"), ("A.java", "java"), ("a.cc", "cpp"), ("a.hpp", "cpp"), ("a.kt", "kotlin"),
-     ("a.tsx", "typescript"), ("a.mjs", "javascript"), ("a.c", "c"), ("a.rs", "rust"), ("a.lua", "lua"), ("a.md", None), ("go", None)],
-)  # fmt: skip
+    [
+        ("a.go", "go"),
+        ("a.py", "python"),
+        ("A.java", "java"),
+        ("a.cc", "cpp"),
+        ("a.hpp", "cpp"),
+        ("a.kt", "kotlin"),
+        ("a.tsx", "typescript"),
+        ("a.mjs", "javascript"),
+        ("a.c", "c"),
+        ("a.rs", "rust"),
+        ("a.lua", "lua"),
+        ("a.md", None),
+        ("go", None),
+    ],
+)
 def test_languages(name, want):
     assert language(name) == want
 
@@ -41,9 +54,7 @@ def test_vendored(path, want):
     assert is_vendored(path) is want
 
 
-@pytest.mark.parametrize(
-    ("after", "kind"), [(["a", "x", "b"], "insert"), (["a"], "delete"), (["a", "c"], "replace")]
-)
+@pytest.mark.parametrize(("after", "kind"), [(["a", "x", "b"], "insert"), (["a"], "delete"), (["a", "c"], "replace")])
 def test_edit_kind(after, kind):
     assert edit_kind(["a", "b"], after) == kind
 

@@ -63,9 +63,7 @@ def test_nothing_of_the_author(repo):
 
 def test_every_language(repo):
     commit(repo, {f"src/a.{suffix}": code(l1=name) for name, suffix in SUFFIXES.items()})
-    commit(
-        repo, {f"src/a.{suffix}": TWICE.replace("second", name) for name, suffix in SUFFIXES.items()}, day=1
-    )
+    commit(repo, {f"src/a.{suffix}": TWICE.replace("second", name) for name, suffix in SUFFIXES.items()}, day=1)
     assert {task.path: task.language for task in mine(repo).tasks} == {
         f"src/a.{suffix}": name for name, suffix in SUFFIXES.items()
     }
@@ -90,9 +88,17 @@ def test_headers_are_what_the_repository_is(repo, others, language):
         (code(), code(l9="é 🙂 \u2028 \x0c ß", l50="ends \x85 here")),
         (code(), code(**{f"l{i}": f"change {i}" for i in range(1, 61, 10)})),
     ],
-    ids=["start and end", "loses the last newline", "gains the last newline", "never had it", "insertions",
-         "deletion at the end", "odd line ends", "six hunks"],
-)  # fmt: skip
+    ids=[
+        "start and end",
+        "loses the last newline",
+        "gains the last newline",
+        "never had it",
+        "insertions",
+        "deletion at the end",
+        "odd line ends",
+        "six hunks",
+    ],
+)
 def test_the_truth_gives_the_committed_file(repo, before, after):
     commit(repo, {"a.py": before})
     commit(repo, {"a.py": after})
@@ -215,9 +221,7 @@ def test_a_partial_and_a_shallow_clone(grown, tmp_path):
     assert shallow.drops["first commit"] == 1
     last = {t.provenance["commit"] for t in shallow.tasks}
     assert 1 <= len(last) <= 2
-    assert [t.id for t in mine(grown).tasks if t.provenance["commit"] in last] == [
-        t.id for t in shallow.tasks
-    ]
+    assert [t.id for t in mine(grown).tasks if t.provenance["commit"] in last] == [t.id for t in shallow.tasks]
 
 
 def test_split_by_time(grown):
@@ -225,10 +229,10 @@ def test_split_by_time(grown):
     times = [task.provenance["time"] for task in tasks]
     test = in_test(["a"] * len(tasks), times, "time", 0.2)
     assert 0.2 * len(tasks) - 1 <= sum(test) <= 0.2 * len(tasks) + 2
-    assert max(t for t, held in zip(times, test, strict=True) if not held) < min(t for t, held in zip(times, test, strict=True) if held)
-    both = in_test(
-        ["a"] * len(tasks) + ["b"] * len(tasks), times + ["1999" + t[4:] for t in times], "time", 0.2
+    assert max(t for t, held in zip(times, test, strict=True) if not held) < min(
+        t for t, held in zip(times, test, strict=True) if held
     )
+    both = in_test(["a"] * len(tasks) + ["b"] * len(tasks), times + ["1999" + t[4:] for t in times], "time", 0.2)
     assert both == test * 2, "each repository by itself"
     for bad in (0, 1, 7):
         with pytest.raises(UserError, match=f"id_share={bad}"):

@@ -10,14 +10,15 @@ SECRETS = {
     "AWS Access Key": "AKIA" + "QYLPMN5HFIQR7XYA",
     "GitHub Token": "ghp_" + "wWPw5k4aXcaT4fNP0UcnZwJUVFk6LO0pINUx",
     "Private Key": "-----BEGIN RSA PRIVATE" + " KEY-----",
-    "JSON Web Token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9" + ".eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
+    "JSON Web Token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
+    ".eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U",
     "Slack Token": "xoxb-34532454" + "-e039d02840a0b9379c",
     "Stripe Access Key": "sk_live_" + "ReTllpYQYfIZu2Jnf2lAPFjD",
     "Basic Auth Credentials": "https://me:hunter22" + "@host.com/x",
     "SoftLayer Credentials": 'softlayer_password = "' + "d3c4b5a697" * 6 + 'abcd"',
     "Secret Keyword": 'api_key = "' + 'AIza5yAx2WZYe0My0i"',
     "e-mail address": "Jane.Doe@" + "corp.co.uk",
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", SECRETS)
@@ -29,10 +30,21 @@ def test_found_wherever_it_stands(kind, form):
 
 @pytest.mark.parametrize(
     "text",
-    ["git@host.com:owner/name", "mail to someone@example.com", "return this@Outer.value", "@app.route('/x')",
-     "password = getpass()", 'password = "password"', 'password = "${PASSWORD1}"', "sha = 0123456789abcdef0123456789abcdef",
-     "user@localhost", "1+me@users.noreply.github.com", "a @ b.c", "noreply@corp.com"],
-)  # fmt: skip
+    [
+        "git@host.com:owner/name",
+        "mail to someone@example.com",
+        "return this@Outer.value",
+        "@app.route('/x')",
+        "password = getpass()",
+        'password = "password"',
+        'password = "${PASSWORD1}"',
+        "sha = 0123456789abcdef0123456789abcdef",
+        "user@localhost",
+        "1+me@users.noreply.github.com",
+        "a @ b.c",
+        "noreply@corp.com",
+    ],
+)
 def test_not_private(text):
     assert Detector().find(text) == {}
 

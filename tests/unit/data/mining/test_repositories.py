@@ -57,8 +57,7 @@ def test_links_and_submodules_are_no_files(repo):
 
 def test_a_path_that_is_no_utf8(repo):
     before, after = (
-        git(repo, "hash-object", "-w", "--stdin", stdin=text.encode()).decode().strip()
-        for text in (code(), TWICE)
+        git(repo, "hash-object", "-w", "--stdin", stdin=text.encode()).decode().strip() for text in (code(), TWICE)
     )
     for blob in (before, after):
         git(repo, "update-index", "--index-info", stdin=f"100644 {blob}\t".encode() + b"a\xff.py\n")
@@ -77,8 +76,11 @@ def test_a_message_in_another_encoding_and_a_date_that_no_calendar_has(repo):
     for number, time in enumerate((1_700_000_000, 9_000_000_000_000_000)):
         who = f"A <a@example.invalid> {time} +0000"
         raw = f"tree {tree[1 - number]}\nparent {parent}\nauthor {who}\ncommitter {who}\nencoding no-such-code\n\nH"
-        parent = git(repo, "hash-object", "-t", "commit", "-w", "--literally", "--stdin",
-                     stdin=raw.encode() + b"\xe9llo\n").decode().strip()  # fmt: skip
+        parent = (
+            git(repo, "hash-object", "-t", "commit", "-w", "--literally", "--stdin", stdin=raw.encode() + b"\xe9llo\n")
+            .decode()
+            .strip()
+        )
     git(repo, "update-ref", "refs/heads/main", parent)
     result = mine(repo)
     assert [task.instruction for task in result.tasks] == ["H\ufffdllo"]
@@ -99,9 +101,22 @@ def test_a_hostile_repository_runs_nothing(repo, tmp_path):
         (repo / ".git/hooks" / hook).chmod(0o755)
     (repo / ".git/info").mkdir(exist_ok=True)
     (repo / ".git/info/attributes").write_text("*.py binary\n")
-    keys = ("core.fsmonitor", "core.pager", "core.editor", "core.sshCommand", "diff.external", "diff.evil.command",
-            "diff.evil.textconv", "filter.evil.smudge", "filter.evil.clean", "filter.evil.process",
-            "credential.helper", "gpg.program", "alias.show", "uploadpack.packObjectsHook")  # fmt: skip
+    keys = (
+        "core.fsmonitor",
+        "core.pager",
+        "core.editor",
+        "core.sshCommand",
+        "diff.external",
+        "diff.evil.command",
+        "diff.evil.textconv",
+        "filter.evil.smudge",
+        "filter.evil.clean",
+        "filter.evil.process",
+        "credential.helper",
+        "gpg.program",
+        "alias.show",
+        "uploadpack.packObjectsHook",
+    )
     with open(repo / ".git/config", "a") as config:
         for key in keys:
             section, _, name = key.rpartition(".")
@@ -119,9 +134,7 @@ def test_paths_that_lead_out_of_the_tree_are_only_words(repo, tmp_path):
         blob = git(repo, "hash-object", "-w", "--stdin", stdin=text.encode()).decode().strip()
         inner = git(repo, "mktree", stdin=f"100644 blob {blob}\tout.py\n".encode()).decode().strip()
         raw = b"40000 ..\0" + bytes.fromhex(inner)
-        tree = (
-            git(repo, "hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=raw).decode().strip()
-        )
+        tree = git(repo, "hash-object", "-t", "tree", "-w", "--literally", "--stdin", stdin=raw).decode().strip()
         parent = ["-p", heads[-1]] if heads else []
         heads.append(git(repo, "commit-tree", tree, *parent, "-m", "x").decode().strip())
     git(repo, "update-ref", "refs/heads/main", heads[-1])
@@ -152,9 +165,7 @@ def test_what_is_private_is_masked_on_request(repo):
     assert task.provenance["masked"] == "1" and task.provenance["blob"] == ""
     assert "jane.doe@corp.com" in mine(repo, private="keep").tasks[0].prefix
     commit(repo, {"a.py": TWICE + "KEY = '''-----BEGIN PRIVATE" + " KEY-----\nMIIabc\n", "b.py": code()})
-    commit(
-        repo, {"a.py": code(l10="1 change", l40="2 change") + "-----BEGIN PRIVATE" + " KEY-----\nMIIabc\n"}
-    )
+    commit(repo, {"a.py": code(l10="1 change", l40="2 change") + "-----BEGIN PRIVATE" + " KEY-----\nMIIabc\n"})
     assert mine(repo, private="mask").drops["private"] == 2, "the lines of a key cannot be masked"
     with pytest.raises(UserError, match="private=hide: must be one of drop, mask, keep"):
         mine(repo, private="hide")
@@ -162,11 +173,18 @@ def test_what_is_private_is_masked_on_request(repo):
 
 @pytest.mark.parametrize(
     ("file", "text", "want"),
-    [("LICENSE", "MIT License\n\nPermission is hereby granted, free of charge, to any person ... sublicense", "LICENSE (MIT)"),
-     ("COPYING", "GNU GENERAL PUBLIC LICENSE\n   Version 3, 29 June 2007", "COPYING (GPL-3.0)"),
-     ("LICENCE.md", "Apache License\n Version 2.0, January 2004", "LICENCE.md (Apache-2.0)"),
-     ("LICENSE.txt", "All rights reserved.", "LICENSE.txt"), ("README", "MIT", "")],
-)  # fmt: skip
+    [
+        (
+            "LICENSE",
+            "MIT License\n\nPermission is hereby granted, free of charge, to any person ... sublicense",
+            "LICENSE (MIT)",
+        ),
+        ("COPYING", "GNU GENERAL PUBLIC LICENSE\n   Version 3, 29 June 2007", "COPYING (GPL-3.0)"),
+        ("LICENCE.md", "Apache License\n Version 2.0, January 2004", "LICENCE.md (Apache-2.0)"),
+        ("LICENSE.txt", "All rights reserved.", "LICENSE.txt"),
+        ("README", "MIT", ""),
+    ],
+)
 def test_the_licence_file(repo, file, text, want):
     commit(repo, {"a.py": code(), file: text})
     commit(repo, {"a.py": TWICE})
@@ -175,9 +193,13 @@ def test_the_licence_file(repo, file, text, want):
 
 @pytest.mark.parametrize(
     ("url", "want"),
-    [("https://user:token@host.invalid/owner/name.git", "owner/name"), ("git@host.invalid:owner/name.git", "owner/name"),
-     ("/home/somebody/name", "little"), ("file:///home/somebody/name", "little")],
-)  # fmt: skip
+    [
+        ("https://user:token@host.invalid/owner/name.git", "owner/name"),
+        ("git@host.invalid:owner/name.git", "owner/name"),
+        ("/home/somebody/name", "little"),
+        ("file:///home/somebody/name", "little"),
+    ],
+)
 def test_a_name_holds_no_address_and_no_folder(repo, url, want):
     commit(repo, {"a.py": code()})
     commit(repo, {"a.py": TWICE})
