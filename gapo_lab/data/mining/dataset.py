@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from gapo_lab.data.mining import parallel, split
 from gapo_lab.data.mining.format import FORMAT, mined_digest
-from gapo_lab.data.mining.near_duplicates import Leaks, Near
 from gapo_lab.data.mining.rules import Rules, in_order, nothing_mined
+from gapo_lab.data.mining.train_test_overlap import Leaks, Near
 from gapo_lab.data.tasks import parquet_rows
 from gapo_lab.data.tasks.prompt import Budget, load_template
 from gapo_lab.errors import UserError

@@ -28,9 +28,9 @@ import pygit2
 
 from gapo_lab.data.mining.format import FORMAT
 from gapo_lab.data.mining.miner import Miner, digest
-from gapo_lab.data.mining.near_duplicates import signature
 from gapo_lab.data.mining.repository import Origin, first_parents, open_repository, origin
 from gapo_lab.data.mining.rules import Rules
+from gapo_lab.data.mining.train_test_overlap import signature
 from gapo_lab.data.tasks import parquet_rows
 from gapo_lab.data.tasks.prompt import Budget, load_template
 from gapo_lab.errors import RunFailed, UserError

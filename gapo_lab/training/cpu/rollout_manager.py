@@ -101,7 +101,8 @@ class BatchedRolloutManager:
         ids = tokenize(self.tokenizer, messages, self.config.data.apply_chat_template_kwargs)
         if len(ids) > self.rollout.prompt_length:
             raise ValueError(
-                f"a prompt of {len(ids)} tokens is longer than data.max_prompt_length={self.rollout.prompt_length}"
+                f"a prompt of {len(ids)} tokens is longer than data.max_prompt_length={self.rollout.prompt_length}. "
+                "Raise that key."
             )
         self.tokenized[key] = ids
         return ids

@@ -1,7 +1,7 @@
 """Run keys never change: a key names results that exist, in run folders, in MLflow and in docs/.
 
 Where one of these fails, the change gives every run ever made another name: move the file without its address
-(`spec.CANONICAL`), or leave the new setting out of the key at its neutral value (`spec.NEUTRAL`).
+(`run_key.CANONICAL`), or leave the new setting out of the key at its neutral value (`run_key.NEUTRAL`).
 """
 
 from __future__ import annotations

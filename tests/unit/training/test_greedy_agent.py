@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 from pathlib import Path
@@ -121,11 +122,17 @@ def test_a_prompt_that_is_too_long_is_refused_and_not_cut(config, agent, tmp_pat
     assert re.search(wanted, reason.read_text())
 
 
-def test_a_warning_that_verl_repeats_for_each_row_comes_once(config, caplog, monkeypatch):
-    monkeypatch.setattr(continuous_token_wiring.logger, "filters", [Once()])
+def test_a_warning_that_verl_repeats_for_each_row_comes_once(config, monkeypatch):
+    said, logger = [], continuous_token_wiring.logger
+    handler = logging.Handler()
+    handler.emit = lambda record: said.append(record.getMessage())
+    # the logger alone: whoever else was imported may have set logging up otherwise
+    settings = {"handlers": [handler], "filters": [Once()], "level": logging.WARNING, "disabled": False, "_cache": {}}
+    for name, value in settings.items():
+        monkeypatch.setattr(logger, name, value)
     for _ in range(3):
         run_row(config, SAMPLED_AGENT, SAMPLED)
-    assert sum("No model-specific Continuous Token builder" in record.message for record in caplog.records) == 1
+    assert sum("No model-specific Continuous Token builder" in message for message in said) == 1
 
 
 def test_the_config_key_leads_to_the_file(config):
