@@ -51,7 +51,7 @@ def plan_of_one(words: Sequence[str]) -> Planned:
         return run
     root = _root([run])
     # what it will take is shown only of a run that is handed to a cluster, and reading all others takes a while
-    times = {} if run.settings["cluster.name"] == "local" else measured(root)
+    times = {} if run.cluster.is_local else measured(root)
     return plan.make([run], partial(run_states.read, root), times).runs[0]
 
 
@@ -117,7 +117,7 @@ def hand_over(root: Path, runs: Sequence[Planned], console: Console) -> list[Sub
         # two studies may share a run, whose folder names only the first
         studies.remember(root, ((run.valid_spec.study, run.key) for run in runs))
         submissions = [_submit(root, group, console) for group in _groups(todo)]
-    return [submission for submission in submissions if submission.cluster["name"] == "local"]
+    return [submission for submission in submissions if submission.cluster.is_local]
 
 
 def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
@@ -127,7 +127,7 @@ def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
         alike.setdefault(run.resources, []).append(run)
     out = []
     for same in alike.values():
-        size = same[0].settings.get("cluster.array_size") or len(same)
+        size = same[0].cluster.array_size or len(same)
         out += [same[i : i + size] for i in range(0, len(same), size)]
     return out
 
@@ -135,8 +135,8 @@ def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
 def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission:
     """Write everything down, then start it."""
     settings = runs[0].settings
-    cluster = unflatten({k.removeprefix("cluster."): v for k, v in settings.items() if k.startswith("cluster.")})
-    if cluster["name"] == "slurm":
+    cluster = runs[0].cluster
+    if not cluster.is_local:
         slurm.require()
     submission = Submission.new(
         root,
@@ -153,7 +153,7 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
     before = {run.key: _said(root / run.key) for run in runs}
     for task, run in enumerate(runs):
         _prepare(root, run, submission, task)
-    if cluster["name"] == "local":
+    if cluster.is_local:
         return submission
     try:
         job = slurm.submit(submission)
@@ -161,7 +161,7 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
         _withdraw(submission, before)
         raise
     Submission(**{**vars(submission), "job": job}).write()
-    cap = f", at most {cluster['max_parallel']} at a time" if len(runs) > cluster["max_parallel"] else ""
+    cap = f", at most {cluster.max_parallel} at a time" if len(runs) > cluster.max_parallel else ""
     console.print(f"submitted {several(len(runs), 'run')} as SLURM job {job}{cap}", highlight=False)
     return submission
 
@@ -193,7 +193,7 @@ def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> Run
     # the shipped files it names are those of the copy, too
     folder.write_config(text.replace(str(PACKAGE), str(submission.code / PACKAGE.name)))
     fields: dict[str, Any] = {"submitted": submission.time}
-    if submission.cluster["name"] == "local":
+    if submission.cluster.is_local:
         fields["process"] = Process.here()
     else:
         fields |= {"submission": submission.name, "task": task}
@@ -210,7 +210,7 @@ def _follow(
     common: Sequence[str],
 ) -> dict[str, dict[str, Any]]:
     keys = [run.key for run in runs]
-    here = [run.key for run in runs if run.settings["cluster.name"] == "local"]
+    here = [run.key for run in runs if run.cluster.is_local]
     followed = keys if wait else here
 
     def tick() -> bool:

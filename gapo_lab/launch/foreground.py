@@ -27,7 +27,7 @@ def run(wanted: Planned, console: Console, wait: bool = False) -> Mapping[str, A
     if wanted.action is Action.INVALID:
         raise UserError(wanted.why)
     key, name, root = wanted.key, wanted.valid_spec.name, Path(wanted.settings["run_root"])
-    if wanted.settings["cluster.name"] != "local":
+    if not wanted.cluster.is_local:
         return executor.carry_out(Plan((wanted,)), wait=wait, console=console).get(key, {})
     folder = RunFolder(root / key)
     submissions = executor.hand_over(root, [wanted], console)

@@ -38,7 +38,7 @@ class LocalQueue:
     def poll(self) -> None:
         """Start what has room."""
         self.active = {task: process for task, process in self.active.items() if process.poll() is None}
-        while self.waiting and len(self.active) < self.submission.cluster["max_parallel"]:
+        while self.waiting and len(self.active) < self.submission.cluster.max_parallel:
             task = self.waiting.popleft()
             key = self.submission.keys[task]
             if RunFolder(self.submission.root / key).raw_status.state is not State.QUEUED:

@@ -7,12 +7,12 @@ import io
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.launch.submission import Submission
 from gapo_lab.launch.worker import Task
+from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.utils.import_path import importing_from
 
 
@@ -32,7 +32,7 @@ def submit(submission: Submission) -> str:
 
     cluster = submission.cluster
     executor = submitit.SlurmExecutor(
-        submission.logs, max_num_timeout=cluster["requeues"], python=shlex.join(python(cluster))
+        submission.logs, max_num_timeout=cluster.requeues, python=shlex.join(python(cluster))
     )
     executor.update_parameters(**parameters(submission))
     tasks = [Task(str(submission.path), number) for number in range(len(submission.keys))]
@@ -53,34 +53,34 @@ def submit(submission: Submission) -> str:
         ) from error
 
 
-def python(cluster: Mapping[str, Any]) -> list[str]:
+def python(cluster: ClusterConfig) -> list[str]:
     """The words that start Python in the job."""
-    return [*map(str, cluster.get("container") or []), sys.executable]
+    return [*cluster.container, sys.executable]
 
 
 def parameters(submission: Submission) -> dict[str, Any]:
     """submitit's parameters for a submission's cluster settings."""
     cluster = submission.cluster
-    gpus, nodes = cluster["gpus"] or 0, cluster["nodes"]
+    gpus, nodes = cluster.gpus or 0, cluster.nodes
     exports = [f"export {name}={shlex.quote(value)}" for name, value in importing_from(submission.code).items()]
     found = {
         "job_name": submission.study,
         "comment": submission.comment,
-        "partition": cluster["partition"],
-        "account": cluster["account"],
-        "qos": cluster["qos"],
-        "constraint": cluster["constraint"],
-        "time": max(1, round(cluster["hours"] * 60)),
+        "partition": cluster.partition,
+        "account": cluster.account,
+        "qos": cluster.qos,
+        "constraint": cluster.constraint,
+        "time": max(1, round(cluster.hours * 60)),
         "nodes": nodes,
         "ntasks_per_node": 1,
-        "cpus_per_task": gpus * cluster["cpus_per_gpu"] if gpus else cluster["cpus"],
+        "cpus_per_task": gpus * cluster.cpus_per_gpu if gpus else cluster.cpus,
         "gpus_per_node": gpus or None,
-        "mem": f"{round(cluster['memory'] * 1000)}MB" if cluster["memory"] else None,
-        "signal_delay_s": cluster["grace"],
-        "array_parallelism": cluster["max_parallel"],
-        "setup": [*cluster["setup"], *exports],
+        "mem": f"{round(cluster.memory * 1000)}MB" if cluster.memory else None,
+        "signal_delay_s": cluster.grace,
+        "array_parallelism": cluster.max_parallel,
+        "setup": [*cluster.setup, *exports],
         "stderr_to_stdout": True,
         "srun_args": ["--kill-on-bad-exit=1"] if nodes > 1 else None,
-        "additional_parameters": {"requeue": True, **cluster["sbatch"]},
+        "additional_parameters": {"requeue": True, **cluster.sbatch},
     }
     return {name: value for name, value in found.items() if value is not None}

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.utils import atomic_files
 
 FOLDER = ".submissions"
@@ -31,7 +32,7 @@ class Submission:
     name: str
     root: Path
     keys: tuple[str, ...]
-    cluster: Mapping[str, Any]
+    cluster: ClusterConfig
     code: Path
     time: float = 0.0
     job: str | None = None
@@ -50,7 +51,8 @@ class Submission:
     @classmethod
     def read(cls, path: Path) -> Submission:
         raw = atomic_files.read_json(path)
-        return cls(**{**raw, "root": Path(raw["root"]), "code": Path(raw["code"]), "keys": tuple(raw["keys"])})
+        paths = {name: Path(raw[name]) for name in ("root", "code")}
+        return cls(**{**raw, **paths, "keys": tuple(raw["keys"]), "cluster": ClusterConfig.from_json(raw["cluster"])})
 
     @property
     def path(self) -> Path:

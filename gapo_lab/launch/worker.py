@@ -91,7 +91,7 @@ class Task:
         from submitit.helpers import DelayedSubmission
 
         submission = Submission.read(Path(self.path))
-        self.supervisor.save_and_stop(submission.cluster.get("grace", 120) * 0.75)
+        self.supervisor.save_and_stop(submission.cluster.grace * 0.75)
         end_descendants()
         folder = self.supervisor.folder
         message = f"time limit or preemption: requeued, {resumption(folder.resume_step())}"

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from gapo_lab.config import search_path
@@ -17,6 +18,7 @@ from gapo_lab.config.fast_compose import Composed, Composer
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.planning import cost
+from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.differences import Namer
 from gapo_lab.planning.spec import Spec, spec_of
 from gapo_lab.planning.validation import check_settings
@@ -73,6 +75,11 @@ class Planned:
         if self.spec is None:
             return self.called or " ".join(word for word in self.words if not word.startswith("seed="))
         return naming.cell_name(self.spec.as_dict())
+
+    @cached_property
+    def cluster(self) -> ClusterConfig:
+        """Where a run that is valid happens, and what it asks for."""
+        return ClusterConfig.of(self.settings)
 
     @property
     def gpus(self) -> int:

@@ -87,8 +87,8 @@ def totals(plan: Plan) -> str:
 
 
 def _at_once(runs: Sequence[Planned]) -> int:
-    settings = runs[0].settings
-    return min(settings["cluster.max_parallel"], len(runs)) if settings["cluster.name"] == "local" else 1
+    cluster = runs[0].cluster
+    return min(cluster.max_parallel, len(runs)) if cluster.is_local else 1
 
 
 def _crowding(run: Planned, at_once: int) -> float:
@@ -140,7 +140,7 @@ def _actions(runs: Sequence[Planned]) -> str:
 def _machines(run: Planned) -> str:
     if not run.settings:
         return ""
-    nodes, gpus = run.settings["cluster.nodes"], run.settings["cluster.gpus"]
+    nodes, gpus = run.cluster.nodes, run.cluster.gpus
     return f"{nodes} x {gpus}" if gpus else ("CPU" if nodes == 1 else f"{nodes} x CPU")
 
 

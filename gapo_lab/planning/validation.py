@@ -16,6 +16,7 @@ from gapo_lab.data import fingerprint
 from gapo_lab.data.ood import registry as ood
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
+from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.fits import check_memory
 from gapo_lab.planning.method_rules import check_method
 from gapo_lab.planning.verl_key_rules import check_keys
@@ -138,6 +139,7 @@ def _rollout(config: ConfigView) -> None:
 
 
 def _cluster(config: ConfigView) -> None:
+    ClusterConfig.of(config.flat())
     for key in ("nodes", "max_parallel"):
         value = config.cluster.get(key)
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -156,7 +156,9 @@ class RunFolder:
         status = self.raw_status
         if self.is_finished:
             return status.changed(state=State.FINISHED)
-        if status.is_gone:
+        if status.state is State.FINISHED:
+            status = status.changed(state=State.INTERRUPTED, cause=Cause.GONE, message="its summary.json is missing")
+        elif status.is_gone:
             why = (
                 "its process died without a message (killed?)"
                 if status.state is State.RUNNING

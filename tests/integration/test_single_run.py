@@ -195,7 +195,9 @@ def test_a_second_ctrl_c_ends_at_once(lab):
 
 def test_a_closed_terminal_saves_too(lab):
     terminal, inside = os.openpty()
-    as_its_terminal = "import fcntl, runpy, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+    # CI may run under nohup, which hands on that SIGHUP is ignored
+    as_its_terminal = "import signal; signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+    as_its_terminal += "import fcntl, runpy, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
     program = as_its_terminal + "runpy.run_module('gapo_lab.run', run_name='__main__', alter_sys=True)"
     process = subprocess.Popen(
         [sys.executable, "-c", program, *LONG, "trainer.save_freq=1000"],

@@ -148,7 +148,7 @@ def test_the_actors_weights_arrive_in_vllm_before_every_step(labs):
 def test_a_run_that_was_killed_goes_on_beside_another_and_ends_as_if_undisturbed(labs):
     """So the same seed gives the same run: also beside others, which change when its answers arrive."""
     first, killed, _ = labs
-    assert killed.status_after_kill["state"] == "interrupted"
+    assert killed.status_after_kill.state == "interrupted"
     assert len(killed.folder().attempts()) == 2
     assert science(killed.folder().merged_metrics()) == science(first.folder().merged_metrics())
 

@@ -1,0 +1,71 @@
+"""Where a run happens and what it asks for: the `cluster` node of its configuration (conf/cluster/, slurm/), typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from gapo_lab.errors import UserError
+from gapo_lab.utils.dotted import unflatten
+from gapo_lab.utils.key_names import nearest
+
+LOCAL, SLURM = "local", "slurm"
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    """The meaning of each setting stands in conf/cluster/slurm.yaml; the defaults are those of this machine."""
+
+    name: str = LOCAL
+    max_parallel: int = 1
+    nodes: int = 1
+    gpus: int | None = None
+    gpu_memory: float | None = None
+    ray_patience: float = 300
+    # of SLURM only
+    cpus: int = 4
+    cpus_per_gpu: int = 8
+    memory: float | None = None
+    hours: float = 24
+    requeues: int = 20
+    grace: float = 120
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    setup: tuple[str, ...] = ()
+    container: tuple[str, ...] = ()
+    sbatch: Mapping[str, Any] = field(default_factory=dict)
+    array_size: int | None = None
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Self:
+        """Read a run's settings by dotted key. UserError for a setting of a cluster that there is not."""
+        start = "cluster."
+        node = unflatten({key.removeprefix(start): v for key, v in settings.items() if key.startswith(start)})
+        if unknown := sorted(set(node) - KEYS):
+            near = nearest(unknown[0], KEYS)
+            hint = f" (did you mean cluster.{near[0]}?)" if near else ""
+            raise UserError(f"cluster.{unknown[0]}: no such setting{hint}. Options of sbatch go into cluster.sbatch.")
+        if node.get("name") not in (LOCAL, SLURM):
+            raise UserError(f"cluster.name={node.get('name')}: must be {LOCAL} or {SLURM}")
+        return cls.from_json(node)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Read plain values; what another version has beside ours is left out."""
+        known = {name: value for name, value in raw.items() if name in KEYS}
+        lists = {name: tuple(map(str, known.get(name) or ())) for name in ("setup", "container")}
+        return cls(**{**known, **lists})
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether runs happen on this machine."""
+        return self.name == LOCAL
+
+
+KEYS = frozenset(one.name for one in fields(ClusterConfig))
