@@ -41,6 +41,9 @@ def register() -> None:
     OmegaConf.register_new_resolver("gapo_lab.when", lambda test, value: value if test else None, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True)
     OmegaConf.register_new_resolver("gapo_lab.at_least", max, replace=True)
+    OmegaConf.register_new_resolver(
+        "gapo_lab.given", lambda value, other: other if value is None else value, replace=True
+    )
     OmegaConf.register_new_resolver("gapo_lab.sum", lambda *numbers: sum(numbers), replace=True)
     OmegaConf.register_new_resolver(
         "gapo_lab.reward_manager", lambda name, noise: "noisy" if noise else name, replace=True
