@@ -74,7 +74,7 @@ def _is_place(key: str, data: Mapping[str, Any]) -> bool:
     return data["name"] == "parquet" and key in own_sets.PLACES
 
 
-# What decides which rows come out; everything else in the `data` node is verl's own.
+# What decides which rows come out; everything else in the `data` node is verl's own. The template counts by its text.
 RECIPE_KEYS = frozenset(
     [
         "name",
@@ -93,7 +93,6 @@ RECIPE_KEYS = frozenset(
         "no_change",
         "private",
         "leaks",
-        "template",
         "window",
         "samples",
         "window_tokens",
@@ -139,7 +138,8 @@ def options(data: Mapping[str, Any]):
     from gapo_lab.data.mining import dataset
     from gapo_lab.data.mining.rules import Rules
 
-    same = ("since", "until", "max_per_repo", "split", "id_share", "leaks", "template", "window", "history")
+    # not the template: a run renders its prompts itself
+    same = ("since", "until", "max_per_repo", "split", "id_share", "leaks", "window", "history")
     return dataset.Options(
         rules=Rules(no_change=data["no_change"], private=data["private"]),
         test_repos=tuple(data["test_repos"]),
