@@ -19,7 +19,7 @@ from gapo_lab.utils.dotted import unflatten
 
 
 def of(data: Mapping[str, Any]) -> str | None:
-    """Twelve hex digits over repositories' newest commits, a mined folder's content or one's own files, and an OOD set's file.
+    """Twelve hex digits over repositories' newest commits, or a folder's or files' content, and an OOD set's file.
 
     data: the `data` node of a run's configuration. None when the settings say it all. Raises UserError when
     something is not there.

@@ -253,8 +253,8 @@ def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe)
             f"({dropped['train']} were longer than data.max_prompt_length={data['max_prompt_length']} or "
             f"data.max_response_length={data['max_response_length']} tokens); raise them or give more repositories"
         )
-    for split in splits:
-        if splits[split] and not kept[split]:
+    for split, rows in splits.items():
+        if rows and not kept[split]:
             said = f"data.ood={data['ood']}" if split == "ood" else f"the test set {split}"
             raise UserError(
                 f"{said}: all {dropped[split]} tasks are longer than data.max_prompt_length="

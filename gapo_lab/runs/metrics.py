@@ -151,7 +151,7 @@ def summary(merged: Mapping[int, Mapping[str, float]], metric: str | None = None
 
 
 def _of_curve(merged: Mapping[int, Mapping[str, float]], where: str, measure: str, step: str) -> dict[str, float]:
-    """First, final and best of one measure on one test set; ``step``: the name for the step of the best, '' for none."""
+    """First, final and best of one measure on one test set; ``step``: what the step of the best is called, or ''."""
     curve = series(merged, f"val/{where}/{measure}")
     if not curve:
         return {}
