@@ -46,7 +46,8 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
     """Make the rows that `data` describes, or find them made.
 
     data: the `data` node of a run's configuration. tokenizer: the model's, which decides what is too long.
-    Raises UserError when nothing is left to train on or a batch would be larger than the training set.
+    Raises UserError when nothing is left to train on or a batch would be larger than the training set. Processes that
+    ask for the same rows at the same time make them once.
     """
     recipe = {
         "data": {key: data[key] for key in sorted(data) if key in RECIPE_KEYS and not _is_place(key, data)},
@@ -56,9 +57,11 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
     }
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
     folder = Path(root) / f"{data['name']}-{digest}"
-    if (folder / "about.json").exists():
-        return Prepared(folder, atomic_files.read_json(folder / "about.json"))
-    return _write(folder, _all_rows(data, tokenizer, Path(root)), data, tokenizer, recipe)
+    if not (folder / "about.json").exists():
+        with atomic_files.alone(folder):
+            if not (folder / "about.json").exists():
+                return _write(folder, _all_rows(data, tokenizer, folder.parent), data, tokenizer, recipe)
+    return Prepared(folder, atomic_files.read_json(folder / "about.json"))
 
 
 def _all_rows(data: Mapping[str, Any], tokenizer, root: Path) -> dict[str, list[dict[str, Any]]]:
@@ -127,7 +130,8 @@ def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
         how = options(data)
         digest = hashlib.sha256(f"{fingerprint.of({**data, 'ood': 'micro'})} {how}".encode()).hexdigest()[:12]
         folder = root / f"mined-{digest}"
-        dataset.make(data["repos"], folder, how)
+        with atomic_files.alone(folder):  # runs of other models mine the same
+            dataset.make(data["repos"], folder, how)
     train, held = (list(read_tasks(folder / f"{split}.parquet")) for split in dataset.SPLITS)
     newest = sorted(held, key=lambda task: task.provenance["time"])[-data["id_size"] :]
     return {"train": train, "id": newest}
@@ -285,10 +289,8 @@ def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe)
     }
     atomic_files.make_folder(folder)
     for name, rows in (("train", kept["train"]), ("val", val)):
-        aside = folder / f".{name}.parquet"
-        with atomic_files.writing(aside):
-            pq.write_table(pa.Table.from_pylist(rows), aside)
-            aside.replace(folder / f"{name}.parquet")
+        with atomic_files.replacing(folder / f"{name}.parquet") as file:
+            pq.write_table(pa.Table.from_pylist(rows), file)
     atomic_files.write_json(folder / "about.json", about)
     return Prepared(folder, about)
 
