@@ -203,7 +203,8 @@ class Supervisor:
         folder, code = self.folder, job.code or 0
         stopped = None
         if code == 0:
-            folder.write_summary({**metrics.summary(folder.merged_metrics()), "wall_seconds": self._wall})
+            found = metrics.summary(folder.merged_metrics(), folder.config().get("metric"))
+            folder.write_summary({**found, "wall_seconds": self._wall})
             folder.write_status(state=State.FINISHED, message="", remedy="", cause=Cause.NONE, wall_seconds=self._wall)
         elif code == STOPPED:
             why = folder.raw_status.ended_for or "stopped"
