@@ -20,7 +20,7 @@ from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF, NANO, PACKAGE
 from gapo_lab.utils.dotted import flatten
-from gapo_lab.utils.key_names import nearest
+from gapo_lab.utils.key_names import did_you_mean
 
 # Files of verl's own tree that are parts of its configuration, and no choice here.
 VERLS = ("data=legacy_data", "reward=reward")
@@ -127,8 +127,8 @@ def _unknown_key(key: str) -> str:
 
 
 def _nearest(word: str, options: Sequence[str]) -> str:
-    close = nearest(word, options)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
+    near = did_you_mean(word, options)
+    return f" ({near})" if near else ""
 
 
 def known_keys() -> list[str]:
