@@ -18,12 +18,13 @@ from gapo_lab.launch import code_snapshot, local_queue, run_states, slurm, watch
 from gapo_lab.launch.local_queue import LocalQueue
 from gapo_lab.launch.submission import Submission
 from gapo_lab.paths import IMPORT_ROOT, PACKAGE
-from gapo_lab.planning import cost, plan
+from gapo_lab.planning import cost, plan, user_files
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import in_common, show_plan
-from gapo_lab.runs import provenance, studies
+from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.forget import forget
+from gapo_lab.runs.provenance import Origin
 from gapo_lab.runs.status import NEW, RunStatus, State, resumptions
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.dotted import unflatten
@@ -139,7 +140,7 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
     cluster = runs[0].cluster
     if not cluster.is_local:
         slurm.require()
-    submission = _submission(root, runs, code_snapshot.take(root), provenance.origin(IMPORT_ROOT))
+    submission = _submission(root, runs, code_snapshot.take(root), Origin.here(IMPORT_ROOT))
     submission.write()
     # what the folders said before, None where there was none
     before = {run.key: _said(root / run.key) for run in runs}
@@ -158,7 +159,7 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
     return submission
 
 
-def _submission(root: Path, runs: Sequence[Planned], code: Path, origin: Mapping[str, Any]) -> Submission:
+def _submission(root: Path, runs: Sequence[Planned], code: Path, origin: Origin) -> Submission:
     """The submission of runs that ask for the same resources."""
     settings, cluster = runs[0].settings, runs[0].cluster
     if not cluster.is_local:
@@ -181,7 +182,7 @@ def scripts(wanted: Plan) -> list[str]:
     if not todo:
         return []
     root = Path(todo[0].settings["run_root"])
-    return [slurm.script(_submission(root, runs, code_snapshot.folder(root), {})) for runs in _groups(todo)]
+    return [slurm.script(_submission(root, runs, code_snapshot.folder(root), Origin())) for runs in _groups(todo)]
 
 
 def _cells(runs: Sequence[Planned]) -> str:
@@ -207,7 +208,8 @@ def _withdraw(submission: Submission, before: Mapping[str, RunStatus | None]) ->
 def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> RunFolder:
     """The run folder, ready to be worked on by whoever is given it."""
     folder = RunFolder.open(root, run.key, run.valid_spec.as_dict())
-    text = yaml.dump(unflatten(run.settings), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+    settings = user_files.copy(run.settings, folder.path)
+    text = yaml.dump(unflatten(settings), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
     # the shipped files it names are those of the copy, too
     folder.write_config(text.replace(str(PACKAGE), str(submission.code / PACKAGE.name)))
     fields: dict[str, Any] = {"submitted": submission.time}

@@ -15,9 +15,10 @@ from functools import partial
 import numpy as np
 import torch
 from omegaconf import OmegaConf
-from verl.trainer.ppo.core_algos import AdvantageEstimator, agg_loss, register_adv_est, register_policy_loss
+from verl.trainer.ppo.core_algos import agg_loss, register_adv_est, register_policy_loss
 from verl.utils.torch_functional import masked_mean
 
+from gapo_lab import method_registry
 from gapo_lab.methods import ESTIMATORS, LOSSES
 from gapo_lab.training import batch_context
 
@@ -36,34 +37,37 @@ def outcome_advantage(
     """
     with torch.no_grad():
         rewards = token_level_rewards.sum(dim=-1)
-        groups = group_numbers(index, rewards.device)
-        finite = torch.isfinite(rewards)
-        if not bool(finite.all()):
-            row = int((~finite).nonzero()[0])
-            raise ValueError(f"reward {rewards[row].item()} of uid {index[row]} is not finite")
-        advantages = method(rewards, groups, **settings, **facts_for(method, rewards.device))
+        if rewards.device.type == "cpu":  # where verl computes advantages; on a GPU the method itself asserts it
+            _check_finite(rewards, index)
+        advantages = method(rewards, group_numbers(index), **settings, **facts_for(method))
         # converting the mask and multiplying in place: one pass less over (B, L) than a mixed product
         spread = response_mask.to(advantages.dtype, copy=True).mul_(advantages.unsqueeze(-1))
     return spread, spread
 
 
-def group_numbers(index: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Uids (B,) -> group numbers (B,), in the order of their first appearance."""
+def _check_finite(rewards: torch.Tensor, index: np.ndarray) -> None:
+    finite = torch.isfinite(rewards)
+    if not bool(finite.all()):
+        row = int((~finite).nonzero()[0])
+        raise ValueError(f"reward {rewards[row].item()} of uid {index[row]} is not finite")
+
+
+def group_numbers(index: np.ndarray) -> torch.Tensor:
+    """Uids (B,) -> group numbers (B,) on the host, in the order of their first appearance."""
     uids = index.tolist()
     numbers = {uid: number for number, uid in enumerate(dict.fromkeys(uids))}
-    return torch.from_numpy(np.fromiter(map(numbers.__getitem__, uids), np.int64, len(uids))).to(device)
+    return torch.from_numpy(np.fromiter(map(numbers.__getitem__, uids), np.int64, len(uids)))
 
 
-def facts_for(method: Callable, device: torch.device) -> dict:
-    """The keyword arguments among `order`, `extras` and `draw` that a method has, for the current batch."""
+def facts_for(method: Callable) -> dict:
+    """The keyword arguments among `order`, `extras` and `draw` that a method has, for the current batch; on the
+    host."""
     asked, facts = inspect.signature(method).parameters, batch_context.current()
     given: dict = {}
     if "order" in asked and facts.order is not None:
-        given["order"] = torch.tensor(facts.order, device=device)
+        given["order"] = torch.tensor(facts.order)
     if "extras" in asked:
-        given["extras"] = {
-            name: torch.tensor(column, dtype=torch.float64, device=device) for name, column in facts.extras.items()
-        }
+        given["extras"] = {name: torch.tensor(column, dtype=torch.float64) for name, column in facts.extras.items()}
     if "draw" in asked:
         digest = hashlib.sha256(f"{facts.seed} {facts.step}".encode()).digest()
         given["draw"] = int.from_bytes(digest[:7], "big")
@@ -74,11 +78,6 @@ def settings_of(config: Mapping | None, name: str) -> dict:
     """The node `algorithm.<name>` as keyword arguments; empty where it is not set."""
     node = config.get(name) if config is not None else None
     return dict(OmegaConf.to_container(node) if OmegaConf.is_config(node) else node or {})
-
-
-def verl_name(method: str) -> str:
-    """The name that a method of ours has in verl: its own, or `exact_...` where verl has it."""
-    return f"exact_{method}" if method in {known.value for known in AdvantageEstimator} else method
 
 
 def register_estimator(name: str, method: Callable[..., torch.Tensor]) -> None:
@@ -115,7 +114,7 @@ def batch_mean_loss(
     return mean, metrics
 
 
-for _name, _method in ESTIMATORS.items():
-    register_estimator(verl_name(_name), _method)
-for _name, _loss in LOSSES.items():
-    register_policy_loss(_name)(partial(batch_mean_loss, _loss))
+for _name, _ours in method_registry.estimators().items():
+    register_estimator(_name, ESTIMATORS[_ours.name])
+for _name, _ours in method_registry.losses().items():
+    register_policy_loss(_name)(partial(batch_mean_loss, LOSSES[_ours.name]))
