@@ -15,7 +15,9 @@ from analysis.results.source import Source
 
 ID, OOD = "val/id/em", "val/ood/em"
 CLIPPED, THROUGHPUT = "actor/pg_clipfrac", "perf/throughput"
-_SHARE = re.compile(r"(^|/)(em|similarity)(_greedy)?$")
+_SHARE = re.compile(r"(^|/)(em|acc|similarity)(_greedy)?$")
+# Shares that are a number of right answers among the test cases.
+_COUNTED = re.compile(r"(^|/)(em|acc)(_greedy)?$")
 _SUMMARY = re.compile(r"^(first|best|final|mean)/")
 MOST_CASES = 20_000  # a test set larger than this is not guessed from its accuracies
 
@@ -96,7 +98,7 @@ def measure(
         by_cell[cell.id] = Trials(cell, found, reducing.reduce(found, pick))
     known = _known_cases(metric, selection.cells, cases or {})
     guessed = None
-    if known is None and _SHARE.search(metric) and metric.endswith(("em", "em_greedy")):
+    if known is None and _COUNTED.search(metric):
         guessed = guess_cases(v for t in by_cell.values() for c in t.curves.values() for v in c.values[:50].tolist())
     return Measured(metric, pick, by_cell, known or guessed, known is None and guessed is not None)
 
@@ -104,7 +106,7 @@ def measure(
 def _known_cases(metric: str, cells: Sequence[Cell], cases: Mapping[str, int]) -> int | None:
     """The size of the test set, as given, else as all runs say in their parameters."""
     parts = metric.split("/")
-    if len(parts) < 3 or parts[1] not in ("id", "ood"):
+    if len(parts) < 3 or parts[0] != "val":
         return None
     if parts[1] in cases:
         return cases[parts[1]]

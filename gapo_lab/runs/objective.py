@@ -53,6 +53,18 @@ def objective(names: Iterable[str], asked: str | None = None) -> str | None:
     return asked or next((measure for measure in USUAL if measure in there), None)
 
 
+def metrics_of(summaries: Iterable[str]) -> list[str]:
+    """The metrics of the objective on each test set, `val/id/em`, from the names of summaries: `best/id/em`.
+
+    Of two measures the other than exact match is the objective: it was asked for.
+    """
+    found = {(match["set"], match["measure"]) for name in summaries if (match := _of_set(name))}
+    about = min(
+        (one for _, one in found if not one.endswith(GREEDY)), key=lambda one: (one == USUAL[0], one), default=""
+    )
+    return [f"val/{where}/{about}" for where in in_order(where for where, one in found if one == about)]
+
+
 def unmeasured(asked: str, there: Iterable[str]) -> str:
     return f"metric={asked}: the reward does not return it. It returns {', '.join(sorted(there))}."
 
