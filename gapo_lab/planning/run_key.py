@@ -26,6 +26,8 @@ NOT_SCIENCE = (
     # places
     *("actor_rollout_ref.model.path", "actor_rollout_ref.model.external_lib", "data.train_files", "data.val_files"),
     *("data.repos", "data.path", "data.ood_path"),
+    # measures what is trained anyway, and draws nothing
+    "data.expected",
     *("trainer.default_", "trainer.rollout_data_dir", "trainer.validation_data_dir"),
     # logging, keeping, resuming
     *("trainer.experiment_name", "trainer.project_name", "trainer.log", "trainer.max_actor_ckpt_to_keep"),

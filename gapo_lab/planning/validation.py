@@ -210,6 +210,13 @@ def _data(config: ConfigView) -> None:
             continue  # all of the set
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UserError(f"data.{key}={value}: must be a whole number above 0")
+    if not isinstance(data.expected, bool):
+        raise UserError(f"data.expected={data.expected}: must be true or false")
+    if data.expected and (reward := config.reward.custom_reward_function.name) != "compute_score":
+        raise UserError(
+            f"data.expected=true: the reward {reward} is no exact match with one text; leave data.expected out, and "
+            "average several answers: actor_rollout_ref.rollout.val_kwargs.n=8"
+        )
     fingerprint.of(data)
     size = data.get("train_size")
     if size is not None and size < data.train_batch_size:

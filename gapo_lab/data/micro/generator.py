@@ -85,7 +85,7 @@ def _compose(rng: Random, kind: str, syntax: Syntax) -> Task:
         prefix=prefix,
         region=region,
         suffix=suffix,
-        cursor=_cursor(rng, region, truth),
+        cursor=cursor_place(rng, region, truth),
         truth=truth,
         provenance={"source": "micro"},
     )
@@ -95,7 +95,7 @@ def _hunk(pair: tuple[Line, Line], syntax: Syntax) -> Hunk:
     return Hunk(f"lib.{syntax.suffix}", write(pair[0], syntax), write(pair[1], syntax))
 
 
-def _cursor(rng: Random, region: str, truth: str) -> int:
+def cursor_place(rng: Random, region: str, truth: str) -> int:
     """The end of the region or, three in ten, the start of the piece where the edit begins."""
     if rng.random() < 0.7:
         return len(region)

@@ -6,6 +6,7 @@ asked for; it answers with the text that the region becomes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -75,3 +76,8 @@ def verl_row(
         "reward_model": {"style": "rule", "ground_truth": task.truth},
         "extra_info": {**about, **more},
     }
+
+
+def has_one_text(row: Mapping[str, Any]) -> bool:
+    """Whether one text is the right answer to a row, and no other: not where it is searched in a longer answer."""
+    return row["extra_info"].get("answer", "text") == "text"
