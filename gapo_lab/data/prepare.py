@@ -62,7 +62,7 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
     return _write(folder, {**splits, "ood": _ood_rows(data, tokenizer)}, data, tokenizer, recipe)
 
 
-# What decides which rows come out; everything else in the `data` node is verl's own.
+# What decides which rows come out; everything else in the `data` node is verl's own. The template counts by its text.
 RECIPE_KEYS = frozenset(
     [
         "name",
@@ -81,7 +81,6 @@ RECIPE_KEYS = frozenset(
         "no_change",
         "private",
         "leaks",
-        "template",
         "window",
         "samples",
         "window_tokens",
@@ -124,7 +123,8 @@ def options(data: Mapping[str, Any]):
     from gapo_lab.data.mining import dataset
     from gapo_lab.data.mining.rules import Rules
 
-    same = ("since", "until", "max_per_repo", "split", "id_share", "leaks", "template", "window", "history")
+    # not the template: a run renders its prompts itself
+    same = ("since", "until", "max_per_repo", "split", "id_share", "leaks", "window", "history")
     return dataset.Options(
         rules=Rules(no_change=data["no_change"], private=data["private"]),
         test_repos=tuple(data["test_repos"]),
