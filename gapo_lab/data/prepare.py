@@ -69,6 +69,7 @@ RECIPE_KEYS = frozenset(
         "generator_seed",
         "train_size",
         "id_size",
+        "dev_size",
         "ood",
         "ood_prompt",
         "ood_size",
@@ -97,8 +98,16 @@ RECIPE_KEYS = frozenset(
 def _micro(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
     from gapo_lab.data.micro.generator import generate
 
-    sizes = {"train": data["train_size"], "id": data["id_size"]}
-    return {split: generate(split, size, seed=data["generator_seed"]) for split, size in sizes.items()}
+    seed = data["generator_seed"]
+    held = generate("id", data["id_size"], seed)
+    dev = generate("dev", data["dev_size"], seed, without={task.id for task in held})
+    return {"train": generate("train", data["train_size"], seed), "id": held, "dev": dev}
+
+
+def _micro_blocks(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
+    from gapo_lab.data.micro.blocks import generate
+
+    return {split: generate(split, data[f"{split}_size"], data["generator_seed"]) for split in ("train", "id", "dev")}
 
 
 def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
@@ -114,8 +123,9 @@ def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
         folder = root / f"mined-{digest}"
         dataset.make(data["repos"], folder, how)
     train, held = (list(read_tasks(folder / f"{split}.parquet")) for split in dataset.SPLITS)
-    newest = sorted(held, key=lambda task: task.provenance["time"])[-data["id_size"] :]
-    return {"train": train, "id": newest}
+    held = sorted(held, key=lambda task: task.provenance["time"])
+    older = held[: -data["id_size"]]
+    return {"train": train, "id": held[-data["id_size"] :], "dev": older[-data["dev_size"] :]}
 
 
 def options(data: Mapping[str, Any]):
@@ -135,14 +145,13 @@ def options(data: Mapping[str, Any]):
 def _lists(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
     from gapo_lab.data.lists.generator import generate
 
-    seed = data["generator_seed"]
-    return {
-        "train": generate("train", data["train_size"], seed),
-        "id": generate("id", data["id_size"], seed, data["samples"]),
-    }
+    seed, samples = data["generator_seed"], data["samples"]
+    held = generate("id", data["id_size"], seed, samples)
+    dev = generate("dev", data["dev_size"], seed, samples, without={task.id for task in held})
+    return {"train": generate("train", data["train_size"], seed), "id": held, "dev": dev}
 
 
-TASKS = {"micro": _micro, "git": _git, "lists": _lists}
+TASKS = {"micro": _micro, "micro_blocks": _micro_blocks, "git": _git, "lists": _lists}
 # Built-in templates other than the one for edits.
 TEMPLATES = {"lists": Path(__file__).parent / "lists" / "template.txt"}
 
@@ -252,17 +261,20 @@ def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe)
     val = []
     # all rows of a validation report the same numbers
     raw = any(row["extra_info"]["answer"] == "region" for row in kept["ood"])
-    for row in kept["id"] + kept["ood"]:
+    for row in kept["id"] + kept["ood"] + kept["dev"]:
         row["extra_info"]["raw"] = raw
     for split in ("id", "ood"):
         val += kept[split]
         if data["greedy"]:
             val += [{**row, "data_source": f"{split}_greedy", "agent_name": GREEDY_AGENT} for row in kept[split]]
+    # a run from before there was dev goes on with its data
+    digest = hashlib.sha256(json.dumps([kept["train"], val], sort_keys=True).encode()).hexdigest()[:16]
+    val += kept["dev"]
     about = {
         "recipe": recipe,
-        "rows": {"train": len(kept["train"]), "id": len(kept["id"]), "ood": len(kept["ood"])},
+        "rows": {split: len(rows) for split, rows in kept.items()},
         "too_long": dropped,
-        "digest": hashlib.sha256(json.dumps([kept["train"], val], sort_keys=True).encode()).hexdigest()[:16],
+        "digest": digest,
     }
     atomic_files.make_folder(folder)
     for name, rows in (("train", kept["train"]), ("val", val)):

@@ -25,7 +25,7 @@ from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.machine import has_gpu
 from gapo_lab.utils.value_rules import problem
 
-DATA = ("micro", "git", "lists")
+DATA = ("micro", "micro_blocks", "git", "lists")
 
 
 def check(config: DictConfig) -> None:
@@ -204,7 +204,7 @@ def _data(config: ConfigView) -> None:
         raise UserError(f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}")
     if data.ood_prompt not in ("own", "template"):
         raise UserError(f"data.ood_prompt={data.ood_prompt}: must be own or template")
-    for key in ("train_size", "id_size", "ood_size", "samples"):
+    for key in ("train_size", "id_size", "dev_size", "ood_size", "samples"):
         value = data.get(key, 1)
         if value is None and key == "ood_size" and data.ood not in ood.GENERATED:
             continue  # all of the set

@@ -18,6 +18,7 @@ import orjson
 # What a validation set is called in the data, and the name (set, suffix) that stands for it.
 VALIDATION_SETS = {
     "id": ("id", ""),
+    "dev": ("dev", ""),
     "ood": ("ood", ""),
     "id_greedy": ("id", "_greedy"),
     "ood_greedy": ("ood", "_greedy"),

@@ -47,11 +47,11 @@ def read(parquet: Path, tokenizer, words: Mapping[str, Any]) -> list[Truth]:
     return [
         Truth(
             row["data_source"],
-            row["extra_info"]["id"],
+            str((row.get("extra_info") or {}).get("id", number)),
             tokenize(tokenizer, row["prompt"], words),
             truth_ids(tokenizer, row["reward_model"]["ground_truth"]),
         )
-        for row in pq.read_table(parquet).to_pylist()
+        for number, row in enumerate(pq.read_table(parquet).to_pylist())
         if row["agent_name"] == SAMPLED_AGENT and has_one_text(row)
     ]
 

@@ -56,7 +56,8 @@ def test_run_folder_holds_everything(finished):
     for step in (0, 1, 2, 3):
         for name in ("val/id/em", "val/ood/em", "val/id/em_greedy", "val/ood/em_greedy", "val/id/similarity"):
             assert 0 <= merged[step][name] <= 1
-        for name in ("val/id/em_expected", "val/ood/em_expected", "val/id/em_expected_t50", "val/id/em_answer_noise"):
+        assert 0 <= merged[step]["val/dev/em"] <= 1
+        for name in ("val/id/em_expected", "val/dev/em_expected", "val/id/em_expected_t50", "val/id/em_answer_noise"):
             assert 0 < merged[step][name] < 1
         assert merged[step]["val/id/em_loglik"] < 0
     # one sampled answer a task may be off by its noise
@@ -80,12 +81,18 @@ def test_run_folder_holds_everything(finished):
         "ending Ray",
     } <= set(timing)
     assert timing["recording"] < timing["training"]
-    assert json.loads((folder.path / "data.json").read_text())["rows"] == {"train": 64, "id": 16, "ood": 8}
+    assert json.loads((folder.path / "data.json").read_text())["rows"] == {
+        "train": 64,
+        "id": 16,
+        "dev": 8,
+        "ood": 8,
+    }
     generations = folder.attempts()[-1].generations
     first = json.loads((generations / "val" / "0.jsonl").read_text().splitlines()[0])
     assert {"input", "output", "gts", "score"} <= set(first)
     told = [json.loads(line) for line in (generations / "truths" / "3.jsonl").read_text().splitlines()]
-    assert [one["set"] for one in told] == ["id"] * 16 + ["ood"] * 8 and len({one["id"] for one in told}) == 24
+    assert [one["set"] for one in told] == ["id"] * 16 + ["ood"] * 8 + ["dev"] * 8
+    assert len({one["id"] for one in told}) == 32
     likely = [math.exp(one["loglik_t50"]) for one in told if one["set"] == "id"]
     assert sum(likely) / 16 == pytest.approx(merged[3]["val/id/em_expected_t50"], abs=1e-4)
     assert len((generations / "train" / "1.jsonl").read_text().splitlines()) == 8 * 4

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# The test set that choices are made by (steps, rates); the others are looked at once.
+DEV = "dev"
 # How verl answers a row: greedily, or sampled.
 GREEDY_AGENT = "single_turn_greedy"
 SAMPLED_AGENT = "single_turn_agent"
@@ -80,4 +82,4 @@ def verl_row(
 
 def has_one_text(row: Mapping[str, Any]) -> bool:
     """Whether one text is the right answer to a row, and no other: not where it is searched in a longer answer."""
-    return row["extra_info"].get("answer", "text") == "text"
+    return (row.get("extra_info") or {}).get("answer", "text") == "text"
