@@ -50,7 +50,7 @@ def cells_table(results: Results, name: str, title: str) -> Table:
         blocks.append(tuple(lines))
     texts = [
         (
-            f"{measured.metric}, {measured.pick} of each trial. Interval: bootstrap over seeds, widened for few seeds; "
+            f"{measured.name}, {measured.pick} of each trial. Interval: bootstrap over seeds, widened for few seeds; "
             "Student's t for fewer than five"
         )
     ]
