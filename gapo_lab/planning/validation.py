@@ -14,18 +14,20 @@ from gapo_lab.config.compose import explain
 from gapo_lab.config.view import ConfigView
 from gapo_lab.data import fingerprint
 from gapo_lab.data.ood import registry as ood
+from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
 from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.fits import check_memory
 from gapo_lab.planning.method_rules import check_method
+from gapo_lab.planning.reward_rules import check_reward
 from gapo_lab.planning.verl_key_rules import check_keys
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.machine import has_gpu
 from gapo_lab.utils.value_rules import problem
 
-DATA = ("micro", "micro_blocks", "git", "lists")
+DATA = ("micro", "micro_blocks", "git", "lists", "parquet")
 
 
 def check(config: DictConfig) -> None:
@@ -47,6 +49,8 @@ def check_settings(config: ConfigView) -> None:
     _model(config)
     _rollout(config)
     _data(config)
+    check_reward(config)
+    _expected(config)
     _cluster(config)
 
 
@@ -186,10 +190,34 @@ def _site(config: ConfigView) -> None:
         )
 
 
+def _expected(config: ConfigView) -> None:
+    """Only what is one text can be expected by its likelihood."""
+    asked, reward = config.data.expected, config.reward
+    if not isinstance(asked, bool):
+        raise UserError(f"data.expected={asked}: must be true or false")
+    if asked and (reward.name, reward.custom_reward_function.name) != ("edit", "compute_score"):
+        raise UserError(
+            f"data.expected=true: reward={reward.name} is no exact match with one text; leave data.expected out, and "
+            "average several answers: actor_rollout_ref.rollout.val_kwargs.n=8"
+        )
+
+
+def _own_rows(config: ConfigView) -> None:
+    """The words of `data=parquet`, and the columns of the files."""
+    for key in ("train_size", "id_size", "ood_size"):
+        value = config.data.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise UserError(f"data.{key}={value}: must be a whole number above 0, or null for all rows")
+    sets.check(config.data)
+
+
 def _data(config: ConfigView) -> None:
     data = config.data
     if data.name not in DATA:
         raise UserError(f"data.name={data.name}: no such data; there are {', '.join(DATA)}")
+    if data.name == "parquet":
+        _own_rows(config)
+        return
     if data.name == "lists" and config.model.name == "nano_large":
         raise UserError("model=nano_large: was only taught edits; data=lists takes model=nano")
     if data.template is not None and not Path(data.template).is_file():
@@ -210,13 +238,6 @@ def _data(config: ConfigView) -> None:
             continue  # all of the set
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise UserError(f"data.{key}={value}: must be a whole number above 0")
-    if not isinstance(data.expected, bool):
-        raise UserError(f"data.expected={data.expected}: must be true or false")
-    if data.expected and (reward := config.reward.custom_reward_function.name) != "compute_score":
-        raise UserError(
-            f"data.expected=true: the reward {reward} is no exact match with one text; leave data.expected out, and "
-            "average several answers: actor_rollout_ref.rollout.val_kwargs.n=8"
-        )
     fingerprint.of(data)
     size = data.get("train_size")
     if size is not None and size < data.train_batch_size:
