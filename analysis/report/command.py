@@ -47,7 +47,9 @@ def parser() -> argparse.ArgumentParser:
         "--cols", default="model", metavar="NAME,...", help="parameters that are the columns (default: model)"
     )
     what.add_argument("--where", nargs="+", default=[], metavar="NAME=VALUE", help="only runs with these parameters")
-    what.add_argument("--pick", help="a trial's number: dev (validations with a dev set), final, best (flatters), peak or mean")
+    what.add_argument(
+        "--pick", help="a trial's number: dev (validations with a dev set), final, best (flatters), peak or mean"
+    )
     what.add_argument("--spread", action="store_true", help="± standard deviation over seeds in the tables")
     what.add_argument(
         "--seeds", type=int, metavar="N", help="trials a cell must have (default: all seeds of the study)"

@@ -41,7 +41,7 @@ class Trials:
 
 @dataclass(frozen=True)
 class Measured:
-    """One metric over all cells of a selection. ``read``: the metric that was read for it (exact match: as expected)."""
+    """One metric over all cells of a selection. ``read``: the metric that was read for it, such as what is expected."""
 
     metric: str
     pick: str

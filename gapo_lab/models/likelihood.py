@@ -37,7 +37,9 @@ def log_likelihoods(
         width = max(len(rows[i]) for i in part)
         ids = torch.tensor([[*rows[i], *[pad_id] * (width - len(rows[i]))] for i in part], device=device)
         # the row, and the place before each of its answer's tokens
-        places = [(row, len(rows[i]) - len(answers[i]) - 1 + k) for row, i in enumerate(part) for k in range(len(answers[i]))]
+        places = [
+            (row, len(rows[i]) - len(answers[i]) - 1 + k) for row, i in enumerate(part) for k in range(len(answers[i]))
+        ]
         row, before = torch.tensor(places, device=device).T
         states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[row, before]
         logits, tokens = model.get_output_embeddings()(states).float(), ids[row, before + 1]

@@ -1,7 +1,7 @@
-"""P(exact match) from the log-likelihoods of the truths: what a sampled exact match is an estimate of, without its noise.
+"""P(exact match) from the log-likelihoods of the truths: what sampled exact match estimates, without its noise.
 
-P is exact up to other ways of writing the same answer: other tokens with the same text, and white space around it, are not
-counted. So it is a lower bound, close where a model writes a text in one way (docs/nano.md has the bound).
+P is exact up to other ways of writing the same answer: other tokens with the same text, and white space around it, are
+not counted. So it is a lower bound, close where a model writes a text in one way (docs/analysis.md has the bound).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ TEMPERATURES = {1.0: "", 0.5: "_t50"}
 def metrics(log_likelihoods: Mapping[float, Sequence[float]]) -> dict[str, float]:
     """The means over one test set; `log_likelihoods`: temperature -> log P(truth and end) of each task.
 
-    `em_expected` and `em_expected_t50` are means of P, `em_loglik` the mean of log P at T=1, and `em_answer_noise` the standard
-    deviation that one sampled answer a task gives the sampled exact match: sqrt(mean of P (1 - P) / tasks).
+    `em_expected` and `em_expected_t50` are means of P, `em_loglik` the mean of log P at T=1, and `em_answer_noise` the
+    standard deviation that one sampled answer a task gives the sampled exact match: sqrt(mean of P (1 - P) / tasks).
     Raises ValueError for a set without tasks.
     """
     found = {}

@@ -1,9 +1,9 @@
 """The last checkpoint of a finished run on its test sets, greedily and by likelihood: torch and transformers, no verl.
 
 A validation samples at T=1, where a policy also wins by becoming sure of what it knows. Greedy answers do not pay for
-that, and the likelihood of the truths has no noise of sampling. What is found joins the run's metrics at the checkpoint's
-step as `val/<set>/em_greedy` and `val/<set>/em_expected`, as a run with `data.greedy=true` and `data.expected=true` measures
-them itself.
+that, and the likelihood of the truths has no noise of sampling. What is found joins the run's metrics at the
+checkpoint's step as `val/<set>/em_greedy` and `val/<set>/em_expected`, as a run with `data.greedy=true` and
+`data.expected=true` measures them itself.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Evaluator:
     _prompts: dict[tuple, list[list[int]]] = field(default_factory=dict)
 
     def evaluate(self, folder: RunFolder) -> tuple[int, dict[str, float]]:
-        """The checkpoint's step and its greedy and expected metrics; appended to the run's last attempt unless they are there.
+        """The checkpoint's step and its greedy and expected metrics; appended to the last attempt unless there.
 
         Raises UserError where the run has not finished, keeps no whole checkpoint of its last step or is scored by a
         reward of its own, and where its test sets are not on this machine.

@@ -37,8 +37,8 @@ class LabTrainer(PPOTrainerSync):
 
     Some of its private methods are wrapped (tests/unit/training/test_verl_contract.py): the one around the
     estimator, which is told what verl keeps from it, the one that turns validation rows into metrics, the one that
-    writes rollouts down, and the three that hand a batch to the workers, which then fetch what they read of it. `_validate`
-    adds what the actor has told of the truths (`data.expected`).
+    writes rollouts down, and the three that hand a batch to the workers, which then fetch what they read of it.
+    `_validate` adds what the actor has told of the truths (`data.expected`).
     """
 
     logger: Any  # verl's, made in fit()
@@ -89,7 +89,9 @@ class LabTrainer(PPOTrainerSync):
 
     def _read_truths(self) -> list[truths.Truth]:
         data = self.config.data
-        return truths.read(Path(data.val_files), self.tokenizer, data.apply_chat_template_kwargs) if data.expected else []
+        return (
+            truths.read(Path(data.val_files), self.tokenizer, data.apply_chat_template_kwargs) if data.expected else []
+        )
 
     def _measure_truths(self) -> None:
         """Before the weights go to who generates: the actor is at hand, and vLLM does not hold the memory yet."""

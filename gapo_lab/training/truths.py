@@ -1,7 +1,7 @@
 """How likely the actor gives each truth of the test sets: verl's own log-probs of rows whose answer is the truth.
 
-The rows take the way of rollouts (TransferQueue, `compute_log_prob` of the workers), so that every backend has it. Nothing
-is drawn: training goes on as if it had not been asked.
+The rows take the way of rollouts (TransferQueue, `compute_log_prob` of the workers), so that every backend has it.
+Nothing is drawn: training goes on as if it had not been asked.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PARTITION = "truths"
 
 @dataclass(frozen=True)
 class Truth:
-    """A task of a test set: the set's name, the task's id, the tokens of its prompt and of its truth with the end mark."""
+    """A task of a test set: the set's name, its id, the tokens of its prompt and of its truth with the end mark."""
 
     source: str
     task: str
@@ -63,7 +63,9 @@ def log_likelihoods(truths: list[Truth], workers, multiple: int) -> dict[float, 
     """
     batch = _put(truths + truths[-1:] * (-len(truths) % multiple))
     try:
-        return {temperature: _at(batch, workers, temperature)[: len(truths)] for temperature in expected_match.TEMPERATURES}
+        return {
+            temperature: _at(batch, workers, temperature)[: len(truths)] for temperature in expected_match.TEMPERATURES
+        }
     finally:
         tq.kv_clear(keys=batch.keys, partition_id=PARTITION)
 

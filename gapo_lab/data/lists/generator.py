@@ -1,7 +1,8 @@
 """Lists to choose from: the model answers with one item, each as likely as the others (arXiv 2511.12596).
 
-`train` has lists of 4 to 12 items; `dev`, `id` and `ood` have lists of 8 that training never shows, `ood` of words that it
-never shows either; `dev` is drawn from the lists of `id` with other numbers. A test list is asked for `samples` times, because how evenly the answers fall is seen over many.
+`train` has lists of 4 to 12 items; `dev`, `id` and `ood` have lists of 8 that training never shows, `ood` of words that
+it never shows either; `dev` is drawn from the lists of `id` with other numbers. A test list is asked for `samples`
+times, because how evenly the answers fall is seen over many.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _ID_SHARE = 8  # one list in eight belongs to `id`, the others to `train`
 
 
 def generate(split: str, size: int, seed: int = 0, samples: int = 1, without: Collection[str] = ()) -> list[Task]:
-    """`size` different lists of a split, each `samples` times; the same for the same arguments; none of `without`, by id.
+    """`size` different lists of a split, each `samples` times; the same for the same arguments; no id of `without`.
 
     Raises UserError for an unknown split or for less than one list or sample.
     """

@@ -1,8 +1,8 @@
 """Blocks: the micro edits of `data=micro` over regions of one to three lines, some of which stay as they are.
 
-Half of the tasks are of kinds that the warm start has rarely seen (`warm`), so that there is something to learn. `train`,
-`dev` and `id` share kinds and languages and are told apart by a hash of the task's text. In `ood` every task has a language
-or a kind that the others never have.
+Half of the tasks are of kinds that the warm start has rarely seen (`warm`), so that there is something to learn.
+`train`, `dev` and `id` share kinds and languages and are told apart by a hash of the task's text. In `ood` every
+task has a language or a kind that the others never have.
 """
 
 from __future__ import annotations
