@@ -27,7 +27,7 @@ from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.machine import has_gpu
 from gapo_lab.utils.value_rules import problem
 
-DATA = ("micro", "micro_blocks", "git", "lists", "parquet")
+DATA = ("micro", "git", "lists", "parquet")
 
 
 def check(config: DictConfig) -> None:
