@@ -110,8 +110,8 @@ class BatchedRolloutManager:
 
     def _draw_seed(self, step: int, validate: bool, greedy: bool, rank: int, dev: bool) -> int:
         words = (self.rollout.seed, step, validate, greedy, rank, self.calls[step, validate, greedy, dev])
-        words += (DEV,) if dev else ()
-        return int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:7], "big")
+        text = repr((*words, DEV) if dev else words)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
     def _score(self, rows: list[dict], prompt_ids: list[list[int]], answers: list[list[int]]) -> list[dict]:
         """verl's reward manager on every trajectory; an exception in it ends the run."""
