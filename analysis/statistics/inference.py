@@ -63,7 +63,7 @@ class Comparison:
     p: float
     improvement: float
     p_corrected: float = math.nan
-    is_made_up: bool = False
+    is_no_result: bool = False
 
     @property
     def holds_zero(self) -> bool:
@@ -74,10 +74,11 @@ class Comparison:
     def verdict(self) -> str:
         """``better`` or ``worse`` only where the interval and the corrected test both say so.
 
-        ``interval only``: the interval leaves zero out, the corrected test does not. ``made up``: of a rehearsal.
+        ``interval only``: the interval leaves zero out, the corrected test does not. ``no result``: of a rehearsal or a
+        smoke run.
         """
-        if self.is_made_up:
-            return "made up"
+        if self.is_no_result:
+            return "no result"
         if self.n < 2:
             return "no pair" if self.n == 0 else "one pair: nothing can be said"
         if self.holds_zero:
@@ -272,7 +273,7 @@ def _compared(measured: Measured, asked: Sequence[tuple]) -> list[Comparison]:
                 high,
                 p,
                 better,
-                is_made_up=measured.is_made_up,
+                is_no_result=measured.is_no_result,
             )
         )
     corrected = holm([one.p for one in found])

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
 
+from gapo_lab.errors import RESUME, STOPPED
 from gapo_lab.rewards.list_diversity import pop_diversity
 from gapo_lab.training import batch_context, truths
 from gapo_lab.training.recorder import TRAINING, Recorder
@@ -81,11 +82,18 @@ class LabTrainer(PPOTrainerSync):
             with marked_timer("expected", self.timing_raw):
                 self._measure_truths()
         super().on_step_end()
-        if self.recorder.attempt.stop_path.exists():
+        is_told = self.recorder.attempt.stop_path.exists()
+        if is_told or self._resumes_here():
             every = self.config.trainer.save_freq
             if every <= 0 or self.global_steps % every:
                 self._save_checkpoint()
-            self.recorder.stop_after(self.global_steps)
+            self.recorder.stop_after(self.global_steps, STOPPED if is_told else RESUME)
+
+    def _resumes_here(self) -> bool:
+        """Whether a smoke run ends its processes after this step, to show that a checkpoint is enough to go on."""
+        return self.global_steps == self.config.scale.get("resume_after") and (
+            self.global_steps < self.total_training_steps
+        )
 
     def _read_truths(self) -> list[truths.Truth]:
         data = self.config.data
