@@ -70,7 +70,7 @@ def make_spec(config: DictConfig, overrides: tuple[str, ...] = ()) -> Spec:
 
 def spec_of(written: Mapping[str, Any], resolved: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> Spec:
     """The spec of a configuration by dotted key: as written, and with its interpolations resolved."""
-    tau = resolved.get("algorithm.gapo.tau")
+    tau = resolved.get(f"algorithm.{resolved.get('algorithm.adv_estimator')}.tau")
     return Spec(
         study=resolved["study"],
         model=resolved["model.name"],

@@ -39,7 +39,7 @@ def test_names_that_plans_check_are_the_ones_verl_has(algos):
     assert set(algos.POLICY_LOSS_REGISTRY) == losses | set(method_rules.VERL_LOSSES)
 
 
-@pytest.mark.parametrize("name", ["exact_grpo", "gapo", "krpo", "qae", "redit"])
+@pytest.mark.parametrize("name", ["exact_grpo", "gapo", "krpo", "qae", "redit", "huber", "shrinkage"])
 @pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.float32, torch.int32])
 def test_advantages_are_zero_where_the_mask_is_whatever_its_type(algos, name, kind):
     mask = torch.tensor([[1, 1], [1, 0], [0, 0], [1, 1]]).to(kind)
