@@ -22,7 +22,7 @@ from gapo_lab.models import smollm2
 NOT_SCIENCE = (
     # our own words for it, and what they only name
     *("algo.name", "recipe.", "scale.", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
-    *("tracking", "on_finish", "search."),
+    *("tracking", "on_finish", "search.", "claims"),
     # places
     *("actor_rollout_ref.model.path", "actor_rollout_ref.model.external_lib", "data.train_files", "data.val_files"),
     *("data.repos", "data.path", "data.ood_path"),

@@ -20,6 +20,7 @@ from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.fits import check_memory
 from gapo_lab.planning.method_rules import check_method
 from gapo_lab.planning.verl_key_rules import check_keys
+from gapo_lab.runs import claims
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.machine import has_gpu
@@ -53,6 +54,7 @@ def check_settings(config: ConfigView) -> None:
 def _words(config: ConfigView) -> None:
     if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
         raise UserError(f"study={config.study}: a name of letters, digits, dots, dashes and underscores")
+    claims.read(config.get("claims"))
     if config.tracking not in ("live", "later"):
         raise UserError(f"tracking={config.tracking}: must be live or later")
 
