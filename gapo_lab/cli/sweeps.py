@@ -137,6 +137,12 @@ def retry(asked: argparse.Namespace) -> int:
     cells = [tuple(RunFolder(asked.root / key).spec.get("overrides") or ()) for key in again]
     others = set(search_path.use(word for cell in cells for word in cell))
     wanted = executor.plan_of([tuple(word for word in cell if word in others) for cell in cells])
+    for run in wanted.runs:
+        if run.spec and run.key not in again:
+            raise UserError(
+                f"{run.name}: a file that it names has changed, which makes it another run ({run.key}). To train with "
+                "the file as it is now, give the command of the sweep again"
+            )
     executor.carry_out(wanted, skip_invalid=True)
     if left := len(wanted.doing(executor.Action.INVALID)):
         raise UserError(f"{left} of {len(again)} runs cannot be started with the words they had: see the plan above")

@@ -238,10 +238,13 @@ def validate(asked: argparse.Namespace) -> int:
 def _measure(model: str):
     from transformers import AutoTokenizer
 
+    from gapo_lab.data.tokenizer_check import check_tokenizer
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
         raise UserError(f"--model {model}: no tokenizer there ({str(error).splitlines()[0]:.120})") from None
+    check_tokenizer(tokenizer, model)
 
     def measure(prompt: list[dict[str, str]], truth: str) -> tuple[int, int]:
         rendered = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=False)

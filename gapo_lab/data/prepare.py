@@ -44,7 +44,8 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
     """Make the rows that `data` describes, or find them made.
 
     data: the `data` node of a run's configuration. tokenizer: the model's, which decides what is too long.
-    Raises UserError when nothing is left to train on or a batch would be larger than the training set.
+    Raises UserError when nothing is left to train on or a batch would be larger than the training set. Processes that
+    ask for the same rows at the same time make them once.
     """
     recipe = {
         "data": {key: data[key] for key in sorted(data) if key in RECIPE_KEYS},
@@ -54,15 +55,20 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
     }
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
     folder = Path(root) / f"{data['name']}-{digest}"
-    if (folder / "about.json").exists():
-        return Prepared(folder, atomic_files.read_json(folder / "about.json"))
-    splits = {
-        split: rows_of(tasks, split, data, tokenizer) for split, tasks in TASKS[data["name"]](data, Path(root)).items()
-    }
+    if not (folder / "about.json").exists():
+        with atomic_files.alone(folder):
+            if not (folder / "about.json").exists():
+                return _make(folder, data, tokenizer, recipe)
+    return Prepared(folder, atomic_files.read_json(folder / "about.json"))
+
+
+def _make(folder: Path, data: Mapping[str, Any], tokenizer, recipe: Mapping[str, Any]) -> Prepared:
+    made = TASKS[data["name"]](data, folder.parent)
+    splits = {split: rows_of(tasks, split, data, tokenizer) for split, tasks in made.items()}
     return _write(folder, {**splits, "ood": _ood_rows(data, tokenizer)}, data, tokenizer, recipe)
 
 
-# What decides which rows come out; everything else in the `data` node is verl's own.
+# What decides which rows come out; everything else in the `data` node is verl's own. The template counts by its text.
 RECIPE_KEYS = frozenset(
     [
         "name",
@@ -81,7 +87,6 @@ RECIPE_KEYS = frozenset(
         "no_change",
         "private",
         "leaks",
-        "template",
         "window",
         "samples",
         "window_tokens",
@@ -113,7 +118,8 @@ def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
         how = options(data)
         digest = hashlib.sha256(f"{fingerprint.of({**data, 'ood': 'micro'})} {how}".encode()).hexdigest()[:12]
         folder = root / f"mined-{digest}"
-        dataset.make(data["repos"], folder, how)
+        with atomic_files.alone(folder):  # runs of other models mine the same
+            dataset.make(data["repos"], folder, how)
     train, held = (list(read_tasks(folder / f"{split}.parquet")) for split in dataset.SPLITS)
     newest = sorted(held, key=lambda task: task.provenance["time"])[-data["id_size"] :]
     return {"train": train, "id": newest}
@@ -124,7 +130,8 @@ def options(data: Mapping[str, Any]):
     from gapo_lab.data.mining import dataset
     from gapo_lab.data.mining.rules import Rules
 
-    same = ("since", "until", "max_per_repo", "split", "id_share", "leaks", "template", "window", "history")
+    # not the template: a run renders its prompts itself
+    same = ("since", "until", "max_per_repo", "split", "id_share", "leaks", "window", "history")
     return dataset.Options(
         rules=Rules(no_change=data["no_change"], private=data["private"]),
         test_repos=tuple(data["test_repos"]),
@@ -266,10 +273,8 @@ def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe)
     }
     atomic_files.make_folder(folder)
     for name, rows in (("train", kept["train"]), ("val", val)):
-        aside = folder / f".{name}.parquet"
-        with atomic_files.writing(aside):
-            pq.write_table(pa.Table.from_pylist(rows), aside)
-            aside.replace(folder / f"{name}.parquet")
+        with atomic_files.replacing(folder / f"{name}.parquet") as file:
+            pq.write_table(pa.Table.from_pylist(rows), file)
     atomic_files.write_json(folder / "about.json", about)
     return Prepared(folder, about)
 

@@ -17,7 +17,7 @@ from gapo_lab.launch import code_snapshot, local_queue, run_states, slurm, watch
 from gapo_lab.launch.local_queue import LocalQueue
 from gapo_lab.launch.submission import Submission
 from gapo_lab.paths import IMPORT_ROOT, PACKAGE
-from gapo_lab.planning import cost, plan
+from gapo_lab.planning import cost, plan, user_files
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import in_common, show_plan
 from gapo_lab.runs import provenance, studies
@@ -189,7 +189,8 @@ def _withdraw(submission: Submission, before: Mapping[str, RunStatus | None]) ->
 def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> RunFolder:
     """The run folder, ready to be worked on by whoever is given it."""
     folder = RunFolder.open(root, run.key, run.valid_spec.as_dict())
-    text = yaml.dump(unflatten(run.settings), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+    settings = user_files.copy(run.settings, folder.path)
+    text = yaml.dump(unflatten(settings), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
     # the shipped files it names are those of the copy, too
     folder.write_config(text.replace(str(PACKAGE), str(submission.code / PACKAGE.name)))
     fields: dict[str, Any] = {"submitted": submission.time}

@@ -64,8 +64,8 @@ def densest_window(rewards: Tensor, k: int) -> Tensor:
 
 def _median(ordered: Tensor) -> Tensor:
     """Median of sorted rows, (n, k) -> (n, 1): the mean of the two middle values where k is even."""
-    k = ordered.shape[1]
-    return (ordered[:, [(k - 1) // 2]] + ordered[:, [k // 2]]) / 2
+    below, above = (ordered.shape[1] - 1) // 2, ordered.shape[1] // 2
+    return (ordered[:, below, None] + ordered[:, above, None]) / 2
 
 
 def _over_root_mean_square(deviation: Tensor, ddof: int) -> Tensor:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from gapo_lab.methods.groups import sent_to
 from gapo_lab.methods.grpo import grpo
 from gapo_lab.utils.value_rules import check_settings
 
@@ -36,7 +37,8 @@ def gdpo(
         raise ValueError(f"parts: the reward has no {missing[0]!r}; it has {', '.join(sorted(extras))}")
     total = torch.zeros_like(rewards, dtype=torch.float64, requires_grad=False)
     for part, weight in zip(parts, weights, strict=True):
-        total += weight * grpo(extras[part].to(total), groups)
-    if len(total) < 2 or not total.any():
+        total += weight * grpo(sent_to(total.device, extras[part]).double(), groups)
+    if len(total) < 2:
         return torch.zeros_like(rewards, requires_grad=False)
-    return ((total - total.mean()) / (total.std() + eps)).to(rewards.dtype)
+    normalised = (total - total.mean()) / (total.std() + eps)
+    return torch.where(total.any(), normalised, 0.0).to(rewards.dtype)

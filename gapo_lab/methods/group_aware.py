@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from gapo_lab.methods.groups import per_group
+from gapo_lab.methods.groups import per_group, sent_to
 from gapo_lab.methods.grpo import grpo
 from gapo_lab.utils.value_rules import check_settings
 
@@ -23,7 +23,8 @@ def group_aware(rewards: Tensor, groups: Tensor, invalid: float = -1.0, *, extra
     """
     if missing := {"item", "choices"} - set(extras):
         raise ValueError(f"group_aware needs a reward that returns {missing.pop()!r}: use data=lists")
-    shaped = frequency_reward(extras["item"], extras["choices"], groups, invalid)
+    item, choices = (sent_to(rewards.device, extras[name]) for name in ("item", "choices"))
+    shaped = frequency_reward(item, choices, groups, invalid)
     return grpo(shaped, groups).to(rewards.dtype)
 
 

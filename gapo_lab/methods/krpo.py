@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gapo_lab.methods.groups import per_group
+from gapo_lab.methods.groups import per_group, sent_to
 from gapo_lab.utils.value_rules import check_settings
 
 SETTINGS = {
@@ -59,7 +59,8 @@ def krpo(
 
     if order is None:
         return per_group(rewards, groups, formula)
-    ranked = order.argsort(stable=True)
+    host_ranked = order.cpu().argsort(stable=True)
+    ranked = sent_to(rewards.device, host_ranked)
     advantages = torch.empty_like(rewards, requires_grad=False)
-    advantages[ranked] = per_group(rewards[ranked], groups[ranked], formula)
+    advantages[ranked] = per_group(rewards[ranked], groups.cpu()[host_ranked], formula)
     return advantages

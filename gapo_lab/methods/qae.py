@@ -39,8 +39,8 @@ def qae(
 def _linear(ordered: Tensor, quantile: float) -> Tensor:
     position = quantile * (ordered.shape[1] - 1)
     below, above = math.floor(position), math.ceil(position)
-    return ordered[:, [below]].lerp(ordered[:, [above]], position - below)
+    return ordered[:, below, None].lerp(ordered[:, above, None], position - below)
 
 
 def _inverted_cdf(ordered: Tensor, quantile: float) -> Tensor:
-    return ordered[:, [smallest_count(ordered.shape[1], quantile) - 1]]
+    return ordered[:, smallest_count(ordered.shape[1], quantile) - 1, None]

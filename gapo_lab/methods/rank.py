@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from gapo_lab.methods.groups import per_group, sample_std, zero_if_equal
@@ -21,9 +20,8 @@ def rank(rewards: Tensor, groups: Tensor, eps: float = 1e-6) -> Tensor:
     check_settings(SETTINGS, eps=eps)
 
     def formula(r: Tensor) -> Tensor:
-        ordered, r = r.sort(dim=1).values.contiguous(), r.contiguous()
-        places = torch.searchsorted(ordered, r) + torch.searchsorted(ordered, r, right=True)
-        ranks = (places + 1).to(r.dtype) / 2
+        mine, others = r.unsqueeze(2), r.unsqueeze(1)
+        ranks = ((others < mine).sum(dim=2) + (others <= mine).sum(dim=2) + 1).to(r.dtype) / 2
         return zero_if_equal((ranks - (r.shape[1] + 1) / 2) / (sample_std(ranks) + eps), r)
 
     return per_group(rewards, groups, formula)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from gapo_lab.methods.groups import sent_to
 from gapo_lab.methods.grpo import grpo
 from gapo_lab.utils.value_rules import check_settings
 
@@ -25,4 +26,4 @@ def redit(rewards: Tensor, groups: Tensor, amplitude: float = 0.05, noise: str =
         unit = 2 * torch.rand(rewards.shape, generator=generator, dtype=torch.float64) - 1
     else:
         unit = torch.randn(rewards.shape, generator=generator, dtype=torch.float64) / 3
-    return grpo(rewards.detach().double() + amplitude * unit.to(rewards.device), groups).to(rewards.dtype)
+    return grpo(rewards.detach().double() + amplitude * sent_to(rewards.device, unit), groups).to(rewards.dtype)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gapo_lab.methods.groups import per_group
+from gapo_lab.methods.groups import per_group, sent_to
 
 
 def shrinkage(rewards: Tensor, groups: Tensor) -> Tensor:
@@ -22,8 +22,8 @@ def shrinkage(rewards: Tensor, groups: Tensor) -> Tensor:
     own = per_group(exact, groups, _others)  # checks both
     if not len(exact):
         return own.to(rewards.dtype)
-    _, group, counts = groups.unique(return_inverse=True, return_counts=True)
-    size = counts.double()
+    _, of_row, counts = groups.cpu().unique(return_inverse=True, return_counts=True)
+    group, size = sent_to(exact.device, of_row), sent_to(exact.device, counts.double())
 
     def total(values: Tensor) -> Tensor:  # (B,) -> (n,)
         return torch.zeros_like(size).index_add_(0, group, values)

@@ -17,6 +17,7 @@ from typing import Any
 from gapo_lab.config.compose import verl_defaults
 from gapo_lab.data import fingerprint
 from gapo_lab.models import smollm2
+from gapo_lab.planning import user_files
 
 # Where and how a run happens; beginnings of dotted keys. Everything else is science.
 NOT_SCIENCE = (
@@ -24,7 +25,7 @@ NOT_SCIENCE = (
     *("algo.name", "recipe.", "scale.", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
     *("tracking", "on_finish", "search.", "claims"),
     # places
-    *("actor_rollout_ref.model.path", "actor_rollout_ref.model.external_lib", "data.train_files", "data.val_files"),
+    *("actor_rollout_ref.model.path", "data.train_files", "data.val_files"),
     *("data.repos", "data.path", "data.ood_path"),
     *("trainer.default_", "trainer.rollout_data_dir", "trainer.validation_data_dir"),
     # logging, keeping, resuming
@@ -36,8 +37,7 @@ NOT_SCIENCE = (
     *("ray_kwargs.", "transfer_queue.", "trainer.device", "trainer.n_gpus_per_node", "trainer.nnodes"),
     *("data.dataloader_num_workers", "reward.num_workers", "reward.reward_model.rollout."),
     *("actor_rollout_ref.rollout.name", "actor_rollout_ref.rollout.free_cache_engine"),
-    *("actor_rollout_ref.rollout.agent.num_workers", "actor_rollout_ref.rollout.agent.agent_loop_config_path"),
-    *("actor_rollout_ref.rollout.agent.default_agent_loop", "actor_rollout_ref.rollout.agent.agent_loop_manager_class"),
+    *("actor_rollout_ref.rollout.agent.num_workers",),
     *("actor_rollout_ref.rollout.checkpoint_engine.", "actor_rollout_ref.rollout.gpu_memory_utilization"),
     *("actor_rollout_ref.rollout.tensor_model_parallel_size", "actor_rollout_ref.rollout.log_prob_"),
     *("actor_rollout_ref.rollout.enforce_eager", "actor_rollout_ref.rollout.max_num_"),
@@ -62,6 +62,13 @@ NOT_SCIENCE = (
 )
 # At this value a setting is as if it were not there: the keys of runs from before it was thought of stay.
 NEUTRAL = {"noise": 0}
+# At these keys what ships with us is how a backend works; only a user's own file or module is science.
+OURS_UNNAMED = (
+    "actor_rollout_ref.model.external_lib",
+    "actor_rollout_ref.rollout.agent.agent_loop_config_path",
+)
+# Keys of user files whose content was in the key in another way before (``data.content``).
+NAMED_OTHERWISE = ("data.template",)
 # What only adds metrics has in keys the value it had first.
 ONLY_METRICS = {"actor_rollout_ref.rollout.calculate_log_probs": False}
 # The keys of these backends do not name them: they were made before there was another.
@@ -96,6 +103,7 @@ def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str
     chosen["checkpoint"] = checkpoint_digest(Path(resolved["model.path"])) or resolved["model.path"]
     if digest := fingerprint.of({k.removeprefix("data."): v for k, v in resolved.items() if k.startswith("data.")}):
         chosen["data.content"] = digest
+    chosen |= {k: f"content {v}" for k, v in user_files.digests(resolved).items() if k not in NAMED_OTHERWISE}
     return {key: _plain(value) for key, value in sorted(chosen.items())}
 
 
@@ -108,6 +116,7 @@ def science_settings(written: Mapping[str, Any], resolved: Mapping[str, Any]) ->
         if is_science(key)
         and key in resolved
         and not (key in NEUTRAL and resolved[key] == NEUTRAL[key])
+        and not (key in OURS_UNNAMED and user_files.is_ours(resolved[key]))
         and (key not in defaults or defaults[key] not in (value, resolved[key]))
     }
     if (backend := resolved.get("backend.name", "cpu")) not in UNNAMED_BACKENDS:

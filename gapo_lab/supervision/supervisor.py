@@ -17,6 +17,7 @@ from typing import IO, Any
 from rich.console import Console
 
 from gapo_lab.errors import STOPPED, USER_ERROR, Interrupted, RunFailed, UserError
+from gapo_lab.planning import user_files
 from gapo_lab.runs import metrics, provenance
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.failure import REMEDIES, failure_cause, failure_lines
@@ -84,7 +85,11 @@ class Supervisor:
 
     def __init__(self, folder: RunFolder, console: Console, code: Path) -> None:
         self.folder, self.console = folder, console
-        self._environment = {**os.environ, **importing_from(code), "PYTHONUNBUFFERED": "1"}
+        self._environment = {
+            **os.environ,
+            **importing_from(code, user_files.imported(folder.path)),
+            "PYTHONUNBUFFERED": "1",
+        }
         self._job: Job | None = None
         self._copier: CopierProcess | None = None
         self._began = self._before = 0.0

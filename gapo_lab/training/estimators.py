@@ -36,34 +36,37 @@ def outcome_advantage(
     """
     with torch.no_grad():
         rewards = token_level_rewards.sum(dim=-1)
-        groups = group_numbers(index, rewards.device)
-        finite = torch.isfinite(rewards)
-        if not bool(finite.all()):
-            row = int((~finite).nonzero()[0])
-            raise ValueError(f"reward {rewards[row].item()} of uid {index[row]} is not finite")
-        advantages = method(rewards, groups, **settings, **facts_for(method, rewards.device))
+        if rewards.device.type == "cpu":  # where verl computes advantages; on a GPU the method itself asserts it
+            _check_finite(rewards, index)
+        advantages = method(rewards, group_numbers(index), **settings, **facts_for(method))
         # converting the mask and multiplying in place: one pass less over (B, L) than a mixed product
         spread = response_mask.to(advantages.dtype, copy=True).mul_(advantages.unsqueeze(-1))
     return spread, spread
 
 
-def group_numbers(index: np.ndarray, device: torch.device) -> torch.Tensor:
-    """Uids (B,) -> group numbers (B,), in the order of their first appearance."""
+def _check_finite(rewards: torch.Tensor, index: np.ndarray) -> None:
+    finite = torch.isfinite(rewards)
+    if not bool(finite.all()):
+        row = int((~finite).nonzero()[0])
+        raise ValueError(f"reward {rewards[row].item()} of uid {index[row]} is not finite")
+
+
+def group_numbers(index: np.ndarray) -> torch.Tensor:
+    """Uids (B,) -> group numbers (B,) on the host, in the order of their first appearance."""
     uids = index.tolist()
     numbers = {uid: number for number, uid in enumerate(dict.fromkeys(uids))}
-    return torch.from_numpy(np.fromiter(map(numbers.__getitem__, uids), np.int64, len(uids))).to(device)
+    return torch.from_numpy(np.fromiter(map(numbers.__getitem__, uids), np.int64, len(uids)))
 
 
-def facts_for(method: Callable, device: torch.device) -> dict:
-    """The keyword arguments among `order`, `extras` and `draw` that a method has, for the current batch."""
+def facts_for(method: Callable) -> dict:
+    """The keyword arguments among `order`, `extras` and `draw` that a method has, for the current batch; on the
+    host."""
     asked, facts = inspect.signature(method).parameters, batch_context.current()
     given: dict = {}
     if "order" in asked and facts.order is not None:
-        given["order"] = torch.tensor(facts.order, device=device)
+        given["order"] = torch.tensor(facts.order)
     if "extras" in asked:
-        given["extras"] = {
-            name: torch.tensor(column, dtype=torch.float64, device=device) for name, column in facts.extras.items()
-        }
+        given["extras"] = {name: torch.tensor(column, dtype=torch.float64) for name, column in facts.extras.items()}
     if "draw" in asked:
         digest = hashlib.sha256(f"{facts.seed} {facts.step}".encode()).digest()
         given["draw"] = int.from_bytes(digest[:7], "big")

@@ -168,9 +168,11 @@ def prepare_data(config: DictConfig, folder: RunFolder) -> Prepared:
     from transformers import AutoTokenizer
 
     from gapo_lab.data.prepare import prepare
+    from gapo_lab.data.tokenizer_check import check_tokenizer
     from gapo_lab.utils import atomic_files
 
     tokenizer = AutoTokenizer.from_pretrained(config.model.path)
+    check_tokenizer(tokenizer, config.model.path)
     data = OmegaConf.to_container(config.data, resolve=True)
     prepared = prepare(data, tokenizer, Path("data"))
     about = {"folder": str(prepared.folder), **prepared.about}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from host_waits import AWAY, HostWaits
 
 from gapo_lab.planning import method_rules
 from gapo_lab.training import batch_context, estimators
@@ -37,6 +38,17 @@ def test_names_that_plans_check_are_the_ones_verl_has(algos):
     assert {estimators.verl_name(name) for name in estimators.ESTIMATORS} == ours
     assert set(algos.ADV_ESTIMATOR_REGISTRY) == ours | set(method_rules.VERL_ESTIMATORS) | set(method_rules.NOT_HERE)
     assert set(algos.POLICY_LOSS_REGISTRY) == losses | set(method_rules.VERL_LOSSES)
+
+
+@pytest.mark.parametrize("name", ["exact_grpo", "gapo", "krpo", "qae", "redit", "exact_gdpo", "group_aware"])
+def test_rewards_on_a_gpu_do_not_make_the_host_wait(algos, name):
+    extras = {part: [0.0, 1.0, 0.0, 0.0] for part in ("em", "similarity", "item", "choices")}
+    facts = batch_context.BatchFacts(order=[1, 0, 0, 1], extras=extras)
+    with HostWaits() as seen:
+        found = call(
+            algos, name, mask=torch.empty(4, 2, device=AWAY), rewards=torch.empty(4, 2, device=AWAY), facts=facts
+        )
+    assert seen.waits == [] and found.device == AWAY
 
 
 @pytest.mark.parametrize("name", ["exact_grpo", "gapo", "krpo", "qae", "redit", "huber", "shrinkage"])

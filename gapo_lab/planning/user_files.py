@@ -1,0 +1,281 @@
+"""A user's own small files in a run: found, named by their content in the run key, and copied into the run folder.
+
+`reward.custom_reward_function.path=reward.py` names a file that may be edited while a run waits. Its key holds a digest
+of the text, and of what it imports from its own folder; the job runs a copy. What ships with GAPO Lab or is installed
+(verl) is the environment, and not copied.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.machinery
+import site
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gapo_lab.errors import UserError
+from gapo_lab.paths import PACKAGE
+from gapo_lab.utils import atomic_files
+
+# Keys that name a Python file by its path, or a module as pkg://MODULE.
+PYTHON_FILES = (
+    *("reward.custom_reward_function.path", "reward.reward_manager.module.path"),
+    *("trainer.v1.sampler.custom_sampler.path", "data.custom_cls.path", "data.sampler.class_path", "data.datagen.path"),
+    *("actor_rollout_ref.rollout.agent.custom_async_server.path", "data.function_tool_path"),
+    "actor_rollout_ref.rollout.multi_turn.function_tool_path",
+)
+# Keys that name modules, or a class in one: `my_package.loops.MyManager`.
+MODULES = (
+    *("actor_rollout_ref.model.external_lib", "actor_rollout_ref.rollout.checkpoint_engine.custom_backend_module"),
+    *("actor_rollout_ref.rollout.agent.agent_loop_manager_class", "trainer.checkpoint_callback_class"),
+)
+# Keys that name another small file. A YAML file may name classes; they come along.
+OTHER_FILES = (
+    *("actor_rollout_ref.rollout.agent.agent_loop_config_path", "data.tool_config_path", "data.template"),
+    *("actor_rollout_ref.rollout.multi_turn.tool_config_path", "actor_rollout_ref.rollout.router_config_path"),
+    "actor_rollout_ref.rollout.multi_turn.interaction_config_path",
+    "actor_rollout_ref.rollout.quantization_config_file",
+    *(f"actor_rollout_ref.actor.{node}qat.quantization_config_path" for node in ("", "fsdp_config.")),
+)
+KEYS = (*PYTHON_FILES, *MODULES, *OTHER_FILES)
+# The folder of a run that holds the copies, and the one in it that Python imports from.
+FOLDER, IMPORTED = "files", "imported"
+# In a YAML file: keys whose value is a class.
+CLASSES = ("_target_", "class_name")
+
+
+@dataclass(frozen=True)
+class UserFile:
+    """One file of the user's. ``path`` is None for a module, which only brings what it imports.
+
+    ``imported``: what is imported from the same folder, by its place below that folder.
+    """
+
+    path: Path | None
+    imported: Mapping[str, Path] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """Twelve hex digits over the text of the file and of what it imports; its name and place are not in it."""
+        sha = hashlib.sha256(self.path.read_bytes() if self.path else b"")
+        for place, path in sorted(self.imported.items()):
+            sha.update(b"\0" + place.encode() + b"\0" + path.read_bytes())
+        return sha.hexdigest()[:12]
+
+
+def find(key: str, value: Any) -> UserFile | None:
+    """The user's file that the setting ``key=value`` names; None where it names none.
+
+    Raises UserError for a file that is not there or cannot be read as what it should be.
+    """
+    if not value or key not in KEYS:
+        return None
+    if key in MODULES:
+        names = [str(one) for one in (value if isinstance(value, list) else [value])]
+        found = [_module(key, name) for name in names]
+        imported = _together(key, [one for one in found if one])
+        return UserFile(None, imported) if imported else None
+    address = str(value)
+    if address.startswith("pkg://"):
+        return _module(key, address.removeprefix("pkg://").replace("/", "."))
+    path = Path(address.removeprefix("file://")).expanduser()
+    if is_ours(str(path)):
+        return None
+    if not path.is_file():
+        raise UserError(f"{key}={value}: no such file")
+    if key in PYTHON_FILES:
+        return UserFile(path, _imports(key, path))
+    return UserFile(path, _classes(key, path) if path.suffix in (".yaml", ".yml") else {})
+
+
+def is_ours(value: Any) -> bool:
+    """Whether a setting names a file or a module that ships with GAPO Lab."""
+    if not isinstance(value, str):
+        return False
+    path = Path(value)
+    return value.startswith(f"{PACKAGE.name}.") or path.absolute().is_relative_to(PACKAGE) or _is_copy_of_ours(path)
+
+
+def digests(settings: Mapping[str, Any]) -> dict[str, str]:
+    """`{key: digest}` of the user's files that a configuration (by dotted key) names; {} for most runs."""
+    found = {key: find(key, settings.get(key)) for key in KEYS}
+    return {key: file.digest for key, file in found.items() if file}
+
+
+def copy(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Copy the user's files into the run folder ``folder``; the settings with the copies in place of the files."""
+    found = {key: file for key in KEYS if (file := find(key, settings.get(key)))}
+    changed = dict(settings)
+    for key, file in found.items():
+        if file.path:
+            place = folder / FOLDER / key.removesuffix("path").rstrip("._") / file.path.name
+            _write(file.path, place)
+            changed[key] = str(place.absolute())
+    for name, path in _together("", list(found.values())).items():
+        _write(path, imported(folder) / name)
+    return changed
+
+
+def imported(folder: Path) -> Path:
+    """The folder in the run folder ``folder`` that the job imports the user's modules from; it need not be there."""
+    return folder / FOLDER / IMPORTED
+
+
+def defined(path: Path) -> set[str]:
+    """The names that a Python file defines or imports at its top. UserError where it is no Python."""
+    names: set[str] = set()
+    for node in _parse("", path).body:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
+        else:
+            names |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+    return names
+
+
+def _write(path: Path, place: Path) -> None:
+    atomic_files.make_folder(place.parent)
+    atomic_files.write_bytes(place, path.read_bytes())
+
+
+def _together(key: str, files: list[UserFile]) -> dict[str, Path]:
+    """What several files import. UserError where two folders have different modules of one name."""
+    out: dict[str, Path] = {}
+    for file in files:
+        for place, path in file.imported.items():
+            if out.setdefault(place, path).read_bytes() != path.read_bytes():
+                raise UserError(f"{key or 'this run'}: {out[place]} and {path} are one name to Python. Rename one")
+    return out
+
+
+# What a file imports
+
+
+def _parse(key: str, path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        said = error.msg if isinstance(error, SyntaxError) else error
+        raise UserError(f"{f'{key}={path}' if key else path}{where}: is not Python: {said}") from error
+
+
+def _imports(key: str, path: Path) -> dict[str, Path]:
+    """What a Python file that is read by its path imports from its own folder, by place in that folder."""
+    for node in ast.walk(_parse(key, path)):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            said = f"from {'.' * node.level}{node.module or ''} import ..."
+            raise UserError(
+                f"{key}={path}, line {node.lineno}: `{said}`: verl reads this file by its path, where there is no "
+                f"package. Write `from {node.module or 'MODULE'} import ...`"
+            )
+    return _closure(key, path.parent, [path], {})
+
+
+def _closure(key: str, folder: Path, files: list[Path], out: dict[str, Path]) -> dict[str, Path]:
+    """``out``, and what these files import from ``folder``, directly or through others."""
+    waiting = list(files)
+    while waiting:
+        for name in _imported_names(key, waiting.pop()):
+            for file in _own(folder, name):
+                place = file.relative_to(folder).as_posix()
+                if place not in out:
+                    out[place] = file
+                    waiting.append(file)
+    return out
+
+
+def _imported_names(key: str, path: Path) -> Iterator[str]:
+    """The first parts of the names that a file imports; relative imports stay in its package, which comes whole."""
+    for node in ast.walk(_parse(key, path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield str(node.module).partition(".")[0]
+
+
+def _own(folder: Path, name: str) -> list[Path]:
+    """The files of the module or package ``name`` in this folder; none where it is Python's own or ours."""
+    if name in sys.stdlib_module_names or name == PACKAGE.name or _is_installed(folder):
+        return []
+    if (folder / f"{name}.py").is_file():
+        files = [folder / f"{name}.py"]
+    else:
+        files = sorted((folder / name).rglob("*.py")) if (folder / name).is_dir() else []
+    if files and _installed_module(name):
+        raise UserError(f"{files[0]}: an installed package is called {name}, too. Rename the file")
+    return files
+
+
+# Modules by name
+
+
+def _module(key: str, name: str) -> UserFile | None:
+    """The module that is imported as ``name`` (or whose class that is), where it is the user's own."""
+    top = name.partition(".")[0]
+    if top == PACKAGE.name or top in sys.stdlib_module_names or _installed_module(top):
+        return None
+    for folder in _import_folders():
+        if files := _own(folder, top):
+            places = {file.relative_to(folder).as_posix(): file for file in files}
+            return UserFile(None, _closure(key, folder, files, places))
+    raise UserError(f"{key}={name}: no module {top} in this folder, in PYTHONPATH or among the installed packages")
+
+
+def _classes(key: str, path: Path) -> dict[str, Path]:
+    """The user's modules whose classes a YAML file names."""
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError) as error:
+        raise UserError(f"{key}={path}: is not YAML: {str(error).splitlines()[0]}") from error
+    found = [_module(key, name) for name in _named_classes(tree)]
+    return _together(key, [one for one in found if one])
+
+
+def _named_classes(tree: Any) -> Iterator[str]:
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            if name in CLASSES and isinstance(value, str):
+                yield value
+            else:
+                yield from _named_classes(value)
+    elif isinstance(tree, list):
+        for one in tree:
+            yield from _named_classes(one)
+
+
+def _import_folders() -> list[Path]:
+    """Where a job imports a user's modules from: PYTHONPATH, editable installs and the working folder."""
+    return [path for text in (*sys.path, "") if (path := Path(text or ".").absolute()).is_dir()]
+
+
+@cache
+def _installed_folders() -> tuple[Path, ...]:
+    paths = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib")}
+    return tuple(Path(path).resolve() for path in {*paths, *site.getsitepackages(), site.getusersitepackages()} if path)
+
+
+def _is_installed(folder: Path) -> bool:
+    return any(folder.resolve().is_relative_to(place) for place in _installed_folders())
+
+
+@cache
+def _installed_module(name: str) -> bool:
+    """Whether a package of this name is installed, which Python would take before or in place of the user's."""
+    folders = [str(folder) for folder in _installed_folders() if folder.is_dir()]
+    return importlib.machinery.PathFinder.find_spec(name, folders) is not None
+
+
+def _is_copy_of_ours(path: Path) -> bool:
+    """Whether this is a shipped file in a run root's copy of the code."""
+    parts = path.absolute().parts
+    return ".code" in parts and PACKAGE.name in parts[parts.index(".code") :]
