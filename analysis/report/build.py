@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from analysis.paper import published
 from analysis.report import made_up, wording
 from analysis.report.asked import Asked
-from analysis.results import claims, runs
+from analysis.results import runs
 from analysis.results.measurements import ID, OOD, Measured, measure
 from analysis.results.runs import Run, Selection
 from analysis.results.source import Source
@@ -19,6 +19,7 @@ from analysis.statistics import families
 from analysis.tables import (
     against_paper,
     captions,
+    claims,
     differences,
     noise_and_tau,
     paper,

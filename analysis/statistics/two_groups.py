@@ -20,7 +20,7 @@ from analysis.statistics.intervals import LEVEL, SEED
 
 EXACT = 20_000  # ways to label that are all counted; of more, so many at random
 DRAWS = 9_999
-# Two sums of the same floats in another order may differ by this much of their size.
+# Two sums of the same floats in another order may differ by this much of the largest.
 ROUNDING = 1e-9
 
 
@@ -76,14 +76,14 @@ def permuted_p(strata: Sequence[tuple[Sequence[float], Sequence[float]]]) -> flo
     if not strata or not all(len(ours) and len(theirs) for ours, theirs in strata):
         return math.nan
     each = [_differences(ours, theirs) for ours, theirs in strata]
-    observed = abs(sum(one[0] for one in each)) * (1 - ROUNDING)
+    observed = abs(float(sum(one[0] for one in each))) - ROUNDING * max(float(np.abs(one).max()) for one in each)
     if math.prod(map(len, each)) <= 5 * EXACT:
         sums = each[0]
         for one in each[1:]:
             sums = np.add.outer(sums, one).ravel()
         return float(np.mean(np.abs(sums) >= observed))
     rng = np.random.default_rng(SEED)
-    sums = sum(rng.choice(one, DRAWS) for one in each)
+    sums = np.sum([rng.choice(one, DRAWS) for one in each], axis=0)
     return float((1 + (np.abs(sums) >= observed).sum()) / (1 + DRAWS))
 
 
