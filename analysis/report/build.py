@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ from analysis.tables.document import Document, Picture
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 from gapo_lab.errors import UserError
+from gapo_lab.utils.key_names import did_you_mean
 
 SUFFIX = {ID: "_id", OOD: "_ood"}
 
@@ -123,8 +123,7 @@ def _measured(source: Source, asked: Asked, selection: Selection) -> list[Measur
     found = [one for one in found if any(t.values for t in one.by_cell.values())]
     if not found:
         there = source.metrics([run.id for run in selection.runs])
-        near = difflib.get_close_matches(asked.metrics[0], there, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(there) or 'none'}"
+        hint = did_you_mean(asked.metrics[0], there) or f"there are: {', '.join(there) or 'none'}"
         raise UserError(f"no finished run measured {' or '.join(asked.metrics)}: {hint}")
     return found
 

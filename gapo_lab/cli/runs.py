@@ -25,7 +25,7 @@ from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.status import State
 from gapo_lab.tracking import study_page, uri
 from gapo_lab.utils import command_line
-from gapo_lab.utils.text import duration, percent
+from gapo_lab.utils.text import duration, percent, type_and_line
 
 
 def main(words: list[str] | None = None) -> int:
@@ -123,20 +123,15 @@ def sync(asked: argparse.Namespace) -> int:
         raise
     except Exception as error:
         raise RunFailed(
-            f"MLflow at {address} cannot be reached ({_first_line(error)}): start it or set --uri, "
+            f"MLflow at {address} cannot be reached ({type_and_line(error)}): start it or set --uri, "
             "then give the same command again; the run folders keep everything"
         ) from error
     for path, result in out.items():
         if isinstance(result, Exception):
-            print(f"{path.name}: not copied: {_first_line(result)}", file=sys.stderr)
+            print(f"{path.name}: not copied: {type_and_line(result)}", file=sys.stderr)
     failed = sum(isinstance(result, Exception) for result in out.values())
     print(f"{len(out) - failed} copied" + (f", {failed} not" if failed else ""))
     return 1 if failed else 0
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
 
 
 # evaluate

@@ -20,9 +20,10 @@ from gapo_lab.paths import IMPORT_ROOT, PACKAGE
 from gapo_lab.planning import cost, plan, user_files
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import in_common, show_plan
-from gapo_lab.runs import provenance, studies
+from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.forget import forget
+from gapo_lab.runs.provenance import Origin
 from gapo_lab.runs.status import NEW, RunStatus, State, resumptions
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.dotted import unflatten
@@ -146,7 +147,7 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
         on_finish=settings["on_finish"],
         study=settings["study"],
         comment=_cells(runs),
-        origin=provenance.origin(IMPORT_ROOT),
+        origin=Origin.here(IMPORT_ROOT),
     )
     submission.write()
     # what the folders said before, None where there was none

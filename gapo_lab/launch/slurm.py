@@ -83,4 +83,5 @@ def parameters(submission: Submission) -> dict[str, Any]:
         "srun_args": ["--kill-on-bad-exit=1"] if nodes > 1 else None,
         "additional_parameters": {"requeue": True, **cluster.sbatch},
     }
-    return {name: value for name, value in found.items() if value is not None}
+    # submitit sends --wckey=submitit where it is not told otherwise, which a site that checks keys refuses
+    return {name: value for name, value in found.items() if value is not None} | {"wckey": None}

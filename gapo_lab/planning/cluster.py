@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from gapo_lab.errors import UserError
 from gapo_lab.utils.dotted import unflatten
-from gapo_lab.utils.key_names import nearest
+from gapo_lab.utils.key_names import did_you_mean
 
 LOCAL, SLURM = "local", "slurm"
 
@@ -45,8 +45,8 @@ class ClusterConfig:
         start = "cluster."
         node = unflatten({key.removeprefix(start): v for key, v in settings.items() if key.startswith(start)})
         if unknown := sorted(set(node) - KEYS):
-            near = nearest(unknown[0], KEYS)
-            hint = f" (did you mean cluster.{near[0]}?)" if near else ""
+            near = did_you_mean(unknown[0], KEYS, "cluster.")
+            hint = f" ({near})" if near else ""
             raise UserError(f"cluster.{unknown[0]}: no such setting{hint}. Options of sbatch go into cluster.sbatch.")
         if node.get("name") not in (LOCAL, SLURM):
             raise UserError(f"cluster.name={node.get('name')}: must be {LOCAL} or {SLURM}")

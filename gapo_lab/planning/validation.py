@@ -14,11 +14,13 @@ from gapo_lab.config.compose import explain
 from gapo_lab.config.view import ConfigView
 from gapo_lab.data import fingerprint
 from gapo_lab.data.ood import registry as ood
+from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
 from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.fits import check_memory
 from gapo_lab.planning.method_rules import check_method
+from gapo_lab.planning.reward_rules import check_reward
 from gapo_lab.planning.verl_key_rules import check_keys
 from gapo_lab.runs import claims
 from gapo_lab.training.vllm_rollout import metadata
@@ -26,7 +28,7 @@ from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.machine import has_gpu
 from gapo_lab.utils.value_rules import problem
 
-DATA = ("micro", "git", "lists")
+DATA = ("micro", "git", "lists", "parquet")
 
 
 def check(config: DictConfig) -> None:
@@ -48,6 +50,7 @@ def check_settings(config: ConfigView) -> None:
     _model(config)
     _rollout(config)
     _data(config)
+    check_reward(config)
     _cluster(config)
 
 
@@ -188,10 +191,22 @@ def _site(config: ConfigView) -> None:
         )
 
 
+def _own_rows(config: ConfigView) -> None:
+    """The words of `data=parquet`, and the columns of the files."""
+    for key in ("train_size", "id_size", "ood_size"):
+        value = config.data.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise UserError(f"data.{key}={value}: must be a whole number above 0, or null for all rows")
+    sets.check(config.data)
+
+
 def _data(config: ConfigView) -> None:
     data = config.data
     if data.name not in DATA:
         raise UserError(f"data.name={data.name}: no such data; there are {', '.join(DATA)}")
+    if data.name == "parquet":
+        _own_rows(config)
+        return
     if data.name == "lists" and config.model.name == "nano_large":
         raise UserError("model=nano_large: was only taught edits; data=lists takes model=nano")
     if data.template is not None and not Path(data.template).is_file():

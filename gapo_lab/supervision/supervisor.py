@@ -18,11 +18,12 @@ from rich.console import Console
 
 from gapo_lab.errors import STOPPED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.planning import user_files
-from gapo_lab.runs import metrics, provenance
+from gapo_lab.runs import metrics
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.failure import REMEDIES, failure_cause, failure_lines
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
+from gapo_lab.runs.provenance import Machine, Origin, Provenance
 from gapo_lab.runs.status import Cause, State
 from gapo_lab.supervision.copier_process import CopierProcess
 from gapo_lab.supervision.progress import Progress
@@ -99,7 +100,7 @@ class Supervisor:
         *,
         patience: float = 0.0,
         status: Mapping[str, Any] | None = None,
-        origin: Mapping[str, Any] | None = None,
+        origin: Origin | None = None,
     ) -> None:
         """Train to the end.
 
@@ -115,7 +116,7 @@ class Supervisor:
                 return
             attempt = self.folder.start_attempt(**(status or {}))
             self._began, self._before = time.monotonic(), self.folder.raw_status.wall_seconds
-            self.folder.write_provenance({**provenance.machine(), **(origin or {})})
+            self.folder.write_provenance(Provenance(origin or Origin(), Machine.here()))
             name = run_name(self.folder.spec)
             said = f"{name}   run {self.folder.key}, attempt {attempt.number}"
             self.console.print(said, highlight=False, soft_wrap=True)
@@ -202,7 +203,8 @@ class Supervisor:
         folder, code = self.folder, job.code or 0
         stopped = None
         if code == 0:
-            folder.write_summary({**metrics.summary(folder.merged_metrics()), "wall_seconds": self._wall})
+            found = metrics.summary(folder.merged_metrics(), folder.config().get("metric"))
+            folder.write_summary({**found, "wall_seconds": self._wall})
             folder.write_status(state=State.FINISHED, message="", remedy="", cause=Cause.NONE, wall_seconds=self._wall)
         elif code == STOPPED:
             why = folder.raw_status.ended_for or "stopped"

@@ -18,6 +18,7 @@ from gapo_lab.runs.status import State
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.scratch import MARK
+from gapo_lab.utils.text import first_line
 
 
 @contextmanager
@@ -146,7 +147,7 @@ def start_ray(patience: float = PATIENCE_SECONDS, **settings: Any) -> str:
         except Exception as error:
             ray.shutdown()
             if "timed out during startup" not in str(error) or time.monotonic() > until:
-                raise RunFailed(f"Ray did not come up: {str(error).strip().splitlines()[0]}") from error
+                raise RunFailed(f"Ray did not come up: {first_line(error, 500)}") from error
             print("Ray did not start within its 30 s: once more", flush=True)
 
 

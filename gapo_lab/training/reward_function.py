@@ -1,4 +1,4 @@
-"""The reward as verl calls it (`reward.custom_reward_function`): Eq. 5, exact match and similarity apart."""
+"""The rewards as verl calls them (`reward.custom_reward_function`): Eq. 5, choices from a list, GSM8K, MATH."""
 
 from __future__ import annotations
 
@@ -40,6 +40,34 @@ def compute_choice_score(
             **score_choice(solution_str, ground_truth),
             "list": (extra_info or {}).get("id", ground_truth),
         }
+
+
+def compute_gsm8k_score(
+    data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, method: str = "strict", **_
+) -> dict:
+    """`score` and `acc`: 1 where the last number behind `#### ` is the truth's; `answered`: whether there is one.
+
+    method: `strict`, or `flexible`, which takes the last number of the answer. verl.utils.reward_score.gsm8k.
+    """
+    from verl.utils.reward_score import gsm8k
+
+    with reason_kept():
+        answer = gsm8k.extract_solution(solution_str, method)
+        right = float(gsm8k.compute_score(solution_str, str(ground_truth).replace(",", "").strip(), method))
+        return {"score": right, "acc": right, "answered": float(answer is not None)}
+
+
+def compute_math_score(
+    data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_
+) -> dict:
+    r"""`score` and `acc`: 1 where what the last `\boxed{}` holds is the truth, written the same way after
+    normalisation; `answered`: whether there is one. verl.utils.reward_score.math_reward."""
+    from verl.utils.reward_score import math_reward
+
+    with reason_kept():
+        boxed = math_reward.last_boxed_only_string(solution_str)
+        right = float(math_reward.compute_score(solution_str, str(ground_truth)))
+        return {"score": right, "acc": right, "answered": float(boxed is not None)}
 
 
 @contextmanager

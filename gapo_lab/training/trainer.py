@@ -12,8 +12,11 @@ from gapo_lab.rewards.list_diversity import pop_diversity
 from gapo_lab.training import batch_context
 from gapo_lab.training.recorder import TRAINING, Recorder
 
-# What the reward function says of a step's rollouts: the mean of each is logged, before noise where there is any.
-TRAIN = {"train/reward": "score", "train/em": "em", "train/similarity": "similarity"}
+# What the reward function says of a step's rollouts: the mean of each number is logged, as `train/<name>`, before noise
+# where there is any.
+TRAIN = {"score": "train/reward"}
+# Numbers among them that no mean is taken of: whether noise was put on, and which item of a list was chosen.
+NOT_MEASURES = {"noisy", "item", "choices"}
 # What the actor and the reference model do not read of a rollout. A worker fetches all fields unless told which, and
 # these are texts, or numbers that only the trainer looks at.
 UNREAD = {"data_source", "extra_fields", "num_turns", "reward_model", "uid"} | {
@@ -89,9 +92,10 @@ class LabTrainer(PPOTrainerSync):
             order=[batch_context.rollout_number(key) for key in batch.keys],
             extras=batch_context.numbers_by_name(infos),
         )
-        for name, measure in TRAIN.items():
-            if values := facts.extras.get(f"true_{measure}", facts.extras.get(measure)):
-                metrics[name] = sum(values) / len(values)
+        for measure in facts.extras.keys() - NOT_MEASURES:
+            if not measure.startswith("true_"):
+                values = facts.extras.get(f"true_{measure}", facts.extras[measure])
+                metrics[TRAIN.get(measure, f"train/{measure}")] = sum(values) / len(values)
         if replaced := facts.extras.get("noisy"):
             metrics["train/noisy_share"] = sum(replaced) / len(replaced)
         with batch_context.about(facts):

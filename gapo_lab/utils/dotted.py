@@ -26,3 +26,13 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
             node = node.setdefault(name, {})
         node[last] = value
     return tree
+
+
+def nodes(tree: dict[str, Any], above: str = "") -> set[str]:
+    """Every dotted key that has keys below it."""
+    out = set()
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            out.add(above + name)
+            out |= nodes(value, f"{above}{name}.")
+    return out

@@ -60,7 +60,7 @@ def test_run_folder_holds_everything(finished):
     assert {"best/id/em", "best/id/step", "best/ood/em", "final/id/em"} <= set(summary)
     assert folder.status().state == "finished"
     assert folder.spec["algo"] == "gapo_grpo" and folder.spec["tau"] == 0.5
-    assert "packages" in folder.provenance()
+    assert folder.provenance().machine.packages
     timing = json.loads((folder.attempts()[-1].path / "timing.json").read_text())
     assert {
         "importing verl",

@@ -74,7 +74,7 @@ def test_a_run_goes_on_by_itself_from_its_last_checkpoint(disturbed, fault):
     assert later, "it was never interrupted"
     # at most the step that was cut short is done again
     assert later[0].rows()[0].step in (first.rows()[-1].step, first.rows()[-1].step + 1)
-    assert folder.status().submission and folder.provenance()["slurm"]["SLURM_JOB_ID"]
+    assert folder.status().submission and folder.provenance().machine.slurm["SLURM_JOB_ID"]
 
 
 def test_other_cells_go_on(disturbed):
@@ -163,10 +163,12 @@ def test_the_job_runs_the_code_as_it_was_at_submission(lab):
             if '"code"' in p.read_text() and json.loads(p.read_text())["study"] == "code"
         ).read_text()
     )
+    (script,) = (lab.root / ".submissions" / record["name"]).glob("*.sh")
+    assert "#SBATCH --job-name=code" in script.read_text() and "wckey" not in script.read_text()
     folder = lab.one("code")
     assert record["code"].startswith(str(lab.root / ".code")) and record["origin"]["git"]
     assert folder.config()["model"]["path"].startswith(record["code"])
-    assert folder.provenance()["command"] == record["origin"]["command"]
+    assert list(folder.provenance().origin.command) == record["origin"]["command"]
 
 
 def test_sbatch_refusing_is_one_line_and_nothing_is_lost(lab):
@@ -197,7 +199,7 @@ def test_one_run_goes_to_the_cluster_too(lab):
     folder = lab.one("alone")
     assert f"gapo_lab watch {folder.key}" in done.stdout
     lab.finished("alone")
-    assert folder.status().job and folder.provenance()["slurm"]["SLURM_JOB_ID"]
+    assert folder.status().job and folder.provenance().machine.slurm["SLURM_JOB_ID"]
     again = lab.run(*words, tiny=False, **lab.conf)
     assert again.returncode == 0 and "1 skip" in again.stdout
     end = time.monotonic() + 20

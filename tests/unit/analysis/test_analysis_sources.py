@@ -21,6 +21,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.runs import config_text, metrics
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.provenance import Code, Origin, Provenance
 from gapo_lab.tracking import copier, mapping
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.utils.dotted import flatten
@@ -43,7 +44,7 @@ def start(root: Path, key: str, **words) -> RunFolder:
     science = SPEC["science"] | {"algorithm.adv_estimator": words.get("algo", "grpo")}
     folder = RunFolder.open(root, key, SPEC | {"key": key, "science": science} | words)
     folder.start_attempt()
-    folder.write_provenance({"git": {"commit": "c0ffee" * 6, "dirty": True}})
+    folder.write_provenance(Provenance(Origin(git=Code("c0ffee" * 6, dirty=True))))
     folder.write_config(CONFIG)
     return folder
 
