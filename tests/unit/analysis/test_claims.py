@@ -14,6 +14,7 @@ from gapo_lab.config.compose import compose_run
 from gapo_lab.errors import UserError
 from gapo_lab.planning.spec import make_spec
 from gapo_lab.planning.validation import check
+from gapo_lab.runs.provenance import Provenance
 from gapo_lab.runs.status import RunStatus
 from gapo_lab.tracking import mapping
 
@@ -89,6 +90,6 @@ def test_claims_are_part_of_the_run_folder_and_not_of_the_key():
     spec = make_spec(claimed)
     assert spec.key == make_spec(plain).key and spec.as_dict()["claims"] == [LINE]
     assert "claims" not in make_spec(plain).as_dict()
-    assert json.loads(mapping.tags(spec.as_dict(), {}, RunStatus())["gapo.claims"]) == [LINE]
+    assert json.loads(mapping.tags(spec.as_dict(), Provenance(), RunStatus())["gapo.claims"]) == [LINE]
     with pytest.raises(UserError, match="median beats grpo: must be METHOD over BASELINE on METRIC"):
         check(compose_run(["claims=['median beats grpo']"]))
