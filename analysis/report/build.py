@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.paper import published
-from analysis.report import made_up, wording
+from analysis.report import no_result, wording
 from analysis.report.asked import Asked
 from analysis.results import runs
 from analysis.results.measurements import ID, OOD, Measured, measure
@@ -69,7 +69,7 @@ def build(source: Source, asked: Asked) -> Report:
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
         remarks.append("nothing to hold against the paper: these runs share no model and metric with its tables")
     by_axis = _by_axis(asked, selection, measured, seeds)
-    notice = made_up.notice(selection)
+    notice = no_result.notice(selection)
     pictures: tuple[Picture, ...] = ()
     more: tuple[Measured, ...] = ()
     if not asked.is_slice:
@@ -84,7 +84,7 @@ def build(source: Source, asked: Asked) -> Report:
 
         by_noise = {captions.title(r.measured).rpartition(" on ")[2]: r for r in by_axis.noisy.values()}
         found = figures.draw(source, selection, drawn.get(ID), asked.runs_root, by_noise)
-        pictures = tuple(drawing.render(one, made_up.SHORT if notice else "") for one in found.drawings)
+        pictures = tuple(drawing.render(one, no_result.short(selection)) for one in found.drawings)
         more, tables, remarks = found.measured, [*tables, *found.tables], [*remarks, *found.remarks]
     document = Document(
         title=f"Stud{'ies' if len(asked.studies) > 1 else 'y'} {', '.join(asked.studies)}",
@@ -92,7 +92,7 @@ def build(source: Source, asked: Asked) -> Report:
         facts=tuple(wording.facts(selection, measured, seeds)),
         missing=(*incomplete, *_missing(selection, drawn, by_axis), *remarks),
         verdicts=() if notice else tuple(_verdicts(drawn, by_axis)),
-        tables=tuple(sorted(made_up.marked(tables) if notice else tables, key=_place)),
+        tables=tuple(sorted(no_result.marked(tables, no_result.short(selection)), key=_place)),
         pictures=pictures,
     )
     return Report(document, selection, (*measured, *more))

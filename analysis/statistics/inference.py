@@ -62,7 +62,7 @@ class Comparison:
     models: int = 1
     is_claim: bool = False
     p_corrected: float = math.nan
-    is_made_up: bool = False
+    is_no_result: bool = False
 
     @property
     def holds_zero(self) -> bool:
@@ -78,10 +78,10 @@ class Comparison:
         """``better`` or ``worse`` only of a claim that its corrected p decides.
 
         ``exploratory``: the interval leaves zero out, but nobody claimed it before; ``not decided``: a claim whose
-        interval does, and whose corrected p is too large. ``made up``: of a rehearsal.
+        interval does, and whose corrected p is too large. ``no result``: of a rehearsal or a smoke run.
         """
-        if self.is_made_up:
-            return "made up"
+        if self.is_no_result:
+            return "no result"
         if min(self.n, self.against) == 0:
             return "no runs"
         if math.isnan(self.p):
@@ -147,5 +147,5 @@ def _comparison(
         improvement=float(np.mean([improvement(ours, theirs) for ours, theirs in strata])),
         interaction=interaction_p(parts),
         models=len(strata),
-        is_made_up=measured.is_made_up,
+        is_no_result=measured.is_no_result,
     )

@@ -17,7 +17,8 @@ from gapo_lab.launch import code_snapshot, local_queue, run_states, slurm, watch
 from gapo_lab.launch.local_queue import LocalQueue
 from gapo_lab.launch.submission import Submission
 from gapo_lab.paths import IMPORT_ROOT, PACKAGE
-from gapo_lab.planning import cost, plan, user_files
+from gapo_lab.planning import plan, user_files
+from gapo_lab.planning.past_runs import PastRuns
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import in_common, show_plan
 from gapo_lab.runs import studies
@@ -52,7 +53,7 @@ def plan_of_one(words: Sequence[str]) -> Planned:
         return run
     root = _root([run])
     # what it will take is shown only of a run that is handed to a cluster, and reading all others takes a while
-    times = {} if run.cluster.is_local else measured(root)
+    times = None if run.cluster.is_local else measured(root)
     return plan.make([run], partial(run_states.read, root), times).runs[0]
 
 
@@ -67,16 +68,9 @@ def _root(runs: Sequence[Planned]) -> Path:
     return root
 
 
-def measured(root: Path) -> dict[tuple, float]:
-    """Mean seconds of finished runs, by `cost.cost_key`."""
-    times: dict[tuple, list[float]] = {}
-    for folder in find(root):
-        try:
-            if seconds := (folder.summary() or {}).get("wall_seconds"):
-                times.setdefault(cost.cost_key(folder.spec), []).append(seconds)
-        except UserError:  # a broken folder is none of this sweep's business
-            continue
-    return {key: sum(found) / len(found) for key, found in times.items()}
+def measured(root: Path) -> PastRuns:
+    """The finished runs of this root, which say how long others will take."""
+    return PastRuns(find(root))
 
 
 def carry_out(

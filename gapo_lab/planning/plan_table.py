@@ -72,11 +72,10 @@ def totals(plan: Plan) -> str:
     out = f"{several(len(plan.runs), 'run')} in {several(cells, 'cell')}: {parts}"
     if not plan.todo:
         return out
-    measured = sum(run.measured for run in plan.todo)
-    source = "measured" if measured == len(plan.todo) else "estimated" if not measured else "partly measured"
+    source = _source(plan.todo)
     if any(run.gpus for run in plan.todo):
         hours = plan.gpu_hours()
-        amount = _number(hours) if source == "measured" else f"about {two_digits(hours)}"
+        amount = _number(hours) if all(map(_is_exact, plan.todo)) else f"about {two_digits(hours)}"
         out += f" | {amount} GPU-hours ({source})"
     else:
         at_once = _at_once(plan.todo)
@@ -84,6 +83,20 @@ def totals(plan: Plan) -> str:
         how = f", {at_once} runs at a time" if at_once > 1 else " one after another"
         out += f" | {_span(seconds / at_once)}{how} ({source}), no GPU"
     return out + (f" + {plan.unknown} runs of unknown length" if plan.unknown else "")
+
+
+def _source(runs: Sequence[Planned]) -> str:
+    """`estimated`, `measured in RUN`, `measured in 5 runs, partly estimated`."""
+    keys = sorted({key for run in runs for key in run.expected.runs})
+    if not keys:
+        return "estimated"
+    where = f"measured in {keys[0] if len(keys) == 1 else several(len(keys), 'run')}"
+    return where if all(run.measured for run in runs) else f"{where}, partly estimated"
+
+
+def _is_exact(run: Planned) -> bool:
+    """Whether finished runs of the same size have measured it."""
+    return run.measured and not run.expected.scaled
 
 
 def _at_once(runs: Sequence[Planned]) -> int:
@@ -145,11 +158,11 @@ def _machines(run: Planned) -> str:
 
 
 def _time(runs: Sequence[Planned]) -> str:
-    known = [(run.seconds, run.measured) for run in runs if run.seconds is not None]
+    known = [run for run in runs if run.seconds is not None]
     if not known:
         return "?"
-    mean = sum(seconds for seconds, _ in known) / len(known)
-    return duration(mean) if all(measured for _, measured in known) else roughly(mean)
+    mean = sum(run.seconds or 0 for run in known) / len(known)
+    return duration(mean) if all(map(_is_exact, known)) else roughly(mean)
 
 
 def _hours(runs: Sequence[Planned]) -> str:
@@ -159,7 +172,7 @@ def _hours(runs: Sequence[Planned]) -> str:
     if not any(run.gpus for run in todo):
         return "-"
     hours = sum((run.seconds or 0) * run.gpus for run in todo) / 3600
-    return _number(hours) if all(run.measured for run in todo) else f"~{two_digits(hours)}"
+    return _number(hours) if all(map(_is_exact, todo)) else f"~{two_digits(hours)}"
 
 
 def _wrong(plan: Plan) -> list[tuple[Planned, int]]:

@@ -174,7 +174,7 @@ def test_nothing_is_called_better_that_was_not_claimed_and_decided():
     assert comparison(-0.1, 0.2, is_claim=True, p_corrected=0.02).verdict == "not told apart"
     assert comparison(math.nan, math.nan, math.nan, n=1).verdict.startswith("one seed")
     assert comparison(n=0).verdict == "no runs"
-    assert comparison(is_made_up=True, is_claim=True, p_corrected=0.01).verdict == "made up"
+    assert comparison(is_no_result=True, is_claim=True, p_corrected=0.01).verdict == "no result"
 
 
 def test_a_later_family_counts_only_when_all_before_it_are_decided():
