@@ -106,7 +106,9 @@ class _LastResort:
         """A call begins; the number that ends it."""
         with self._lock:
             if self._file is None:
-                self._file = open(_hung(reason), "w", encoding="utf-8") if reason else sys.__stderr__  # noqa: SIM115
+                self._file = sys.__stderr__
+                if reason:
+                    self._file = open(_hung(reason), "w", encoding="utf-8")  # noqa: SIM115
             self._last += 1
             self._calls[self._last] = (seconds, said)
             self._start()
@@ -127,7 +129,8 @@ class _LastResort:
             self._file.write("".join(f"{said}\n" for _, said in self._calls.values()))
             self._file.flush()
         longest = max(seconds for seconds, _ in self._calls.values())
-        faulthandler.dump_traceback_later(longest, exit=True, file=self._file)
+        file: Any = self._file
+        faulthandler.dump_traceback_later(longest, exit=True, file=file)
 
 
 _LAST_RESORT = _LastResort()

@@ -41,6 +41,8 @@ def test_another_objective_stands_beside_exact_match():
     assert (asked["best/id/step"], asked["best/id/em"], plain["best/id/step"]) == (1, 0.5, 0)
     assert objective.metrics_of(sorted(asked)) == ["val/id/similarity"]
     assert objective.metrics_of(sorted(plain)) == ["val/id/em"]
+    beside = ["best/id/em", "best/id/em_expected", "best/dev/em", "best/ood/em", "best/id/em_greedy"]
+    assert objective.metrics_of(beside) == ["val/id/em", "val/ood/em"]
     assert objective.metrics_of(["final/step", "first/train/reward"]) == []
 
 
