@@ -8,6 +8,7 @@ import transfer_queue as tq
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from gapo_lab.errors import RESUME, STOPPED
 from gapo_lab.rewards.list_diversity import pop_diversity
 from gapo_lab.training import batch_context
 from gapo_lab.training.recorder import TRAINING, Recorder
@@ -70,11 +71,18 @@ class LabTrainer(PPOTrainerSync):
 
     def on_step_end(self):
         super().on_step_end()
-        if self.recorder.attempt.stop_path.exists():
+        is_told = self.recorder.attempt.stop_path.exists()
+        if is_told or self._resumes_here():
             every = self.config.trainer.save_freq
             if every <= 0 or self.global_steps % every:
                 self._save_checkpoint()
-            self.recorder.stop_after(self.global_steps)
+            self.recorder.stop_after(self.global_steps, STOPPED if is_told else RESUME)
+
+    def _resumes_here(self) -> bool:
+        """Whether a smoke run ends its processes after this step, to show that a checkpoint is enough to go on."""
+        return self.global_steps == self.config.scale.get("resume_after") and (
+            self.global_steps < self.total_training_steps
+        )
 
     def _take_over_logging(self) -> None:
         """verl makes its logger inside fit(), just before the first of these hooks."""

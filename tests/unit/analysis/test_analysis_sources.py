@@ -340,3 +340,12 @@ def test_a_study_of_both_says_so_and_one_without_says_nothing(place):
     mixed = build.build(RunFolders(Path("runs")), asked).document
     assert "2 of 4 runs are rehearsals" in mixed.notice and not mixed.verdicts
     assert all(table.notice for table in mixed.tables)
+
+
+def test_a_report_with_smoke_runs_says_that_they_are_no_result(place):
+    for seed in range(2):
+        trained(Path("runs"), f"a{seed}", seed=seed)
+        trained(Path("runs"), f"b{seed}", seed=seed, algo="dapo", scale="smoke")
+    mixed = build.build(RunFolders(Path("runs")), Asked(studies=("s",), figures=False)).document
+    assert "2 of 4 runs are smoke runs" in mixed.notice and "Made-up" not in mixed.notice and not mixed.verdicts
+    assert all(table.notice == "No result (smoke run)" for table in mixed.tables)
