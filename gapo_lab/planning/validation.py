@@ -51,6 +51,7 @@ def check_settings(config: ConfigView) -> None:
     _rollout(config)
     _data(config)
     check_reward(config)
+    _expected(config)
     check_cluster(config)
 
 
@@ -120,6 +121,18 @@ def _rollout(config: ConfigView) -> None:
         )
 
 
+def _expected(config: ConfigView) -> None:
+    """Only what is one text can be expected by its likelihood."""
+    asked, reward = config.data.expected, config.reward
+    if not isinstance(asked, bool):
+        raise UserError(f"data.expected={asked}: must be true or false")
+    if asked and (reward.name, reward.custom_reward_function.name) != ("edit", "compute_score"):
+        raise UserError(
+            f"data.expected=true: reward={reward.name} is no exact match with one text; leave data.expected out, and "
+            "average several answers: actor_rollout_ref.rollout.val_kwargs.n=8"
+        )
+
+
 def _own_rows(config: ConfigView) -> None:
     """The words of `data=parquet`, and the columns of the files."""
     check_values(config, {f"data.{key}": f"{COUNT} or null" for key in ("train_size", "id_size", "ood_size")})
@@ -146,7 +159,8 @@ def _data(config: ConfigView) -> None:
     if data.ood not in ood.NAMES:
         raise UserError(f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}")
     whole_set = "" if data.ood in ood.GENERATED else " or null"
-    check_values(config, {"data.train_size": COUNT, "data.id_size": COUNT, "data.ood_size": COUNT + whole_set})
+    sizes = {f"data.{name}_size": COUNT for name in ("train", "id", "dev")}
+    check_values(config, {**sizes, "data.ood_size": COUNT + whole_set})
     fingerprint.of(data)
     size = data.get("train_size")
     if size is not None and size < data.train_batch_size:
