@@ -23,6 +23,7 @@ from analysis.tables import (
     new_cases,
     noise_and_tau,
     paper,
+    speed,
     statistics,
     training_data,
 )
@@ -222,7 +223,8 @@ def _tables(asked: Asked, results: Results) -> list[Table]:
         found = _papers_tables(results, title, trials, asked.spread)
     found.append(statistics.cells_table(results, f"statistics{suffix}", f"{title}: seeds and test set"))
     compared = statistics.comparisons_table(results, f"comparisons{suffix}", f"{title}: methods compared")
-    found += [compared] if compared else []
+    fast = speed.table(results, f"comparisons_speed{suffix}", f"{title}: how fast") if one.is_share else None
+    found += [table for table in (compared, fast) if table]
     return found + (_against(results, title, suffix) if asked.against_paper else [])
 
 
