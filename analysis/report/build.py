@@ -122,7 +122,8 @@ def _values(everything: Sequence[Run], names: Mapping[str, str]) -> str:
 
 def _measured(source: Source, asked: Asked, selection: Selection) -> list[Measured]:
     """The metrics of the tables that some run has; UserError where none has any."""
-    found = [measure(source, selection, name, asked.pick, asked.cases) for name in asked.metrics]
+    exactly = asked.metric is not None
+    found = [measure(source, selection, name, asked.pick, asked.cases, exactly) for name in asked.metrics]
     found = [one for one in found if any(t.values for t in one.by_cell.values())]
     if not found:
         there = source.metrics([run.id for run in selection.runs])

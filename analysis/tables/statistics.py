@@ -54,7 +54,7 @@ def cells_table(results: Results, name: str, title: str) -> Table:
         blocks.append(tuple(lines))
     texts = [
         (
-            f"{measured.metric}, {measured.pick} of each trial. Interval over seeds: Student's t; from ten seeds on a "
+            f"{measured.name}, {measured.pick} of each trial. Interval over seeds: Student's t; from ten seeds on a "
             "bootstrap"
         )
     ]
