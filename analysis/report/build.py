@@ -181,9 +181,9 @@ def _new_cases(asked: Asked, drawn: Mapping[str, Results]) -> list[Table]:
     """The claims over seeds and cases at once, of runs whose folders are here and hold what they answered."""
     found = []
     for metric, results in () if asked.is_slice else drawn.items():
-        needed = new_cases.cells_needed(results)
+        needed, name = new_cases.cells_needed(results), results.measured.name
         answered = {
-            trials.cell.id: {run.seed: cases.of_run(asked.runs_root, run.identity, metric) for run in trials.cell.runs}
+            trials.cell.id: {run.seed: cases.of_run(asked.runs_root, run.identity, name) for run in trials.cell.runs}
             for trials in results.measured.by_cell.values()
             if trials.cell.id in needed
         }

@@ -71,6 +71,12 @@ def test_the_last_validations_answers_are_read_by_set_and_decoding(tmp_path):
     assert cases.of_run(tmp_path, "k", "val/id/em") == {"a": 0.5, "b": 1.0}
     assert cases.of_run(tmp_path, "k", "val/id/em_greedy") == {"a": 1.0}
     assert cases.of_run(tmp_path, "k", "val/ood/em") == {"c": 1.0}
+    folder = tmp_path / "k" / "attempts" / "2" / "generations" / "truths"
+    folder.mkdir()
+    lines = [{"set": "id", "id": "a", "loglik": math.log(0.25), "loglik_t50": 0.0}, {"set": "ood", "id": "c"}]
+    (folder / "10.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert cases.of_run(tmp_path, "k", "val/id/em_expected") == {"a": pytest.approx(0.25)}
+    assert cases.of_run(tmp_path, "k", "val/id/em_expected_t50") == {"a": 1.0}
     answered(tmp_path, "old", 10, [{"input": "", "em": 1.0}])
     assert cases.of_run(tmp_path, "old", "val/id/em") == cases.of_run(tmp_path, "none", "val/id/em") == {}
 
