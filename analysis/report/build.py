@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 
 from analysis.paper import published
 from analysis.report import no_result, wording
-from analysis.report.asked import Asked
+from analysis.report.options import Asked
 from analysis.results import runs
-from analysis.results.measurements import ID, OOD, Measured, measure
+from analysis.results.measurements import Measured, measure
 from analysis.results.runs import Run, Selection
 from analysis.results.source import Source
 from analysis.sources import cases, connect
@@ -31,9 +31,8 @@ from analysis.tables.document import Document, Picture
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 from gapo_lab.errors import UserError
+from gapo_lab.runs import objective
 from gapo_lab.utils.key_names import did_you_mean
-
-SUFFIX = {ID: "_id", OOD: "_ood"}
 
 
 @dataclass(frozen=True)
@@ -57,6 +56,7 @@ class ByAxis:
 def build(source: Source, asked: Asked) -> Report:
     """Read, check and draw. UserError where there is nothing to show, or cells are incomplete."""
     selection = _selected(source, asked)
+    asked = _about(source, asked, selection)
     seeds = tuple(range(asked.seeds)) if asked.seeds else selection.seeds
     measured = _measured(source, asked, selection)
     incomplete = wording.incomplete(selection, seeds, measured)
@@ -86,7 +86,7 @@ def build(source: Source, asked: Asked) -> Report:
         from analysis.figures import selection as figures
 
         by_noise = {captions.title(r.measured).rpartition(" on ")[2]: r for r in by_axis.noisy.values()}
-        found = figures.draw(source, selection, drawn.get(ID), asked.runs_root, by_noise)
+        found = figures.draw(source, selection, drawn.get(asked.metrics[0]), asked.runs_root, by_noise)
         pictures = tuple(drawing.render(one, no_result.short(selection)) for one in found.drawings)
         more, tables, remarks = found.measured, [*tables, *found.tables], [*remarks, *found.remarks]
     document = Document(
@@ -112,6 +112,14 @@ def _selected(source: Source, asked: Asked) -> Selection:
     if not any(cell.runs for cell in selection.cells):
         raise UserError(f"no run of study {names} has finished: " + "; ".join(selection.left_out))
     return selection
+
+
+def _about(source: Source, asked: Asked, selection: Selection) -> Asked:
+    """What is asked for, with the objective of these runs on each of their test sets."""
+    if asked.metric is not None:
+        return asked
+    found = objective.metrics_of(source.summarised([run.id for run in selection.runs]))
+    return replace(asked, tests=tuple(found)) if found else asked
 
 
 def _values(everything: Sequence[Run], names: Mapping[str, str]) -> str:
@@ -155,10 +163,10 @@ def _by_axis(asked: Asked, selection: Selection, measured: Sequence[Measured], s
         if results := noise_and_tau.noise(selection, one, seeds):
             noisy[one.metric] = results
             shown[one.metric] |= {cell.id for cell in results.grid.at.values()}
-            tables += noise_and_tau.noise_tables(results, SUFFIX[one.metric], asked.spread)
+            tables += noise_and_tau.noise_tables(results, _suffix(one.metric), asked.spread)
         if results := noise_and_tau.tau(selection, one, seeds):
             shown[one.metric] |= {cell.id for cell in results.grid.at.values()}
-            tables += noise_and_tau.tau_tables(results, SUFFIX[one.metric], asked.spread)
+            tables += noise_and_tau.tau_tables(results, _suffix(one.metric), asked.spread)
     return ByAxis(noisy, tuple(tables), {metric: frozenset(ids) for metric, ids in shown.items()})
 
 
@@ -170,6 +178,11 @@ def _missing(selection: Selection, drawn: Mapping[str, Results], by_axis: ByAxis
         left_out |= set(results.grid.left_out(by_axis.shown[metric]))
     absent = wording.absent(first) if first.grid.row_axes == ("algo",) else []
     return [*absent, *sorted(left_out)]
+
+
+def _suffix(metric: str) -> str:
+    """What the names of a test set's tables end with: `_id`."""
+    return f"_{metric.split('/')[1]}"
 
 
 def _verdicts(drawn: Mapping[str, Results], by_axis: ByAxis) -> list[str]:
@@ -220,7 +233,7 @@ def _tables(asked: Asked, results: Results) -> list[Table]:
         suffix = name.removeprefix("slice")
         found = [paper.slice_table(results, name, f"{title}, {trials}", asked.spread)]
     else:
-        suffix = SUFFIX[one.metric]
+        suffix = _suffix(one.metric)
         found = _papers_tables(results, title, trials, asked.spread)
     found.append(statistics.cells_table(results, f"statistics{suffix}", f"{title}: seeds and test set"))
     compared = statistics.comparisons_table(results, f"comparisons{suffix}", f"{title}: methods compared")
@@ -230,9 +243,11 @@ def _tables(asked: Asked, results: Results) -> list[Table]:
 
 
 def _papers_tables(results: Results, title: str, trials: str, spread: bool) -> list[Table]:
-    """Tables 2 and 5, or 4."""
-    if results.measured.metric == OOD:
-        return [paper.main_table(results, "table4", f"{title}, {trials}", False, True, spread)]
+    """Tables 2 and 5, or 4; of a further test set one that is called after it."""
+    where = results.measured.metric.split("/")[1]
+    if where != "id":
+        name = "table4" if where == "ood" else f"table_{where}"
+        return [paper.main_table(results, name, f"{title}, {trials}", False, True, spread)]
     head = f"GAPO's variants: {captions.lower(title)}, {trials}"
     variants = paper.ablation_table(results, "table5", head, spread)
     main = paper.main_table(results, "table2", f"{title}, {trials}", True, False, spread)
