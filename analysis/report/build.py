@@ -201,7 +201,7 @@ def _new_cases(asked: Asked, drawn: Mapping[str, Results]) -> list[Table]:
             if trials.cell.id in needed
         }
         title = f"{captions.title(results.measured)}: seeds and cases"
-        found.append(new_cases.table(results, answered, f"comparisons_cases{SUFFIX[metric]}", title))
+        found.append(new_cases.table(results, answered, f"comparisons_cases{_suffix(metric)}", title))
     return [table for table in found if table]
 
 
