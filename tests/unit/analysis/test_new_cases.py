@@ -10,7 +10,7 @@ import pytest
 from analysis_database import Database
 
 from analysis.report import build
-from analysis.report.asked import Asked
+from analysis.report.options import Asked
 from analysis.sources import cases, connect
 from analysis.statistics.crossed import crossed
 from analysis.statistics.two_groups import welch
