@@ -13,15 +13,17 @@ from analysis.results import runs
 from analysis.results.measurements import Measured, measure
 from analysis.results.runs import Run, Selection
 from analysis.results.source import Source
-from analysis.sources import connect
+from analysis.sources import cases, connect
 from analysis.statistics import families
 from analysis.tables import (
     against_paper,
     captions,
     claims,
     differences,
+    new_cases,
     noise_and_tau,
     paper,
+    speed,
     statistics,
     training_data,
 )
@@ -65,6 +67,7 @@ def build(source: Source, asked: Asked) -> Report:
         )
     drawn = _confirmed(asked, selection, {one.metric: _results(asked, selection, one, seeds) for one in measured})
     tables = [table for results in drawn.values() for table in _tables(asked, results)]
+    tables += _new_cases(asked, drawn)
     remarks = [*source.problems(), *wording.unknown(selection), *_open_claims(selection, drawn)]
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
         remarks.append("nothing to hold against the paper: these runs share no model and metric with its tables")
@@ -187,6 +190,21 @@ def _verdicts(drawn: Mapping[str, Results], by_axis: ByAxis) -> list[str]:
     return said + [line for one in by_axis.noisy.values() for line in noise_and_tau.noise_verdicts(one)]
 
 
+def _new_cases(asked: Asked, drawn: Mapping[str, Results]) -> list[Table]:
+    """The claims over seeds and cases at once, of runs whose folders are here and hold what they answered."""
+    found = []
+    for metric, results in () if asked.is_slice else drawn.items():
+        needed, name = new_cases.cells_needed(results), results.measured.name
+        answered = {
+            trials.cell.id: {run.seed: cases.of_run(asked.runs_root, run.identity, name) for run in trials.cell.runs}
+            for trials in results.measured.by_cell.values()
+            if trials.cell.id in needed
+        }
+        title = f"{captions.title(results.measured)}: seeds and cases"
+        found.append(new_cases.table(results, answered, f"comparisons_cases{_suffix(metric)}", title))
+    return [table for table in found if table]
+
+
 def _open_claims(selection: Selection, drawn: Mapping[str, Results]) -> list[str]:
     """Claims that nothing here answers, and those that were named after the first runs."""
     out = [
@@ -219,7 +237,8 @@ def _tables(asked: Asked, results: Results) -> list[Table]:
         found = _papers_tables(results, title, trials, asked.spread)
     found.append(statistics.cells_table(results, f"statistics{suffix}", f"{title}: seeds and test set"))
     compared = statistics.comparisons_table(results, f"comparisons{suffix}", f"{title}: methods compared")
-    found += [compared] if compared else []
+    fast = speed.table(results, f"comparisons_speed{suffix}", f"{title}: how fast") if one.is_share else None
+    found += [table for table in (compared, fast) if table]
     return found + (_against(results, title, suffix) if asked.against_paper else [])
 
 

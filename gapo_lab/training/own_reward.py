@@ -20,6 +20,7 @@ from omegaconf import DictConfig, open_dict
 from gapo_lab.data.own.rows import place, told
 from gapo_lab.errors import UserError
 from gapo_lab.rewards import sandbox
+from gapo_lab.training.answer_labels import labelled
 from gapo_lab.training.deadline import TooLong, deadline
 from gapo_lab.training.reward_function import ERROR_FILE, reason_kept
 
@@ -65,6 +66,7 @@ def load(path: str, name: str, called: str = "") -> Callable[..., Any]:
         raise UserError(f"reward={called or path}: cannot be loaded ({said:.300})") from error
 
 
+@labelled
 def score(
     data_source: str, solution_str: str, ground_truth: Any, extra_info: Any = None, *, lab: Mapping, **more
 ) -> dict:
@@ -79,6 +81,7 @@ def score(
             return checked(function(**words), lab["called"], row)
 
 
+@labelled
 async def score_async(
     data_source: str, solution_str: str, ground_truth: Any, extra_info: Any = None, *, lab: Mapping, **more
 ) -> dict:
