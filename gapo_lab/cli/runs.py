@@ -18,7 +18,7 @@ from rich.console import Console
 from gapo_lab.cli import status_table, sweeps
 from gapo_lab.cli.select import find_one, named
 from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.launch import run_states
+from gapo_lab.launch import job_output, run_states
 from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
@@ -88,10 +88,7 @@ def status(asked: argparse.Namespace) -> int:
 
 def logs(asked: argparse.Namespace) -> int:
     folder = find_one(asked.root, asked.run)
-    attempts = folder.attempts()
-    if not attempts:
-        raise UserError(f"run {folder.key} has not started: it has no log yet")
-    path = attempts[-1].log_path
+    path = _log_of(folder)
     if not path.exists():
         raise UserError(f"{path} is not there: the run has written nothing yet")
     with open(path, encoding="utf-8", errors="replace") as file:
@@ -103,6 +100,19 @@ def logs(asked: argparse.Namespace) -> int:
             if over or not asked.follow:
                 return 0
             time.sleep(0.5)
+
+
+def _log_of(folder: RunFolder) -> Path:
+    """The log of a run's last attempt; what its job printed where that died before the run started."""
+    attempts, before = folder.attempts(), folder.raw_status
+    if before.state is State.QUEUED or not attempts:
+        now = run_states.read(folder.path.parent, [folder.key]).get(folder.key, before)
+        printed = job_output.path(folder.path.parent, folder.key, now)
+        if printed and printed.exists() and (now.has_stopped or not attempts):
+            return printed
+    if not attempts:
+        raise UserError(f"run {folder.key} has not started: it has no log yet")
+    return attempts[-1].log_path
 
 
 # sync

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -122,27 +123,18 @@ def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
         alike.setdefault(run.resources, []).append(run)
     out = []
     for same in alike.values():
-        size = same[0].cluster.array_size or len(same)
+        cluster = same[0].cluster
+        size = len(same) if cluster.is_local else min(cluster.array_size or len(same), slurm.largest_array())
         out += [same[i : i + size] for i in range(0, len(same), size)]
     return out
 
 
 def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission:
     """Write everything down, then start it."""
-    settings = runs[0].settings
     cluster = runs[0].cluster
     if not cluster.is_local:
         slurm.require()
-    submission = Submission.new(
-        root,
-        [run.key for run in runs],
-        cluster=cluster,
-        code=code_snapshot.take(root),
-        on_finish=settings["on_finish"],
-        study=settings["study"],
-        comment=_cells(runs),
-        origin=Origin.here(IMPORT_ROOT),
-    )
+    submission = _submission(root, runs, code_snapshot.take(root), Origin.here(IMPORT_ROOT))
     submission.write()
     # what the folders said before, None where there was none
     before = {run.key: _said(root / run.key) for run in runs}
@@ -159,6 +151,32 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
     cap = f", at most {cluster.max_parallel} at a time" if len(runs) > cluster.max_parallel else ""
     console.print(f"submitted {several(len(runs), 'run')} as SLURM job {job}{cap}", highlight=False)
     return submission
+
+
+def _submission(root: Path, runs: Sequence[Planned], code: Path, origin: Origin) -> Submission:
+    """The submission of runs that ask for the same resources."""
+    settings, cluster = runs[0].settings, runs[0].cluster
+    if not cluster.is_local:
+        cluster = replace(cluster, grace=max(run.grace for run in runs))
+    return Submission.new(
+        root,
+        [run.key for run in runs],
+        cluster=cluster,
+        code=code,
+        on_finish=settings["on_finish"],
+        study=settings["study"],
+        comment=_cells(runs),
+        origin=origin,
+    )
+
+
+def scripts(wanted: Plan) -> list[str]:
+    """The batch scripts that carrying this plan out would hand to SLURM; starts and writes nothing."""
+    todo = [run for run in wanted.todo if not run.cluster.is_local]
+    if not todo:
+        return []
+    root = Path(todo[0].settings["run_root"])
+    return [slurm.script(_submission(root, runs, code_snapshot.folder(root), Origin())) for runs in _groups(todo)]
 
 
 def _cells(runs: Sequence[Planned]) -> str:

@@ -17,7 +17,7 @@ from gapo_lab.config import search_path
 from gapo_lab.config.fast_compose import Composed, Composer
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
-from gapo_lab.planning import cost
+from gapo_lab.planning import cost, resources
 from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.cost import UNKNOWN, Expected
 from gapo_lab.planning.differences import Namer
@@ -90,7 +90,13 @@ class Planned:
     @cached_property
     def cluster(self) -> ClusterConfig:
         """Where a run that is valid happens, and what it asks for."""
-        return ClusterConfig.of(self.settings)
+        return resources.filled(ClusterConfig.of(self.settings), self.settings)
+
+    @property
+    def grace(self) -> float:
+        """Seconds before its time limit at which it must be warned, to save."""
+        said = self.cluster.grace
+        return resources.grace_seconds(self.settings, self.seconds, self.measured) if said is None else said
 
     @property
     def gpus(self) -> int:
@@ -99,7 +105,7 @@ class Planned:
     @property
     def resources(self) -> tuple:
         """What it asks the cluster for: runs that share them go into one job array."""
-        return tuple((k, repr(v)) for k, v in sorted(self.settings.items()) if k.startswith("cluster."))
+        return tuple((k, repr(v)) for k, v in sorted(self.cluster.to_json().items()))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_notes import notes
+from gapo_lab.planning.resources import asked_for
 from gapo_lab.runs import naming
 from gapo_lab.utils.machine import cores
 from gapo_lab.utils.text import duration, roughly, several, two_digits
@@ -54,6 +55,8 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
         console.print(f"[red]invalid[/] {escape(run.name)}" + (f" and {count - 1} more" if count > 1 else ""))
         console.print(f"        {escape(run.why)}", highlight=False, soft_wrap=True)
     console.print(totals(plan), highlight=False, soft_wrap=True)
+    for line in asked_of_slurm(plan):
+        console.print(line, highlight=False, soft_wrap=True)
     for note in rest:
         console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
 
@@ -62,6 +65,19 @@ def in_common(plan: Plan) -> list[str]:
     """What all cells set, which the table says once: `greedy=false`; nothing where a cell cannot be composed."""
     specs = [run.spec.as_dict() for run in plan.runs if run.spec]
     return naming.in_common(specs) if len(specs) == len(plan.runs) else []
+
+
+def asked_of_slurm(plan: Plan) -> list[str]:
+    """Return a line for each set of resources: `10 runs ask SLURM for 1 node x 8 GPUs, 64 cores, ...`."""
+    alike: dict[tuple, list[Planned]] = {}
+    for run in plan.todo:
+        if not run.cluster.is_local:
+            alike.setdefault(run.resources, []).append(run)
+    return [
+        f"{several(len(runs), 'run')} ask{'s' * (len(runs) == 1)} SLURM for "
+        + asked_for(runs[0].cluster, max(run.grace for run in runs))
+        for runs in alike.values()
+    ]
 
 
 def totals(plan: Plan) -> str:

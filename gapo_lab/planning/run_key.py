@@ -26,7 +26,7 @@ NOT_SCIENCE = (
     *("algo.name", "recipe.", "scale.", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
     *("tracking", "on_finish", "search.", "metric"),
     # what the reward is called, and when it is given up; its own keys say which it is
-    *("reward.name", "reward.timeout"),
+    *("reward.name", "reward.timeout", "reward.sandbox.parallel"),
     # places
     *("actor_rollout_ref.model.path", "data.train_files", "data.val_files"),
     *("data.repos", "data.path", "data.ood_path"),

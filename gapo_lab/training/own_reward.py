@@ -19,6 +19,7 @@ from omegaconf import DictConfig, open_dict
 
 from gapo_lab.data.own.rows import place, told
 from gapo_lab.errors import UserError
+from gapo_lab.rewards import sandbox
 from gapo_lab.training.deadline import TooLong, deadline
 from gapo_lab.training.reward_function import ERROR_FILE, reason_kept
 
@@ -33,7 +34,10 @@ def wrap(config: DictConfig) -> None:
     """
     asked = config.reward.custom_reward_function
     own = not str(asked.path).startswith(SHIPPED)
-    if not asked.path or not (own or config.data.name == "parquet"):
+    boxed = config.reward.get("sandbox")
+    if boxed and boxed.isolation != sandbox.NONE:
+        sandbox.check()
+    if not asked.path or not (own or boxed or config.data.name == "parquet"):
         return
     function = load(asked.path, asked.name, config.reward.name)
     about = {
@@ -41,7 +45,7 @@ def wrap(config: DictConfig) -> None:
         "name": asked.name,
         "called": str(config.reward.name),
         "seconds": float(config.reward.timeout) if own else None,
-        "settings": dict(asked.get("reward_kwargs") or {}),
+        "settings": {**(asked.get("reward_kwargs") or {}), **(boxed or {})},
     }
     with open_dict(config):
         asked.path = HERE

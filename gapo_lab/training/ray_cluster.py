@@ -17,6 +17,7 @@ from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import State
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.ray_cpus import cpus
 from gapo_lab.utils.scratch import MARK
 from gapo_lab.utils.text import first_line
 
@@ -42,10 +43,11 @@ def cluster(config: DictConfig, py_executable: str | None, folder: Path) -> Iter
         "log_to_driver": True,
         "runtime_env": runtime_env,
         "_temp_dir": str(folder),
+        # verl books CPUs by number, whatever the job has: `utils/ray_cpus.py`
+        "num_cpus": cpus(here),
     }
     if config.trainer.device == "cpu":
-        # verl books three CPUs a worker and counts GPUs, whatever the machine has
-        wanted.update(num_cpus=cpus(here), num_gpus=here, object_store_memory=500_000_000)
+        wanted.update(num_gpus=here, object_store_memory=500_000_000)
     asked = OmegaConf.to_container(config.ray_kwargs.ray_init, resolve=True)
     patience = OmegaConf.select(config, "cluster.ray_patience", default=PATIENCE_SECONDS)
     address = start_ray(patience, **_merged(wanted, asked))
@@ -97,15 +99,6 @@ def invited(address: str, token: Path, nodes: int, patience: float = PATIENCE_SE
         yield
     finally:
         path.unlink(missing_ok=True)
-
-
-def cpus(workers: int) -> int:
-    """Return what Ray is told of a node's CPUs on a machine without GPUs, whatever it has.
-
-    verl books three a worker, three for its queue, and with vLLM up to eight agent loops, eight for rewards and a
-    server.
-    """
-    return 3 * workers + 3 + 17
 
 
 def environment(config: Mapping[str, Any], scratch: Path) -> dict[str, str]:

@@ -24,7 +24,8 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
         *parents, last = key.split(".")
         for name in parents:
             node = node.setdefault(name, {})
-        node[last] = value
+        # an empty dict may get keys from a later line: that of the caller stays empty
+        node[last] = {} if value == {} else value
     return tree
 
 
