@@ -60,7 +60,7 @@ def check_compiler(compiler: str | None, header: Path) -> Finding:
         return wrong(
             "compiler",
             f"{' and '.join(missing)} not found; vLLM and torch compile kernels with it",
-            "Load them for the job (cluster.setup=[module load gcc]), install python3-dev, or use a Python that has its "
+            "Load them for the job (cluster.setup=[module load gcc]), install python3-dev, or take a Python with its "
             "headers (uv's, conda's)",
         )
     return ok("compiler", f"{compiler}, {header}")

@@ -11,8 +11,8 @@ from gapo_lab.data import tokenizer_check
 from gapo_lab.doctor.finding import Finding, note, ok, wrong
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
+from gapo_lab.utils.text import file_size
 
-GB = 1e9
 INDEX = "model.safetensors.index.json"
 
 
@@ -26,13 +26,15 @@ def check_weights(about: str, path: str, folder: Path | None, missing: list[str]
     if missing:
         some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         return wrong(about, f"{folder} lacks {some}", _fetch(path))
-    return ok(about, f"{path}, {size / GB:.3g} GB on this machine")
+    return ok(about, f"{path}, {file_size(size)} on this machine")
 
 
 def check_hub(about: str, path: str, error: str | None) -> Finding:
     """Of a model that is not on this machine. error: why Hugging Face does not give it, None where it does."""
     if error is None:
-        return note(about, f"{path} is not on this machine, but can be fetched", _fetch(path, "Better now than in a job"))
+        return note(
+            about, f"{path} is not on this machine, but can be fetched", _fetch(path, "Better now than in a job")
+        )
     return wrong(about, f"{path} is not on this machine and cannot be fetched ({error})", _fetch(path))
 
 

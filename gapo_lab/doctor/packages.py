@@ -6,14 +6,14 @@ import importlib.metadata
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from gapo_lab.doctor.finding import Finding, note, ok, wrong
 from gapo_lab.paths import IMPORT_ROOT
+from gapo_lab.utils.text import several
 
 # Whose requirements are read, with the extras that a run needs. vLLM's CPU build is left out: its pins are overruled.
 READ: dict[str, tuple[str, ...]] = {"gapo-lab": (), "verl": ()}
@@ -55,9 +55,9 @@ def locked(text: str) -> dict[str, str]:
 
 def check_fit(problems: Mapping[str, list[str]], named: Mapping[str, str], setup: str) -> Finding:
     """problems: what does not fit, by whose wish. named: versions for the line. setup: the command that installs."""
-    said = [f"{', '.join(found)} (asks {holder})" for holder, found in problems.items() if found]
+    said = [f"{holder} needs others: {_some(found)}" for holder, found in problems.items() if found]
     if said:
-        return wrong("packages", "; ".join(said), f"`{setup}` installs what fits")
+        return wrong("packages", ". ".join(said), f"`{setup}` installs what fits")
     return ok("packages", ", ".join(f"{name} {number}" for name, number in named.items()))
 
 
@@ -66,9 +66,13 @@ def check_lock(pins: Mapping[str, str], version: Version, setup: str) -> Finding
     differ = {name: there for name, pin in pins.items() if (there := version(name)) and _public(there) != _public(pin)}
     if not differ:
         return ok("lock", f"{len(pins)} packages are as in requirements.lock")
-    some = ", ".join(f"{name} {there}, not {pins[name]}" for name, there in list(differ.items())[:SHOWN])
-    more = ", ..." if len(differ) > SHOWN else ""
-    return note("lock", f"{len(differ)} packages differ from requirements.lock ({some}{more})", f"`{setup}` takes those")
+    some = _some([f"{name} {there}, not {pins[name]}" for name, there in differ.items()])
+    what = f"{several(len(differ), 'package')} not as in requirements.lock: {some}"
+    return note("lock", what, f"`{setup}` takes those of the lock")
+
+
+def _some(texts: Sequence[str]) -> str:
+    return "; ".join(texts[:SHOWN]) + (f"; and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
 
 
 def _public(version: str) -> str:
@@ -110,7 +114,7 @@ def look(needs_gpu: bool, backend: str) -> Iterator[Finding]:
         if version(holder) is not None:
             problems[holder] = unmet(importlib.metadata.requires(holder) or [], version, extras)
     if needs_gpu and version("vllm") is None:
-        problems.setdefault("backend=vllm", []).append("vllm is missing")
+        problems.setdefault("backend=vllm", ["vllm is missing"])
     named = {name: number for name in NAMED if (number := version(name))}
     python = ".".join(map(str, sys.version_info[:3]))
     yield check_fit(problems, {"Python": python, **named}, setup)
@@ -119,7 +123,7 @@ def look(needs_gpu: bool, backend: str) -> Iterator[Finding]:
         yield check_lock(locked(lock.read_text(encoding="utf-8")), version, setup)
 
 
-def look_at_vllm(backend: str, folder: Path | None = None) -> Iterator[Finding]:
+def look_at_vllm(backend: str) -> Iterator[Finding]:
     """Whether vLLM can be imported, where the backend needs it."""
     if backend in ("vllm", "vllm_cpu"):
         setup = "make setup GPU=1" if backend == "vllm" else "make setup VLLM_CPU=1"

@@ -10,16 +10,15 @@ import psutil
 
 from gapo_lab.doctor.finding import Finding, ok, unseen, wrong
 from gapo_lab.doctor.machine import write_error
-from gapo_lab.utils.text import two_digits
+from gapo_lab.utils.text import file_size
 
-GB, TB = 1e9, 1e12
 # File systems that several machines see. Others may be mounted everywhere all the same.
 SHARED = (
     *("nfs", "nfs4", "lustre", "gpfs", "beegfs", "ceph", "fuse.ceph", "cifs", "smb3", "glusterfs", "fuse.glusterfs"),
     *("panfs", "wekafs", "orangefs", "pvfs2", "afs", "fuse.sshfs", "fuse.juicefs"),
 )
 # Beside the checkpoints: metrics, logs and generations of all runs.
-SPARE = 1 * GB
+SPARE = 1e9
 
 
 # Pure
@@ -41,22 +40,17 @@ def check_shared(root: Path, file_system: str) -> Finding:
 
 def check_disk(root: Path, free: float, need: float) -> Finding:
     """free, need: bytes; need is of all runs that will be started, at the most at once."""
-    has = f"{amount(free)} free at {root}"
+    has = f"{file_size(free)} free at {root}"
     if need + SPARE > free:
         return wrong(
             "disk",
-            f"{has}; checkpoints of all runs take about {amount(need)}",
+            f"{has}; checkpoints of all runs take about {file_size(need)}",
             "Free some, set run_root=FOLDER on a larger disk, or keep less (trainer.save_freq, "
             "trainer.max_actor_ckpt_to_keep; python -m gapo_lab gc)",
         )
     if need > 0:
-        return ok("disk", f"{has}, checkpoints take about {amount(need)} (quotas are not seen)")
+        return ok("disk", f"{has}, checkpoints take about {file_size(need)} (quotas are not seen)")
     return ok("disk", has)
-
-
-def amount(size: float) -> str:
-    """`1.5 TB`, `230 GB`, `0 GB`."""
-    return f"{two_digits(size / TB)} TB" if size >= TB else f"{two_digits(size / GB)} GB"
 
 
 def check_seen(root: Path, node: str, is_seen: bool) -> Finding:
@@ -97,5 +91,3 @@ def recalls(folder: Path, word: str) -> bool:
         return (folder / "word").read_text(encoding="utf-8") == word
     except OSError:
         return False
-
-
