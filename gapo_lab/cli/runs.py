@@ -11,6 +11,7 @@ import shlex
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -164,7 +165,7 @@ def evaluate(asked: argparse.Namespace) -> int:
             failed += 1
             continue
         shown = ", ".join(
-            f"{short.upper()} {percent(found[key])}"
+            f"{short.upper()} {percent(found[key])}{expected(found, short)}"
             for short in ("id", "ood")
             if (key := f"val/{short}/em_greedy") in found
         )
@@ -175,6 +176,12 @@ def evaluate(asked: argparse.Namespace) -> int:
         )
     print("python -m gapo_lab sync copies them to MLflow")
     return 1 if failed else 0
+
+
+def expected(found: Mapping[str, float], short: str) -> str:
+    """What is expected of sampled answers, in brackets; nothing where it was not measured."""
+    value = found.get(f"val/{short}/em_expected")
+    return "" if value is None else f" (expected at T=1: {percent(value)})"
 
 
 # ui

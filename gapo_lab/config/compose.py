@@ -47,6 +47,7 @@ def register() -> None:
     search_path.register()
     OmegaConf.register_new_resolver("gapo_lab.package_file", lambda name: str(PACKAGE / name), replace=True)
     OmegaConf.register_new_resolver("gapo_lab.when", lambda test, value: value if test else None, replace=True)
+    OmegaConf.register_new_resolver("gapo_lab.equal", lambda one, other: one == other, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True)
     OmegaConf.register_new_resolver("gapo_lab.at_least", max, replace=True)
     OmegaConf.register_new_resolver(

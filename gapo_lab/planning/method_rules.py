@@ -61,7 +61,7 @@ def _own_settings(config: ConfigView, estimator: str) -> None:
             if key not in rules:
                 raise UserError(f"algorithm.{name}.{key}: no such setting; there are {', '.join(rules)}")
             if wrong := problem(value, rules[key]):
-                label = "tau" if (name, key) == ("gapo", "tau") else f"algorithm.{name}.{key}"
+                label = "tau" if key == "tau" else f"algorithm.{name}.{key}"
                 raise UserError(f"{label}={value}: {wrong}")
         if estimator == "exact_gdpo" and len(node.get("weights", ())) != len(node.get("parts", ())):
             raise UserError(f"algorithm.exact_gdpo.weights={node.get('weights')}: as many as parts={node.get('parts')}")

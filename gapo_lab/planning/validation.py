@@ -22,6 +22,7 @@ from gapo_lab.planning.fits import check_memory
 from gapo_lab.planning.method_rules import check_method
 from gapo_lab.planning.reward_rules import check_reward
 from gapo_lab.planning.verl_key_rules import check_keys
+from gapo_lab.runs import claims
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.machine import has_gpu
@@ -49,12 +50,14 @@ def check_settings(config: ConfigView) -> None:
     _rollout(config)
     _data(config)
     check_reward(config)
+    _expected(config)
     check_cluster(config)
 
 
 def _words(config: ConfigView) -> None:
     if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
         raise UserError(f"study={config.study}: a name of letters, digits, dots, dashes and underscores")
+    claims.read(config.get("claims"))
     if config.tracking not in ("live", "later"):
         raise UserError(f"tracking={config.tracking}: must be live or later")
 
@@ -140,6 +143,18 @@ def _rollout(config: ConfigView) -> None:
         )
 
 
+def _expected(config: ConfigView) -> None:
+    """Only what is one text can be expected by its likelihood."""
+    asked, reward = config.data.expected, config.reward
+    if not isinstance(asked, bool):
+        raise UserError(f"data.expected={asked}: must be true or false")
+    if asked and (reward.name, reward.custom_reward_function.name) != ("edit", "compute_score"):
+        raise UserError(
+            f"data.expected=true: reward={reward.name} is no exact match with one text; leave data.expected out, and "
+            "average several answers: actor_rollout_ref.rollout.val_kwargs.n=8"
+        )
+
+
 def _own_rows(config: ConfigView) -> None:
     """The words of `data=parquet`, and the columns of the files."""
     for key in ("train_size", "id_size", "ood_size"):
@@ -170,7 +185,7 @@ def _data(config: ConfigView) -> None:
         raise UserError(f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}")
     if data.ood_prompt not in ("own", "template"):
         raise UserError(f"data.ood_prompt={data.ood_prompt}: must be own or template")
-    for key in ("train_size", "id_size", "ood_size", "samples"):
+    for key in ("train_size", "id_size", "dev_size", "ood_size", "samples"):
         value = data.get(key, 1)
         if value is None and key == "ood_size" and data.ood not in ood.GENERATED:
             continue  # all of the set

@@ -16,7 +16,7 @@ USUAL = ("em", "acc", "score", "reward")
 # Sets that come first in tables, and what they are called there; others are called as they are.
 SETS = {"id": "ID", "dev": "dev", "ood": "OOD"}
 # Measures that are shares of answers, shown in percent.
-SHARES = ("em", "acc", "similarity")
+SHARES = ("em", "acc", "similarity", "em_expected", "em_expected_t50")
 GREEDY = "_greedy"
 
 _MEASURED = re.compile(r"val/(?P<set>[^/]+)/(?P<measure>.+)")
