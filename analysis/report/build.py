@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from analysis.paper import published
 from analysis.report import no_result, wording
-from analysis.report.asked import Asked
+from analysis.report.options import Asked
 from analysis.results import runs
 from analysis.results.measurements import ID, OOD, Measured, measure
 from analysis.results.runs import Run, Selection

@@ -18,7 +18,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.tracking import uri as addresses
 
 if TYPE_CHECKING:
-    from analysis.report.asked import Asked
+    from analysis.report.options import Asked
     from analysis.tables.document import Document
 
 ABOUT = (
@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def asked_for(words: argparse.Namespace) -> Asked:
-    from analysis.report.asked import Asked
+    from analysis.report.options import Asked
 
     where = _pairs("--where", words.where)
     cases = {}

@@ -193,7 +193,7 @@ def test_a_run_says_which_rows_it_saw(here):
     for word, says in (
         ("data.ood=zeta", "fetch it"),
         ("data.ood=other", "there are micro, .*zeta, editeval"),
-        ("data.ood_prompt=mine", "must be own or template"),
+        ("data.ood_prompt=mine", "must be one of own, template"),
     ):
         with pytest.raises(UserError, match=says):
             check(compose_run([word]))
