@@ -16,6 +16,7 @@ from typing import Any
 from gapo_lab.doctor import examine, storage
 from gapo_lab.doctor.case import Case
 from gapo_lab.doctor.finding import Finding, wrong
+from gapo_lab.errors import RunFailed
 from gapo_lab.launch import code_snapshot, slurm
 from gapo_lab.launch.submission import Submission
 from gapo_lab.planning.cluster import ClusterConfig
@@ -64,7 +65,7 @@ def small(cluster: ClusterConfig) -> ClusterConfig:
 def run(case: Case, cluster: ClusterConfig, say: Callable[[str], None]) -> Iterator[Finding]:
     """Submit the job, wait for it, and give its findings. Ctrl-C cancels the job.
 
-    say: is told how the job stands. RunFailed where SLURM refuses it.
+    say: is told how the job stands.
     """
     word = secrets.token_hex(8)
     submission = Submission.new(
@@ -79,7 +80,11 @@ def run(case: Case, cluster: ClusterConfig, say: Callable[[str], None]) -> Itera
     atomic_files.make_folder(folder)
     try:
         storage.remember(folder, word)
-        job = slurm.submit(submission, [Examination(case, folder, word)])
+        try:
+            job = slurm.submit(submission, [Examination(case, folder, word)])
+        except RunFailed as refused:
+            yield wrong("node", str(refused))
+            return
         say(f"submitted as SLURM job {job}; Ctrl-C cancels it")
         try:
             answer = _wait(job, folder, say)
