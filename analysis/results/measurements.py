@@ -18,9 +18,12 @@ ID, OOD = "val/id/em", "val/ood/em"
 CLIPPED, THROUGHPUT = "actor/pg_clipfrac", "perf/throughput"
 # P(exact match) has no noise of sampled answers (docs/analysis.md): it stands for exact match where every run has it.
 EXPECTED = "_expected"
-# The set that choices are made by, and what they are made by there: the first of these that every run has.
+# The set that choices are made by, and what they are made by there: the first of these that every run has, else the
+# metric itself.
 DEV = ("val/dev/em_expected", "val/dev/em")
-_SHARE = re.compile(r"(^|/)(em|similarity)(_greedy|_expected(_t\d+)?)?$")
+_SHARE = re.compile(r"(^|/)(em|acc|similarity)(_greedy|_expected(_t\d+)?)?$")
+# Shares that are a number of right answers among the test cases.
+_COUNTED = re.compile(r"(^|/)(em|acc)(_greedy)?$")
 _SUMMARY = re.compile(r"^(first|best|final|mean)/")
 MOST_CASES = 20_000  # a test set larger than this is not guessed from its accuracies
 
@@ -112,7 +115,7 @@ def measure(
     ids = [run.id for run in selection.runs]
     read = metric if exactly else expected(source, ids, metric)
     by_run = source.curves(ids, read)
-    dev = _dev(source, ids) if metric.startswith("val/") and pick in (None, "dev") else {}
+    dev = _dev(source, ids, metric) if metric.startswith("val/") and pick in (None, "dev") else {}
     pick = pick or default_pick(metric, bool(dev))
     if pick == "dev" and not dev:
         raise UserError(f"--pick dev: not every run has measured {' or '.join(DEV)}. Take --pick final.")
@@ -123,7 +126,7 @@ def measure(
         by_cell[cell.id] = Trials(cell, found, reducing.reduce(found, pick, chosen))
     known = _known_cases(metric, selection.cells, cases or {})
     guessed = None
-    if known is None and _SHARE.search(read) and read.endswith(("em", "em_greedy")):
+    if known is None and _COUNTED.search(read):
         guessed = guess_cases(v for t in by_cell.values() for c in t.curves.values() for v in c.values[:50].tolist())
     return Measured(metric, pick, by_cell, known or guessed, known is None and guessed is not None, read)
 
@@ -136,9 +139,9 @@ def expected(source: Source, ids: Sequence[str], metric: str) -> str:
     return metric + EXPECTED if exact and exact.keys() >= source.curves(ids, metric).keys() else metric
 
 
-def _dev(source: Source, ids: Sequence[str]) -> Mapping[str, Curve]:
-    """Each run's curve on its dev set; empty where some run has none."""
-    for name in DEV:
+def _dev(source: Source, ids: Sequence[str], metric: str) -> Mapping[str, Curve]:
+    """Each run's curve on its dev set, of exact match or else of the metric; empty where some run has none."""
+    for name in (*DEV, re.sub("^val/[^/]+", "val/dev", metric).removesuffix("_greedy")):
         found = source.curves(ids, name)
         if found and found.keys() >= set(ids):
             return found
@@ -148,7 +151,7 @@ def _dev(source: Source, ids: Sequence[str]) -> Mapping[str, Curve]:
 def _known_cases(metric: str, cells: Sequence[Cell], cases: Mapping[str, int]) -> int | None:
     """The size of the test set, as given, else as all runs say in their parameters."""
     parts = metric.split("/")
-    if len(parts) < 3 or parts[1] not in ("id", "ood"):
+    if len(parts) < 3 or parts[0] != "val":
         return None
     if parts[1] in cases:
         return cases[parts[1]]
