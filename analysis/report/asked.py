@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis.results.measurements import CLIPPED, ID, OOD, THROUGHPUT
+from analysis.results.measurements import CLIPPED, DEV, EXPECTED, ID, OOD, THROUGHPUT
 
 
 @dataclass(frozen=True)
@@ -42,5 +42,6 @@ class Asked:
 
     @property
     def all_metrics(self) -> tuple[str, ...]:
-        """Those of its figures, too."""
-        return self.metrics if self.is_slice or not self.figures else (*self.metrics, CLIPPED, THROUGHPUT)
+        """Those of its figures, too, and those that are read in their place or choose a step."""
+        found = (*self.metrics, *(metric + EXPECTED for metric in self.metrics), *DEV)
+        return found if self.is_slice or not self.figures else (*found, CLIPPED, THROUGHPUT)

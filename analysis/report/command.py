@@ -41,13 +41,15 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--out", type=Path, metavar="FOLDER", help="the folder to write to (default: reports/STUDY)")
     out.add_argument("--markdown", type=Path, metavar="FILE", help="also as a page of Markdown, its figures beside it")
     what = out.add_argument_group("what is shown")
-    what.add_argument("--metric", help="this metric instead of val/id/em and val/ood/em")
+    what.add_argument("--metric", help="this metric, exactly, instead of exact match on ID and OOD")
     what.add_argument("--rows", default="algo", metavar="NAME,...", help="parameters that are the rows (default: algo)")
     what.add_argument(
         "--cols", default="model", metavar="NAME,...", help="parameters that are the columns (default: model)"
     )
     what.add_argument("--where", nargs="+", default=[], metavar="NAME=VALUE", help="only runs with these parameters")
-    what.add_argument("--pick", help="a trial's number: best (validations), final, peak or mean")
+    what.add_argument(
+        "--pick", help="a trial's number: dev (validations with a dev set), final, best (flatters), peak or mean"
+    )
     what.add_argument("--spread", action="store_true", help="± standard deviation over seeds in the tables")
     what.add_argument(
         "--seeds", type=int, metavar="N", help="trials a cell must have (default: all seeds of the study)"

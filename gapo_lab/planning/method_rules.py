@@ -2,73 +2,40 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
-from difflib import get_close_matches
 from functools import cache
-from pathlib import Path
 
 from gapo_lab.config.compose import verl_defaults
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
-from gapo_lab.paths import CONF, METHODS
-from gapo_lab.utils.value_rules import Rule, problem, rules_of
-
-# verl's own, as in verl.trainer.ppo.core_algos; those that need more than a reward a rollout are left out
-VERL_ESTIMATORS = (
-    *("grpo", "grpo_vectorized", "grpo_passk", "rloo", "rloo_vectorized", "opo", "gpg"),
-    *("reinforce_plus_plus", "reinforce_plus_plus_baseline"),
-)
-NOT_HERE = {
-    "gae": "needs a critic",
-    "remax": "needs a greedy rollout of every prompt, which verl's v1 trainer does not make",
-    "gdpo": "does not get the parts of the reward from verl's v1 trainer; take algorithm.adv_estimator=exact_gdpo",
-    "optimal_token_baseline": "needs the sum of squared probabilities of every token",
-    "tir_optimal_token_baseline": "needs the sum of squared probabilities of every token",
-}
-VERL_LOSSES = (
-    *("vanilla", "gspo", "sapo", "gpg", "clip_cov", "kl_cov", "geo_mean", "dro", "cispo", "bypass_mode"),
-    *("dppo_tv", "dppo_kl"),
-)
-
-
-@cache
-def our_files() -> dict[str, tuple[str, Path]]:
-    """The name in verl of each method of ours -> ("estimator" or "loss", its file)."""
-    found = {}
-    for path in sorted(METHODS.glob("*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and node.name == path.stem:
-                kind = "estimator" if node.args.args[0].arg == "rewards" else "loss"
-                taken = kind == "estimator" and path.stem in (*VERL_ESTIMATORS, *NOT_HERE)
-                found[f"exact_{path.stem}" if taken else path.stem] = (kind, path)
-    return found
+from gapo_lab.method_registry import NOT_HERE, VERL_ESTIMATORS, VERL_LOSSES, estimators, losses
+from gapo_lab.paths import CONF
+from gapo_lab.utils.key_names import did_you_mean
+from gapo_lab.utils.value_rules import Rule, problem
 
 
 def _estimator(config: ConfigView) -> Iterator[str]:
     """Whether the estimator exists, and that its settings, and no other method's, are there."""
     estimator = config.algorithm.adv_estimator
-    ours = [name for name, (kind, _) in our_files().items() if kind == "estimator"]
     if estimator in NOT_HERE:
         yield f"algorithm.adv_estimator={estimator}: {NOT_HERE[estimator]}"
-    elif wrong := _unknown("algorithm.adv_estimator", estimator, [*ours, *VERL_ESTIMATORS]):
+    elif wrong := _unknown("algorithm.adv_estimator", estimator, [*estimators(), *VERL_ESTIMATORS]):
         yield wrong
     elif estimator != "gapo" or config.select("algorithm.gapo") is not None:  # else told with the keys
         yield from _own_settings(config, estimator)
 
 
 def _loss(config: ConfigView) -> Iterator[str]:
-    losses = [name for name, (kind, _) in our_files().items() if kind == "loss"]
     key = "actor_rollout_ref.actor.policy_loss.loss_mode"
-    if wrong := _unknown(key, config.select(key), [*losses, *VERL_LOSSES]):
+    if wrong := _unknown(key, config.select(key), [*losses(), *VERL_LOSSES]):
         yield wrong
 
 
 def _unknown(key: str, name: str, names: list[str]) -> str | None:
     if name in names:
         return None
-    close = get_close_matches(str(name), names, n=1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
+    near = did_you_mean(str(name), names)
+    hint = f" ({near})" if near else ""
     return f"{key}={name}: no such method{hint}; there are: {', '.join(sorted(names))}"
 
 
@@ -81,7 +48,8 @@ def _verls_algorithm_keys() -> frozenset[str]:
 def _own_settings(config: ConfigView, estimator: str) -> Iterator[str]:
     """The node `algorithm.<estimator>`, and that there is no node of another method."""
     verls = _verls_algorithm_keys()
-    rules = rules_of(our_files()[estimator][1]) if estimator in our_files() else {}
+    ours = estimators().get(estimator)
+    rules = ours.rules if ours else {}
     for name, node in config.algorithm.tree().items():
         if name in verls or node is None:
             continue
@@ -95,7 +63,7 @@ def _own_settings(config: ConfigView, estimator: str) -> Iterator[str]:
             if key not in rules:
                 yield f"algorithm.{name}.{key}: no such setting; there are {', '.join(rules)}"
             elif wrong := problem(value, rules[key]):
-                label = "tau" if (name, key) == ("gapo", "tau") else f"algorithm.{name}.{key}"
+                label = "tau" if key == "tau" else f"algorithm.{name}.{key}"
                 yield f"{label}={value}: {wrong}"
         if estimator == "exact_gdpo" and len(node.get("weights", ())) != len(node.get("parts", ())):
             yield f"algorithm.exact_gdpo.weights={node.get('weights')}: as many as parts={node.get('parts')}"

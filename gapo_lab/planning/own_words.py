@@ -16,11 +16,12 @@ from gapo_lab.planning import user_files
 
 # The key of a file, and that of what is taken from it.
 NAMED_IN = {
-    "reward.custom_reward_function.path": "reward.custom_reward_function.name",
     "reward.reward_manager.module.path": "reward.reward_manager.module.name",
     "trainer.v1.sampler.custom_sampler.path": "trainer.v1.sampler.custom_sampler.name",
     "data.custom_cls.path": "data.custom_cls.name",
 }
+# Their own rules look at these.
+TOLD_ELSEWHERE = ("data.template", "reward.custom_reward_function.path")
 # Our own reward functions -> the numbers that each gives of an answer.
 METRICS = {"compute_score": ("score", "em", "similarity"), "compute_choice_score": ("score", "em", "item", "choices")}
 # What a checkpoint needs for a run to go on from it.
@@ -32,7 +33,7 @@ def files(config: ConfigView) -> Iterator[str]:
     """The user's files are there, can be read, and have what is taken from them."""
     for key in user_files.KEYS:
         try:
-            found = user_files.find(key, config.select(key)) if key != "data.template" else None
+            found = user_files.find(key, config.select(key)) if key not in TOLD_ELSEWHERE else None
             if found and found.path and key in NAMED_IN:
                 yield from _defined(config, key, found)
         except UserError as error:
@@ -77,7 +78,7 @@ def checkpoints(config: ConfigView) -> Iterator[str]:
 
 def columns(config: ConfigView) -> Iterator[str]:
     """Our data have verl's usual columns."""
-    if config.select("data.custom_cls.path"):
+    if config.select("data.custom_cls.path") or config.data.name == "parquet":
         return
     key = "data.prompt_key"
     if config.select(key) != (usual := verl_defaults()[key]):
@@ -93,7 +94,8 @@ def greedy(config: ConfigView) -> Iterator[str]:
 
 def fused_kernels(config: ConfigView) -> Iterator[str]:
     """With FSDP2 the fused output layer reads its weight, which is cut over the GPUs unless it is the embedding's."""
-    if not config.select("actor_rollout_ref.model.use_fused_kernels"):
+    wanted = config.select("actor_rollout_ref.model.use_fused_kernels")
+    if not wanted or not (config.model.cpu or config.backend.needs_gpu):
         return
     there = Path(str(config.model.path)).expanduser() / "config.json"
     said = json.loads(there.read_text(encoding="utf-8")) if there.is_file() else {}

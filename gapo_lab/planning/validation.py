@@ -17,21 +17,23 @@ from gapo_lab.config.compose import explain
 from gapo_lab.config.view import ConfigView
 from gapo_lab.data import fingerprint
 from gapo_lab.data.ood import registry as ood
+from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
-from gapo_lab.planning.cluster import ClusterConfig
+from gapo_lab.planning.cluster_rules import check_cluster
 from gapo_lab.planning.fits import check_memory
 from gapo_lab.planning.method_rules import METHOD_RULES
 from gapo_lab.planning.own_words import OWN_WORDS
+from gapo_lab.planning.reward_rules import check_reward
 from gapo_lab.planning.verl_key_rules import key_problems
+from gapo_lab.runs import claims
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.machine import has_gpu
-from gapo_lab.utils.value_rules import problem
 
 # A rule yields a line for each fault that it finds, or raises UserError.
 Rule = Callable[[ConfigView], Iterable[str] | None]
-DATA = ("micro", "git", "lists")
+DATA = ("micro", "git", "lists", "parquet")
 
 
 def check(config: DictConfig) -> None:
@@ -74,6 +76,7 @@ def _key_of(line: str) -> str:
 def _words(config: ConfigView) -> Iterator[str]:
     if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
         yield f"study={config.study}: a name of letters, digits, dots, dashes and underscores"
+    claims.read(config.get("claims"))
     if config.tracking not in ("live", "later"):
         yield f"tracking={config.tracking}: must be live or later"
 
@@ -162,58 +165,33 @@ def _rollout(config: ConfigView) -> Iterator[str]:
         )
 
 
-def _cluster(config: ConfigView) -> Iterator[str]:
-    ClusterConfig.of(config.flat())
-    for key in ("nodes", "max_parallel"):
-        value = config.cluster.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            yield f"cluster.{key}={value}: must be a whole number above 0"
-    if config.trainer.nnodes != config.cluster.nodes:
+def _expected(config: ConfigView) -> Iterator[str]:
+    """Only what is one text can be expected by its likelihood."""
+    asked, reward = config.data.expected, config.reward
+    if not isinstance(asked, bool):
+        yield f"data.expected={asked}: must be true or false"
+    elif asked and (reward.name, reward.custom_reward_function.name) != ("edit", "compute_score"):
         yield (
-            f"trainer.nnodes={config.trainer.nnodes}: the nodes of a run are cluster.nodes={config.cluster.nodes}; "
-            "set cluster.nodes and leave trainer.nnodes out"
+            f"data.expected=true: reward={reward.name} is no exact match with one text; leave data.expected out, and "
+            "average several answers: actor_rollout_ref.rollout.val_kwargs.n=8"
         )
-    yield from _site(config)
-    if config.cluster.name == "local" and config.cluster.nodes > 1:
-        yield f"cluster.nodes={config.cluster.nodes}: this machine is one node; take cluster=slurm"
 
 
-# Of cluster=slurm and the sites' presets: the key and the range of a number there.
-RANGES = {
-    "hours": "(0, inf)",
-    "requeues": "[0, inf)",
-    "grace": "[0, inf)",
-    "cpus": "[1, inf)",
-    "cpus_per_gpu": "[1, inf)",
-    "memory": "(0, inf)",
-    "gpu_memory": "(0, inf)",
-    "array_size": "[1, inf)",
-    "ray_patience": "(0, inf)",
-}
-
-
-def _site(config: ConfigView) -> Iterator[str]:
-    """What SLURM would be asked for: a mistake there shows only after the runs were claimed, or once they start."""
-    for key, rule in RANGES.items():
-        value = config.cluster.get(key)
-        if value is not None and (wrong := problem(value, rule)):
-            yield f"cluster.{key}={value}: {wrong}"
-    for key in ("setup", "container"):
-        value = config.cluster.get(key)
-        if value is not None and not isinstance(value, list):
-            yield f"cluster.{key}={value}: must be a list: 'cluster.{key}=[{value}]'"
-    gpus, wanted = config.cluster.get("gpus"), config.trainer.n_gpus_per_node
-    if config.backend.needs_gpu and (isinstance(gpus, bool) or not isinstance(gpus, int) or gpus < wanted):
-        yield (
-            f"cluster.gpus={gpus}: a node of this run has {wanted} GPUs at work; set trainer.n_gpus_per_node and leave "
-            "cluster.gpus out"
-        )
+def _own_rows(config: ConfigView) -> Iterator[str]:
+    """The words of `data=parquet`, and the columns of the files."""
+    for key in ("train_size", "id_size", "ood_size"):
+        value = config.data.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            yield f"data.{key}={value}: must be a whole number above 0, or null for all rows"
+    sets.check(config.data)
 
 
 def _data(config: ConfigView) -> Iterator[str]:
     wrong = list(_data_words(config))
     yield from wrong
-    if not wrong:
+    if config.data.name == "parquet":
+        yield from _own_rows(config)
+    elif not wrong:
         fingerprint.of(config.data)
 
 
@@ -221,6 +199,8 @@ def _data_words(config: ConfigView) -> Iterator[str]:
     data = config.data
     if data.name not in DATA:
         yield f"data.name={data.name}: no such data; there are {', '.join(DATA)}"
+    if data.name == "parquet":
+        return
     if data.name == "lists" and config.model.name == "nano_large":
         yield "model=nano_large: was only taught edits; data=lists takes model=nano"
     if data.template is not None and not Path(data.template).is_file():
@@ -235,7 +215,7 @@ def _data_words(config: ConfigView) -> Iterator[str]:
         yield f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}"
     if data.ood_prompt not in ("own", "template"):
         yield f"data.ood_prompt={data.ood_prompt}: must be own or template"
-    for key in ("train_size", "id_size", "ood_size", "samples"):
+    for key in ("train_size", "id_size", "dev_size", "ood_size", "samples"):
         value = data.get(key, 1)
         if value is None and key == "ood_size" and data.ood not in ood.GENERATED:
             continue  # all of the set
@@ -248,8 +228,6 @@ def _data_words(config: ConfigView) -> Iterator[str]:
         )
 
 
-def _memory(config: ConfigView) -> None:
-    check_memory(config)
-
-
-RULES: tuple[Rule, ...] = (_numbers, _batches, _model, _memory, _weights, _rollout, _data, _cluster)
+RULES: tuple[Rule, ...] = (
+    *(_numbers, _batches, _model, check_memory, _weights, _rollout, _data, check_reward, _expected, check_cluster),
+)

@@ -120,14 +120,20 @@ def train_in_cluster(
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
+    from gapo_lab.training import own_reward
     from gapo_lab.training.trainer import LabTrainer
 
     recorder.phase("starting Ray")
     point_at_run_folder(config, folder, attempt)
     workers.fit(config)
     with open_dict(config):
+        config.data.expected = config.data.expected  # as the user's reward decides, which is wrapped now
+    own_reward.wrap(config)
+    with open_dict(config):
         config.data.train_files = str(prepared.train.absolute())
         config.data.val_files = str(prepared.val.absolute())
+        # the columns of the prepared files, whatever those of the user's own are called
+        config.data.prompt_key, config.data.reward_fn_key = "prompt", "data_source"
     config.transfer_queue.enable = True
     validate_config(config, need_reference_policy(config), need_critic(config))
     OmegaConf.resolve(config)

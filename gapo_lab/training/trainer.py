@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import transfer_queue as tq
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.debug import marked_timer
 
+from gapo_lab.errors import RESUME, STOPPED
 from gapo_lab.rewards.list_diversity import pop_diversity
-from gapo_lab.training import batch_context
+from gapo_lab.training import batch_context, truths
 from gapo_lab.training.recorder import TRAINING, Recorder
 
-# What the reward function says of a step's rollouts: the mean of each is logged, before noise where there is any.
-TRAIN = {"train/reward": "score", "train/em": "em", "train/similarity": "similarity"}
+# What the reward function says of a step's rollouts: the mean of each number is logged, as `train/<name>`, before noise
+# where there is any.
+TRAIN = {"score": "train/reward"}
+# Numbers among them that no mean is taken of: whether noise was put on, and which item of a list was chosen.
+NOT_MEASURES = {"noisy", "item", "choices"}
 # What the actor and the reference model do not read of a rollout. A worker fetches all fields unless told which, and
 # these are texts, or numbers that only the trainer looks at.
 UNREAD = {"data_source", "extra_fields", "num_turns", "reward_model", "uid"} | {
@@ -33,12 +39,14 @@ class LabTrainer(PPOTrainerSync):
     Some of its private methods are wrapped (tests/unit/training/test_verl_contract.py): the one around the
     estimator, which is told what verl keeps from it, the one that turns validation rows into metrics, the one that
     writes rollouts down, and the three that hand a batch to the workers, which then fetch what they read of it.
+    `_validate` adds what the actor has told of the truths (`data.expected`).
     """
 
     logger: Any  # verl's, made in fit()
 
     def __init__(self, config: DictConfig, recorder: Recorder):
         self.recorder = recorder
+        self.expected: dict[str, float] = {}
         super().__init__(config)
 
     def fit(self, *args):
@@ -49,6 +57,9 @@ class LabTrainer(PPOTrainerSync):
             self._shutdown_dump_executor()
 
     def on_init_end(self):
+        self.truths = self._read_truths()
+        if self.config.trainer.val_before_train:
+            self._measure_truths()
         super().on_init_end()
         self.recorder.total_steps(self.total_training_steps)
 
@@ -66,12 +77,40 @@ class LabTrainer(PPOTrainerSync):
         super().on_step_begin()
 
     def on_step_end(self):
+        every = self.config.trainer.test_freq
+        if every > 0 and (self.global_steps % every == 0 or self.global_steps >= self.total_training_steps):
+            with marked_timer("expected", self.timing_raw):
+                self._measure_truths()
         super().on_step_end()
-        if self.recorder.attempt.stop_path.exists():
+        is_told = self.recorder.attempt.stop_path.exists()
+        if is_told or self._resumes_here():
             every = self.config.trainer.save_freq
             if every <= 0 or self.global_steps % every:
                 self._save_checkpoint()
-            self.recorder.stop_after(self.global_steps)
+            self.recorder.stop_after(self.global_steps, STOPPED if is_told else RESUME)
+
+    def _resumes_here(self) -> bool:
+        """Whether a smoke run ends its processes after this step, to show that a checkpoint is enough to go on."""
+        return self.global_steps == self.config.scale.get("resume_after") and (
+            self.global_steps < self.total_training_steps
+        )
+
+    def _read_truths(self) -> list[truths.Truth]:
+        data = self.config.data
+        return (
+            truths.read(Path(data.val_files), self.tokenizer, data.apply_chat_template_kwargs) if data.expected else []
+        )
+
+    def _measure_truths(self) -> None:
+        """Before the weights go to who generates: the actor is at hand, and vLLM does not hold the memory yet."""
+        if self.truths:
+            workers = self.config.trainer.n_gpus_per_node * self.config.trainer.nnodes
+            logs = truths.log_likelihoods(self.truths, self.actor_rollout_wg, workers)
+            self.expected = truths.metrics(self.truths, logs)
+            truths.write(self.recorder.attempt.generations / "truths" / f"{self.global_steps}.jsonl", self.truths, logs)
+
+    def _validate(self):
+        return super()._validate() | self.expected
 
     def _take_over_logging(self) -> None:
         """verl makes its logger inside fit(), just before the first of these hooks."""
@@ -89,9 +128,10 @@ class LabTrainer(PPOTrainerSync):
             order=[batch_context.rollout_number(key) for key in batch.keys],
             extras=batch_context.numbers_by_name(infos),
         )
-        for name, measure in TRAIN.items():
-            if values := facts.extras.get(f"true_{measure}", facts.extras.get(measure)):
-                metrics[name] = sum(values) / len(values)
+        for measure in facts.extras.keys() - NOT_MEASURES:
+            if not measure.startswith("true_"):
+                values = facts.extras.get(f"true_{measure}", facts.extras[measure])
+                metrics[TRAIN.get(measure, f"train/{measure}")] = sum(values) / len(values)
         if replaced := facts.extras.get("noisy"):
             metrics["train/noisy_share"] = sum(replaced) / len(replaced)
         with batch_context.about(facts):

@@ -29,7 +29,8 @@ def told(*words: str) -> list[str]:
     ("words", "says"),
     [
         ("actor_rollout_ref.model.path=/x", "give model.path=/x"),
-        (f"{REWARD}.path=/nofile.py", f"{REWARD}.path=/nofile.py: no such file"),
+        (f"{REWARD}.path=/nofile.py", "reward=/nofile.py: no such file"),
+        ("trainer.v1.sampler.custom_sampler.path=/nofile.py", "custom_sampler.path=/nofile.py: no such file"),
         ("algo=dapo algorithm.filter_groups.metric=acc", "there are score, em, similarity"),
         ("trainer.max_actor_ckpt_to_keep=0", "keeps no checkpoint"),
         ("actor_rollout_ref.actor.checkpoint.save_contents=[model]", "could not go on without optimizer, extra"),
@@ -51,11 +52,12 @@ def test_one_line_says_what_to_give(words, says):
     assert says in line and line.startswith(("actor_rollout_ref", "reward", "algorithm", "trainer", "data"))
 
 
-def test_a_function_that_the_file_does_not_have(tmp_path):
-    (tmp_path / "r.py").write_text("from math import sqrt as root\n\n\ndef mine(*_, **__):\n    return 1.0\n")
-    word = f"{REWARD}.path={tmp_path / 'r.py'}"
-    assert told(word) == [f"{REWARD}.name=compute_score: r.py has no compute_score; it has mine, root"]
-    assert told(word, f"{REWARD}.name=mine") == []
+def test_a_class_that_the_file_does_not_have(tmp_path):
+    (tmp_path / "r.py").write_text("from math import sqrt as root\n\n\nclass Mine: ...\n")
+    path, name = (f"trainer.v1.sampler.custom_sampler.{part}" for part in ("path", "name"))
+    word = f"{path}={tmp_path / 'r.py'}"
+    assert told(word) == [f"{name}=BoundedReplayBuffer: r.py has no BoundedReplayBuffer; it has Mine, root"]
+    assert told(word, f"{name}=Mine") == []
 
 
 def test_the_metrics_are_those_that_the_rewards_give():
