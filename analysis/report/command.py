@@ -18,7 +18,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.tracking import uri as addresses
 
 if TYPE_CHECKING:
-    from analysis.report.asked import Asked
+    from analysis.report.options import Asked
     from analysis.tables.document import Document
 
 ABOUT = (
@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--out", type=Path, metavar="FOLDER", help="the folder to write to (default: reports/STUDY)")
     out.add_argument("--markdown", type=Path, metavar="FILE", help="also as a page of Markdown, its figures beside it")
     what = out.add_argument_group("what is shown")
-    what.add_argument("--metric", help="this metric, exactly, instead of exact match on ID and OOD")
+    what.add_argument("--metric", help="this metric, exactly, instead of the study's own on each of its test sets")
     what.add_argument("--rows", default="algo", metavar="NAME,...", help="parameters that are the rows (default: algo)")
     what.add_argument(
         "--cols", default="model", metavar="NAME,...", help="parameters that are the columns (default: model)"
@@ -86,13 +86,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def asked_for(words: argparse.Namespace) -> Asked:
-    from analysis.report.asked import Asked
+    from analysis.report.options import Asked
 
     where = _pairs("--where", words.where)
     cases = {}
     for name, text in _pairs("--test-cases", words.test_cases).items():
-        if name not in ("id", "ood") or not text.isdigit() or int(text) == 0:
-            raise UserError(f"--test-cases {name}={text}: give id=N or ood=N, a number of cases")
+        if not text.isdigit() or int(text) == 0:
+            raise UserError(f"--test-cases {name}={text}: give SET=N, as in id=3897: a number of cases")
         cases[name] = int(text)
     if words.seeds is not None and words.seeds < 1:
         raise UserError(f"--seeds {words.seeds}: give how many trials a cell must have, at least 1")

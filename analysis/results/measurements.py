@@ -20,7 +20,9 @@ CLIPPED, THROUGHPUT = "actor/pg_clipfrac", "perf/throughput"
 EXPECTED = "_expected"
 # The set that choices are made by, and what they are made by there: the first of these that every run has.
 DEV = ("val/dev/em_expected", "val/dev/em")
-_SHARE = re.compile(r"(^|/)(em|similarity)(_greedy|_expected(_t\d+)?)?$")
+_SHARE = re.compile(r"(^|/)(em|acc|similarity)(_greedy|_expected(_t\d+)?)?$")
+# Shares that are a number of right answers among the test cases.
+_COUNTED = re.compile(r"(^|/)(em|acc)(_greedy)?$")
 _SUMMARY = re.compile(r"^(first|best|final|mean)/")
 MOST_CASES = 20_000  # a test set larger than this is not guessed from its accuracies
 
@@ -123,7 +125,7 @@ def measure(
         by_cell[cell.id] = Trials(cell, found, reducing.reduce(found, pick, chosen))
     known = _known_cases(metric, selection.cells, cases or {})
     guessed = None
-    if known is None and _SHARE.search(read) and read.endswith(("em", "em_greedy")):
+    if known is None and _COUNTED.search(read):
         guessed = guess_cases(v for t in by_cell.values() for c in t.curves.values() for v in c.values[:50].tolist())
     return Measured(metric, pick, by_cell, known or guessed, known is None and guessed is not None, read)
 
@@ -148,7 +150,7 @@ def _dev(source: Source, ids: Sequence[str]) -> Mapping[str, Curve]:
 def _known_cases(metric: str, cells: Sequence[Cell], cases: Mapping[str, int]) -> int | None:
     """The size of the test set, as given, else as all runs say in their parameters."""
     parts = metric.split("/")
-    if len(parts) < 3 or parts[1] not in ("id", "ood"):
+    if len(parts) < 3 or parts[0] != "val":
         return None
     if parts[1] in cases:
         return cases[parts[1]]

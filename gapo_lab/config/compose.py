@@ -97,6 +97,8 @@ def compose_run(overrides: Sequence[str], hydra: bool = False) -> DictConfig:
 def explain(error: Exception) -> str:
     """One line for an error of Hydra's: what was wrong, and the nearest thing that exists."""
     text = str(error)
+    if there := re.search(r"Could not append.*?already at '([^']+)'", text):
+        return f"+{there.group(1)}: the key is there already. Leave the + out"
     if missing := re.search(r"Could not (?:override|append|delete).*?'([^']+)'", text):
         return _unknown_key(missing.group(1))
     if missing := re.search(

@@ -20,8 +20,9 @@ from gapo_lab.data.ood import registry as ood
 from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
+from gapo_lab.planning.allowed_values import COUNT, wrong_values
 from gapo_lab.planning.cluster_rules import check_cluster
-from gapo_lab.planning.fits import check_memory
+from gapo_lab.planning.memory_check import check_memory
 from gapo_lab.planning.method_rules import METHOD_RULES
 from gapo_lab.planning.own_words import OWN_WORDS
 from gapo_lab.planning.reward_rules import check_reward
@@ -77,29 +78,6 @@ def _words(config: ConfigView) -> Iterator[str]:
     if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
         yield f"study={config.study}: a name of letters, digits, dots, dashes and underscores"
     claims.read(config.get("claims"))
-    if config.tracking not in ("live", "later"):
-        yield f"tracking={config.tracking}: must be live or later"
-
-
-def _numbers(config: ConfigView) -> Iterator[str]:
-    positive = (
-        "data.train_batch_size",
-        "data.max_prompt_length",
-        "data.max_response_length",
-        "actor_rollout_ref.rollout.n",
-        "actor_rollout_ref.actor.ppo_mini_batch_size",
-        "trainer.n_gpus_per_node",
-        "trainer.nnodes",
-    )
-    for key in positive:
-        value = config.select(key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            yield f"{key}={value}: must be a whole number above 0"
-    if isinstance(config.seed, bool) or not isinstance(config.seed, int) or config.seed < 0:
-        yield f"seed={config.seed}: must be a whole number from 0 on"
-    steps = config.trainer.total_training_steps
-    if steps is not None and (not isinstance(steps, int) or steps < 1):
-        yield f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs"
 
 
 def _batches(config: ConfigView) -> Iterator[str]:
@@ -179,10 +157,9 @@ def _expected(config: ConfigView) -> Iterator[str]:
 
 def _own_rows(config: ConfigView) -> Iterator[str]:
     """The words of `data=parquet`, and the columns of the files."""
-    for key in ("train_size", "id_size", "ood_size"):
-        value = config.data.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            yield f"data.{key}={value}: must be a whole number above 0, or null for all rows"
+    yield from wrong_values(
+        config, {f"data.{key}": f"{COUNT} or null" for key in ("train_size", "id_size", "ood_size")}
+    )
     sets.check(config.data)
 
 
@@ -213,14 +190,9 @@ def _data_words(config: ConfigView) -> Iterator[str]:
                 yield f"data.repos: {repo} is not a folder; give paths of git repositories on this machine"
     if data.ood not in ood.NAMES:
         yield f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}"
-    if data.ood_prompt not in ("own", "template"):
-        yield f"data.ood_prompt={data.ood_prompt}: must be own or template"
-    for key in ("train_size", "id_size", "dev_size", "ood_size", "samples"):
-        value = data.get(key, 1)
-        if value is None and key == "ood_size" and data.ood not in ood.GENERATED:
-            continue  # all of the set
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            yield f"data.{key}={value}: must be a whole number above 0"
+    whole_set = "" if data.ood in ood.GENERATED else " or null"
+    sizes = {f"data.{name}_size": COUNT for name in ("train", "id", "dev")}
+    yield from wrong_values(config, {**sizes, "data.ood_size": COUNT + whole_set})
     size = data.get("train_size")
     if size is not None and size < data.train_batch_size:
         yield (
@@ -229,5 +201,5 @@ def _data_words(config: ConfigView) -> Iterator[str]:
 
 
 RULES: tuple[Rule, ...] = (
-    *(_numbers, _batches, _model, check_memory, _weights, _rollout, _data, check_reward, _expected, check_cluster),
+    *(wrong_values, _batches, _model, check_memory, _weights, _rollout, _data, check_reward, _expected, check_cluster),
 )

@@ -121,5 +121,6 @@ def _means(rows: list[dict[str, Any]], answers: list[str]) -> dict[str, float]:
         source = row["data_source"]
         found = compute_score(source, answer, row["reward_model"]["ground_truth"], row["extra_info"])
         for measure, value in found.items():
-            scores[f"val/{source}/{measure}_greedy"].append(value)
+            if not isinstance(value, str):  # which task it was
+                scores[f"val/{source}/{measure}_greedy"].append(value)
     return {name: sum(values) / len(values) for name, values in scores.items()}

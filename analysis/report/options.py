@@ -27,6 +27,8 @@ class Asked:
     cases: Mapping[str, int] = field(default_factory=dict)
     runs_root: Path = Path("runs")
     data: Path | None = None
+    # what the study is about on each of its test sets, once its runs are known
+    tests: tuple[str, ...] = (ID, OOD)
 
     @property
     def is_slice(self) -> bool:
@@ -38,7 +40,7 @@ class Asked:
         """The metrics of its tables."""
         if self.metric is not None:
             return (self.metric,)
-        return (ID,) if self.is_slice else (ID, OOD)
+        return self.tests[:1] if self.is_slice else self.tests
 
     @property
     def all_metrics(self) -> tuple[str, ...]:
