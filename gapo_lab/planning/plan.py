@@ -64,6 +64,11 @@ class Planned:
         return bool(self.expected.runs)
 
     @property
+    def is_exact(self) -> bool:
+        """Whether those were of the same size."""
+        return self.measured and not self.expected.scaled
+
+    @property
     def valid_spec(self) -> Spec:
         """The spec of a run that is valid, as those that are started are."""
         if self.spec is None:
