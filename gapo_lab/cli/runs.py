@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gapo_lab.cli import status_table, sweeps
+from gapo_lab.cli import doctor, status_table, sweeps
 from gapo_lab.cli.select import find_one, named
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.launch import job_output, run_states
@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
 
     sweeps.add(add)
+    doctor.add(add)
 
     one = add("ui", ui, "open MLflow's pages on the runs that were copied")
     one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")

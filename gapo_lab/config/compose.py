@@ -33,7 +33,7 @@ OWN = {
 HELP = """python -m gapo_lab.run WORD=VALUE ...        one run
 python -m gapo_lab.run -m WORD=A,B ...       a sweep: its plan, then what is missing of it
 python -m gapo_lab plan WORD=A,B ...         the plan only
-python -m gapo_lab --help                    status, watch, logs, cancel, retry, evaluate, sync, gc, ui
+python -m gapo_lab --help                    doctor, status, watch, logs, cancel, retry, evaluate, sync, gc, ui
 
 Words that choose a file (and +sweep=NAME, one of sweeps/):
 $APP_CONFIG_GROUPS

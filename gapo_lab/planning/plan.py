@@ -64,6 +64,11 @@ class Planned:
         return bool(self.expected.runs)
 
     @property
+    def is_exact(self) -> bool:
+        """Whether those were of the same size."""
+        return self.measured and not self.expected.scaled
+
+    @property
     def valid_spec(self) -> Spec:
         """The spec of a run that is valid, as those that are started are."""
         if self.spec is None:
@@ -169,7 +174,7 @@ def _drafted(words: tuple[str, ...], composer: Composer, namer: Namer) -> Planne
         return Planned(words, action=Action.INVALID, why=str(error))
     try:
         _complete(composed)
-        check_settings(ConfigView(composed.resolved))
+        check_settings(ConfigView(composed.resolved), composed.written)
         return Planned(words, _spec(words, composed, namer), composed.resolved)
     except UserError as error:
         return Planned(words, action=Action.INVALID, why=str(error), called=_called(words, composed, namer))
