@@ -51,7 +51,7 @@ class LabSweeper(Sweeper):
 
 
 class LabLauncher(Launcher):
-    """Runs the jobs that a sweeper of someone else asks for, and waits for them; returns the best of their objective."""
+    """Runs the jobs that a sweeper of someone else asks for, and waits; returns the best of their objective."""
 
     __module__ = MODULE
 
