@@ -51,7 +51,7 @@ class LabSweeper(Sweeper):
 
 
 class LabLauncher(Launcher):
-    """Runs the jobs that a sweeper of someone else asks for, and waits for them; returns the best of their objective."""
+    """Runs the jobs of another sweeper and waits for them; returns the best of each one's main measure."""
 
     __module__ = MODULE
 
