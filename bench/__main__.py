@@ -1,4 +1,5 @@
-"""`python -m bench [--only NAME]`: print the table; the whole of it is also written to docs/bench.md."""
+"""`python -m bench [--only NAME]`: print the table; the whole of it is also written to docs/bench.md, above what is
+written there by hand."""
 
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ def main() -> None:
             print(line(row), flush=True)
             rows.append(row)
     if only is None:
-        OUTPUT.write_text(document(rows), encoding="utf-8")
+        OUTPUT.write_text(document(rows) + by_hand(OUTPUT.read_text(encoding="utf-8")), encoding="utf-8")
         print(f"written to {OUTPUT.relative_to(Path.cwd()) if OUTPUT.is_relative_to(Path.cwd()) else OUTPUT}")
 
 
@@ -72,9 +73,16 @@ def document(rows: list[Row]) -> str:
     table = "\n".join([head, *map(line, rows)])
     notes = "\n\n".join(f"**{measure.__name__}**: {inspect.getdoc(measure)}" for measure in ROWS)
     return (
-        "# Measurements\n\nWritten by `make bench`. Rows of two implementations are medians, measured by turns;"
+        "# Measurements\n\nWritten by `make bench`, down to the first section. Rows of two implementations are medians,"
+        " measured by turns;"
         f" rows against a limit are one measurement.\n\nMachine: {machine()}.\n\n{table}\n\n{notes}\n"
     )
+
+
+def by_hand(page: str) -> str:
+    """The sections of the page that are not ours: all from its first second-level heading on."""
+    _, heading, after = page.partition("\n## ")
+    return heading + after
 
 
 def machine() -> str:
