@@ -6,6 +6,8 @@ USER_ERROR = 2
 INTERRUPTED = 130
 # of a training job that was told to stop and has saved (EX_TEMPFAIL)
 STOPPED = 75
+# of one that has saved by itself, to be resumed at once by the next attempt (`scale.resume_after`)
+RESUME = 76
 
 
 class UserError(Exception):

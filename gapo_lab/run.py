@@ -26,6 +26,7 @@ from gapo_lab import hydra_plugin
 from gapo_lab.config import compose, search_path
 from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.paths import CONF
+from gapo_lab.utils.text import type_and_line
 
 # What may be on the command line of one run; anything else is for Hydra: -m, --help, --cfg job.
 PLAIN = ("overrides", "config_dir", "run")
@@ -59,8 +60,7 @@ def message(error: BaseException) -> str:
         return compose.explain(error)
     if isinstance(error, (UserError, RunFailed, Interrupted, KeyboardInterrupt)):
         return str(error)
-    said = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {said:.300} (not foreseen; HYDRA_FULL_ERROR=1 shows where)"
+    return f"{type_and_line(error, 300)} (not foreseen; HYDRA_FULL_ERROR=1 shows where)"
 
 
 def main() -> int:

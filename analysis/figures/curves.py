@@ -13,26 +13,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analysis.figures import colours
 from analysis.figures.drawing import Drawing
 from analysis.paper import conventions
 from analysis.results import curves
 from analysis.results.measurements import Measured, Trials
 from analysis.tables.paper import Results
-from gapo_lab.utils.plot_style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY, STYLE
+from gapo_lab.utils.plot_style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, STYLE
 
 DOTTED, DASHED, DOT_DASH = (0, (1.2, 1.0)), (0, (4, 1.2)), (0, (5, 1, 1, 1))
-# Each method keeps its own.
-COLOURS = {
-    "grpo": GREY,
-    "dapo": GREY,
-    "gapo_grpo": BLUE,
-    "gapo_dapo": BLUE,
-    "gmpo": GREEN,
-    "krpo": PURPLE,
-    "qae": ORANGE,
-}
 BASELINES = frozenset(baseline for baseline, _ in conventions.PAIRS)
-SPARE = (RED, SKY, GREEN, PURPLE, ORANGE)
 TAUS = ((SKY, DASHED), (RED, DOT_DASH), (GREEN, DOTTED), (ORANGE, DASHED), (PURPLE, DOT_DASH))
 SMOOTH = 0.02  # of the curve's length: the window of the running mean over training metrics
 PANELS = 15  # of one figure
@@ -135,14 +125,9 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
     return np.apply_along_axis(lambda row: np.convolve(row, kernel, mode="same") / weight, -1, values)
 
 
-def colour(algo: str, used: Sequence[str]) -> str:
-    unknown = [a for a in used if a not in COLOURS]
-    return COLOURS.get(algo) or SPARE[unknown.index(algo) % len(SPARE)]
-
-
 def by_method(results: Results, measured: Measured, methods: Sequence[str]) -> list[tuple[str, list[Series]]]:
     """A panel a model, a line a method; baselines are dotted."""
-    panels = []
+    panels, hue = [], colours.of_methods(methods)
     for column in results.grid.columns:
         series = []
         for algo in methods:
@@ -150,7 +135,7 @@ def by_method(results: Results, measured: Measured, methods: Sequence[str]) -> l
             if cell is not None and cell.id in measured.by_cell:
                 trials = measured.by_cell[cell.id]
                 stroke = DOTTED if algo in BASELINES else "-"
-                series.append(Series(conventions.method(algo), trials, colour(algo, methods), stroke))
+                series.append(Series(conventions.method(algo), trials, hue[algo], stroke))
         if len(series) > 1 or len(results.grid.rows) == 1:
             panels.append((conventions.model_title(" ".join(column)), series))
     return panels

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy import stats
 
-from analysis.figures import curves, rewards
+from analysis.figures import colours, curves, rewards
 from analysis.figures.drawing import Drawing
 from analysis.paper import conventions
 from analysis.results.group_rewards import EVEN, KINDS, kind
@@ -179,7 +179,7 @@ def _line(ax, results: Results, model: str, algo: str, algos: Sequence[str], pla
         mean * scale,
         scale * np.nan_to_num(np.array([below, above])),
         label=conventions.method(algo),
-        color=curves.colour(algo, algos),
+        color=colours.of_methods(algos)[algo],
         linestyle=stroke,
         marker="o",
         markersize=3,

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 
 from analysis.results.group_rewards import KINDS, Rewards, kind
-from gapo_lab import methods
+from gapo_lab import method_registry, methods
 from gapo_lab.config.compose import compose_run
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
@@ -41,12 +41,12 @@ def methods_of(names: Sequence[str], words: Sequence[str] = ()) -> list[Method]:
         config = compose_run([f"algo={name}", *words])
         method_rules.check_method(ConfigView.of(config)) if name not in NOT_REPLAYED else None
         estimator = config.algorithm.adv_estimator
-        ours = {verl: path.stem for verl, (sort, path) in method_rules.our_files().items() if sort == "estimator"}
+        ours = method_registry.estimators().get(estimator)
         if name in NOT_REPLAYED:
             raise UserError(f"algo={name}: its advantages need more than rewards; replay can show {', '.join(DEFAULT)}")
-        if estimator in ours:
+        if ours:
             settings = dict(config.algorithm.get(estimator) or {})
-            found.append(Method(name, partial(methods.ESTIMATORS[ours[estimator]], **settings)))
+            found.append(Method(name, partial(methods.ESTIMATORS[ours.name], **settings)))
         else:
             found.append(Method(name, partial(_verls, estimator, config.algorithm)))
     return found

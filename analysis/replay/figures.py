@@ -13,28 +13,12 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 
+from analysis.figures.colours import of_methods
 from analysis.results.group_rewards import KINDS, Rewards, kind
 from gapo_lab.methods.gapo import densest_window, window_size
-from gapo_lab.utils.plot_style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, RED, SKY
+from gapo_lab.utils.plot_style import BLACK, BLUE, GREEN, GREY, RED
 
-COLOURS = {
-    "grpo": GREY,
-    "gapo_grpo": BLUE,
-    "gapo_grpo_median_std": SKY,
-    "gapo_grpo_mean_div": GREEN,
-    "qae": ORANGE,
-    "krpo": PURPLE,
-    "rloo": RED,
-    "redit": BLACK,
-}
-SPARE = (RED, BLACK, GREEN, SKY, PURPLE, ORANGE)
 BAR = 0.8
-
-
-def colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each method; the known ones keep theirs."""
-    spare = iter([c for c in SPARE if c not in {COLOURS.get(n) for n in names}] * 9)
-    return {name: COLOURS.get(name) or next(spare) for name in names}
 
 
 def examples(recorded: Rewards, tau: float) -> Figure:
@@ -71,7 +55,7 @@ def signs(table: pd.DataFrame) -> Figure:
     """Shares of positive (up) and negative (down) advantages by kind of group, and the mean magnitude."""
     names = list(dict.fromkeys(table["algo"]))
     kinds = [k for k in (*KINDS, "all") if k in set(table["kind"])]
-    hue = colours(names)
+    hue = of_methods(names)
     figure = Figure(figsize=(7.2, 3.2))
     left, right = figure.subplots(1, 2, width_ratios=(3, 1.2))
     width = BAR / len(names)
@@ -100,7 +84,7 @@ def signs(table: pd.DataFrame) -> Figure:
 def gaps(groups: pd.DataFrame) -> Figure:
     """Mean - median of a group against its share of negative minus positive advantages, binned (Appendix A.2)."""
     names = list(dict.fromkeys(groups["algo"]))
-    hue = colours(names)
+    hue = of_methods(names)
     figure = Figure(figsize=(5.2, 3.6))
     axes = figure.add_subplot()
     moving = groups[groups["kind"] != "flat"]
@@ -132,6 +116,7 @@ def gaps(groups: pd.DataFrame) -> Figure:
 def outliers(table: pd.DataFrame) -> Figure:
     """How far one more rollout with the lowest or the highest reward moves the others' advantages."""
     names = list(dict.fromkeys(table["algo"]))
+    hue = of_methods(names)
     every = table[table["kind"] == "all"].set_index("algo").loc[names]
     figure = Figure(figsize=(5.6, 3.0))
     axes = figure.add_subplot()
@@ -139,9 +124,7 @@ def outliers(table: pd.DataFrame) -> Figure:
         (-0.2, "low_outlier", "lowest", 1.0),
         (0.2, "high_outlier", "highest", 0.5),
     ):
-        axes.bar(
-            np.arange(len(names)) + offset, every[column], 0.38, alpha=alpha, color=[colours(names)[n] for n in names]
-        )
+        axes.bar(np.arange(len(names)) + offset, every[column], 0.38, alpha=alpha, color=list(hue.values()))
         axes.bar([0], [0], color=GREY, alpha=alpha, label=f"one more rollout with the {label} reward")
     axes.set_xticks(range(len(names)), [n.replace("gapo_grpo_", "gapo\n").replace("_", " ") for n in names])
     axes.set_ylabel("mean |change of A| / rms of A")
@@ -152,7 +135,7 @@ def outliers(table: pd.DataFrame) -> Figure:
 def simulated(table: pd.DataFrame) -> Figure:
     """Sign and pooled order kept, by noise (at one group size) and by group size (at one noise), for both skews."""
     names = list(dict.fromkeys(table["algo"]))
-    hue = colours(names)
+    hue = of_methods(names)
     size = 8 if 8 in set(table["size"]) else int(table["size"].min())
     noise = sorted(set(table["noise"]))[-2:][0]
     figure = Figure(figsize=(7.2, 6.6))

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.paper import published
-from analysis.report import made_up, wording
+from analysis.report import no_result, wording
 from analysis.report.asked import Asked
 from analysis.results import runs
 from analysis.results.measurements import ID, OOD, Measured, measure
 from analysis.results.runs import Run, Selection
 from analysis.results.source import Source
 from analysis.sources import connect
+from analysis.statistics import families
 from analysis.tables import (
     against_paper,
     captions,
+    claims,
     differences,
     noise_and_tau,
     paper,
@@ -28,6 +29,7 @@ from analysis.tables.document import Document, Picture
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 from gapo_lab.errors import UserError
+from gapo_lab.utils.key_names import did_you_mean
 
 SUFFIX = {ID: "_id", OOD: "_ood"}
 
@@ -61,13 +63,13 @@ def build(source: Source, asked: Asked) -> Report:
             "cells are incomplete:\n  " + "\n  ".join(incomplete) + "\nfinish them (the same sweep command again), or "
             "have them marked: --allow-incomplete"
         )
-    drawn = {one.metric: _results(asked, selection, one, seeds) for one in measured}
+    drawn = _confirmed(asked, selection, {one.metric: _results(asked, selection, one, seeds) for one in measured})
     tables = [table for results in drawn.values() for table in _tables(asked, results)]
-    remarks = [*source.problems(), *wording.unknown(selection)]
+    remarks = [*source.problems(), *wording.unknown(selection), *_open_claims(selection, drawn)]
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
         remarks.append("nothing to hold against the paper: these runs share no model and metric with its tables")
     by_axis = _by_axis(asked, selection, measured, seeds)
-    notice = made_up.notice(selection)
+    notice = no_result.notice(selection)
     pictures: tuple[Picture, ...] = ()
     more: tuple[Measured, ...] = ()
     if not asked.is_slice:
@@ -82,7 +84,7 @@ def build(source: Source, asked: Asked) -> Report:
 
         by_noise = {captions.title(r.measured).rpartition(" on ")[2]: r for r in by_axis.noisy.values()}
         found = figures.draw(source, selection, drawn.get(ID), asked.runs_root, by_noise)
-        pictures = tuple(drawing.render(one, made_up.SHORT if notice else "") for one in found.drawings)
+        pictures = tuple(drawing.render(one, no_result.short(selection)) for one in found.drawings)
         more, tables, remarks = found.measured, [*tables, *found.tables], [*remarks, *found.remarks]
     document = Document(
         title=f"Stud{'ies' if len(asked.studies) > 1 else 'y'} {', '.join(asked.studies)}",
@@ -90,7 +92,7 @@ def build(source: Source, asked: Asked) -> Report:
         facts=tuple(wording.facts(selection, measured, seeds)),
         missing=(*incomplete, *_missing(selection, drawn, by_axis), *remarks),
         verdicts=() if notice else tuple(_verdicts(drawn, by_axis)),
-        tables=tuple(sorted(made_up.marked(tables) if notice else tables, key=_place)),
+        tables=tuple(sorted(no_result.marked(tables, no_result.short(selection)), key=_place)),
         pictures=pictures,
     )
     return Report(document, selection, (*measured, *more))
@@ -121,8 +123,7 @@ def _measured(source: Source, asked: Asked, selection: Selection) -> list[Measur
     found = [one for one in found if any(t.values for t in one.by_cell.values())]
     if not found:
         there = source.metrics([run.id for run in selection.runs])
-        near = difflib.get_close_matches(asked.metrics[0], there, n=1, cutoff=0.3)
-        hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(there) or 'none'}"
+        hint = did_you_mean(asked.metrics[0], there) or f"there are: {', '.join(there) or 'none'}"
         raise UserError(f"no finished run measured {' or '.join(asked.metrics)}: {hint}")
     return found
 
@@ -130,6 +131,15 @@ def _measured(source: Source, asked: Asked, selection: Selection) -> list[Measur
 def _results(asked: Asked, selection: Selection, one: Measured, seeds: Sequence[int]) -> Results:
     cells = [cell for cell in selection.cells if one.by_cell[cell.id].values or not cell.runs]
     return paper.results(cells, one, seeds, asked.rows, asked.columns)
+
+
+def _confirmed(asked: Asked, selection: Selection, drawn: Mapping[str, Results]) -> dict[str, Results]:
+    """The results with the study's claims judged; what no run named, the paper's tables claim, a slice nothing."""
+    named = claims.of_runs(selection.runs)
+    if named is None:
+        named = () if asked.is_slice else claims.papers(list(drawn))
+    found = families.confirmed({metric: one.comparisons for metric, one in drawn.items()}, named)
+    return {metric: replace(one, comparisons=found[metric]) for metric, one in drawn.items()}
 
 
 def _by_axis(asked: Asked, selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]) -> ByAxis:
@@ -163,6 +173,17 @@ def _verdicts(drawn: Mapping[str, Results], by_axis: ByAxis) -> list[str]:
     return said + [line for one in by_axis.noisy.values() for line in noise_and_tau.noise_verdicts(one)]
 
 
+def _open_claims(selection: Selection, drawn: Mapping[str, Results]) -> list[str]:
+    """Claims that nothing here answers, and those that were named after the first runs."""
+    out = [
+        f"claim {claim}: not answered here, and so are those about a later metric"
+        for claim in claims.of_runs(selection.runs) or ()
+        if claim.metric not in drawn or families.answer(drawn[claim.metric].comparisons, claim) is None
+    ]
+    late = claims.named_later(selection.runs)
+    return out + [f"claim {claim}: named after the first runs, so exploratory" for claim in late]
+
+
 def _place(table: Table) -> tuple[int, str]:
     """The paper's tables first, in its order, then what they are held against, then the statistics."""
     order = ("table", "slice", "noise", "tau", "rewards", "against", "comparisons", "statistics")
@@ -183,7 +204,7 @@ def _tables(asked: Asked, results: Results) -> list[Table]:
         suffix = SUFFIX[one.metric]
         found = _papers_tables(results, title, trials, asked.spread)
     found.append(statistics.cells_table(results, f"statistics{suffix}", f"{title}: seeds and test set"))
-    compared = statistics.comparisons_table(results, f"comparisons{suffix}", f"{title}: methods on the same seeds")
+    compared = statistics.comparisons_table(results, f"comparisons{suffix}", f"{title}: methods compared")
     found += [compared] if compared else []
     return found + (_against(results, title, suffix) if asked.against_paper else [])
 

@@ -45,9 +45,10 @@ class Measured:
     cases_guessed: bool = False
 
     @property
-    def is_made_up(self) -> bool:
-        """Whether some of the numbers are a rehearsal's: then they may be shown, and nothing said of them."""
-        return any(run.is_rehearsal for trials in self.by_cell.values() for run in trials.cell.runs)
+    def is_no_result(self) -> bool:
+        """Whether some of the numbers are a rehearsal's or a smoke run's: they may be shown, and nothing said of
+        them."""
+        return any(run.is_rehearsal or run.is_smoke for trials in self.by_cell.values() for run in trials.cell.runs)
 
     @property
     def is_share(self) -> bool:

@@ -69,6 +69,11 @@ class Run:
         return self.tags.get("gapo.rehearsal") == "yes" or self.params.get("scale") == "rehearsal"
 
     @property
+    def is_smoke(self) -> bool:
+        """Whether it is a smoke run: two steps, to see that all parts work."""
+        return self.params.get("scale") == "smoke"
+
+    @property
     def commit(self) -> str:
         return self.tags.get("mlflow.source.git.commit", "")
 

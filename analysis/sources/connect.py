@@ -5,7 +5,6 @@ MLflow's own client answers one history a call; the sources here ask for many at
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from analysis.sources.run_folders import RunFolders
 from gapo_lab.errors import UserError
 from gapo_lab.runs.studies import of_study
 from gapo_lab.tracking import uri as addresses
+from gapo_lab.utils.key_names import did_you_mean
 
 
 def connect(uri: str | None = None) -> Source:
@@ -107,5 +107,4 @@ def _elsewhere(source: Source, names: Sequence[str], root: Path) -> str:
 
 
 def _near(name: str, there: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, there, n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(there)) or 'none'}."
+    return did_you_mean(name, there) or f"there are: {', '.join(sorted(there)) or 'none'}."

@@ -105,7 +105,7 @@ class RunFolders:
         try:
             spec, started = folder.spec, folder.started()
             folder.summary()  # a result that cannot be read is none
-            tags = mapping.tags(spec, folder.provenance() or {}, folder.status(), started)
+            tags = mapping.tags(spec, folder.provenance(), folder.status(), started)
             return Run(
                 id=key,
                 study=tags["gapo.study"],

@@ -30,9 +30,5 @@ def lower(title: str) -> str:
 def verdicts(results: Results, pool: str = "all models") -> list[str]:
     """What the report says in words. pool: what pooled comparisons are over."""
     where = title(results.measured).removeprefix("Exact match accuracy (%) on ")
-    claims = statistics.claims(results)
-    lines = (
-        *statistics.answers(results, pool),
-        *statistics.verdicts(results.comparisons, pool, claims),
-    )
+    lines = (*statistics.answers(results, pool), *statistics.verdicts(results.comparisons, statistics.told(results)))
     return [f"{where}: {line}" for line in lines]

@@ -56,7 +56,7 @@ def results(
                     if ours and theirs:
                         of = measured.by_cell
                         wanted.append((place(column, grid.column_axes), method, baseline, of[ours.id], of[theirs.id]))
-    compared = inference.compare(measured, wanted, conventions.PAIRS)
+    compared = inference.compare(measured, wanted)
     return Results(measured, grid, inference.summaries(measured), tuple(compared), tuple(seeds))
 
 
@@ -122,14 +122,14 @@ class Draft:
     def _said(self, column: str, of: str, over: str) -> tuple[str, ...]:
         """The mark of a difference that is not decided; only one that is has none."""
         one = self.results.comparison(column, of, over)
-        if self.results.measured.is_made_up:
+        if self.results.measured.is_no_result:
             return ()
-        if not one or one.n < 2:
-            return (self.notes.letter("no interval: fewer than two seeds that both methods have"),)
+        if not one or min(one.n, one.against) < 2:
+            return (self.notes.letter("no interval: fewer than two seeds of a method"),)
         if one.holds_zero:
             return (self.notes.fixed(ZERO, "the 95% interval of the difference over seeds holds zero"),)
-        if one.verdict == "interval only":
-            text = "the interval leaves zero out, but the corrected p is above 0.05"
+        if one.verdict in ("exploratory", "not decided"):
+            text = "the interval leaves zero out, but no claim that was named before the runs decides it"
             return (self.notes.fixed(OPEN, text),)
         return ()
 
@@ -157,7 +157,7 @@ def _finish(draft: Draft, name: str, title: str, blocks: Sequence[Sequence[Line]
     """Rank each column over all blocks, and write head, notes and sources."""
     blocks = [block for block in blocks if block]
     lines = [line for block in blocks for line in block]
-    flat = iter(lines if draft.results.measured.is_made_up else ranked(lines))
+    flat = iter(lines if draft.results.measured.is_no_result else ranked(lines))
     shown = tuple(tuple(next(flat) for _ in block) for block in blocks)
     if any(entry.rank == 1 for block in shown for line in block for entry in line.entries):
         draft.notes.plain(BOLD)

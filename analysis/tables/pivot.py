@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.paper import conventions
 from analysis.results.runs import Cell
 from gapo_lab.errors import UserError
+from gapo_lab.utils.key_names import did_you_mean
 
 Key = tuple[str, ...]
 
@@ -102,8 +102,7 @@ def _check_axes(cells: Sequence[Cell], axes: Sequence[str]) -> None:
     there = {name for cell in cells for name in cell.params}
     for axis in axes:
         if cells and axis not in there:
-            near = difflib.get_close_matches(axis, there, n=1, cutoff=0.4)
-            said = f"did you mean {near[0]}?" if near else f"there are: {', '.join(sorted(there))}"
+            said = did_you_mean(axis, there) or f"there are: {', '.join(sorted(there))}"
             raise UserError(f"no run has a parameter {axis}: {said}")
 
 

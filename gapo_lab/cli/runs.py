@@ -18,14 +18,14 @@ from rich.console import Console
 from gapo_lab.cli import status_table, sweeps
 from gapo_lab.cli.select import find_one, named
 from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.launch import run_states
+from gapo_lab.launch import job_output, run_states
 from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.status import State
 from gapo_lab.tracking import study_page, uri
 from gapo_lab.utils import command_line
-from gapo_lab.utils.text import duration, percent
+from gapo_lab.utils.text import duration, percent, type_and_line
 
 
 def main(words: list[str] | None = None) -> int:
@@ -88,10 +88,7 @@ def status(asked: argparse.Namespace) -> int:
 
 def logs(asked: argparse.Namespace) -> int:
     folder = find_one(asked.root, asked.run)
-    attempts = folder.attempts()
-    if not attempts:
-        raise UserError(f"run {folder.key} has not started: it has no log yet")
-    path = attempts[-1].log_path
+    path = _log_of(folder)
     if not path.exists():
         raise UserError(f"{path} is not there: the run has written nothing yet")
     with open(path, encoding="utf-8", errors="replace") as file:
@@ -103,6 +100,19 @@ def logs(asked: argparse.Namespace) -> int:
             if over or not asked.follow:
                 return 0
             time.sleep(0.5)
+
+
+def _log_of(folder: RunFolder) -> Path:
+    """The log of a run's last attempt; what its job printed where that died before the run started."""
+    attempts, before = folder.attempts(), folder.raw_status
+    if before.state is State.QUEUED or not attempts:
+        now = run_states.read(folder.path.parent, [folder.key]).get(folder.key, before)
+        printed = job_output.path(folder.path.parent, folder.key, now)
+        if printed and printed.exists() and (now.has_stopped or not attempts):
+            return printed
+    if not attempts:
+        raise UserError(f"run {folder.key} has not started: it has no log yet")
+    return attempts[-1].log_path
 
 
 # sync
@@ -123,20 +133,15 @@ def sync(asked: argparse.Namespace) -> int:
         raise
     except Exception as error:
         raise RunFailed(
-            f"MLflow at {address} cannot be reached ({_first_line(error)}): start it or set --uri, "
+            f"MLflow at {address} cannot be reached ({type_and_line(error)}): start it or set --uri, "
             "then give the same command again; the run folders keep everything"
         ) from error
     for path, result in out.items():
         if isinstance(result, Exception):
-            print(f"{path.name}: not copied: {_first_line(result)}", file=sys.stderr)
+            print(f"{path.name}: not copied: {type_and_line(result)}", file=sys.stderr)
     failed = sum(isinstance(result, Exception) for result in out.values())
     print(f"{len(out) - failed} copied" + (f", {failed} not" if failed else ""))
     return 1 if failed else 0
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
 
 
 # evaluate

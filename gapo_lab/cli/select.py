@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from gapo_lab.errors import UserError
 from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.utils.key_names import did_you_mean
 
 
 def named(root: Path, word: str | None) -> list[RunFolder]:
@@ -53,6 +53,5 @@ def find_one(root: Path, key: str) -> RunFolder:
             f"{key} is the beginning of {len(found)} runs ({', '.join(f.key for f in found[:5])}): give more of it"
         )
     words = [f.key for f in folders] + [study for study in map(_study, folders) if study]
-    near = difflib.get_close_matches(key, words, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise UserError(f"no study or run {key} in {root}: {hint}python -m gapo_lab status shows all")
+    near = did_you_mean(key, words)
+    raise UserError(f"no study or run {key} in {root}: {near}{' ' if near else ''}python -m gapo_lab status shows all")

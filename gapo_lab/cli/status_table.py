@@ -7,17 +7,17 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import metrics, naming
+from gapo_lab.runs import metrics, naming, objective
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import COLOURS, NEW, RunStatus, State
-from gapo_lab.utils.text import duration, percent, several
+from gapo_lab.utils.text import duration, several
 
 ORDER = (
     State.FINISHED,
@@ -28,7 +28,8 @@ ORDER = (
     State.BROKEN,
     State.NEW,
 )
-HEADS = ("key", "seed", "state", "step", "best ID", "best OOD", "seen", "")
+# Around a column for the best value on each test set.
+HEADS, LAST_HEADS = ("key", "seed", "state", "step"), ("seen", "")
 LEFT = ("key", "state", "")
 # What tells the messages of two runs apart that say the same: SLURM's job, a step.
 _JOB = re.compile(r"job \d+(?:_\d+)?, ")
@@ -37,7 +38,10 @@ _STEP = re.compile(r"\bstep (\d+)")
 
 @dataclass(frozen=True)
 class Row:
-    """What the table shows of one run. ``cell`` is '' where its spec cannot be read; ``seen`` is in seconds."""
+    """What the table shows of one run. ``cell`` is '' where its spec cannot be read; ``seen`` is in seconds.
+
+    ``best``: its best value on each test set, of the measure that it is ``about``.
+    """
 
     key: str
     study: str
@@ -45,8 +49,8 @@ class Row:
     seed: int | None
     state: State
     step: str = ""
-    em_id: float | None = None
-    em_ood: float | None = None
+    best: Mapping[str, float] = field(default_factory=dict)
+    about: str = ""
     seen: float | None = None
     message: str = ""
 
@@ -97,7 +101,8 @@ def read(
 
 def _row(folder: RunFolder, study: str, cell: str, seed: int | None, status: RunStatus, now: float) -> Row:
     try:
-        numbers = folder.summary() or metrics.summary(folder.merged_metrics())
+        asked = folder.config_values(["metric"]).get("metric") if not folder.is_finished else None
+        numbers = folder.summary() or metrics.summary(folder.merged_metrics(), asked)
     except UserError as error:  # one broken folder must not hide the others
         return Row(folder.key, study, cell, seed, State.BROKEN, message=str(error))
     return Row(
@@ -107,11 +112,18 @@ def _row(folder: RunFolder, study: str, cell: str, seed: int | None, status: Run
         seed=seed,
         state=status.state,
         step=f"{_step(numbers, status):.0f}/{status.total_steps or '?'}",
-        em_id=numbers.get("best/id/em"),
-        em_ood=numbers.get("best/ood/em"),
+        best=_best(numbers),
+        about=objective.of_summary(numbers) or "",
         seen=None if status.updated is None else max(0.0, now - status.updated),
         message=_message(folder.key, status),
     )
+
+
+def _best(numbers: Mapping[str, float]) -> dict[str, float]:
+    """The best value on each test set of what the run is about."""
+    about = objective.of_summary(numbers)
+    names = {where: f"best/{where}/{about}" for where in objective.sets_of(numbers)}
+    return {where: numbers[name] for where, name in names.items() if name in numbers}
 
 
 def _step(numbers: Mapping[str, float], status: RunStatus) -> float:
@@ -140,11 +152,13 @@ def show(table: Table, console: Console, cells_only: bool = False) -> None:
 
     notes = Notes()
     cells = _cells(table.rows)
-    lines = [[_line(row, notes) for row in runs] for _, _, runs in cells]
-    columns = zip(HEADS, *(line for cell in lines for line in cell), strict=True)
+    sets = _sets(table.rows)
+    heads = (*HEADS, *(f"best {objective.set_label(name)}" for name in sets), *LAST_HEADS)
+    lines = [[_line(row, sets, notes) for row in runs] for _, _, runs in cells]
+    columns = zip(heads, *(line for cell in lines for line in cell), strict=True)
     widths = [max(map(len, column)) for column in columns]
     if not cells_only:
-        say(f"[bold]{_padded(HEADS, widths)}[/]")
+        say(f"[bold]{_padded(heads, heads, widths)}[/]")
     for study in dict.fromkeys(row.study for row in table.rows):
         common = table.common.get(study)
         if len(table.common) > 1 or common:
@@ -156,7 +170,7 @@ def show(table: Table, console: Console, cells_only: bool = False) -> None:
             say(f"[bold]{escape(name)}[/]  {_summary(runs)}")
             for row, line in zip(runs, texts, strict=True) if not cells_only else ():
                 coloured = f"[{COLOURS[row.state]}]{row.state}[/]" if row.state in COLOURS else row.state
-                say(_padded(line, widths).replace(row.state, coloured, 1))
+                say(_padded(line, heads, widths).replace(row.state, coloured, 1))
     for text in notes.lines():
         say(text)
     say(totals(table.rows))
@@ -174,28 +188,33 @@ def _summary(runs: Sequence[Row]) -> str:
     over = [row for row in runs if row.state is State.FINISHED]
     text = f"{len(over)} of {len(runs)} finished"
     means = []
-    for name, found in (("ID", [row.em_id for row in over]), ("OOD", [row.em_ood for row in over])):
-        values = [value for value in found if value is not None]
-        if values and len(values) == len(found):
-            means.append(f"{name} {percent(statistics.fmean(values))}")
-    return text + (f", mean best {', '.join(means)}" if means else "")
+    for name in _sets(over):
+        values = [row.best[name] for row in over if name in row.best]
+        if len(values) == len(over) and len({row.about for row in over}) == 1:
+            means.append(f"{objective.set_label(name)} {objective.shown(over[0].about, statistics.fmean(values))}")
+    what = "" if not means or over[0].about == metrics.EXACT_MATCH else f"{over[0].about} "
+    return text + (f", mean best {what}{', '.join(means)}" if means else "")
 
 
-def _line(row: Row, notes: Notes) -> list[str]:
+def _sets(rows: Iterable[Row]) -> list[str]:
+    """The test sets of these runs, in the order of tables; ID and OOD where nothing was measured yet."""
+    return objective.in_order(name for row in rows for name in row.best) or ["id", "ood"]
+
+
+def _line(row: Row, sets: Sequence[str], notes: Notes) -> list[str]:
     return [
         row.key,
         "" if row.seed is None else str(row.seed),
         row.state,
         row.step,
-        "" if row.em_id is None else percent(row.em_id),
-        "" if row.em_ood is None else percent(row.em_ood),
+        *(objective.shown(row.about, row.best[name]) if name in row.best else "" for name in sets),
         "" if row.seen is None else f"{duration(row.seen)} ago",
         notes.mark(row),
     ]
 
 
-def _padded(texts: Sequence[str], widths: Sequence[int]) -> str:
-    columns = zip(texts, widths, HEADS, strict=True)
+def _padded(texts: Sequence[str], heads: Sequence[str], widths: Sequence[int]) -> str:
+    columns = zip(texts, widths, heads, strict=True)
     return "  ".join(t.ljust(width) if head in LEFT else t.rjust(width) for t, width, head in columns).rstrip()
 
 

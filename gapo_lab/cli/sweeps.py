@@ -34,6 +34,7 @@ def add(one: Adder) -> None:
     """Put the commands into the parser; ``one(name, function, text)`` makes the parser of one."""
     words = one("plan", plan, "what a sweep would do; starts nothing")
     words.add_argument("--all", action="store_true", help="show every cell of a large plan")
+    words.add_argument("--show-sbatch", action="store_true", help="also print the batch scripts that SLURM would get")
     words.add_argument("--config-dir", "-cd", metavar="DIR", help="a folder of your own with config groups")
     words.add_argument("overrides", nargs="*", metavar="WORD", help="as after gapo_lab.run -m")
     words = one("watch", watch, "follow runs until they have ended; Ctrl-C leaves them alone")
@@ -79,6 +80,12 @@ def plan(asked: argparse.Namespace) -> int:
     cells = make_cells(words, *(sweeper.get(name) for name in ("params", "instead", "also")))
     made = executor.plan_of(cells)
     show_plan(made, console, everything=asked.all)
+    if asked.show_sbatch:
+        scripts = executor.scripts(made)
+        for script in scripts:
+            print(f"\n{script}", end="")
+        if not scripts:
+            print("no batch script: nothing of this goes to SLURM (cluster=NAME)")
     return 2 if made.doing(executor.Action.INVALID) else 0
 
 

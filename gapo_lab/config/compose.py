@@ -20,7 +20,15 @@ from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF, NANO, PACKAGE
 from gapo_lab.utils.dotted import flatten
-from gapo_lab.utils.key_names import nearest
+from gapo_lab.utils.key_names import did_you_mean
+
+# Files of verl's own tree that are parts of its configuration, and no choice here.
+VERLS = ("data=legacy_data", "reward=reward")
+# How something of one's own is named, by group.
+OWN = {
+    "data": "Rows of your own: data=parquet data.train=FILE data.id=FILE",
+    "reward": "A function of your own: reward=FILE.py:FUNCTION",
+}
 
 HELP = """python -m gapo_lab.run WORD=VALUE ...        one run
 python -m gapo_lab.run -m WORD=A,B ...       a sweep: its plan, then what is missing of it
@@ -41,6 +49,9 @@ def register() -> None:
     OmegaConf.register_new_resolver("gapo_lab.when", lambda test, value: value if test else None, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True)
     OmegaConf.register_new_resolver("gapo_lab.at_least", max, replace=True)
+    OmegaConf.register_new_resolver(
+        "gapo_lab.given", lambda value, other: other if value is None else value, replace=True
+    )
     OmegaConf.register_new_resolver("gapo_lab.sum", lambda *numbers: sum(numbers), replace=True)
     OmegaConf.register_new_resolver(
         "gapo_lab.reward_manager", lambda name, noise: "noisy" if noise else name, replace=True
@@ -92,9 +103,11 @@ def explain(error: Exception) -> str:
         text,
         re.DOTALL,
     ):
-        group, options = missing.group(2), missing.group(3).split()
+        group = missing.group(2)
+        options = [name for name in missing.group(3).split() if f"{group}={name}" not in VERLS]
         word = missing.group(1).removeprefix(group + "/")
-        return f"{group}={word}: no such {group}{_nearest(word, options)}; there are: {', '.join(options)}"
+        said = f"{group}={word}: no such {group}{_nearest(word, options)}; there are: {', '.join(options)}"
+        return f"{said}. {OWN[group]}" if group in OWN else said
     if several := re.search(r"Ambiguous value for argument '(.+?)'\s*\n", text):
         if several.group(1).startswith("+"):
             return f"{several.group(1)}: one at a time; what two sweeps share is one run"
@@ -114,8 +127,8 @@ def _unknown_key(key: str) -> str:
 
 
 def _nearest(word: str, options: Sequence[str]) -> str:
-    close = nearest(word, options)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
+    near = did_you_mean(word, options)
+    return f" ({near})" if near else ""
 
 
 def known_keys() -> list[str]:

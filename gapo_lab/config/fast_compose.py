@@ -10,7 +10,6 @@ Hydra's composition.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -27,11 +26,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.config import compose, search_path
 from gapo_lab.config.compose import compose_run
+from gapo_lab.config.interpolations import Known, Resolver, is_under, prefixes, readers_of
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF
-from gapo_lab.utils.dotted import flatten, unflatten
+from gapo_lab.utils.dotted import flatten, nodes
 
-_TOKEN = re.compile(r"\.*[\w@-]+(?:\.[\w@-]+)*")
 _MISSING = object()
 
 
@@ -81,8 +80,7 @@ class Composer:
         self._chosen: dict[tuple[str, ...], tuple[_File, ...]] = {}
         self._alone: dict[tuple[_File, ...], _Base] = {}
         self._groups: dict[str, bool] = {}
-        self._values: dict[tuple, Any] = {}
-        self._words: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._resolver = Resolver()
         self._refused: dict[tuple[str, ...], str] = {}
 
     def compose(self, words: Sequence[str]) -> Composed:
@@ -226,15 +224,15 @@ class Composer:
             _merge(tree, content)
         sweeper = tree.pop("hydra", {}).get("sweeper") or {}
         written = flatten(tree)
-        known = Known(written, frozenset(_nodes(tree)))
+        known = Known(written, frozenset(nodes(tree)))
         readers: dict[str, set[str]] = {}
         for key, value in written.items():
-            for read in self._reads(key, value, known):
+            for read in self._resolver.reads(key, value, known):
                 readers.setdefault(read, set()).add(key)
         return _Base(
             tree,
             known,
-            self._resolve(written, known),
+            self._resolver.resolve(written, known),
             readers,
             bool(sweeper.get("params")) or "search" in tree,
         )
@@ -256,74 +254,15 @@ class Composer:
         written = base.written | changed
         nodes = base.known.nodes
         if added := changed.keys() - base.written.keys():
-            nodes = nodes.union(*(_prefixes(key)[1:] for key in added))
+            nodes = nodes.union(*(prefixes(key)[1:] for key in added))
         affected = set(changed)
         for key in changed:
-            affected |= _closure(key, base.readers)
-        new = self._resolve({key: written[key] for key in affected}, Known(written, nodes))
+            affected |= readers_of(key, base.readers)
+        new = self._resolver.resolve({key: written[key] for key in affected}, Known(written, nodes))
         resolved = base.resolved | new
         if len(resolved) != len(written):
-            resolved = {key: value for key, value in resolved.items() if key in written or _under(key, written)}
+            resolved = {key: value for key, value in resolved.items() if key in written or is_under(key, written)}
         return Composed(written, resolved)
-
-    def _resolve(self, wanted: dict[str, Any], known: Known) -> dict[str, Any]:
-        """The wanted keys with interpolations resolved; one that stands for a node gives several keys."""
-        out: dict[str, Any] = {}
-        for key, value in wanted.items():
-            if not _is_interpolation(value):
-                out[key] = value
-            else:
-                out.update(self._resolve_one(key, value, known))
-        return out
-
-    def _resolve_one(self, key: str, value: Any, known: Known) -> dict[str, Any]:
-        needed = {key: value}
-        waiting = [key]
-        while waiting:
-            reader = waiting.pop()
-            for read in self._reads(reader, needed[reader], known):
-                for leaf in _leaves(read, known.written):
-                    if leaf not in needed:
-                        needed[leaf] = known.written[leaf]
-                        waiting.append(leaf)
-        mark = (key, tuple((k, repr(v)) for k, v in needed.items()))
-        if mark not in self._values:
-            small = OmegaConf.create(unflatten(needed))
-            try:
-                found = OmegaConf.to_container(small, resolve=True)
-            except OmegaConfBaseException as error:
-                raise UserError(compose.explain(error)) from error
-            for name in key.split("."):
-                found = found[name]
-            self._values[mark] = flatten(found, key + ".")
-        return self._values[mark]
-
-    def _reads(self, key: str, value: Any, known: Known) -> list[str]:
-        """The dotted keys that an interpolation may read: every word in it that is one. Too many do no harm."""
-        if not _is_interpolation(value):
-            return []
-        mark = (key, repr(value))
-        if mark not in self._words:
-            self._words[mark] = _words_of(key, mark[1])
-        return [word for word in self._words[mark] if word in known.written or word in known.nodes]
-
-
-@dataclass
-class Known:
-    """The settings as written, and the dotted keys of the nodes above them."""
-
-    written: dict[str, Any]
-    nodes: frozenset[str]
-
-
-def _words_of(key: str, text: str) -> tuple[str, ...]:
-    """Every dotted word of an interpolation; one with leading dots counts from `key`'s own place."""
-    found = []
-    for token in _TOKEN.findall(text):
-        dots = len(token) - len(token.lstrip("."))
-        parents = key.split(".")[:-dots] if dots else []
-        found.append(".".join([*parents, token[dots:]]))
-    return tuple(dict.fromkeys(found))
 
 
 def _is_plain(value: Any) -> bool:
@@ -336,50 +275,6 @@ def _unquoted(value: Any) -> Any:
     if isinstance(value, list):
         return [_unquoted(one) for one in value]
     return value.text if isinstance(value, QuotedString) else value
-
-
-def _is_interpolation(value: Any) -> bool:
-    if isinstance(value, str):
-        return "${" in value
-    return isinstance(value, list) and "${" in repr(value)
-
-
-def _nodes(tree: dict[str, Any], above: str = "") -> set[str]:
-    """Every dotted key that has keys below it."""
-    out = set()
-    for name, value in tree.items():
-        if isinstance(value, dict) and value:
-            out.add(above + name)
-            out |= _nodes(value, f"{above}{name}.")
-    return out
-
-
-def _prefixes(key: str) -> list[str]:
-    """`a.b.c` -> `a.b.c`, `a.b`, `a`."""
-    parts = key.split(".")
-    return [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
-
-
-def _leaves(key: str, written: dict[str, Any]) -> list[str]:
-    if key in written:
-        return [key]
-    return [leaf for leaf in written if leaf.startswith(key + ".")]
-
-
-def _under(key: str, written: dict[str, Any]) -> bool:
-    return any(prefix in written for prefix in _prefixes(key))
-
-
-def _closure(key: str, readers: dict[str, set[str]]) -> set[str]:
-    out: set[str] = set()
-    waiting = [key]
-    while waiting:
-        for prefix in _prefixes(waiting.pop()):
-            for reader in readers.get(prefix, ()):
-                if reader not in out:
-                    out.add(reader)
-                    waiting.append(reader)
-    return out
 
 
 def _merge(into: dict[str, Any], new: dict[str, Any]) -> None:

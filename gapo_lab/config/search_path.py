@@ -1,7 +1,8 @@
 """Where Hydra looks for configuration, the same for one run, a sweep, a plan and a search.
 
 In this order: conf/, the folders a user names (`--config-dir`, `hydra.searchpath`), verl's own tree as installed,
-sweeps/ and slurm/, then ./conf, ./sweeps and ./slurm of the working folder. Importing verl takes a quarter of a
+sweeps/ and slurm/, then ./conf, ./sweeps and ./slurm of the working folder, and last words that name a file of the
+user's in place of a config file (user_words.py). Importing verl takes a quarter of a
 minute; finding its folder takes nothing.
 """
 
@@ -21,6 +22,7 @@ from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
+from gapo_lab.config.user_words import UserWords
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF, SLURM, SWEEPS
 
@@ -113,6 +115,7 @@ class LabSearchPath(SearchPathPlugin):
             search_path.append(provider="gapo_lab", path=f"gapo_lab://{group}:{folder}")
         for address in _working_folder():
             search_path.append(provider="the working folder", path=address)
+        search_path.append(provider="the user's words", path="gapo_lab_words://words")
 
 
 def _working_folder() -> Iterator[str]:
@@ -205,6 +208,7 @@ def register() -> None:
     """Make Hydra know these folders, and the settings of our sweeper and launcher. Harmless when called again."""
     Plugins.instance().register(LabSearchPath)
     Plugins.instance().register(FolderSource)
+    Plugins.instance().register(UserWords)
     store = ConfigStore.instance()
     store.store(group="hydra/sweeper", name="lab", node=LabSweeperConf, provider="gapo_lab")
     store.store(group="hydra/launcher", name="lab", node=LabLauncherConf, provider="gapo_lab")

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from gapo_lab.errors import UserError
 from gapo_lab.utils import command_line
+from gapo_lab.utils.text import first_line
 
 
 def main(words: list[str] | None = None) -> int:
@@ -238,10 +239,13 @@ def validate(asked: argparse.Namespace) -> int:
 def _measure(model: str):
     from transformers import AutoTokenizer
 
+    from gapo_lab.data.tokenizer_check import check_tokenizer
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
-        raise UserError(f"--model {model}: no tokenizer there ({str(error).splitlines()[0]:.120})") from None
+        raise UserError(f"--model {model}: no tokenizer there ({first_line(error)})") from None
+    check_tokenizer(tokenizer, model)
 
     def measure(prompt: list[dict[str, str]], truth: str) -> tuple[int, int]:
         rendered = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=False)

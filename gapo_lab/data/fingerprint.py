@@ -13,15 +13,19 @@ from typing import Any
 
 from gapo_lab.data.mining.format import FORMAT, mined_digest
 from gapo_lab.data.ood import registry as ood
+from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
+from gapo_lab.utils.dotted import unflatten
 
 
 def of(data: Mapping[str, Any]) -> str | None:
-    """Twelve hex digits over repositories' newest commits, or a mined folder's content, and an OOD set's file.
+    """Twelve hex digits over repositories' newest commits, or a folder's or files' content, and an OOD set's file.
 
     data: the `data` node of a run's configuration. None when the settings say it all. Raises UserError when
     something is not there.
     """
+    if data["name"] == "parquet":
+        return _hash(sets.content(unflatten(data) if isinstance(data, Mapping) else data))
     content: dict[str, Any] = {}
     if data["name"] == "git":
         if data["path"]:
@@ -33,8 +37,10 @@ def of(data: Mapping[str, Any]) -> str | None:
         content["template"] = _file_digest(Path(data["template"]).expanduser())
     if data["ood"] not in ood.GENERATED:
         content["ood"] = ood.digest(data["ood"], data["ood_path"])
-    if not content:
-        return None
+    return _hash(content) if content else None
+
+
+def _hash(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 

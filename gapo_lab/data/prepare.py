@@ -16,6 +16,8 @@ from typing import Any
 from gapo_lab.data import fingerprint
 from gapo_lab.data.ood import registry as ood
 from gapo_lab.data.ood import zeta
+from gapo_lab.data.own import rows as own_rows
+from gapo_lab.data.own import sets as own_sets
 from gapo_lab.data.tasks.prompt import Budget, Template, load_template, messages
 from gapo_lab.data.tasks.task import GREEDY_AGENT, SAMPLED_AGENT, Task, verl_row
 from gapo_lab.errors import UserError
@@ -44,22 +46,35 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
     """Make the rows that `data` describes, or find them made.
 
     data: the `data` node of a run's configuration. tokenizer: the model's, which decides what is too long.
-    Raises UserError when nothing is left to train on or a batch would be larger than the training set.
+    Raises UserError when nothing is left to train on or a batch would be larger than the training set. Processes that
+    ask for the same rows at the same time make them once.
     """
     recipe = {
-        "data": {key: data[key] for key in sorted(data) if key in RECIPE_KEYS},
+        "data": {key: data[key] for key in sorted(data) if key in RECIPE_KEYS and not _is_place(key, data)},
         "source": _source_digest(data),
         "vocabulary": hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[:12],
         "chat_template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:12],
     }
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
     folder = Path(root) / f"{data['name']}-{digest}"
-    if (folder / "about.json").exists():
-        return Prepared(folder, atomic_files.read_json(folder / "about.json"))
-    splits = {
-        split: rows_of(tasks, split, data, tokenizer) for split, tasks in TASKS[data["name"]](data, Path(root)).items()
-    }
-    return _write(folder, {**splits, "ood": _ood_rows(data, tokenizer)}, data, tokenizer, recipe)
+    if not (folder / "about.json").exists():
+        with atomic_files.alone(folder):
+            if not (folder / "about.json").exists():
+                return _write(folder, _all_rows(data, tokenizer, folder.parent), data, tokenizer, recipe)
+    return Prepared(folder, atomic_files.read_json(folder / "about.json"))
+
+
+def _all_rows(data: Mapping[str, Any], tokenizer, root: Path) -> dict[str, list[dict[str, Any]]]:
+    """The rows of each set: `train`, then the test sets."""
+    if data["name"] == "parquet":
+        return own_rows.rows_of(data)
+    splits = {split: rows_of(tasks, split, data, tokenizer) for split, tasks in TASKS[data["name"]](data, root).items()}
+    return {**splits, "ood": _ood_rows(data, tokenizer)}
+
+
+def _is_place(key: str, data: Mapping[str, Any]) -> bool:
+    """Whether a setting only says where one's own rows lie: their content is in the recipe."""
+    return data["name"] == "parquet" and key in own_sets.PLACES
 
 
 # What decides which rows come out; everything else in the `data` node is verl's own. The template counts by its text.
@@ -90,6 +105,9 @@ RECIPE_KEYS = frozenset(
         "max_response_length",
         "apply_chat_template_kwargs",
         "system_role",
+        "prompt_key",
+        "truth_key",
+        "source_key",
     ]
 )
 
@@ -112,7 +130,8 @@ def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
         how = options(data)
         digest = hashlib.sha256(f"{fingerprint.of({**data, 'ood': 'micro'})} {how}".encode()).hexdigest()[:12]
         folder = root / f"mined-{digest}"
-        dataset.make(data["repos"], folder, how)
+        with atomic_files.alone(folder):  # runs of other models mine the same
+            dataset.make(data["repos"], folder, how)
     train, held = (list(read_tasks(folder / f"{split}.parquet")) for split in dataset.SPLITS)
     newest = sorted(held, key=lambda task: task.provenance["time"])[-data["id_size"] :]
     return {"train": train, "id": newest}
@@ -154,7 +173,7 @@ def template_of(data: Mapping[str, Any]) -> Template:
 
 # The folders of gapo_lab/data/ whose code decides, with this file, which rows come out. The rest prints and checks
 # them.
-MAKES_ROWS = ("tasks", "micro", "lists", "mining", "ood")
+MAKES_ROWS = ("tasks", "micro", "lists", "mining", "ood", "own")
 
 
 def code_digest(folder: Path) -> str:
@@ -170,10 +189,9 @@ def code_digest(folder: Path) -> str:
 
 def _source_digest(data: Mapping[str, Any]) -> dict[str, str]:
     """What the rows come from beside the settings: our own code, the template, the content of files and histories."""
-    template = template_of(data)
     return {
         "code": code_digest(Path(__file__).parent),
-        "template": repr(template),
+        "template": "" if data["name"] == "parquet" else repr(template_of(data)),
         "content": fingerprint.of(data) or "",
     }
 
@@ -239,11 +257,14 @@ def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe)
             f"({dropped['train']} were longer than data.max_prompt_length={data['max_prompt_length']} or "
             f"data.max_response_length={data['max_response_length']} tokens); raise them or give more repositories"
         )
-    if splits["ood"] and not kept["ood"]:
-        raise UserError(
-            f"data.ood={data['ood']}: all {dropped['ood']} tasks are longer than data.max_prompt_length="
-            f"{data['max_prompt_length']} or data.max_response_length={data['max_response_length']} tokens; raise them"
-        )
+    for split, rows in splits.items():
+        if rows and not kept[split]:
+            said = f"data.ood={data['ood']}" if split == "ood" else f"the test set {split}"
+            raise UserError(
+                f"{said}: all {dropped[split]} tasks are longer than data.max_prompt_length="
+                f"{data['max_prompt_length']} or data.max_response_length={data['max_response_length']} tokens; raise "
+                "them"
+            )
     if len(kept["train"]) < data["train_batch_size"]:
         raise UserError(
             f"data={data['name']}: {len(kept['train'])} tasks to train on ({dropped['train']} were too long) are less "
@@ -251,34 +272,40 @@ def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe)
         )
     val = []
     # all rows of a validation report the same numbers
-    raw = any(row["extra_info"]["answer"] == "region" for row in kept["ood"])
-    for row in kept["id"] + kept["ood"]:
-        row["extra_info"]["raw"] = raw
-    for split in ("id", "ood"):
+    raw = any(row["extra_info"].get("answer") == "region" for row in kept.get("ood", ()))
+    tests = [split for split in kept if split != "train"]
+    for split in tests:
+        if data["name"] != "parquet":
+            for row in kept[split]:
+                row["extra_info"]["raw"] = raw
         val += kept[split]
         if data["greedy"]:
             val += [{**row, "data_source": f"{split}_greedy", "agent_name": GREEDY_AGENT} for row in kept[split]]
     about = {
         "recipe": recipe,
-        "rows": {"train": len(kept["train"]), "id": len(kept["id"]), "ood": len(kept["ood"])},
+        "rows": {split: len(rows) for split, rows in kept.items()},
         "too_long": dropped,
         "digest": hashlib.sha256(json.dumps([kept["train"], val], sort_keys=True).encode()).hexdigest()[:16],
     }
     atomic_files.make_folder(folder)
     for name, rows in (("train", kept["train"]), ("val", val)):
-        aside = folder / f".{name}.parquet"
-        with atomic_files.writing(aside):
-            pq.write_table(pa.Table.from_pylist(rows), aside)
-            aside.replace(folder / f"{name}.parquet")
+        with atomic_files.replacing(folder / f"{name}.parquet") as file:
+            pq.write_table(pa.Table.from_pylist(rows), file)
     atomic_files.write_json(folder / "about.json", about)
     return Prepared(folder, about)
 
 
 def fits(row: Mapping[str, Any], data: Mapping[str, Any], tokenizer) -> bool:
-    """Whether prompt and truth keep within the token limits (one token is left for the end mark)."""
+    """Whether prompt and truth keep within the token limits (one token is left for the end mark).
+
+    The truth of a row of one's own need not be an answer (it may be a number, or tests): only its prompt is measured.
+    """
+    if _prompt_tokens(row["prompt"], data, tokenizer) > data["max_prompt_length"]:
+        return False
+    if data["name"] == "parquet":
+        return True
     truth = tokenizer.encode(row["reward_model"]["ground_truth"], add_special_tokens=False)
-    prompt = _prompt_tokens(row["prompt"], data, tokenizer)
-    return prompt <= data["max_prompt_length"] and len(truth) < data["max_response_length"]
+    return len(truth) < data["max_response_length"]
 
 
 def _prompt_tokens(prompt: Sequence[Mapping[str, str]], data: Mapping[str, Any], tokenizer) -> int:

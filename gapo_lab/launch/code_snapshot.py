@@ -14,13 +14,18 @@ from gapo_lab.utils import atomic_files
 SKIPPED = ("__pycache__",)
 
 
-def take(root: Path) -> Path:
-    """The folder under `root` that holds this package as it is now; made if there is none with this content."""
+def folder(root: Path) -> Path:
+    """The folder under `root` for this package as it is now, whether it is there or not."""
     found = sorted(p for p in PACKAGE.rglob("*") if p.is_file() and not set(p.parts) & set(SKIPPED))
     sha = hashlib.sha256()
     for path in found:
         sha.update(str(path.relative_to(PACKAGE)).encode() + b"\0" + path.read_bytes() + b"\0")
-    there = Path(root).absolute() / ".code" / sha.hexdigest()[:12]
+    return Path(root).absolute() / ".code" / sha.hexdigest()[:12]
+
+
+def take(root: Path) -> Path:
+    """The folder under `root` that holds this package as it is now; made if there is none with this content."""
+    there = folder(root)
     if there.is_dir():
         return there
     atomic_files.make_folder(there.parent)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,14 @@ from gapo_lab.launch import code_snapshot, local_queue, run_states, slurm, watch
 from gapo_lab.launch.local_queue import LocalQueue
 from gapo_lab.launch.submission import Submission
 from gapo_lab.paths import IMPORT_ROOT, PACKAGE
-from gapo_lab.planning import cost, plan, user_files
+from gapo_lab.planning import plan, user_files
+from gapo_lab.planning.past_runs import PastRuns
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import in_common, show_plan
-from gapo_lab.runs import provenance, studies
+from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.forget import forget
+from gapo_lab.runs.provenance import Origin
 from gapo_lab.runs.status import NEW, RunStatus, State, resumptions
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.dotted import unflatten
@@ -51,7 +54,7 @@ def plan_of_one(words: Sequence[str]) -> Planned:
         return run
     root = _root([run])
     # what it will take is shown only of a run that is handed to a cluster, and reading all others takes a while
-    times = {} if run.cluster.is_local else measured(root)
+    times = None if run.cluster.is_local else measured(root)
     return plan.make([run], partial(run_states.read, root), times).runs[0]
 
 
@@ -66,16 +69,9 @@ def _root(runs: Sequence[Planned]) -> Path:
     return root
 
 
-def measured(root: Path) -> dict[tuple, float]:
-    """Mean seconds of finished runs, by `cost.cost_key`."""
-    times: dict[tuple, list[float]] = {}
-    for folder in find(root):
-        try:
-            if seconds := (folder.summary() or {}).get("wall_seconds"):
-                times.setdefault(cost.cost_key(folder.spec), []).append(seconds)
-        except UserError:  # a broken folder is none of this sweep's business
-            continue
-    return {key: sum(found) / len(found) for key, found in times.items()}
+def measured(root: Path) -> PastRuns:
+    """The finished runs of this root, which say how long others will take."""
+    return PastRuns(find(root))
 
 
 def carry_out(
@@ -127,27 +123,18 @@ def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
         alike.setdefault(run.resources, []).append(run)
     out = []
     for same in alike.values():
-        size = same[0].cluster.array_size or len(same)
+        cluster = same[0].cluster
+        size = len(same) if cluster.is_local else min(cluster.array_size or len(same), slurm.largest_array())
         out += [same[i : i + size] for i in range(0, len(same), size)]
     return out
 
 
 def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission:
     """Write everything down, then start it."""
-    settings = runs[0].settings
     cluster = runs[0].cluster
     if not cluster.is_local:
         slurm.require()
-    submission = Submission.new(
-        root,
-        [run.key for run in runs],
-        cluster=cluster,
-        code=code_snapshot.take(root),
-        on_finish=settings["on_finish"],
-        study=settings["study"],
-        comment=_cells(runs),
-        origin=provenance.origin(IMPORT_ROOT),
-    )
+    submission = _submission(root, runs, code_snapshot.take(root), Origin.here(IMPORT_ROOT))
     submission.write()
     # what the folders said before, None where there was none
     before = {run.key: _said(root / run.key) for run in runs}
@@ -164,6 +151,32 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
     cap = f", at most {cluster.max_parallel} at a time" if len(runs) > cluster.max_parallel else ""
     console.print(f"submitted {several(len(runs), 'run')} as SLURM job {job}{cap}", highlight=False)
     return submission
+
+
+def _submission(root: Path, runs: Sequence[Planned], code: Path, origin: Origin) -> Submission:
+    """The submission of runs that ask for the same resources."""
+    settings, cluster = runs[0].settings, runs[0].cluster
+    if not cluster.is_local:
+        cluster = replace(cluster, grace=max(run.grace for run in runs))
+    return Submission.new(
+        root,
+        [run.key for run in runs],
+        cluster=cluster,
+        code=code,
+        on_finish=settings["on_finish"],
+        study=settings["study"],
+        comment=_cells(runs),
+        origin=origin,
+    )
+
+
+def scripts(wanted: Plan) -> list[str]:
+    """The batch scripts that carrying this plan out would hand to SLURM; starts and writes nothing."""
+    todo = [run for run in wanted.todo if not run.cluster.is_local]
+    if not todo:
+        return []
+    root = Path(todo[0].settings["run_root"])
+    return [slurm.script(_submission(root, runs, code_snapshot.folder(root), Origin())) for runs in _groups(todo)]
 
 
 def _cells(runs: Sequence[Planned]) -> str:

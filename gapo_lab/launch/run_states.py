@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from gapo_lab.errors import UserError
-from gapo_lab.launch import sacct
+from gapo_lab.launch import job_output, sacct
 from gapo_lab.launch.sacct import Seen
 from gapo_lab.launch.submission import FOLDER
 from gapo_lab.runs.folder import RunFolder
@@ -32,6 +32,8 @@ ENDED = {
     "BOOT_FAIL": (Cause.NODE_FAILURE, ""),
     "DEADLINE": (Cause.DEADLINE, ""),
 }
+# Of a job that died before its run started.
+BEFORE_ITS_RUN = "mend cluster.setup, cluster.container or the paths it names (docs/slurm.md)"
 # What a job is said to have been requeued after.
 AFTER = {
     "NODE_FAIL": "node failure",
@@ -64,7 +66,7 @@ def read(root: Path, keys: Iterable[str]) -> dict[str, RunStatus]:
 
 def _known(root: Path, key: str, status: RunStatus, seen: Mapping[tuple[str, int], Seen] | None) -> RunStatus:
     """``status``, corrected by what the scheduler says; with where the run resumes if it has stopped."""
-    now = _memory(root, reconcile(status, seen))
+    now = _memory(root, key, _last_words(root, key, status, reconcile(status, seen)))
     return RunFolder(root / key).stopped(now) if now.has_stopped and now != status else now
 
 
@@ -77,23 +79,24 @@ def _sent(root: Path, statuses: Iterable[RunStatus]) -> list[sacct.Sent]:
     ]
 
 
-def _memory(root: Path, status: RunStatus) -> RunStatus:
+def _memory(root: Path, key: str, status: RunStatus) -> RunStatus:
     """``status``, with the cause where SLURM ended the job for its memory: only the job's output says so for sure."""
-    if status.is_active or not status.job or not status.submission:
+    if status.is_active or not status.job:
         return status
-    path = root / FOLDER / status.submission / f"{status.job}_0_log.out"
-    try:
-        with open(path, "rb") as file:
-            file.seek(max(0, path.stat().st_size - 4096))
-            tail = file.read().decode(errors="replace")
-    except OSError:
-        return status
-    lines = [line for line in tail.splitlines() if _TOO_LITTLE.search(line)]
+    lines = [line for line in job_output.last_lines(root, key, status, 100) if _TOO_LITTLE.search(line)]
     if not lines:
         return status
     cause, remedy = ENDED["OUT_OF_MEMORY"]
     message = f"{cause}: {lines[-1][:200]}"
     return status.changed(state=State.FAILED, cause=cause, message=message, remedy=remedy)
+
+
+def _last_words(root: Path, key: str, before: RunStatus, status: RunStatus) -> RunStatus:
+    """``status``, with the last lines of a job that died before its run could start: they say why."""
+    if status.state is not State.FAILED or before.state is not State.QUEUED:
+        return status
+    lines = job_output.last_lines(root, key, status)
+    return status.changed(message="\n".join([*lines, status.message]), remedy=BEFORE_ITS_RUN) if lines else status
 
 
 def _status(folder: RunFolder) -> RunStatus:

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import shlex
 import shutil
+import subprocess
 import sys
 from typing import Any
 
 from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.launch import outside_container
+from gapo_lab.launch.shell_variables import hidden_from_sbatch
 from gapo_lab.launch.submission import Submission
 from gapo_lab.launch.worker import Task
 from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.utils.import_path import importing_from
+
+# SLURM's own default for MaxArraySize, less one: tasks are counted from 0.
+ARRAY_SIZE = 1000
 
 
 def require() -> None:
@@ -25,19 +32,32 @@ def require() -> None:
         )
 
 
+def largest_array() -> int:
+    """Return how many runs one job array may have here: MaxArraySize; SLURM's default where it does not answer."""
+    words = ["scontrol", "show", "config"]
+    try:
+        said = subprocess.run(words, capture_output=True, text=True, timeout=20, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ARRAY_SIZE
+    found = re.search(r"^MaxArraySize\s*=\s*(\d+)", said, re.MULTILINE)
+    # the largest index is one less, and there must be one
+    return max(1, int(found[1]) - 1) if found else ARRAY_SIZE
+
+
 def submit(submission: Submission) -> str:
     """Hand the submission to SLURM with one sbatch; its job number. RunFailed with sbatch's words where it refuses."""
     import submitit
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     cluster = submission.cluster
-    executor = submitit.SlurmExecutor(
-        submission.logs, max_num_timeout=cluster.requeues, python=shlex.join(python(cluster))
-    )
-    executor.update_parameters(**parameters(submission))
     tasks = [Task(str(submission.path), number) for number in range(len(submission.keys))]
     try:
-        with contextlib.redirect_stderr(io.StringIO()):  # sbatch's words are in the error, too
+        # sbatch's words are in the error, too
+        with hidden_from_sbatch(cluster.shell_variables), contextlib.redirect_stderr(io.StringIO()):
+            executor = submitit.SlurmExecutor(
+                submission.logs, max_num_timeout=cluster.requeues, python=shlex.join(python(cluster))
+            )
+            executor.update_parameters(**parameters(submission))
             if len(tasks) == 1:
                 return executor.submit(tasks[0]).job_id
             with executor.batch():
@@ -53,6 +73,23 @@ def submit(submission: Submission) -> str:
         ) from error
 
 
+def script(submission: Submission) -> str:
+    """Return the batch script that `submit` hands to sbatch, as submitit writes it. Needs no SLURM.
+
+    A private function of submitit; tests/slurm/test_slurm.py holds what is shown against what was submitted.
+    """
+    from submitit.slurm.slurm import _make_sbatch_string
+
+    command = shlex.join([*python(submission.cluster), "-u", "-m", "submitit.core._submit", str(submission.logs)])
+    count = len(submission.keys)
+    return _make_sbatch_string(
+        command=command,
+        folder=submission.logs,
+        map_count=count if count > 1 else None,
+        **parameters(submission),
+    )
+
+
 def python(cluster: ClusterConfig) -> list[str]:
     """The words that start Python in the job."""
     return [*cluster.container, sys.executable]
@@ -61,8 +98,9 @@ def python(cluster: ClusterConfig) -> list[str]:
 def parameters(submission: Submission) -> dict[str, Any]:
     """submitit's parameters for a submission's cluster settings."""
     cluster = submission.cluster
-    gpus, nodes = cluster.gpus or 0, cluster.nodes
     exports = [f"export {name}={shlex.quote(value)}" for name, value in importing_from(submission.code).items()]
+    # srun of Slurm 22.05 and later does not take the number over from sbatch: the run would have one core
+    srun = [f"--cpus-per-task={cluster.cores}", *(["--kill-on-bad-exit=1"] if cluster.nodes > 1 else [])]
     found = {
         "job_name": submission.study,
         "comment": submission.comment,
@@ -71,16 +109,34 @@ def parameters(submission: Submission) -> dict[str, Any]:
         "qos": cluster.qos,
         "constraint": cluster.constraint,
         "time": max(1, round(cluster.hours * 60)),
-        "nodes": nodes,
+        "nodes": cluster.nodes,
         "ntasks_per_node": 1,
-        "cpus_per_task": gpus * cluster.cpus_per_gpu if gpus else cluster.cpus,
-        "gpus_per_node": gpus or None,
-        "mem": f"{round(cluster.memory * 1000)}MB" if cluster.memory else None,
-        "signal_delay_s": cluster.grace,
+        "cpus_per_task": cluster.cores,
+        **_gpus(cluster),
+        "mem": _memory(cluster),
+        "signal_delay_s": round(cluster.grace or 0),
         "array_parallelism": cluster.max_parallel,
         "setup": [*cluster.setup, *exports],
+        "teardown": outside_container.lines(submission) if cluster.container else None,
         "stderr_to_stdout": True,
-        "srun_args": ["--kill-on-bad-exit=1"] if nodes > 1 else None,
-        "additional_parameters": {"requeue": True, **cluster.sbatch},
+        "srun_args": srun,
+        "additional_parameters": {"requeue": True, **cluster.sbatch_options},
     }
-    return {name: value for name, value in found.items() if value is not None}
+    # submitit would ask for a wckey of its own, which a site that checks them refuses
+    return {**{name: value for name, value in found.items() if value is not None}, "wckey": None}
+
+
+def _gpus(cluster: ClusterConfig) -> dict[str, str]:
+    """The option that asks for the GPUs of a node: `8` or `a100:8`; nothing for a run without, or where a site has no
+    such option."""
+    if not cluster.gpus or cluster.gpu_option == "none":
+        return {}
+    amount = ":".join(filter(None, (cluster.gpu_type, str(cluster.gpus))))
+    return {"gres": f"gpu:{amount}"} if cluster.gpu_option == "gres" else {"gpus_per_node": amount}
+
+
+def _memory(cluster: ClusterConfig) -> str | None:
+    """Memory of one node: `300000MB`; `0`, which is all of it; None where nothing is asked for."""
+    if cluster.memory is None:
+        return None
+    return f"{round(cluster.memory * 1000)}MB" if cluster.memory else "0"

@@ -11,12 +11,13 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gapo_lab.planning.cluster import ClusterConfig
+from gapo_lab.runs.provenance import Origin
 from gapo_lab.utils import atomic_files
 
 FOLDER = ".submissions"
@@ -24,7 +25,7 @@ FOLDER = ".submissions"
 
 @dataclass(frozen=True)
 class Submission:
-    """``root``: the folder of the run folders. ``keys[i]`` is array task i. ``origin``: provenance at this moment.
+    """``root``: the folder of the run folders. ``keys[i]`` is array task i. ``origin``: of the runs.
 
     ``comment``: what its job computes, for squeue.
     """
@@ -38,7 +39,7 @@ class Submission:
     job: str | None = None
     on_finish: str | None = None
     study: str = ""
-    origin: Mapping[str, Any] = field(default_factory=dict)
+    origin: Origin = field(default_factory=Origin)
     by: str = ""
     comment: str = ""
 
@@ -52,7 +53,11 @@ class Submission:
     def read(cls, path: Path) -> Submission:
         raw = atomic_files.read_json(path)
         paths = {name: Path(raw[name]) for name in ("root", "code")}
-        return cls(**{**raw, **paths, "keys": tuple(raw["keys"]), "cluster": ClusterConfig.from_json(raw["cluster"])})
+        typed = {
+            "cluster": ClusterConfig.from_json(raw["cluster"]),
+            "origin": Origin.from_json(raw.get("origin") or {}),
+        }
+        return cls(**{**raw, **paths, **typed, "keys": tuple(raw["keys"])})
 
     @property
     def path(self) -> Path:
@@ -65,4 +70,4 @@ class Submission:
 
     def write(self) -> None:
         atomic_files.make_folder(self.logs)
-        atomic_files.write_json(self.path, asdict(self))
+        atomic_files.write_json(self.path, {**asdict(self), "origin": self.origin.to_json()})

@@ -16,7 +16,9 @@ from typing import Any
 from rich.console import Console
 
 from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
+from gapo_lab.launch import outside_container
 from gapo_lab.launch.submission import Submission
+from gapo_lab.planning.resources import ENDING_SECONDS
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.status import ACTIVE, State, resumption
@@ -87,16 +89,23 @@ class Task:
         work(submission, self.task, self.supervisor, job=job_number())
 
     def checkpoint(self) -> Any:
-        """Called by submitit on SLURM's warning (time limit, preemption): save, stop, and be requeued."""
+        """Called by submitit on SLURM's warning, at the time limit or a preemption: save, stop, and be requeued."""
         from submitit.helpers import DelayedSubmission
 
         submission = Submission.read(Path(self.path))
-        self.supervisor.save_and_stop(submission.cluster.grace * 0.75)
+        self.supervisor.save_and_stop(patience(submission.cluster.grace or 0))
         end_descendants()
+        outside_container.provide_scontrol(submission)
         folder = self.supervisor.folder
         message = f"time limit or preemption: requeued, {resumption(folder.resume_step())}"
         folder.write_status(state=State.QUEUED, message=message, remedy="", submission=submission.name, task=self.task)
         return DelayedSubmission(Task(self.path, self.task))
+
+
+def patience(grace: float) -> float:
+    """Seconds that a run has to save, of the ``grace`` that SLURM gives it: SLURM may be late, and the processes must
+    end."""
+    return max(0.75 * grace, grace - ENDING_SECONDS)
 
 
 def name_job(name: str) -> None:

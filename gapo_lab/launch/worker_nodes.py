@@ -7,6 +7,7 @@ that are ended by their pid. The nodes meet through a file in the shared run roo
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,10 +16,11 @@ from pathlib import Path
 from gapo_lab.errors import RunFailed
 from gapo_lab.launch.submission import Submission
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.training.ray_cluster import cpus, environment
+from gapo_lab.training.ray_cluster import environment
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.processes import adopt_orphans, end_descendants
+from gapo_lab.utils.ray_cpus import cpus
 from gapo_lab.utils.scratch import scratch_folder
 
 
@@ -40,6 +42,8 @@ def meeting(submission: Submission) -> Path:
 
 def help_rank_0(submission: Submission, task: int) -> None:
     """Join the head's Ray cluster and stay until it is done. RunFailed when the head never calls."""
+    # SLURM's warning goes to every process of the job: rank 0 acts on it, and Ray here must outlive it
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     config = RunFolder(submission.root / submission.keys[task]).config()
     # longer than the head's own patience: who gives up first should be the one that writes the status
     path, patience = meeting(submission), 2 * config["cluster"]["ray_patience"] + 120
@@ -54,16 +58,9 @@ def help_rank_0(submission: Submission, task: int) -> None:
         (scratch / "token").write_text(call["token"])
         metadata.write(metadata.folder_of(scratch))
         words = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
-        words += ["--address", call["address"], "--temp-dir", str(scratch)]
+        words += ["--address", call["address"], "--temp-dir", str(scratch), "--num-cpus", str(cpus(gpus))]
         if config["trainer"]["device"] == "cpu":
-            words += [
-                "--num-gpus",
-                str(gpus),
-                "--num-cpus",
-                str(cpus(gpus)),
-                "--object-store-memory",
-                "500000000",
-            ]
+            words += ["--num-gpus", str(gpus), "--object-store-memory", "500000000"]
         helper = subprocess.Popen(words, env={**os.environ, **environment(config, scratch)}, start_new_session=True)
         print(f"node {rank()} joins {call['address']}, pid {helper.pid}", flush=True)
         try:

@@ -8,9 +8,12 @@ from typing import Any, Self
 
 from gapo_lab.errors import UserError
 from gapo_lab.utils.dotted import unflatten
-from gapo_lab.utils.key_names import nearest
+from gapo_lab.utils.key_names import did_you_mean
 
 LOCAL, SLURM = "local", "slurm"
+LISTS = ("setup", "container", "shell_variables")
+# How sbatch is asked for GPUs.
+GPU_OPTIONS = ("gpus-per-node", "gres", "none")
 
 
 @dataclass(frozen=True)
@@ -26,10 +29,12 @@ class ClusterConfig:
     # of SLURM only
     cpus: int = 4
     cpus_per_gpu: int = 8
+    gpu_option: str = "gpus-per-node"
+    gpu_type: str | None = None
     memory: float | None = None
     hours: float = 24
     requeues: int = 20
-    grace: float = 120
+    grace: float | None = None
     partition: str | None = None
     account: str | None = None
     qos: str | None = None
@@ -37,6 +42,7 @@ class ClusterConfig:
     setup: tuple[str, ...] = ()
     container: tuple[str, ...] = ()
     sbatch: Mapping[str, Any] = field(default_factory=dict)
+    shell_variables: tuple[str, ...] = ()
     array_size: int | None = None
 
     @classmethod
@@ -45,8 +51,8 @@ class ClusterConfig:
         start = "cluster."
         node = unflatten({key.removeprefix(start): v for key, v in settings.items() if key.startswith(start)})
         if unknown := sorted(set(node) - KEYS):
-            near = nearest(unknown[0], KEYS)
-            hint = f" (did you mean cluster.{near[0]}?)" if near else ""
+            near = did_you_mean(unknown[0], KEYS, "cluster.")
+            hint = f" ({near})" if near else ""
             raise UserError(f"cluster.{unknown[0]}: no such setting{hint}. Options of sbatch go into cluster.sbatch.")
         if node.get("name") not in (LOCAL, SLURM):
             raise UserError(f"cluster.name={node.get('name')}: must be {LOCAL} or {SLURM}")
@@ -56,7 +62,7 @@ class ClusterConfig:
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         """Read plain values; what another version has beside ours is left out."""
         known = {name: value for name, value in raw.items() if name in KEYS}
-        lists = {name: tuple(map(str, known.get(name) or ())) for name in ("setup", "container")}
+        lists = {name: tuple(map(str, known.get(name) or ())) for name in LISTS}
         return cls(**{**known, **lists})
 
     def to_json(self) -> dict[str, Any]:
@@ -66,6 +72,18 @@ class ClusterConfig:
     def is_local(self) -> bool:
         """Whether runs happen on this machine."""
         return self.name == LOCAL
+
+    @property
+    def sbatch_options(self) -> dict[str, Any]:
+        """``sbatch``, its names as submitit writes them: `gpus_per_node`, however it was spelled."""
+        return {name.lstrip("-").replace("-", "_"): value for name, value in self.sbatch.items()}
+
+    @property
+    def cores(self) -> int:
+        """Cores of one node that a run asks for."""
+        if said := self.sbatch_options.get("cpus_per_task"):
+            return int(said)
+        return self.gpus * self.cpus_per_gpu if self.gpus else self.cpus
 
 
 KEYS = frozenset(one.name for one in fields(ClusterConfig))

@@ -1,11 +1,11 @@
-"""What a run will cost, before it has run: from finished runs with the same cost key, else from a formula.
+"""What a run will cost, by a formula. Finished runs say it better: `past_runs.py`.
 
 On GPUs: FLOPs a step = 10 x parameters x tokens. Ten: 2 to roll out, 2 for the old log-probs, 6 forward and
 backward; 2 more with a reference model, 2 more where activations are recomputed. Tokens are those of the data
 (`TYPICAL_TOKENS`), not the limits. A GPU does 2e14 of them a second (a fifth of what its maker names); without flash
 attention two thirds of that. Each step also wakes vLLM, hands over weights and offloads: 20 s. A validation
-generates an answer for each row: 2 x parameters x tokens. Start-up is 4 minutes. Checked against a reading of verl
-on an H100 within a factor of two; no large model was run.
+generates an answer for each row: 2 x parameters x tokens. Start-up is 4 minutes. A checkpoint is written with 2 GB a
+second. Checked against a reading of verl on an H100 within a factor of two; no large model was run.
 
 On a CPU a worker does 2e11 a second (the rollouts of a prompt share its computation: docs/speed.md), and each rollout
 costs 7 ms of verl's bookkeeping on top, which is not shared by workers. Validations count 4 x parameters x tokens and
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gapo_lab.planning.memory import checkpoint_bytes
 from gapo_lab.runs import naming
 from gapo_lab.utils import atomic_files
 
@@ -27,6 +28,7 @@ GPU_FLOPS, CPU_FLOPS = 2e14, 2e11
 SDPA_SHARE = 2 / 3
 START_GPU, START_CPU = 240.0, 25.0
 STEP_GPU = 20.0
+SAVE_GPU = 2e9  # bytes a second
 START_REHEARSAL = 4.0
 CPU_ROLLOUT, CPU_ANSWER = 7e-3, 1e-3
 # Mean tokens of a prompt with its answer, in the vocabulary of a large model.
@@ -63,6 +65,7 @@ class CostInputs:
     """The numbers that the formula is about.
 
     steps: None where they depend on data that nobody has counted yet. typical_tokens: mean tokens of a row, on GPUs.
+    measured_tokens: the same as a run has measured them, 0 where none has. starts: how often its processes are started.
     """
 
     steps: int | None
@@ -77,6 +80,9 @@ class CostInputs:
     test_tasks: int
     test_every: int
     typical_tokens: float = 0.0
+    measured_tokens: float = 0.0
+    save_every: int = 0
+    starts: int = 1
     recomputes: bool = False
     flash_attention: bool = True
     rehearsal_steps: int = 0
@@ -103,6 +109,8 @@ class CostInputs:
             test_tasks=tasks * (2 if get("data.greedy") else 1),
             test_every=get("trainer.test_freq") or 0,
             typical_tokens=TYPICAL_TOKENS.get(config["data.name"], 0),
+            save_every=get("trainer.save_freq") or 0,
+            starts=2 if get("scale.resume_after") else 1,
             recomputes=bool(get("actor_rollout_ref.model.enable_gradient_checkpointing")),
             flash_attention=get("actor_rollout_ref.model.override_config.attn_implementation") != "sdpa",
             rehearsal_steps=get("rehearsal.steps") or 0,
@@ -112,6 +120,8 @@ class CostInputs:
     @property
     def row_tokens(self) -> float:
         """Mean tokens of a prompt with its answer."""
+        if self.measured_tokens:
+            return self.measured_tokens
         half = (self.prompt_tokens + self.answer_tokens) / 2
         return min(self.typical_tokens or half, 2 * half) if self.needs_gpu else half
 
@@ -120,6 +130,39 @@ class CostInputs:
         """How often a run validates: before the first step, every `test_every` steps and at the end."""
         return 1 + (-(-(self.steps or 0) // self.test_every) if self.test_every > 0 else 0)
 
+    @property
+    def saves(self) -> int:
+        """How often a run writes a checkpoint: every `save_every` steps and at the end."""
+        return -(-(self.steps or 0) // self.save_every) if self.save_every > 0 else 0
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How long a run will take.
+
+    seconds: None where nobody knows. validating: the part of them that goes into validations. runs: keys of the
+    finished runs in which that was measured, none where it is a formula's. scaled: they were of another size.
+    """
+
+    seconds: float | None = None
+    validating: float = 0.0
+    runs: tuple[str, ...] = ()
+    scaled: bool = False
+
+    @property
+    def share_of_validations(self) -> float:
+        """Which share of the run's time goes into validations; 0 where nobody knows."""
+        return self.validating / self.seconds if self.seconds else 0.0
+
+
+UNKNOWN = Expected()
+
+
+def estimated(run: CostInputs) -> Expected:
+    """What the formula says."""
+    validating = 0.0 if run.rehearsal_steps or run.steps is None else run.validations * validation_seconds(run)
+    return Expected(formula(run), validating)
+
 
 def formula(run: CostInputs) -> float | None:
     """Return the expected seconds of a run; None where the steps are unknown."""
@@ -127,8 +170,18 @@ def formula(run: CostInputs) -> float | None:
         return START_REHEARSAL + run.rehearsal_steps * run.rehearsal_seconds
     if run.steps is None:
         return None
-    start = START_GPU if run.needs_gpu else START_CPU
-    return start + run.steps * step_seconds(run) + run.validations * validation_seconds(run)
+    validating = run.validations * validation_seconds(run)
+    return run.starts * start_seconds(run) + run.steps * step_seconds(run) + validating + run.saves * save_seconds(run)
+
+
+def start_seconds(run: CostInputs) -> float:
+    """Return the seconds until a run's processes are ready to train."""
+    return START_GPU if run.needs_gpu else START_CPU
+
+
+def save_seconds(run: CostInputs) -> float:
+    """Return the seconds that writing a checkpoint takes; of small models on a CPU none."""
+    return checkpoint_bytes(run.billions * 1e9) / SAVE_GPU if run.needs_gpu else 0.0
 
 
 def step_seconds(run: CostInputs) -> float:
@@ -145,12 +198,6 @@ def validation_seconds(run: CostInputs) -> float:
     if run.needs_gpu:
         return 2 * flops / _speed(run)
     return run.test_tasks * CPU_ANSWER + 4 * flops / CPU_FLOPS
-
-
-def validation_share(run: CostInputs) -> float:
-    """Return the share of a run's seconds that validating takes; 0 where the steps are unknown."""
-    whole = formula(run)
-    return run.validations * validation_seconds(run) / whole if whole and not run.rehearsal_steps else 0.0
 
 
 def _speed(run: CostInputs) -> float:

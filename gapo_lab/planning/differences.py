@@ -22,7 +22,7 @@ from gapo_lab.runs import naming
 from gapo_lab.utils.key_names import short
 
 # Config groups that are named where they are not what the model brings along.
-NAMED = ("data", "scale", "recipe", "backend")
+NAMED = ("data", "reward", "scale", "recipe", "backend")
 # Config groups whose files say why and where a run is made: what else they set is a difference, not a default.
 NO_DEFAULTS = {"sweep": None, "search": None, "cluster": "cluster/local"}
 _KEY = re.compile(r"[\w-]+(?:\.[\w-]+)*")

@@ -20,8 +20,10 @@ BYTES_PER_LOGIT = 13
 OTHER_ON_GPU = 8 * GB
 # vLLM's own activations and CUDA graphs.
 VLLM_OVERHEAD = 6 * GB
-# Ray, the workers, the agent loops and vLLM's host processes of one node.
-OTHER_ON_HOST = 90 * GB
+# Processes of one node: Ray, the agent loops and the queue; and each GPU's worker and vLLM process (90 GB for eight).
+HOST_BASE, HOST_PER_GPU = 10 * GB, 10 * GB
+# Without a GPU: verl's processes, each worker, vLLM's processes, and the model's copies with their gradients.
+CPU_BASE, CPU_PER_WORKER, CPU_VLLM, CPU_BYTES_PER_PARAMETER = 4 * GB, 1 * GB, 10 * GB, 40
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,20 @@ def rollout_memory(shape: ModelShape, tensor_parallel: int, max_model_len: int, 
     return (shape.parameters * BF16 + cache) / tensor_parallel + VLLM_OVERHEAD
 
 
-def host_memory(shape: ModelShape, offloaded: bool, reference: bool) -> float:
-    """Estimate the host memory of one node that holds the whole model.
+def host_memory(parameters: float, offloaded: bool, reference: bool, gpus: int = 8) -> float:
+    """Estimate the host memory of one node that holds so many parameters for its GPUs.
 
     offloaded: weights and Adam's moments lie in pinned memory between the phases. Each tensor is rounded up to a power
     of two, which costs 1.35 to 1.75 times their size; 1.75 is taken. reference: a frozen copy in fp32 lies there, too.
     """
-    pinned = 1.75 * shape.parameters
-    return OTHER_ON_HOST + pinned * ((FP32 + ADAM) * offloaded + FP32 * reference)
+    pinned = 1.75 * parameters
+    processes = HOST_BASE + HOST_PER_GPU * gpus
+    return processes + pinned * ((FP32 + ADAM) * offloaded + FP32 * reference)
+
+
+def host_memory_without_gpu(parameters: float, workers: int, with_vllm: bool) -> float:
+    """Estimate the memory of a run on a CPU: nano was seen to peak at 4 GB, SmolLM2-135M at 9."""
+    return CPU_BASE + CPU_PER_WORKER * workers + CPU_VLLM * with_vllm + CPU_BYTES_PER_PARAMETER * parameters
 
 
 def checkpoint_bytes(parameters: float, optimizer: bool = True) -> float:

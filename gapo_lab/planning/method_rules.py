@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
-import ast
-from difflib import get_close_matches
 from functools import cache
-from pathlib import Path
 
 from gapo_lab.config.compose import verl_defaults
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
-from gapo_lab.paths import METHODS
-from gapo_lab.utils.value_rules import Rule, problem, rules_of
-
-# verl's own, as in verl.trainer.ppo.core_algos; those that need more than a reward a rollout are left out
-VERL_ESTIMATORS = (
-    *("grpo", "grpo_vectorized", "grpo_passk", "rloo", "rloo_vectorized", "opo", "gpg"),
-    *("reinforce_plus_plus", "reinforce_plus_plus_baseline"),
-)
-NOT_HERE = {
-    "gae": "needs a critic",
-    "remax": "needs a greedy rollout of every prompt, which verl's v1 trainer does not make",
-    "gdpo": "does not get the parts of the reward from verl's v1 trainer; take algorithm.adv_estimator=exact_gdpo",
-    "optimal_token_baseline": "needs the sum of squared probabilities of every token",
-    "tir_optimal_token_baseline": "needs the sum of squared probabilities of every token",
-}
-VERL_LOSSES = (
-    *("vanilla", "gspo", "sapo", "gpg", "clip_cov", "kl_cov", "geo_mean", "dro", "cispo", "bypass_mode"),
-    *("dppo_tv", "dppo_kl"),
-)
-
-
-@cache
-def our_files() -> dict[str, tuple[str, Path]]:
-    """The name in verl of each method of ours -> ("estimator" or "loss", its file)."""
-    found = {}
-    for path in sorted(METHODS.glob("*.py")):
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and node.name == path.stem:
-                kind = "estimator" if node.args.args[0].arg == "rewards" else "loss"
-                taken = kind == "estimator" and path.stem in (*VERL_ESTIMATORS, *NOT_HERE)
-                found[f"exact_{path.stem}" if taken else path.stem] = (kind, path)
-    return found
+from gapo_lab.method_registry import NOT_HERE, VERL_ESTIMATORS, VERL_LOSSES, estimators, losses
+from gapo_lab.utils.key_names import did_you_mean
+from gapo_lab.utils.value_rules import Rule, problem
 
 
 def check_method(config: ConfigView) -> None:
     """Raise UserError for an estimator or a loss that does not exist, or for a setting it does not allow."""
     estimator = config.algorithm.adv_estimator
-    ours = [name for name, (kind, _) in our_files().items() if kind == "estimator"]
     if estimator in NOT_HERE:
         raise UserError(f"algorithm.adv_estimator={estimator}: {NOT_HERE[estimator]}")
-    _known("algorithm.adv_estimator", estimator, [*ours, *VERL_ESTIMATORS])
-    losses = [name for name, (kind, _) in our_files().items() if kind == "loss"]
+    _known("algorithm.adv_estimator", estimator, [*estimators(), *VERL_ESTIMATORS])
     _known(
         "actor_rollout_ref.actor.policy_loss.loss_mode",
         config.actor_rollout_ref.actor.policy_loss.loss_mode,
-        [*losses, *VERL_LOSSES],
+        [*losses(), *VERL_LOSSES],
     )
     _own_settings(config, estimator)
     _shared_settings(config)
@@ -64,8 +30,8 @@ def check_method(config: ConfigView) -> None:
 
 def _known(key: str, name: str, names: list[str]) -> None:
     if name not in names:
-        close = get_close_matches(str(name), names, n=1)
-        hint = f" (did you mean {close[0]}?)" if close else ""
+        near = did_you_mean(str(name), names)
+        hint = f" ({near})" if near else ""
         raise UserError(f"{key}={name}: no such method{hint}; there are: {', '.join(sorted(names))}")
 
 
@@ -78,7 +44,8 @@ def _verls_algorithm_keys() -> frozenset[str]:
 def _own_settings(config: ConfigView, estimator: str) -> None:
     """The node `algorithm.<estimator>`, and that there is no node of another method."""
     verls = _verls_algorithm_keys()
-    rules = rules_of(our_files()[estimator][1]) if estimator in our_files() else {}
+    ours = estimators().get(estimator)
+    rules = ours.rules if ours else {}
     for name, node in config.algorithm.tree().items():
         if name in verls or node is None:
             continue
@@ -94,7 +61,7 @@ def _own_settings(config: ConfigView, estimator: str) -> None:
             if key not in rules:
                 raise UserError(f"algorithm.{name}.{key}: no such setting; there are {', '.join(rules)}")
             if wrong := problem(value, rules[key]):
-                label = "tau" if (name, key) == ("gapo", "tau") else f"algorithm.{name}.{key}"
+                label = "tau" if key == "tau" else f"algorithm.{name}.{key}"
                 raise UserError(f"{label}={value}: {wrong}")
         if estimator == "exact_gdpo" and len(node.get("weights", ())) != len(node.get("parts", ())):
             raise UserError(f"algorithm.exact_gdpo.weights={node.get('weights')}: as many as parts={node.get('parts')}")

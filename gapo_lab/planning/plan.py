@@ -17,9 +17,11 @@ from gapo_lab.config import search_path
 from gapo_lab.config.fast_compose import Composed, Composer
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
-from gapo_lab.planning import cost
+from gapo_lab.planning import cost, resources
 from gapo_lab.planning.cluster import ClusterConfig
+from gapo_lab.planning.cost import UNKNOWN, Expected
 from gapo_lab.planning.differences import Namer
+from gapo_lab.planning.past_runs import PastRuns
 from gapo_lab.planning.spec import Spec, spec_of
 from gapo_lab.planning.validation import check_settings
 from gapo_lab.runs import naming
@@ -38,7 +40,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Planned:
-    """One run of a plan. Without ``spec`` and ``settings`` where it is invalid; ``seconds`` is what is expected.
+    """One run of a plan. Without ``spec`` and ``settings`` where it is invalid; ``expected`` is how long it will take.
 
     ``called``: the name of its cell where there is no spec.
     """
@@ -48,9 +50,18 @@ class Planned:
     settings: Mapping[str, Any] = field(default_factory=dict)
     action: Action = Action.RUN
     why: str = ""
-    seconds: float | None = None
-    measured: bool = False
+    expected: Expected = UNKNOWN
     called: str = ""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it will take; None where nobody knows."""
+        return self.expected.seconds
+
+    @property
+    def measured(self) -> bool:
+        """Whether that was measured in finished runs."""
+        return bool(self.expected.runs)
 
     @property
     def valid_spec(self) -> Spec:
@@ -79,7 +90,13 @@ class Planned:
     @cached_property
     def cluster(self) -> ClusterConfig:
         """Where a run that is valid happens, and what it asks for."""
-        return ClusterConfig.of(self.settings)
+        return resources.filled(ClusterConfig.of(self.settings), self.settings)
+
+    @property
+    def grace(self) -> float:
+        """Seconds before its time limit at which it must be warned, to save."""
+        said = self.cluster.grace
+        return resources.grace_seconds(self.settings, self.seconds, self.measured) if said is None else said
 
     @property
     def gpus(self) -> int:
@@ -88,7 +105,7 @@ class Planned:
     @property
     def resources(self) -> tuple:
         """What it asks the cluster for: runs that share them go into one job array."""
-        return tuple((k, repr(v)) for k, v in sorted(self.settings.items()) if k.startswith("cluster."))
+        return tuple((k, repr(v)) for k, v in sorted(self.cluster.to_json().items()))
 
 
 @dataclass(frozen=True)
@@ -126,16 +143,16 @@ class Plan:
 def make(
     drafted: Iterable[Planned],
     states: Callable[[list[str]], Mapping[str, RunStatus]] = lambda keys: {},
-    measured: Mapping[tuple, float] | None = None,
+    measured: PastRuns | None = None,
 ) -> Plan:
     """The plan of these runs (see ``draft``).
 
     states: from run keys to the statuses of those that have a run folder.
-    measured: expected seconds by ``cost.cost_key``, from finished runs.
+    measured: the finished runs that say how long these will take.
     """
     runs = _once(drafted)
     found = states([run.spec.key for run in runs if run.spec])
-    return Plan(tuple(_expected(run, measured or {}) for run in runs)).decided(found)
+    return Plan(tuple(_expected(run, measured) for run in runs)).decided(found)
 
 
 def draft(cells: Iterable[Sequence[str]], composer: Composer | None = None) -> list[Planned]:
@@ -205,12 +222,11 @@ def _once(runs: Iterable[Planned]) -> list[Planned]:
     return list(seen.values())
 
 
-def _expected(run: Planned, measured: Mapping[tuple, float]) -> Planned:
+def _expected(run: Planned, past: PastRuns | None) -> Planned:
     if run.spec is None:
         return run
-    known = measured.get(cost.cost_key(run.spec.as_dict()))
-    seconds = cost.formula(cost.CostInputs.of(run.settings)) if known is None else known
-    return replace(run, seconds=seconds, measured=known is not None)
+    known = past.expected(run.spec.as_dict(), run.settings) if past else None
+    return replace(run, expected=known or cost.estimated(cost.CostInputs.of(run.settings)))
 
 
 def _decided(run: Planned, states: Mapping[str, RunStatus]) -> Planned:

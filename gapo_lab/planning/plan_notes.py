@@ -1,8 +1,8 @@
-"""What a person should know of a plan before starting it: the data, the attention, the disk, the validations. Pure."""
+"""What a person should know of a plan before starting it: data, attention, disk, validations, the hours. Pure."""
 
 from __future__ import annotations
 
-from gapo_lab.planning.cost import CostInputs, validation_share
+from gapo_lab.planning.cost import GPU_FLOPS, CostInputs
 from gapo_lab.planning.memory import GB, checkpoint_bytes
 from gapo_lab.planning.plan import Plan, Planned
 from gapo_lab.utils.text import several, two_digits
@@ -17,7 +17,7 @@ def notes(plan: Plan) -> list[str]:
     on_gpus = [run for run in plan.todo if run.gpus]
     if not on_gpus:
         return []
-    lines = (_data(on_gpus), _attention(on_gpus), _checkpoints(on_gpus), _validations(on_gpus))
+    lines = (_data(on_gpus), _attention(on_gpus), _checkpoints(on_gpus), _validations(on_gpus), _hours(on_gpus))
     return [line for line in lines if line]
 
 
@@ -61,7 +61,8 @@ def _checkpoints(runs: list[Planned]) -> str:
 
 
 def _validations(runs: list[Planned]) -> str:
-    share, run = max(((validation_share(CostInputs.of(run.settings)), run) for run in runs), key=lambda pair: pair[0])
+    run = max(runs, key=lambda one: one.expected.share_of_validations)
+    share = run.expected.share_of_validations
     if share <= MUCH:
         return ""
     inputs = CostInputs.of(run.settings)
@@ -69,3 +70,19 @@ def _validations(runs: list[Planned]) -> str:
         f"validating takes about {100 * share:.0f}% of a run: {inputs.test_tasks:,} answers every "
         f"{inputs.test_every} steps. trainer.test_freq={10 * max(1, inputs.test_every)} saves most of it"
     )
+
+
+def _hours(runs: list[Planned]) -> str:
+    """What the hours rest on; nothing where finished runs of the same size have measured them all."""
+    if scaled := next((run for run in runs if run.expected.scaled), None):
+        return (
+            f"the hours are what {scaled.expected.runs[0]} has measured, scaled by tokens and rows (docs/gpus.md#hours)"
+        )
+    if all(run.measured for run in runs):
+        return ""
+    tokens = sorted({round(CostInputs.of(run.settings).row_tokens) for run in runs})
+    rows = f"{tokens[0]:,}" if len(tokens) == 1 else f"{tokens[0]:,} to {tokens[-1]:,}"
+    return (
+        f"the hours are a formula's ({GPU_FLOPS:.0e} FLOP/s a GPU, {rows} tokens a prompt with its answer; "
+        "docs/gpus.md#hours), right within about a factor of two. The same words with scale=smoke measure them"
+    ).replace("e+", "e")

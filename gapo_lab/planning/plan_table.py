@@ -11,6 +11,7 @@ from rich.table import Table
 
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_notes import notes
+from gapo_lab.planning.resources import asked_for
 from gapo_lab.runs import naming
 from gapo_lab.utils.machine import cores
 from gapo_lab.utils.text import duration, roughly, several, two_digits
@@ -54,6 +55,8 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
         console.print(f"[red]invalid[/] {escape(run.name)}" + (f" and {count - 1} more" if count > 1 else ""))
         console.print(f"        {escape(run.why)}", highlight=False, soft_wrap=True)
     console.print(totals(plan), highlight=False, soft_wrap=True)
+    for line in asked_of_slurm(plan):
+        console.print(line, highlight=False, soft_wrap=True)
     for note in rest:
         console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
 
@@ -64,6 +67,19 @@ def in_common(plan: Plan) -> list[str]:
     return naming.in_common(specs) if len(specs) == len(plan.runs) else []
 
 
+def asked_of_slurm(plan: Plan) -> list[str]:
+    """Return a line for each set of resources: `10 runs ask SLURM for 1 node x 8 GPUs, 64 cores, ...`."""
+    alike: dict[tuple, list[Planned]] = {}
+    for run in plan.todo:
+        if not run.cluster.is_local:
+            alike.setdefault(run.resources, []).append(run)
+    return [
+        f"{several(len(runs), 'run')} ask{'s' * (len(runs) == 1)} SLURM for "
+        + asked_for(runs[0].cluster, max(run.grace for run in runs))
+        for runs in alike.values()
+    ]
+
+
 def totals(plan: Plan) -> str:
     """`60 runs in 12 cells: 50 run, 10 skip | about 2,200 GPU-hours`."""
     counts = plan.counts
@@ -72,11 +88,10 @@ def totals(plan: Plan) -> str:
     out = f"{several(len(plan.runs), 'run')} in {several(cells, 'cell')}: {parts}"
     if not plan.todo:
         return out
-    measured = sum(run.measured for run in plan.todo)
-    source = "measured" if measured == len(plan.todo) else "estimated" if not measured else "partly measured"
+    source = _source(plan.todo)
     if any(run.gpus for run in plan.todo):
         hours = plan.gpu_hours()
-        amount = _number(hours) if source == "measured" else f"about {two_digits(hours)}"
+        amount = _number(hours) if all(map(_is_exact, plan.todo)) else f"about {two_digits(hours)}"
         out += f" | {amount} GPU-hours ({source})"
     else:
         at_once = _at_once(plan.todo)
@@ -84,6 +99,20 @@ def totals(plan: Plan) -> str:
         how = f", {at_once} runs at a time" if at_once > 1 else " one after another"
         out += f" | {_span(seconds / at_once)}{how} ({source}), no GPU"
     return out + (f" + {plan.unknown} runs of unknown length" if plan.unknown else "")
+
+
+def _source(runs: Sequence[Planned]) -> str:
+    """`estimated`, `measured in RUN`, `measured in 5 runs, partly estimated`."""
+    keys = sorted({key for run in runs for key in run.expected.runs})
+    if not keys:
+        return "estimated"
+    where = f"measured in {keys[0] if len(keys) == 1 else several(len(keys), 'run')}"
+    return where if all(run.measured for run in runs) else f"{where}, partly estimated"
+
+
+def _is_exact(run: Planned) -> bool:
+    """Whether finished runs of the same size have measured it."""
+    return run.measured and not run.expected.scaled
 
 
 def _at_once(runs: Sequence[Planned]) -> int:
@@ -145,11 +174,11 @@ def _machines(run: Planned) -> str:
 
 
 def _time(runs: Sequence[Planned]) -> str:
-    known = [(run.seconds, run.measured) for run in runs if run.seconds is not None]
+    known = [run for run in runs if run.seconds is not None]
     if not known:
         return "?"
-    mean = sum(seconds for seconds, _ in known) / len(known)
-    return duration(mean) if all(measured for _, measured in known) else roughly(mean)
+    mean = sum(run.seconds or 0 for run in known) / len(known)
+    return duration(mean) if all(map(_is_exact, known)) else roughly(mean)
 
 
 def _hours(runs: Sequence[Planned]) -> str:
@@ -159,7 +188,7 @@ def _hours(runs: Sequence[Planned]) -> str:
     if not any(run.gpus for run in todo):
         return "-"
     hours = sum((run.seconds or 0) * run.gpus for run in todo) / 3600
-    return _number(hours) if all(run.measured for run in todo) else f"~{two_digits(hours)}"
+    return _number(hours) if all(map(_is_exact, todo)) else f"~{two_digits(hours)}"
 
 
 def _wrong(plan: Plan) -> list[tuple[Planned, int]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from gapo_lab.config.compose import verl_defaults
 from gapo_lab.data import fingerprint
+from gapo_lab.data.own import sets
 from gapo_lab.models import smollm2
 from gapo_lab.planning import user_files
 
@@ -23,7 +24,9 @@ from gapo_lab.planning import user_files
 NOT_SCIENCE = (
     # our own words for it, and what they only name
     *("algo.name", "recipe.", "scale.", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
-    *("tracking", "on_finish", "search."),
+    *("tracking", "on_finish", "search.", "metric", "claims"),
+    # what the reward is called, and when it is given up; its own keys say which it is
+    *("reward.name", "reward.timeout", "reward.sandbox.parallel"),
     # places
     *("actor_rollout_ref.model.path", "data.train_files", "data.val_files"),
     *("data.repos", "data.path", "data.ood_path"),
@@ -114,6 +117,7 @@ def science_settings(written: Mapping[str, Any], resolved: Mapping[str, Any]) ->
         key: resolved[key]
         for key, value in written.items()
         if is_science(key)
+        and not _is_own_place(key, resolved)
         and key in resolved
         and not (key in NEUTRAL and resolved[key] == NEUTRAL[key])
         and not (key in OURS_UNNAMED and user_files.is_ours(resolved[key]))
@@ -122,6 +126,12 @@ def science_settings(written: Mapping[str, Any], resolved: Mapping[str, Any]) ->
     if (backend := resolved.get("backend.name", "cpu")) not in UNNAMED_BACKENDS:
         chosen["backend"] = backend
     return chosen | {key: value for key, value in ONLY_METRICS.items() if key in resolved}
+
+
+def _is_own_place(key: str, resolved: Mapping[str, Any]) -> bool:
+    """Whether a setting says where rows of one's own lie: data.content is what they are."""
+    own = resolved.get("data.name") == "parquet" and key.startswith("data.")
+    return own and key.split(".")[1] in sets.PLACES
 
 
 def _plain(value: object) -> object:

@@ -14,18 +14,20 @@ from gapo_lab.config.compose import explain
 from gapo_lab.config.view import ConfigView
 from gapo_lab.data import fingerprint
 from gapo_lab.data.ood import registry as ood
+from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
-from gapo_lab.planning.cluster import ClusterConfig
+from gapo_lab.planning.cluster_rules import check_cluster
 from gapo_lab.planning.fits import check_memory
 from gapo_lab.planning.method_rules import check_method
+from gapo_lab.planning.reward_rules import check_reward
 from gapo_lab.planning.verl_key_rules import check_keys
+from gapo_lab.runs import claims
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.machine import has_gpu
-from gapo_lab.utils.value_rules import problem
 
-DATA = ("micro", "git", "lists")
+DATA = ("micro", "git", "lists", "parquet")
 
 
 def check(config: DictConfig) -> None:
@@ -47,12 +49,14 @@ def check_settings(config: ConfigView) -> None:
     _model(config)
     _rollout(config)
     _data(config)
-    _cluster(config)
+    check_reward(config)
+    check_cluster(config)
 
 
 def _words(config: ConfigView) -> None:
     if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
         raise UserError(f"study={config.study}: a name of letters, digits, dots, dashes and underscores")
+    claims.read(config.get("claims"))
     if config.tracking not in ("live", "later"):
         raise UserError(f"tracking={config.tracking}: must be live or later")
 
@@ -138,58 +142,22 @@ def _rollout(config: ConfigView) -> None:
         )
 
 
-def _cluster(config: ConfigView) -> None:
-    ClusterConfig.of(config.flat())
-    for key in ("nodes", "max_parallel"):
-        value = config.cluster.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UserError(f"cluster.{key}={value}: must be a whole number above 0")
-    if config.trainer.nnodes != config.cluster.nodes:
-        raise UserError(
-            f"trainer.nnodes={config.trainer.nnodes}: the nodes of a run are cluster.nodes={config.cluster.nodes}; "
-            "set cluster.nodes and leave trainer.nnodes out"
-        )
-    _site(config)
-    if config.cluster.name == "local" and config.cluster.nodes > 1:
-        raise UserError(f"cluster.nodes={config.cluster.nodes}: this machine is one node; take cluster=slurm")
-
-
-# Of cluster=slurm and the sites' presets: the key and the range of a number there.
-RANGES = {
-    "hours": "(0, inf)",
-    "requeues": "[0, inf)",
-    "grace": "[0, inf)",
-    "cpus": "[1, inf)",
-    "cpus_per_gpu": "[1, inf)",
-    "memory": "(0, inf)",
-    "gpu_memory": "(0, inf)",
-    "array_size": "[1, inf)",
-    "ray_patience": "(0, inf)",
-}
-
-
-def _site(config: ConfigView) -> None:
-    """What SLURM would be asked for: a mistake there shows only after the runs were claimed, or once they start."""
-    for key, rule in RANGES.items():
-        value = config.cluster.get(key)
-        if value is not None and (wrong := problem(value, rule)):
-            raise UserError(f"cluster.{key}={value}: {wrong}")
-    for key in ("setup", "container"):
-        value = config.cluster.get(key)
-        if value is not None and not isinstance(value, list):
-            raise UserError(f"cluster.{key}={value}: must be a list: 'cluster.{key}=[{value}]'")
-    gpus, wanted = config.cluster.get("gpus"), config.trainer.n_gpus_per_node
-    if config.backend.needs_gpu and (isinstance(gpus, bool) or not isinstance(gpus, int) or gpus < wanted):
-        raise UserError(
-            f"cluster.gpus={gpus}: a node of this run has {wanted} GPUs at work; set trainer.n_gpus_per_node and leave "
-            "cluster.gpus out"
-        )
+def _own_rows(config: ConfigView) -> None:
+    """The words of `data=parquet`, and the columns of the files."""
+    for key in ("train_size", "id_size", "ood_size"):
+        value = config.data.get(key)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise UserError(f"data.{key}={value}: must be a whole number above 0, or null for all rows")
+    sets.check(config.data)
 
 
 def _data(config: ConfigView) -> None:
     data = config.data
     if data.name not in DATA:
         raise UserError(f"data.name={data.name}: no such data; there are {', '.join(DATA)}")
+    if data.name == "parquet":
+        _own_rows(config)
+        return
     if data.name == "lists" and config.model.name == "nano_large":
         raise UserError("model=nano_large: was only taught edits; data=lists takes model=nano")
     if data.template is not None and not Path(data.template).is_file():

@@ -11,24 +11,20 @@ from typing import Any
 import yaml
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import checkpoints, config_text, metrics
+from gapo_lab.runs import checkpoints, config_text, metrics, spec_file
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.metrics import Points
+from gapo_lab.runs.provenance import Provenance
 from gapo_lab.runs.status import Cause, RunStatus, State
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.processes import Process
 
-# Fields of a spec that may differ between two ways of asking for the same run: who asked, the names of
-# config files (what they set is in "science"), where it runs, and what it is called.
-NOT_IDENTITY = frozenset({"study", "overrides", "algo", "tau", "scale", "backend", "differs", "weights"})
 # Fields of status.json that stay from one attempt to the next: how the run came to be started.
 CARRIED = ("submission", "task", "submitted", "wall_seconds", "total_steps")
 
 
 # Bytes kept back while a run goes on, so that its status can still be written when the disk is full.
 RESERVE = 32_768
-# libyaml reads a spec ten times faster, which counts with a thousand of them.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class RunFolder:
@@ -45,15 +41,15 @@ class RunFolder:
         """The folder of run ``key``, made if need be; UserError when another config lives there."""
         folder = cls(Path(root) / key)
         atomic_files.make_folder(folder.path)
-        mine, spec_path = _plain(spec), folder.path / "spec.yaml"
-        if not spec_path.exists():
+        mine, path = spec_file.plain(spec), folder.path / "spec.yaml"
+        if not path.exists():
             if folder.attempts() or folder.is_finished:
                 raise UserError(
                     f"{folder.path} holds a run but no spec.yaml, so nobody knows which: move the folder away"
                 )
-            atomic_files.write_text(spec_path, yaml.safe_dump(mine, sort_keys=False, allow_unicode=True))
+            spec_file.write(path, mine)
             return folder
-        if changed := _differences(folder.spec, mine):
+        if changed := spec_file.differences(folder.spec, mine):
             raise UserError(
                 f"{folder.path} belongs to another config ({changed}): "
                 "move that folder away, or choose another run folder"
@@ -66,16 +62,7 @@ class RunFolder:
 
     @property
     def spec(self) -> dict[str, Any]:
-        path = self.path / "spec.yaml"
-        try:
-            spec = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
-        except FileNotFoundError as error:
-            raise UserError(f"{self.path} is no run folder: it has no spec.yaml") from error
-        except yaml.YAMLError as error:
-            raise UserError(f"{path} is not valid YAML: mend it or move the folder away") from error
-        if not isinstance(spec, dict):
-            raise UserError(f"{path} holds no spec (it was cut short?): move the folder away")
-        return spec
+        return spec_file.read(self.path / "spec.yaml")
 
     @property
     def is_finished(self) -> bool:
@@ -240,11 +227,12 @@ class RunFolder:
         """Write summary.json: from now on the run is finished."""
         atomic_files.write_json(self.path / "summary.json", dict(summary))
 
-    def provenance(self) -> dict[str, Any] | None:
-        return atomic_files.read_json(self.path / "provenance.json")
+    def provenance(self) -> Provenance:
+        """How the run came about; empty before its first attempt."""
+        return Provenance.from_json(atomic_files.read_json(self.path / "provenance.json") or {})
 
-    def write_provenance(self, provenance: Mapping[str, Any]) -> None:
-        atomic_files.write_json(self.path / "provenance.json", dict(provenance))
+    def write_provenance(self, provenance: Provenance) -> None:
+        atomic_files.write_json(self.path / "provenance.json", provenance.to_json())
 
     def write_config(self, text: str) -> None:
         """Write config.yaml: verl's whole config, as resolved."""
@@ -253,7 +241,7 @@ class RunFolder:
     def config(self) -> dict[str, Any]:
         """config.yaml as plain values; {} where there is none."""
         try:
-            return yaml.load((self.path / "config.yaml").read_text(encoding="utf-8"), Loader=LOADER) or {}
+            return yaml.load((self.path / "config.yaml").read_text(encoding="utf-8"), Loader=spec_file.LOADER) or {}
         except FileNotFoundError:
             return {}
 
@@ -279,28 +267,3 @@ class RunFolder:
 def find(root: Path) -> list[RunFolder]:
     """All run folders under ``root`` (those with a spec.yaml), by key."""
     return [RunFolder(path.parent) for path in sorted(Path(root).glob("*/spec.yaml"))]
-
-
-def _plain(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """``spec`` as YAML gives it back, so that it compares equal after a round trip."""
-    return yaml.safe_load(yaml.safe_dump(dict(spec), sort_keys=False))
-
-
-def _differences(there: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
-    """'name: theirs, not mine' for up to three differing fields of the identity; '' when there is none."""
-    there, mine = (_flat(spec) for spec in (there, mine))
-    names = [n for n in sorted(there.keys() | mine.keys()) if there.get(n, "absent") != mine.get(n, "absent")]
-    said = [f"{n}: {there.get(n, 'absent')}, not {mine.get(n, 'absent')}" for n in names[:3]]
-    return "; ".join(said + ([f"and {len(names) - 3} more"] if len(names) > 3 else []))
-
-
-def _flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in spec.items():
-        if not prefix and name in NOT_IDENTITY:
-            continue
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{name}/")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat

@@ -54,8 +54,8 @@ class AttemptReader:
 class History:
     """`RunFolder.merged_points` of a run that grows.
 
-    choose: the metrics that are kept; of a run of thousands of steps all of them take a hundred megabytes. `begun`:
-    whether the last attempt has measured something.
+    choose: the metrics that are kept; of a run of thousands of steps all of them take a hundred megabytes. `names`:
+    those of them that were measured. `begun`: whether the last attempt has measured something.
     """
 
     def __init__(self, path: Path, choose: Choose = list) -> None:
@@ -66,6 +66,7 @@ class History:
         self._readers: list[AttemptReader] = []
         self._points: Points = {}
         self._first: int | None = None  # the lowest step of the last attempt
+        self.names: set[str] = set()
         self.begun = False
 
     def look(self) -> Points:
@@ -111,6 +112,7 @@ class History:
             last = max(last, row.step)
             at_step = self._points.setdefault(row.step, {})
             at_step.update({name: Point(value, row.time) for name, value in row.metrics.items()})
+            self.names.update(row.metrics)
         if not in_order:
             self._points = dict(sorted(self._points.items()))
         return True

@@ -15,17 +15,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-# What a validation set is called in the data, and the name (set, suffix) that stands for it.
-VALIDATION_SETS = {
-    "id": ("id", ""),
-    "ood": ("ood", ""),
-    "id_greedy": ("id", "_greedy"),
-    "ood_greedy": ("ood", "_greedy"),
-}
-RENAMED = {"critic/score/mean": "train/reward"}
-HEADLINE = ("val/id/em", "val/ood/em", "val/id/em_greedy", "val/ood/em_greedy")
+from gapo_lab.runs import objective
 
-_VALIDATION = re.compile(r"val-(?:core|aux)/(?P<set>[^/]+)/(?P<measure>[^/]+)/mean@\d+")
+EXACT_MATCH = "em"
+RENAMED = {"critic/score/mean": "train/reward"}
+
+_VALIDATION = re.compile(r"val-(?:core|aux)/(?P<set>[^/]+?)(?P<greedy>_greedy)?/(?P<measure>[^/]+)/mean@\d+")
 
 # Which of the metrics of a row are read.
 Choose = Callable[[Mapping[str, Any]], Iterable[str]]
@@ -106,9 +101,8 @@ def standard_name(name: str) -> str:
     ``val-core/id_greedy/em/mean@1`` is ``val/id/em_greedy``; ``critic/score/mean`` is ``train/reward``.
     """
     match = _VALIDATION.fullmatch(name)
-    if match and match["set"] in VALIDATION_SETS:
-        where, suffix = VALIDATION_SETS[match["set"]]
-        return f"val/{where}/{match['measure']}{suffix}"
+    if match:
+        return f"val/{match['set']}/{match['measure']}{match['greedy'] or ''}"
     return RENAMED.get(name, name)
 
 
@@ -130,31 +124,42 @@ def _number(name: str, value: Any) -> float:
         raise TypeError(f"metric {name} is not one number: {type(value).__name__} {value!r:.80}") from error
 
 
-def summary(merged: Mapping[int, Mapping[str, float]]) -> dict[str, float]:
+def summary(merged: Mapping[int, Mapping[str, float]], metric: str | None = None) -> dict[str, float]:
     """The run in a few numbers, from ``{step: {metric: value}}``.
 
-    For ``val/{id,ood}/em`` and its ``_greedy`` twin: ``first/...``, ``final/...`` (the first and last step at
-    which it was measured) and ``best/...`` with the step of the best in ``best/id/step`` (greedy:
-    ``best/id/step_greedy``): each metric at its own best, the earliest step where several tie. Also
-    ``first|final/train/reward``, ``final/step`` and the mean of ``perf/throughput``. NaN is never the
-    best. What was not measured is absent.
+    For the objective (``gapo_lab.runs.objective``; ``metric`` is the one that was asked for) on each test set and its
+    ``_greedy`` twin, and for exact match where that is measured too: ``first/id/em``, ``final/id/em`` (the first and
+    last step at which it was measured) and ``best/id/em``: each at its own best, the earliest step where several tie.
+    The objective stands first, and the step of its best is ``best/id/step`` (greedy: ``best/id/step_greedy``). Also
+    ``first|final/train/reward``, ``final/step`` and the mean of ``perf/throughput``. NaN is never the best. What was
+    not measured is absent.
     """
     out: dict[str, float] = {}
-    for name in HEADLINE:
-        short = name.removeprefix("val/")
-        curve = series(merged, name)
-        if not curve:
-            continue
-        out[f"first/{short}"], out[f"final/{short}"] = curve[0][1], curve[-1][1]
-        if measured := [(step, value) for step, value in curve if not math.isnan(value)]:
-            out[f"best/{short}"] = top = reduce([value for _, value in measured], "best")
-            out["best/" + short.replace("/em", "/step")] = float(next(step for step, v in measured if v == top))
+    names = dict.fromkeys(name for at in merged.values() for name in at)
+    about = objective.objective(names, metric)
+    for measure in dict.fromkeys([about, EXACT_MATCH] if about else []):
+        for suffix in ("", objective.GREEDY):
+            for where in objective.measures(names):
+                out |= _of_curve(merged, where, f"{measure}{suffix}", f"step{suffix}" if measure == about else "")
     if reward := series(merged, "train/reward"):
         out["first/train/reward"], out["final/train/reward"] = reward[0][1], reward[-1][1]
     if throughput := [v for _, v in series(merged, "perf/throughput") if not math.isnan(v)]:
         out["mean/perf/throughput"] = reduce(throughput, "mean")
     if merged:
         out["final/step"] = float(max(merged))
+    return out
+
+
+def _of_curve(merged: Mapping[int, Mapping[str, float]], where: str, measure: str, step: str) -> dict[str, float]:
+    """First, final and best of one measure on one test set; ``step``: what the step of the best is called, or ''."""
+    curve = series(merged, f"val/{where}/{measure}")
+    if not curve:
+        return {}
+    out = {f"first/{where}/{measure}": curve[0][1], f"final/{where}/{measure}": curve[-1][1]}
+    if measured := [(at, value) for at, value in curve if not math.isnan(value)]:
+        out[f"best/{where}/{measure}"] = top = reduce([value for _, value in measured], "best")
+        if step:
+            out[f"best/{where}/{step}"] = float(next(at for at, value in measured if value == top))
     return out
 
 

@@ -9,8 +9,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from gapo_lab.utils.machine import cores, gpus
 
@@ -28,59 +30,104 @@ SLURM = (
 )
 
 
-def collect(repo: Path) -> dict[str, Any]:
-    """Everything that says how a run came about, ready for JSON."""
-    return origin(repo) | machine()
+@dataclass(frozen=True)
+class Code:
+    """The commit that the code is at, and what differs from it. ``missing``: why there is none."""
+
+    commit: str = ""
+    dirty: bool = False
+    diff: str = ""
+    diff_cut: bool = False
+    untracked: tuple[str, ...] = ()
+    missing: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        if self.missing:
+            return {"missing": self.missing}
+        return {name: value for name, value in asdict(self).items() if name != "missing"}
 
 
-def origin(repo: Path) -> dict[str, Any]:
-    """What is known where a run is submitted: the time, the command, the code.
+@dataclass(frozen=True)
+class Origin:
+    """What is known where a run is submitted."""
 
-    ``git`` has ``commit``, ``dirty``, ``diff`` (against the commit), ``untracked`` (names), or ``missing``
-    with the reason where ``repo`` is no git checkout.
-    """
-    return {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "command": [sys.executable, *sys.argv],
-        "folder": str(Path.cwd()),
-        "git": git(repo),
-    }
+    time: str = ""
+    command: tuple[str, ...] = ()
+    folder: str = ""
+    git: Code = field(default_factory=Code)
 
+    @classmethod
+    def here(cls, repo: Path) -> Self:
+        """This moment, this command, and the code in ``repo``."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        return cls(now, (sys.executable, *sys.argv), str(Path.cwd()), code_of(repo))
 
-def machine() -> dict[str, Any]:
-    """What is known where a run happens. Packages are read from their metadata: none is imported."""
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "host": socket.gethostname(),
-        "cpus": cores(),
-        "gpus": gpus(),
-        "slurm": {name: os.environ[name] for name in SLURM if name in os.environ},
-        "packages": packages(),
-    }
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        git = _known(Code, raw.get("git") or {})
+        return cls(**{**_known(cls, raw), "git": Code(**git)})
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "git": self.git.to_json()}
 
 
-def git(repo: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Machine:
+    """What is known where a run happens. ``packages``: the version of every installed one."""
+
+    python: str = ""
+    platform: str = ""
+    host: str = ""
+    cpus: int = 0
+    gpus: tuple[str, ...] = ()
+    slurm: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def here(cls) -> Self:
+        """This machine. Packages are read from their metadata: none is imported."""
+        return cls(
+            python=platform.python_version(),
+            platform=platform.platform(),
+            host=socket.gethostname(),
+            cpus=cores(),
+            gpus=tuple(gpus()),
+            slurm={name: os.environ[name] for name in SLURM if name in os.environ},
+            packages=packages(),
+        )
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything that says how a run came about: a run folder's provenance.json."""
+
+    origin: Origin = field(default_factory=Origin)
+    machine: Machine = field(default_factory=Machine)
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """Read plain values. What is not there is empty; what another version has beside ours is left out."""
+        return cls(Origin.from_json(raw), Machine(**_known(Machine, raw)))
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self.machine), **self.origin.to_json()}
+
+
+def code_of(repo: Path) -> Code:
     """The commit ``repo`` is at, and what differs from it. A folder inside someone else's checkout has none."""
     try:
         commit = _git(repo, "rev-parse", "HEAD").strip()
         if not _git(repo, "ls-files", "-z", "--", "."):
-            return {"missing": f"{repo} is not part of the git checkout that it lies in (installed there?)"}
+            return Code(missing=f"{repo} is not part of the git checkout that it lies in (installed there?)")
         diff = _git(repo, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
         untracked = _git(repo, "ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1]
     except FileNotFoundError:
-        return {"missing": "git is not installed"}
+        return Code(missing="git is not installed")
     except NotADirectoryError:
-        return {"missing": f"{repo} is no folder"}
+        return Code(missing=f"{repo} is no folder")
     except subprocess.CalledProcessError as error:
-        return {"missing": (error.stderr or "git failed").strip().splitlines()[0]}
-    return {
-        "commit": commit,
-        "dirty": bool(diff or untracked),
-        "diff": diff[:MAX_DIFF],
-        "diff_cut": len(diff) > MAX_DIFF,
-        "untracked": untracked,
-    }
+        return Code(missing=(error.stderr or "").strip().partition("\n")[0] or "git failed")
+    return Code(commit, bool(diff or untracked), diff[:MAX_DIFF], len(diff) > MAX_DIFF, tuple(untracked))
 
 
 def _git(repo: Path, *words: str) -> str:
@@ -99,3 +146,9 @@ def packages() -> dict[str, str]:
     """Name and version of every installed package, by name."""
     found = ((dist.metadata["Name"], dist.version) for dist in importlib.metadata.distributions())
     return dict(sorted(((name, version) for name, version in found if name), key=lambda pair: pair[0].lower()))
+
+
+def _known(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a dataclass that are in ``raw``; lists as tuples."""
+    names = {one.name for one in fields(kind)}
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in raw.items() if name in names}

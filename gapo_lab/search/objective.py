@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import metrics
+from gapo_lab.runs import metrics, objective
 
 Merged = Mapping[int, Mapping[str, float]]
 
@@ -33,9 +33,9 @@ class Objective:
 
     @property
     def metric(self) -> str:
-        """The metric as the run logs it: `val/id/em` for `best/id/em`."""
+        """The metric as the run logs it: `val/id/em` for `best/id/em`, also of dev and ood; others in full."""
         name = self.name.partition("/")[2]
-        return f"val/{name}" if f"val/{name}" in metrics.HEADLINE else name
+        return f"val/{name}" if name.partition("/")[0] in objective.SETS else name
 
     @property
     def direction(self) -> str:

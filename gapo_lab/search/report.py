@@ -16,6 +16,7 @@ from gapo_lab.search.trials import KEYS, WHY
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.study_page import IS_REPORT
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.text import type_and_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,9 +44,8 @@ def write(search: Search, study: optuna.Study, found: Result, console: Console) 
             log(search, found, place, names)
             console.print(f"logged to MLflow: run 'search' of {search.study}", highlight=False)
         except Exception as error:  # noqa: BLE001 - MLflow is away; the report is safe in its folder
-            said = (str(error).strip().splitlines() or [""])[0]
             console.print(
-                f"MLflow could not be reached ({type(error).__name__}: {said:.150}); the same command logs it later",
+                f"MLflow could not be reached ({type_and_line(error)}); the same command logs it later",
                 highlight=False,
                 markup=False,
             )

@@ -15,6 +15,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.search import samplers
 from gapo_lab.search.config import Search
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.text import type_and_line
 
 # What makes two searches the same question: trials of one are no answers to the other.
 QUESTION = "gapo_lab.question"
@@ -88,8 +89,7 @@ def open_storage(search: Search) -> optuna.storages.BaseStorage:
         try:
             return optuna.storages.RDBStorage(search.storage)
         except Exception as error:
-            said = (str(error).strip().splitlines() or [""])[0]
-            raise UserError(f"search.storage={search.storage}: {type(error).__name__}: {said:.200}") from error
+            raise UserError(f"search.storage={search.storage}: {type_and_line(error)}") from error
     path = journal(search)
     _mend(path)
     return optuna.storages.JournalStorage(JournalFileBackend(str(path)))

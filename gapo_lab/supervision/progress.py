@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -21,12 +21,12 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from gapo_lab.runs import metrics
+from gapo_lab.runs import metrics, objective
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.history import History, last, newest_first, only
+from gapo_lab.runs.history import History, last, newest_first
 from gapo_lab.runs.status import State
 from gapo_lab.tracking import uri
-from gapo_lab.utils.text import duration, percent, points
+from gapo_lab.utils.text import duration, points
 
 PLAIN_EVERY = 10  # steps between two lines where there is no terminal
 RECENT = 10  # steps that the pace is taken from
@@ -37,6 +37,8 @@ QUIET = ("starting", "training", "rehearsing")  # phases that need no word besid
 class Snapshot:
     """A run at one moment. Times in seconds; metrics are None until this attempt has measured something.
 
+    ``about``: the measure that the run is about, ``tests``: its newest value on each test set.
+
     ``resumes_from``: the step that this attempt began after; ``step`` is the same until it has done one.
     """
 
@@ -46,8 +48,8 @@ class Snapshot:
     elapsed: float
     resumes_from: int = 0
     reward: float | None = None
-    em_id: float | None = None
-    em_ood: float | None = None
+    about: str = metrics.EXACT_MATCH
+    tests: Mapping[str, float] = field(default_factory=dict)
     pace: float | None = None
 
     @property
@@ -63,13 +65,9 @@ class Snapshot:
         return max(0, self.total - self.step) * self.pace
 
 
-# What the live line shows.
-SHOWN = only("train/reward", "val/id/em", "val/ood/em")
-
-
 def history_of(folder: RunFolder) -> History:
     """What ``snapshot`` reads of a run, to be kept from one look to the next."""
-    return History(folder.path, SHOWN)
+    return History(folder.path, lambda found: [name for name in found if name.startswith(("train/reward", "val/"))])
 
 
 def snapshot(folder: RunFolder, now: float, history: History | None = None) -> Snapshot:
@@ -82,6 +80,9 @@ def snapshot(folder: RunFolder, now: float, history: History | None = None) -> S
     points = history.look()
     if not history.begun:  # what earlier attempts did would look like the progress of this one
         points = {}
+    about = objective.objective(history.names) if points else None
+    sets = objective.measures(history.names) if about else ()
+    newest = {where: last(points, f"val/{where}/{about}") for where in sets}
     trained = list(islice((at["train/reward"].time for at in newest_first(points) if "train/reward" in at), RECENT + 1))
     return Snapshot(
         step=next(reversed(points), status.resumes_from),
@@ -90,8 +91,8 @@ def snapshot(folder: RunFolder, now: float, history: History | None = None) -> S
         elapsed=max(0.0, now - (status.started or now)),
         resumes_from=status.resumes_from,
         reward=last(points, "train/reward"),
-        em_id=last(points, "val/id/em"),
-        em_ood=last(points, "val/ood/em"),
+        about=about or metrics.EXACT_MATCH,
+        tests={where: value for where, value in newest.items() if value is not None},
         pace=pace(trained[::-1], since=status.started or 0.0),
     )
 
@@ -117,8 +118,10 @@ def line(shot: Snapshot) -> str:
             parts.append(shot.phase)
         if shot.reward is not None:
             parts.append(f"reward {shot.reward:.3f}")
+    name = "EM" if shot.about == metrics.EXACT_MATCH else shot.about
     parts += [
-        f"EM {name} {percent(value)}" for name, value in (("ID", shot.em_id), ("OOD", shot.em_ood)) if value is not None
+        f"{name} {objective.set_label(where)} {objective.shown(shot.about, value)}"
+        for where, value in shot.tests.items()
     ]
     if shot.pace is not None:
         parts.append(f"{shot.pace:.1f} s/step")
@@ -183,13 +186,6 @@ class Progress:
 
 # The end of a run
 
-ROWS = (
-    ("ID exact match, T=1.0", "id/em"),
-    ("ID exact match, greedy", "id/em_greedy"),
-    ("OOD exact match, T=1.0", "ood/em"),
-    ("OOD exact match, greedy", "ood/em_greedy"),
-)
-
 
 def table(summary: Mapping[str, float], title: str = "") -> Table:
     """Before, after, best and the change in points, from ``gapo_lab.runs.metrics.summary``."""
@@ -197,28 +193,38 @@ def table(summary: Mapping[str, float], title: str = "") -> Table:
     out.add_column("")
     for name in ("before", "after", "change", "best", "at step"):
         out.add_column(name, justify="right")
-    for label, name in ROWS:
-        if f"final/{name}" not in summary:
-            continue
-        first, final, best = (summary.get(f"{which}/{name}", math.nan) for which in ("first", "final", "best"))
-        step = summary.get("best/" + name.replace("/em", "/step"), math.nan)
-        out.add_row(
-            label,
-            percent(first),
-            percent(final),
-            points(final - first),
-            percent(best),
-            "" if math.isnan(step) else f"{step:.0f}",
-        )
+    for name in objective.measured_in(summary):
+        out.add_row(_label(name), *_changes(summary, name))
     if "final/train/reward" in summary:
         first, final = summary["first/train/reward"], summary["final/train/reward"]
         out.add_row("training reward", f"{first:.3f}", f"{final:.3f}", f"{final - first:+.3f}", "", "")
     return out
 
 
+def _label(name: str) -> str:
+    """`ID exact match, greedy` for `id/em_greedy`."""
+    where, measure = name.split("/", 1)
+    plain = measure.removesuffix(objective.GREEDY)
+    what = "exact match" if plain == metrics.EXACT_MATCH else plain
+    return f"{objective.set_label(where)} {what}, {'T=1.0' if plain == measure else 'greedy'}"
+
+
+def _changes(summary: Mapping[str, float], name: str) -> list[str]:
+    """Before, after, change, best, and the step of the best where the run is about this."""
+    first, final, best = (summary.get(f"{which}/{name}", math.nan) for which in ("first", "final", "best"))
+    where, measure = name.split("/", 1)
+    share = objective.is_share(measure)
+    change = points(final - first) if share else f"{final - first:+.3f}"
+    suffix = objective.GREEDY if measure.endswith(objective.GREEDY) else ""
+    about = objective.of_summary(summary) == measure.removesuffix(objective.GREEDY)
+    step = summary.get(f"best/{where}/step{suffix}", math.nan) if about else math.nan
+    texts = [objective.shown(measure, value) for value in (first, final, best)]
+    return [*texts[:2], change, texts[2], "" if math.isnan(step) else f"{step:.0f}"]
+
+
 def show_end(folder: RunFolder, console: Console, tracking_uri: str | None = None, title: str = "") -> None:
     """Print the table and where everything lies: the run folder, its log, and how to open MLflow."""
-    summary = folder.summary() or metrics.summary(folder.merged_metrics())
+    summary = folder.summary() or metrics.summary(folder.merged_metrics(), folder.config().get("metric"))
     if summary:
         console.print(table(summary, title))
     for text in where_lines(folder, uri.resolve(tracking_uri)):

@@ -16,13 +16,14 @@ from typing import IO, Any
 
 from rich.console import Console
 
-from gapo_lab.errors import STOPPED, USER_ERROR, Interrupted, RunFailed, UserError
+from gapo_lab.errors import RESUME, STOPPED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.planning import user_files
-from gapo_lab.runs import metrics, provenance
+from gapo_lab.runs import metrics
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.failure import REMEDIES, failure_cause, failure_lines
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
+from gapo_lab.runs.provenance import Machine, Origin, Provenance
 from gapo_lab.runs.status import Cause, State
 from gapo_lab.supervision.copier_process import CopierProcess
 from gapo_lab.supervision.progress import Progress
@@ -99,7 +100,7 @@ class Supervisor:
         *,
         patience: float = 0.0,
         status: Mapping[str, Any] | None = None,
-        origin: Mapping[str, Any] | None = None,
+        origin: Origin | None = None,
     ) -> None:
         """Train to the end.
 
@@ -113,13 +114,15 @@ class Supervisor:
         with self.folder.lock(patience):
             if self.folder.is_finished:
                 return
-            attempt = self.folder.start_attempt(**(status or {}))
             self._began, self._before = time.monotonic(), self.folder.raw_status.wall_seconds
-            self.folder.write_provenance({**provenance.machine(), **(origin or {})})
-            name = run_name(self.folder.spec)
-            said = f"{name}   run {self.folder.key}, attempt {attempt.number}"
-            self.console.print(said, highlight=False, soft_wrap=True)
-            self._run(attempt)
+            is_over = False
+            while not is_over:
+                attempt = self.folder.start_attempt(**(status or {}))
+                self.folder.write_provenance(Provenance(origin or Origin(), Machine.here()))
+                name = run_name(self.folder.spec)
+                said = f"{name}   run {self.folder.key}, attempt {attempt.number}"
+                self.console.print(said, highlight=False, soft_wrap=True)
+                is_over = self._run(attempt)
 
     def save_and_stop(self, seconds: float) -> bool:
         """Tell the job to save after its step and to end; whether it did so in time. For a signal handler."""
@@ -133,7 +136,8 @@ class Supervisor:
 
     # One attempt, from the job's start until every process of it has ended
 
-    def _run(self, attempt: Attempt) -> None:
+    def _run(self, attempt: Attempt) -> bool:
+        """Whether the run is over; else it has saved and the next attempt resumes it."""
         adopt_orphans()
         raise_on_signals()
         live, over = self.folder.config().get("tracking", "live") == "live", False
@@ -157,7 +161,7 @@ class Supervisor:
                 self._end_processes(guard)
                 if self._copier and not over:
                     self._copier.finish(self.console, PATIENCE_SECONDS)
-        self._conclude(job, live)
+        return self._conclude(job, live)
 
     def _until_over(self, job: Job, progress: Progress, log: IO | None = None, seconds: float = math.inf) -> bool:
         """Show the job until it has ended, or for ``seconds``; whether it has ended.
@@ -197,16 +201,21 @@ class Supervisor:
 
     # How it ended
 
-    def _conclude(self, job: Job, live: bool) -> None:
-        """Record how the job has ended by itself, copy the rest to MLflow, and raise where it did not finish."""
+    def _conclude(self, job: Job, live: bool) -> bool:
+        """Record how the job has ended by itself and copy the rest to MLflow. Whether the run is over; raises where it
+        did not finish."""
         folder, code = self.folder, job.code or 0
         stopped = None
         if code == 0:
-            folder.write_summary({**metrics.summary(folder.merged_metrics()), "wall_seconds": self._wall})
+            found = metrics.summary(folder.merged_metrics(), folder.config().get("metric"))
+            folder.write_summary({**found, "wall_seconds": self._wall})
             folder.write_status(state=State.FINISHED, message="", remedy="", cause=Cause.NONE, wall_seconds=self._wall)
         elif code == STOPPED:
             why = folder.raw_status.ended_for or "stopped"
             stopped = self._interrupted(f"{why} after step {folder.resume_step()} (saved)")
+        elif code == RESUME:
+            self.console.print(f"saved after step {folder.resume_step()} and ended; goes on", highlight=False)
+            return False
         elif code in ENDED_BY_SIGTERM:
             stopped = self._interrupted("the job was ended by SIGTERM")
         else:
@@ -220,6 +229,7 @@ class Supervisor:
         if code:
             message = f"{folder.raw_status.message}\nlog: {job.attempt.log_path}"
             raise UserError(message) if code == USER_ERROR else RunFailed(message)
+        return True
 
     @property
     def _wall(self) -> float:

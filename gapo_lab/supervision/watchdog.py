@@ -7,6 +7,7 @@ FOLDER in their environment, is ended then, and the scratch folder removed, with
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -58,6 +59,7 @@ def _has_open(pid: int, folder: str) -> bool:
 
 
 def main(folder: str) -> None:
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # SLURM's warning goes to every process of a job
     sys.stdin.buffer.read()
     if not os.path.isdir(folder):  # the supervisor has cleared up
         return

@@ -15,7 +15,7 @@ SAMPLES = 32  # lines of each file of generations that is taken
 def collect(folder: RunFolder) -> dict[str, str]:
     """{artifact path: text}: spec, config, provenance, diff, summary, the log's end, sample generations."""
     found = {name: text for name in WHOLE if (text := _read(folder.path / name)) is not None}
-    if diff := (folder.provenance() or {}).get("git", {}).get("diff"):
+    if diff := folder.provenance().origin.git.diff:
         found["diff.patch"] = diff
     attempts = folder.attempts()
     if attempts and (tail := _tail(attempts[-1].log_path)):

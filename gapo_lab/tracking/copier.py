@@ -230,7 +230,7 @@ class Copier:
     def _copy_tags(self, run: Run) -> None:
         from mlflow.entities import RunTag
 
-        wanted = mapping.tags(self.spec, self.folder.provenance() or {}, self.folder.status(), self.folder.started())
+        wanted = mapping.tags(self.spec, self.folder.provenance(), self.folder.status(), self.folder.started())
         new = [RunTag(name, value) for name, value in wanted.items() if run.data.tags.get(name) != value]
         if new:
             self.client.log_batch(run.info.run_id, tags=new)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.utils.text import type_and_line
 
 if TYPE_CHECKING:
     from gapo_lab.tracking.copier import Copier
@@ -49,7 +50,7 @@ def follow(
                 seen, pause = size, every
             except Exception as failed:  # noqa: BLE001 - MLflow is away; the folder keeps everything
                 if type(failed) is not type(error):
-                    say(f"MLflow: {_one_line(failed)}; the run goes on, and copying is tried again")
+                    say(f"MLflow: {type_and_line(failed)}; the run goes on, and copying is tried again")
                 copier, error, pause = None, failed, min(2 * pause, LONGEST_PAUSE)
         _wait(folder, pause)
     return _finish(folder, uri, at_the_end, say, copier)
@@ -70,7 +71,7 @@ def _finish(
             copier = None
             if time.monotonic() >= until:
                 say(
-                    f"MLflow could not be reached ({_one_line(error)}): nothing is lost; "
+                    f"MLflow could not be reached ({type_and_line(error)}): nothing is lost; "
                     f"to copy the run later: python -m gapo_lab sync {folder.key}"
                 )
                 return False
@@ -104,11 +105,6 @@ def _analyze(uri: str) -> None:
     from gapo_lab.tracking import mlflow_client
 
     mlflow_client.analyze(uri)
-
-
-def _one_line(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:200]}" if text else type(error).__name__
 
 
 def main(words: list[str] | None = None) -> int:

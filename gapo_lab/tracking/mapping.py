@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from gapo_lab.runs import metrics, naming
 from gapo_lab.runs.metrics import Points, Row
+from gapo_lab.runs.provenance import Provenance
 from gapo_lab.runs.status import RunStatus, State
 
 # The axes people compare by, beside the spec's own words, and the verl keys they are.
@@ -77,27 +78,28 @@ def old_cell_name(spec: Mapping[str, Any]) -> str:
 
 def tags(
     spec: Mapping[str, Any],
-    provenance: Mapping[str, Any],
+    provenance: Provenance,
     status: RunStatus,
     started: float | None = None,
 ) -> dict[str, str]:
     """What MLflow shows beside the parameters, as far as it is known."""
-    git = provenance.get("git", {})
+    git, slurm = provenance.origin.git, provenance.machine.slurm
     found = {
         "gapo.cell": naming.cell_id(spec),
         "gapo.cell_name": naming.cell_name(spec),
         "gapo.study": spec.get("study") or "default",
         "gapo.rehearsal": "yes" if is_rehearsal(spec) else None,
+        "gapo.claims": json.dumps(spec["claims"]) if "claims" in spec else None,
         "gapo.started": None if started is None else milliseconds(started),
         "gapo.state": None if status.state is State.NEW else status.state,
         "gapo.attempt": status.attempt,
         "gapo.host": status.process.host if status.process else None,
         "gapo.message": None if status.state is State.NEW else status.message,
-        "gapo.slurm": json.dumps(provenance["slurm"]) if provenance.get("slurm") else None,
+        "gapo.slurm": json.dumps(slurm) if slurm else None,
         "mlflow.source.name": "gapo_lab.run",
         "mlflow.source.type": "LOCAL",
-        "mlflow.source.git.commit": git.get("commit"),
-        "gapo.git.dirty": git.get("dirty"),
+        "mlflow.source.git.commit": git.commit or None,
+        "gapo.git.dirty": git.dirty if git.commit else None,
         "mlflow.note.content": note(spec, provenance, status),
     }
     return {name: str(value)[:5000] for name, value in found.items() if value is not None}
@@ -112,9 +114,9 @@ def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def note(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: RunStatus) -> str:
+def note(spec: Mapping[str, Any], provenance: Provenance, status: RunStatus) -> str:
     """The run's description in Markdown: how to repeat it, how it ended, where it came from."""
-    git = provenance.get("git", {})
+    git = provenance.origin.git
     words = [
         f"{w}={naming.text_of(spec[w])}"
         for w in ("model", "algo", "tau", "seed", "data", "scale")
@@ -125,8 +127,8 @@ def note(spec: Mapping[str, Any], provenance: Mapping[str, Any], status: RunStat
     lines = [f"`python -m gapo_lab.run {' '.join(words)}`", "", f"Run folder `{spec.get('key', '')}`"]
     if status.process:
         lines[-1] += f" on `{status.process.host}`"
-    if git.get("commit"):
-        lines[-1] += f", commit `{git['commit'][:10]}`" + (" with changes (`diff.patch`)" if git.get("dirty") else "")
+    if git.commit:
+        lines[-1] += f", commit `{git.commit[:10]}`" + (" with changes (`diff.patch`)" if git.dirty else "")
     if status.has_stopped:
         lines += ["", f"**{status.state}**: {status.message} {status.advice(str(spec.get('key', '')))}"]
     return "\n".join(lines)

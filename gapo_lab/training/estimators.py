@@ -15,9 +15,10 @@ from functools import partial
 import numpy as np
 import torch
 from omegaconf import OmegaConf
-from verl.trainer.ppo.core_algos import AdvantageEstimator, agg_loss, register_adv_est, register_policy_loss
+from verl.trainer.ppo.core_algos import agg_loss, register_adv_est, register_policy_loss
 from verl.utils.torch_functional import masked_mean
 
+from gapo_lab import method_registry
 from gapo_lab.methods import ESTIMATORS, LOSSES
 from gapo_lab.training import batch_context
 
@@ -79,11 +80,6 @@ def settings_of(config: Mapping | None, name: str) -> dict:
     return dict(OmegaConf.to_container(node) if OmegaConf.is_config(node) else node or {})
 
 
-def verl_name(method: str) -> str:
-    """The name that a method of ours has in verl: its own, or `exact_...` where verl has it."""
-    return f"exact_{method}" if method in {known.value for known in AdvantageEstimator} else method
-
-
 def register_estimator(name: str, method: Callable[..., torch.Tensor]) -> None:
     """Register an estimator with the settings of `algorithm.<name>`."""
 
@@ -118,7 +114,7 @@ def batch_mean_loss(
     return mean, metrics
 
 
-for _name, _method in ESTIMATORS.items():
-    register_estimator(verl_name(_name), _method)
-for _name, _loss in LOSSES.items():
-    register_policy_loss(_name)(partial(batch_mean_loss, _loss))
+for _name, _ours in method_registry.estimators().items():
+    register_estimator(_name, ESTIMATORS[_ours.name])
+for _name, _ours in method_registry.losses().items():
+    register_policy_loss(_name)(partial(batch_mean_loss, LOSSES[_ours.name]))

@@ -12,7 +12,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from gapo_lab.errors import FAILED, STOPPED, USER_ERROR, RunFailed, UserError
+from gapo_lab.errors import FAILED, USER_ERROR, RunFailed, UserError
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import State
@@ -21,7 +21,7 @@ from gapo_lab.runs.status import State
 def main(path: str, number: str, scratch: str) -> int:
     """Train the run in `path` as its attempt `number`, with sockets in `scratch`.
 
-    Returns the exit code: 0, FAILED, USER_ERROR, or STOPPED after saving when told to.
+    Returns the exit code: 0, FAILED, USER_ERROR, or after saving STOPPED (it was told to) or RESUME.
     """
     from gapo_lab.utils.processes import die_with_parent
 
@@ -49,7 +49,7 @@ def main(path: str, number: str, scratch: str) -> int:
             train(config, folder, attempt, Path(scratch))
         except Stopped as stopped:
             print(stopped)
-            return STOPPED
+            return stopped.code
         return 0
     except (UserError, RunFailed) as error:
         traceback.print_exc()

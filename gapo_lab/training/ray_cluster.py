@@ -17,7 +17,9 @@ from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import State
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.ray_cpus import cpus
 from gapo_lab.utils.scratch import MARK
+from gapo_lab.utils.text import first_line
 
 
 @contextmanager
@@ -41,10 +43,11 @@ def cluster(config: DictConfig, py_executable: str | None, folder: Path) -> Iter
         "log_to_driver": True,
         "runtime_env": runtime_env,
         "_temp_dir": str(folder),
+        # verl books CPUs by number, whatever the job has: `utils/ray_cpus.py`
+        "num_cpus": cpus(here),
     }
     if config.trainer.device == "cpu":
-        # verl books three CPUs a worker and counts GPUs, whatever the machine has
-        wanted.update(num_cpus=cpus(here), num_gpus=here, object_store_memory=500_000_000)
+        wanted.update(num_gpus=here, object_store_memory=500_000_000)
     asked = OmegaConf.to_container(config.ray_kwargs.ray_init, resolve=True)
     patience = OmegaConf.select(config, "cluster.ray_patience", default=PATIENCE_SECONDS)
     address = start_ray(patience, **_merged(wanted, asked))
@@ -98,15 +101,6 @@ def invited(address: str, token: Path, nodes: int, patience: float = PATIENCE_SE
         path.unlink(missing_ok=True)
 
 
-def cpus(workers: int) -> int:
-    """Return what Ray is told of a node's CPUs on a machine without GPUs, whatever it has.
-
-    verl books three a worker, three for its queue, and with vLLM up to eight agent loops, eight for rewards and a
-    server.
-    """
-    return 3 * workers + 3 + 17
-
-
 def environment(config: Mapping[str, Any], scratch: Path) -> dict[str, str]:
     """Variables for Ray on a helping node; the training ones come with Ray's runtime environment."""
     variables = {
@@ -146,7 +140,7 @@ def start_ray(patience: float = PATIENCE_SECONDS, **settings: Any) -> str:
         except Exception as error:
             ray.shutdown()
             if "timed out during startup" not in str(error) or time.monotonic() > until:
-                raise RunFailed(f"Ray did not come up: {str(error).strip().splitlines()[0]}") from error
+                raise RunFailed(f"Ray did not come up: {first_line(error, 500)}") from error
             print("Ray did not start within its 30 s: once more", flush=True)
 
 

@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from typing import Any
 
+from gapo_lab.errors import STOPPED
 from gapo_lab.runs import metrics
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
@@ -16,7 +17,11 @@ TRAINING = "training"
 
 
 class Stopped(Exception):
-    """The run was asked to stop, has saved, and can go on."""
+    """The run has saved and can go on. code: the job's exit code, STOPPED where it was asked to stop, else RESUME."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Recorder:
@@ -33,6 +38,7 @@ class Recorder:
         self.behind: Any = None
         self.seconds: dict[str, float] = defaultdict(float)
         self._last: int | None = None
+        self._code = STOPPED
         self._phase, self._since = "", time.monotonic()
 
     def log(self, data: dict[str, Any], step: int) -> None:
@@ -44,11 +50,11 @@ class Recorder:
         if self.behind is not None:
             self.behind.log(data=data, step=step)
         if step == self._last:
-            raise Stopped(f"stopped after step {step}, which is saved")
+            raise Stopped(f"stopped after step {step}, which is saved", self._code)
 
-    def stop_after(self, step: int) -> None:
-        """End the run, by `Stopped`, once this step is recorded."""
-        self._last = step
+    def stop_after(self, step: int, code: int = STOPPED) -> None:
+        """End the job, by `Stopped` with this exit code, once this step is recorded."""
+        self._last, self._code = step, code
 
     def finish(self, exit_code: int = 0) -> None:
         if self.behind is not None:

@@ -21,6 +21,7 @@ from gapo_lab.runs import checkpoints
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.ray_cpus import cpus
 
 
 def made_up(seed: int, step: int) -> dict[str, float]:
@@ -59,7 +60,7 @@ def rehearse(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt, scr
 @contextmanager
 def _ray(config: Mapping[str, Any], folder: RunFolder, scratch: Path) -> Iterator[None]:
     """Ray over all nodes of the job, each of which has answered."""
-    from gapo_lab.training.ray_cluster import cpus, environment, in_time, invited, start_ray
+    from gapo_lab.training.ray_cluster import environment, in_time, invited, start_ray
 
     os.environ.update(environment(config, scratch))
     import ray

@@ -120,14 +120,18 @@ def train_in_cluster(
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
+    from gapo_lab.training import own_reward
     from gapo_lab.training.trainer import LabTrainer
 
     recorder.phase("starting Ray")
     point_at_run_folder(config, folder, attempt)
     workers.fit(config)
+    own_reward.wrap(config)
     with open_dict(config):
         config.data.train_files = str(prepared.train.absolute())
         config.data.val_files = str(prepared.val.absolute())
+        # the columns of the prepared files, whatever those of the user's own are called
+        config.data.prompt_key, config.data.reward_fn_key = "prompt", "data_source"
     config.transfer_queue.enable = True
     validate_config(config, need_reference_policy(config), need_critic(config))
     OmegaConf.resolve(config)
@@ -168,9 +172,11 @@ def prepare_data(config: DictConfig, folder: RunFolder) -> Prepared:
     from transformers import AutoTokenizer
 
     from gapo_lab.data.prepare import prepare
+    from gapo_lab.data.tokenizer_check import check_tokenizer
     from gapo_lab.utils import atomic_files
 
     tokenizer = AutoTokenizer.from_pretrained(config.model.path)
+    check_tokenizer(tokenizer, config.model.path)
     data = OmegaConf.to_container(config.data, resolve=True)
     prepared = prepare(data, tokenizer, Path("data"))
     about = {"folder": str(prepared.folder), **prepared.about}

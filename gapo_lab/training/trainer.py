@@ -8,12 +8,16 @@ import transfer_queue as tq
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
+from gapo_lab.errors import RESUME, STOPPED
 from gapo_lab.rewards.list_diversity import pop_diversity
 from gapo_lab.training import batch_context
 from gapo_lab.training.recorder import TRAINING, Recorder
 
-# What the reward function says of a step's rollouts: the mean of each is logged, before noise where there is any.
-TRAIN = {"train/reward": "score", "train/em": "em", "train/similarity": "similarity"}
+# What the reward function says of a step's rollouts: the mean of each number is logged, as `train/<name>`, before noise
+# where there is any.
+TRAIN = {"score": "train/reward"}
+# Numbers among them that no mean is taken of: whether noise was put on, and which item of a list was chosen.
+NOT_MEASURES = {"noisy", "item", "choices"}
 # What the actor and the reference model do not read of a rollout. A worker fetches all fields unless told which, and
 # these are texts, or numbers that only the trainer looks at.
 UNREAD = {"data_source", "extra_fields", "num_turns", "reward_model", "uid"} | {
@@ -67,11 +71,18 @@ class LabTrainer(PPOTrainerSync):
 
     def on_step_end(self):
         super().on_step_end()
-        if self.recorder.attempt.stop_path.exists():
+        is_told = self.recorder.attempt.stop_path.exists()
+        if is_told or self._resumes_here():
             every = self.config.trainer.save_freq
             if every <= 0 or self.global_steps % every:
                 self._save_checkpoint()
-            self.recorder.stop_after(self.global_steps)
+            self.recorder.stop_after(self.global_steps, STOPPED if is_told else RESUME)
+
+    def _resumes_here(self) -> bool:
+        """Whether a smoke run ends its processes after this step, to show that a checkpoint is enough to go on."""
+        return self.global_steps == self.config.scale.get("resume_after") and (
+            self.global_steps < self.total_training_steps
+        )
 
     def _take_over_logging(self) -> None:
         """verl makes its logger inside fit(), just before the first of these hooks."""
@@ -89,9 +100,10 @@ class LabTrainer(PPOTrainerSync):
             order=[batch_context.rollout_number(key) for key in batch.keys],
             extras=batch_context.numbers_by_name(infos),
         )
-        for name, measure in TRAIN.items():
-            if values := facts.extras.get(f"true_{measure}", facts.extras.get(measure)):
-                metrics[name] = sum(values) / len(values)
+        for measure in facts.extras.keys() - NOT_MEASURES:
+            if not measure.startswith("true_"):
+                values = facts.extras.get(f"true_{measure}", facts.extras[measure])
+                metrics[TRAIN.get(measure, f"train/{measure}")] = sum(values) / len(values)
         if replaced := facts.extras.get("noisy"):
             metrics["train/noisy_share"] = sum(replaced) / len(replaced)
         with batch_context.about(facts):

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from gapo_lab.errors import UserError
 
@@ -59,11 +59,21 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Replace ``path`` by ``data`` at once: written aside, synced, renamed."""
+    with replacing(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of ``path`` at once when the block ends well, and else leaves nothing.
+
+    It is written aside under a name of its own: processes that write the same path do not meet.
+    """
     with writing(path):
         handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(aside, 0o644)
@@ -162,3 +172,19 @@ def locked(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Be the only process that makes ``path``, waiting for the others; the lock file lies beside it and stays.
+
+    Where the file system has no locks nobody waits: what is made must appear whole, whoever makes it.
+    """
+    make_folder(path.parent)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(path.parent / f".{path.name}.lock"))
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                raise
+        yield

@@ -24,5 +24,16 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
         *parents, last = key.split(".")
         for name in parents:
             node = node.setdefault(name, {})
-        node[last] = value
+        # an empty dict may get keys from a later line: that of the caller stays empty
+        node[last] = {} if value == {} else value
     return tree
+
+
+def nodes(tree: dict[str, Any], above: str = "") -> set[str]:
+    """Every dotted key that has keys below it."""
+    out = set()
+    for name, value in tree.items():
+        if isinstance(value, dict) and value:
+            out.add(above + name)
+            out |= nodes(value, f"{above}{name}.")
+    return out

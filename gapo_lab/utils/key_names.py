@@ -1,4 +1,4 @@
-"""Dotted keys by their last parts: which key `lr` means, and the shortest ending that means a key. Pure."""
+"""What a word is meant for: the key that `lr` stands for, the shortest ending of a key, the nearest name. Pure."""
 
 from __future__ import annotations
 
@@ -59,6 +59,12 @@ def nearest(word: str, keys: Collection[str]) -> list[str]:
     if close := get_close_matches(word, endings, n=1, cutoff=0.8):
         return ending_with(close[0], keys)[:1]
     return get_close_matches(word, keys, n=1, cutoff=0.5) or ending_with(word.rpartition(".")[2], keys)[:1]
+
+
+def did_you_mean(word: str, options: Collection[str], prefix: str = "") -> str:
+    """Return ``did you mean grpo?`` for the options that ``word`` may be meant for; empty where none is near."""
+    found = [prefix + name for name in nearest(word, options)]
+    return f"did you mean {' or '.join(found)}?" if found else ""
 
 
 def _by_last_parts(word: str, keys: Collection[str]) -> list[str]:

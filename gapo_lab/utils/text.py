@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers, counts and errors as people read them."""
 
 from __future__ import annotations
 
@@ -37,3 +37,15 @@ def two_digits(value: float) -> str:
 def several(count: int, noun: str) -> str:
     """``1 run``, ``1,080 runs``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def first_line(error: BaseException, limit: int = 150) -> str:
+    """The first line that an error says, cut to ``limit`` characters; its type where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:limit] if lines else type(error).__name__
+
+
+def type_and_line(error: BaseException, limit: int = 200) -> str:
+    """An error in one line: ``OSError: no space left``."""
+    kind, said = type(error).__name__, first_line(error, limit)
+    return kind if said == kind else f"{kind}: {said}"

@@ -1,6 +1,7 @@
 """The settings of a method as plain data, so that a plan can check them without importing torch.
 
-Each file of gapo_lab/methods/ holds a literal `SETTINGS = {name: rule}`. A rule is one of
+Each file of gapo_lab/methods/ holds a literal `SETTINGS = {name: rule}`; gapo_lab.method_registry reads it. A rule is
+one of
 
     a tuple         the values allowed, e.g. ("median", "mean")
     an interval     "(0, 1]", "[0, inf)": a finite number in it
@@ -12,11 +13,8 @@ The method checks its arguments against them and so does a plan, with the same w
 
 from __future__ import annotations
 
-import ast
 import math
 from collections.abc import Mapping
-from functools import cache
-from pathlib import Path
 from typing import Any, TypeGuard
 
 Rule = tuple | str
@@ -41,15 +39,6 @@ def problem(value: object, rule: Rule) -> str | None:
             return f"must be a list of {'different names' if rule == 'names' else 'numbers'}"
         return None
     return None if _is_number(value) and _inside(value, rule) else f"must be a number in {rule}"
-
-
-@cache
-def rules_of(path: Path) -> dict[str, Rule]:
-    """The literal SETTINGS of a method's file, read without running it; empty where there is none."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "SETTINGS":
-            return ast.literal_eval(node.value)
-    return {}
 
 
 def _is_number(value: object) -> TypeGuard[float]:

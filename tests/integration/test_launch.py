@@ -64,7 +64,7 @@ def test_a_sweep_shows_its_plan_runs_and_then_is_skipped(lab):
     )
     folders = find(lab.cwd / "runs")
     assert len(folders) == 4 and all(undisturbed(folder) for folder in folders)
-    assert all(folder.provenance()["git"] and folder.provenance()["host"] for folder in folders)
+    assert all(folder.provenance().origin.command and folder.provenance().machine.host for folder in folders)
     second = sweep(lab, "algo=grpo,gapo_grpo", "seed=0,1,2", "study=more")
     assert "6 runs in 2 cells: 2 run, 4 skip" in second.stdout, second.stdout
     assert all(len(folder.attempts()) == 1 for folder in find(lab.cwd / "runs"))

@@ -78,7 +78,7 @@ def test_it_runs_a_copy_of_the_code_belongs_to_its_study_and_tells_when_it_is_ov
     code = json.loads(record.read_text())["code"]
     assert folder.config()["model"]["path"].startswith(code) and code.startswith(str(root / ".code"))
     assert f"from {code}" in folder.attempts()[0].log_path.read_text()
-    assert folder.provenance()["git"] and folder.provenance()["packages"]
+    assert folder.provenance().origin.command and folder.provenance().machine.packages
 
 
 def test_it_is_the_same_run_as_a_sweeps(lab):

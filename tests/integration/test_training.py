@@ -60,7 +60,7 @@ def test_run_folder_holds_everything(finished):
     assert {"best/id/em", "best/id/step", "best/ood/em", "final/id/em"} <= set(summary)
     assert folder.status().state == "finished"
     assert folder.spec["algo"] == "gapo_grpo" and folder.spec["tau"] == 0.5
-    assert "packages" in folder.provenance()
+    assert folder.provenance().machine.packages
     timing = json.loads((folder.attempts()[-1].path / "timing.json").read_text())
     assert {
         "importing verl",
@@ -114,9 +114,10 @@ def test_same_seed_gives_the_same_metrics_exactly(finished, lab):
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory) -> Lab:
-    """A run of another seed, with large steps, while MLflow cannot be reached."""
+    """A smoke run of another seed, with large steps, while MLflow cannot be reached."""
     lab = Lab(tmp_path_factory.mktemp("other"))
     done = lab.run(
+        "scale=smoke",
         "seed=1",
         "actor_rollout_ref.rollout.calculate_log_probs=true",
         "actor_rollout_ref.actor.optim.lr=0.01",
@@ -142,6 +143,14 @@ def test_rollouts_come_from_the_actors_newest_weights(other):
     assert merged[1]["actor/grad_norm"] > 0
     for step in (1, 2):
         assert merged[step]["training/rollout_probs_diff_max"] < 1e-3
+
+
+def test_a_smoke_run_ends_its_processes_and_resumes_from_its_checkpoint(other):
+    folder = other.folder()
+    first, second = folder.attempts()
+    assert [row.step for row in first.rows()] == [0, 1] and [row.step for row in second.rows()] == [2]
+    assert "saved after step 1 and ended; goes on" in other.output
+    assert "scale=smoke" in other.output
 
 
 def test_mlflow_away_loses_nothing(other):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -50,6 +52,9 @@ def disturbed(lab):
     lab.slurm("scontrol", "requeue", lab.at_step("requeue", 3).job)
     start("warning", node="n1")
     lab.slurm("scancel", "--signal=USR2", lab.at_step("warning", 3).job)
+    start("container", f"cluster.container=[{without_slurm(lab)}]", node="n1")
+    lab.slurm("scancel", "--signal=USR2", lab.at_step("container", 3).job)
+    start("setup", "cluster.setup=['echo no module named cuda; exit 7']", node="n1")
     start("job_killed", node="n1")
     supervisor = psutil.Process(lab.at_step("job_killed", 3).process.pid)
     next(p for p in supervisor.children() if "gapo_lab.training.job" in p.cmdline()).kill()
@@ -64,9 +69,18 @@ def disturbed(lab):
     return lab
 
 
-@pytest.mark.parametrize("fault", ["requeue", "warning", "preempted", "crash"])
+def without_slurm(lab: SlurmLab) -> str:
+    """A container in small: what it is started with runs where there is no scontrol."""
+    words = lab.cwd / "container"
+    scontrol = shutil.which("scontrol")
+    words.write_text(f'#!/bin/sh\nexec unshare --mount sh -c \'mount --bind /dev/null {scontrol}; exec "$@"\' - "$@"\n')
+    words.chmod(0o755)
+    return str(words)
+
+
+@pytest.mark.parametrize("fault", ["requeue", "warning", "container", "preempted", "crash"])
 def test_a_run_goes_on_by_itself_from_its_last_checkpoint(disturbed, fault):
-    """scontrol requeue; the warning before a time limit; preemption; a node that dies."""
+    """scontrol requeue; the warning before a time limit, also where no scontrol is; preemption; a node that dies."""
     disturbed.finished(fault, 400)
     folder = disturbed.one(fault)
     assert undisturbed(folder, 0, STEPS)
@@ -74,7 +88,7 @@ def test_a_run_goes_on_by_itself_from_its_last_checkpoint(disturbed, fault):
     assert later, "it was never interrupted"
     # at most the step that was cut short is done again
     assert later[0].rows()[0].step in (first.rows()[-1].step, first.rows()[-1].step + 1)
-    assert folder.status().submission and folder.provenance()["slurm"]["SLURM_JOB_ID"]
+    assert folder.status().submission and folder.provenance().machine.slurm["SLURM_JOB_ID"]
 
 
 def test_other_cells_go_on(disturbed):
@@ -95,6 +109,14 @@ def test_a_fault_ends_in_a_status_a_person_can_read(disturbed, fault, says):
     assert "failed" in shown.stdout and status.cause in shown.stdout + status.message
 
 
+def test_a_job_that_dies_before_its_run_starts_says_why(disturbed):
+    found = disturbed.until("setup", lambda s: all(v.state == "failed" for v in s.values()))
+    (status,) = found.values()
+    assert status.message.startswith("no module named cuda\nSLURM: FAILED") and "cluster.setup" in status.remedy
+    assert "no module named cuda" in disturbed.command("status", "setup").stdout
+    assert disturbed.command("logs", disturbed.one("setup").key).stdout == "no module named cuda\n"
+
+
 def test_the_same_command_retries_what_failed_and_only_that(disturbed):
     disturbed.until("all_killed", lambda s: all(v.state == "failed" for v in s.values()))
     again = disturbed.sweep("study=all_killed", "+rehearsal.of=all_killed", *LONG, "+cluster.sbatch.nodelist=n1")
@@ -108,9 +130,20 @@ def test_the_same_command_retries_what_failed_and_only_that(disturbed):
     assert "1 run in 1 cell: 1 skip" in last.stdout and submitted(last) == 0
 
 
+def plain(script: str) -> str:
+    """A batch script without the submission's random name."""
+    return re.sub(r"gapo-[0-9a-f]{8}", "NAME", script)
+
+
 def test_one_array_for_each_resource_shape_and_runs_are_shared(lab):
-    first = lab.sweep("study=a", "algo=grpo,gapo_grpo", "tau=0.1,0.5", "cluster.cpus=1,2", "seed=0,1")
+    shell = {"SBATCH_PARTITION": "nowhere", "SLURM_JOB_ID": "1", "SLURM_MEM_PER_NODE": "1"}
+    words = ("study=a", "algo=grpo,gapo_grpo", "tau=0.1,0.5", "cluster.cpus=1,2", "seed=0,1")
+    shown = lab.command("plan", "--show-sbatch", "scale=rehearsal", "cluster=dev", *words).stdout
+    first = lab.sweep(*words, **shell)
     assert submitted(first) == 1  # the key does not see cpus: the six runs have one shape
+    found = {path.read_text() for path in lab.root.glob(".submissions/*/*.sh")}
+    (script,) = (text for text in found if "job-name=a\n" in text)
+    assert plain(script) == plain(shown[shown.index("#!") :]) and "--cpus-per-task=1 " in script
     second = lab.sweep("study=b", "algo=gapo_grpo,dapo", "tau=0.1", "seed=0,1")
     assert "2 attach" in second.stdout or "2 skip" in second.stdout
     lab.finished("a"), lab.finished("b")
@@ -163,10 +196,12 @@ def test_the_job_runs_the_code_as_it_was_at_submission(lab):
             if '"code"' in p.read_text() and json.loads(p.read_text())["study"] == "code"
         ).read_text()
     )
+    (script,) = (lab.root / ".submissions" / record["name"]).glob("*.sh")
+    assert "#SBATCH --job-name=code" in script.read_text() and "wckey" not in script.read_text()
     folder = lab.one("code")
     assert record["code"].startswith(str(lab.root / ".code")) and record["origin"]["git"]
     assert folder.config()["model"]["path"].startswith(record["code"])
-    assert folder.provenance()["command"] == record["origin"]["command"]
+    assert list(folder.provenance().origin.command) == record["origin"]["command"]
 
 
 def test_sbatch_refusing_is_one_line_and_nothing_is_lost(lab):
@@ -197,7 +232,7 @@ def test_one_run_goes_to_the_cluster_too(lab):
     folder = lab.one("alone")
     assert f"gapo_lab watch {folder.key}" in done.stdout
     lab.finished("alone")
-    assert folder.status().job and folder.provenance()["slurm"]["SLURM_JOB_ID"]
+    assert folder.status().job and folder.provenance().machine.slurm["SLURM_JOB_ID"]
     again = lab.run(*words, tiny=False, **lab.conf)
     assert again.returncode == 0 and "1 skip" in again.stdout
     end = time.monotonic() + 20

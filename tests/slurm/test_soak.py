@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections import Counter
 
 import psutil
 import pytest
-from slurm_lab import FOLDER, SlurmLab, dev_cluster, undisturbed
+from slurm_lab import FOLDER, LARGEST_ARRAY, SlurmLab, dev_cluster, undisturbed
 
 from gapo_lab.runs.folder import RunFolder
 
@@ -21,7 +22,7 @@ WORDS = (
     "algo=grpo,gapo_grpo",
     f"seed=range({RUNS // 2})",
     "cluster.cpus=4",
-    "cluster.max_parallel=12",
+    "cluster.max_parallel=8",
 )
 
 
@@ -48,6 +49,9 @@ def test_every_run_is_finished_once_and_nothing_is_lost(tmp_path):
             break
     folders = [RunFolder(lab.root / key) for key in lab.keys("soak")]
     assert all(undisturbed(folder, folder.spec["seed"], 3) for folder in folders)
+    # more than MaxArraySize allows: cut into arrays
+    arrays = [json.loads(path.read_text())["keys"] for path in lab.root.glob(".submissions/*.json")]
+    assert max(map(len, arrays)) == LARGEST_ARRAY < RUNS
     # finished once: no attempt came after the one that finished the run
     for folder in folders:
         assert folder.attempts()[-1].number == folder.status().attempt

@@ -8,6 +8,7 @@ import sqlite3
 
 from gapo_lab.runs import metrics
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.provenance import Code, Origin, Provenance
 from gapo_lab.tracking import uri
 
 SPEC = {
@@ -23,7 +24,7 @@ SPEC = {
     "science": {"actor_rollout_ref.actor.optim.lr": 1e-05, "data.train_batch_size": 32},
     "key": "run0",
 }
-PROVENANCE = {"git": {"commit": "c0ffee" * 6 + "abcd", "dirty": True, "diff": "-a\n+b\n"}, "slurm": {}}
+PROVENANCE = Provenance(Origin(git=Code("c0ffee" * 6 + "abcd", dirty=True, diff="-a\n+b\n")))
 
 
 def make(tmp_path, seed=0, **words):

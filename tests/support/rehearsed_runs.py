@@ -12,6 +12,7 @@ import yaml
 from gapo_lab.planning.plan import Planned, draft
 from gapo_lab.runs import metrics
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.provenance import Code, Origin, Provenance
 from gapo_lab.training.rehearsal import curve
 from gapo_lab.utils.dotted import unflatten
 
@@ -39,7 +40,7 @@ def _run(root: Path, run: Planned) -> None:
     spec = run.spec
     folder = RunFolder.open(root, spec.key, spec.as_dict())
     folder.write_config(yaml.safe_dump(unflatten(run.settings), sort_keys=False))
-    folder.write_provenance({"git": {"commit": "c0ffee" * 6, "dirty": False}})
+    folder.write_provenance(Provenance(Origin(git=Code("c0ffee" * 6, dirty=False))))
     attempt = folder.start_attempt()
     for step in range(1, STEPS + 1):
         attempt.append_metrics(step, curve(spec.seed, step, spec.tau, BEST_TAU))

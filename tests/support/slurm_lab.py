@@ -21,7 +21,13 @@ from gapo_lab.training.rehearsal import made_up
 # Each checkout, and each worker of pytest-xdist, has its own cluster on the machine.
 NUMBER = zlib.crc32(f"{REPO}{os.environ.get('PYTEST_XDIST_WORKER')}".encode()) % 500
 FOLDER = Path(f"/tmp/gapo-test-cluster-{NUMBER}")
-ENV = {"GAPO_LAB_DEV_CLUSTER": str(FOLDER), "GAPO_LAB_DEV_PORT": str(17100 + 20 * NUMBER)}
+# SLURM's own limit is 1001; here the 200 runs of test_soak are already too many for one array.
+LARGEST_ARRAY = 150
+ENV = {
+    "GAPO_LAB_DEV_CLUSTER": str(FOLDER),
+    "GAPO_LAB_DEV_PORT": str(17100 + 20 * NUMBER),
+    "GAPO_LAB_DEV_ARRAY": str(LARGEST_ARRAY + 1),
+}
 
 
 def dev_cluster(*words: str, timeout: float = 600) -> subprocess.CompletedProcess:

@@ -12,6 +12,7 @@ import pygit2
 
 from gapo_lab.data.tasks.text import language
 from gapo_lab.errors import UserError
+from gapo_lab.utils.text import first_line
 
 _LICENCE_FILE = re.compile(r"^(un)?licen[cs]e|^copying|^licen[cs]es$", re.IGNORECASE)
 # A phrase of each licence that no other one here has; the first that is found names it.
@@ -61,7 +62,7 @@ def open_repository(path: str | Path) -> pygit2.Repository:
         repository.head.peel(pygit2.Tree)
     except (pygit2.GitError, KeyError, ValueError) as error:
         raise UserError(
-            f"{path}: not a git repository that can be read ({_one_line(error)}); name its top folder"
+            f"{path}: not a git repository that can be read ({first_line(error)}); name its top folder"
         ) from None
     return repository
 
@@ -137,7 +138,3 @@ def when(commit: pygit2.Commit) -> str:
 def subject(commit: pygit2.Commit) -> str:
     """The first line of a commit's message, whatever it is encoded in."""
     return commit.raw_message.decode("utf-8", "replace").strip().partition("\n")[0].strip()
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gapo_lab.errors import UserError
+from gapo_lab.utils.text import first_line
 
 FOLDER = Path("data/ood")
 
@@ -75,10 +76,9 @@ def _snapshot(hub: str, fetch: bool) -> Path | None:
         )
     except Exception as error:  # its errors for "no network" and "not cached" have no common base
         if fetch:
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(
-                f"data.ood_path={hub}: cannot be fetched ({said:.150}); fetch it where there is a network and give "
-                "its folder instead"
+                f"data.ood_path={hub}: cannot be fetched ({first_line(error)}); fetch it where there is a network and "
+                "give its folder instead"
             ) from error
         return None
 
@@ -110,7 +110,7 @@ def read(name: str, path: str | None = None) -> list[dict[str, Any]]:
         else:
             found = [json.loads(line) for line in file.read_text(encoding="utf-8").split("\n") if line.strip()]
     except (ValueError, OSError) as error:  # JSON's, Unicode's and Arrow's errors
-        raise UserError(f"{file}: cannot be read as {file.suffix[1:]} ({str(error).splitlines()[0]:.150})") from None
+        raise UserError(f"{file}: cannot be read as {file.suffix[1:]} ({first_line(error)})") from None
     if not found or not all(isinstance(row, dict) for row in found):
         raise UserError(f"{file}: no rows in it")
     return found

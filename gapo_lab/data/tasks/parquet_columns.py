@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gapo_lab.errors import UserError
+from gapo_lab.utils.text import first_line
 
 ROWS = 1024  # read at a time
 
@@ -31,7 +32,7 @@ def open_file(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a whole parquet file ({str(error).splitlines()[0]:.120})") from None
+        raise UserError(f"{path}: not a whole parquet file ({first_line(error)})") from None
 
 
 def batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -39,7 +40,7 @@ def batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch
     try:
         yield from file.iter_batches(batch_size=ROWS, columns=columns)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"the parquet file is broken ({str(error).splitlines()[0]:.120}); make it again") from None
+        raise UserError(f"the parquet file is broken ({first_line(error)}); make it again") from None
 
 
 def field(schema: pa.Schema, name: str) -> pa.DataType | None:

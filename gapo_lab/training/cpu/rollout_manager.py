@@ -116,10 +116,9 @@ class BatchedRolloutManager:
         self.reward_manager.loop = _NoThreads()
 
         async def score_all():
-            return [
-                await self.reward_manager.run_single(_reward_item(*item))
-                for item in zip(rows, prompt_ids, answers, strict=True)
-            ]
+            # together: an `async def` that waits for other processes lets the next one start
+            items = [_reward_item(*item) for item in zip(rows, prompt_ids, answers, strict=True)]
+            return await asyncio.gather(*map(self.reward_manager.run_single, items))
 
         return asyncio.run(score_all())
 

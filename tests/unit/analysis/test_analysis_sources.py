@@ -21,6 +21,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.runs import config_text, metrics
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.provenance import Code, Origin, Provenance
 from gapo_lab.tracking import copier, mapping
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.utils.dotted import flatten
@@ -43,7 +44,7 @@ def start(root: Path, key: str, **words) -> RunFolder:
     science = SPEC["science"] | {"algorithm.adv_estimator": words.get("algo", "grpo")}
     folder = RunFolder.open(root, key, SPEC | {"key": key, "science": science} | words)
     folder.start_attempt()
-    folder.write_provenance({"git": {"commit": "c0ffee" * 6, "dirty": True}})
+    folder.write_provenance(Provenance(Origin(git=Code("c0ffee" * 6, dirty=True))))
     folder.write_config(CONFIG)
     return folder
 
@@ -339,3 +340,12 @@ def test_a_study_of_both_says_so_and_one_without_says_nothing(place):
     mixed = build.build(RunFolders(Path("runs")), asked).document
     assert "2 of 4 runs are rehearsals" in mixed.notice and not mixed.verdicts
     assert all(table.notice for table in mixed.tables)
+
+
+def test_a_report_with_smoke_runs_says_that_they_are_no_result(place):
+    for seed in range(2):
+        trained(Path("runs"), f"a{seed}", seed=seed)
+        trained(Path("runs"), f"b{seed}", seed=seed, algo="dapo", scale="smoke")
+    mixed = build.build(RunFolders(Path("runs")), Asked(studies=("s",), figures=False)).document
+    assert "2 of 4 runs are smoke runs" in mixed.notice and "Made-up" not in mixed.notice and not mixed.verdicts
+    assert all(table.notice == "No result (smoke run)" for table in mixed.tables)

@@ -17,14 +17,16 @@ from gapo_lab.paths import CONF
 
 GROUPS = {
     group: sorted(p.stem for p in (CONF / group).glob("*.yaml"))
-    for group in ("model", "recipe", "algo", "data", "scale", "backend", "cluster")
+    for group in ("model", "recipe", "algo", "data", "reward", "scale", "backend", "cluster")
 }
+# What a config file cannot know, and a person must give.
+GIVEN = {"data=parquet": ("data.train=train.parquet", "data.id=id.parquet")}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("word", [f"{group}={name}" for group, names in GROUPS.items() for name in names])
 def test_every_config_composes_and_resolves(word):
-    config = compose_run([word])
+    config = compose_run([word, *GIVEN.get(word, ())])
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     group, name = word.split("=")
     assert config[group].name == name

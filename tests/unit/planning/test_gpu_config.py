@@ -11,10 +11,10 @@ os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.verl_plugi
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
+from gapo_lab import method_registry
 from gapo_lab.config.compose import compose_run
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF, NANO
-from gapo_lab.planning.method_rules import our_files
 from gapo_lab.planning.spec import make_spec
 from gapo_lab.planning.validation import check
 
@@ -100,7 +100,7 @@ def test_algorithm_is_verls_but_for_the_nodes_of_our_methods(algo):
     from verl.utils.config import omega_conf_to_dataclass
 
     node = OmegaConf.to_container(composed("qwen_coder_7b", algo).algorithm, resolve=True)
-    ours = set(our_files())
+    ours = {*method_registry.estimators(), *method_registry.losses()}
     algorithm = omega_conf_to_dataclass(OmegaConf.create({k: v for k, v in node.items() if k not in ours}))
     assert isinstance(algorithm, AlgoConfig)
     assert not algorithm.use_kl_in_reward

@@ -74,7 +74,8 @@ def test_more_of_anything_never_needs_less():
     assert training_memory(QWEN_7B, 8, 5120, True).total < base
     assert rollout_memory(QWEN_7B, 1, 5120) > rollout_memory(QWEN_7B, 4, 5120)
     assert rollout_memory(QWEN_7B, 4, 32768) > rollout_memory(QWEN_7B, 4, 5120)
-    assert host_memory(QWEN_7B, True, True) > host_memory(QWEN_7B, True, False) > host_memory(QWEN_7B, False, False)
+    assert host_memory(7.6e9, True, True) > host_memory(7.6e9, True, False) > host_memory(7.6e9, False, False)
+    assert host_memory(7.6e9, True, True, gpus=8) > host_memory(7.6e9, True, True, gpus=4)
 
 
 def test_a_checkpoint_is_twelve_bytes_a_parameter_and_four_without_the_optimizer():

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from gapo_lab.config.fast_compose import Composer
-from gapo_lab.planning.cost import CostInputs, formula, step_seconds, validation_seconds, validation_share
+from gapo_lab.planning.cost import CostInputs, estimated, formula, step_seconds, validation_seconds
 from gapo_lab.planning.plan import draft, make
 from gapo_lab.planning.plan_notes import notes
 from gapo_lab.planning.plan_table import totals
@@ -51,13 +51,13 @@ def test_validations_count_and_greedy_twins_too(plan_of):
     assert every.test_tasks == 2 * twins.test_tasks == 3072
     saved = (every.validations - seldom.validations) * validation_seconds(every)
     assert formula(every) - formula(seldom) == pytest.approx(saved)
-    assert validation_share(every) > validation_share(seldom)
+    assert estimated(every).share_of_validations > estimated(seldom).share_of_validations
 
 
 def test_the_papers_validation_every_step_is_questioned_only_where_it_costs(plan_of):
-    without_reference = (*BIG, "algo=gapo_dapo")
-    assert any("trainer.test_freq=10 saves" in note for note in notes(plan_of(*without_reference)))
-    assert not any("test_freq=" in note for note in notes(plan_of(*without_reference, "trainer.test_freq=10")))
+    papers = (*BIG, "algo=gapo_dapo", "data.id_size=3897")
+    assert any("trainer.test_freq=10 saves" in note for note in notes(plan_of(*papers)))
+    assert not any("test_freq=" in note for note in notes(plan_of(*papers, "trainer.test_freq=10")))
     assert not any("test_freq=" in note for note in notes(plan_of(*BIG, "data=git")))
 
 
@@ -82,6 +82,11 @@ def test_the_first_line_says_what_a_large_model_will_train_on(plan_of):
 def test_the_attention_is_shown(plan_of):
     assert any("attention is sdpa" in note for note in notes(plan_of(*BIG, "backend.attention=sdpa")))
     assert not any("sdpa" in note for note in notes(plan_of(*BIG, "backend.attention=flash_attention_2")))
+
+
+def test_a_plan_says_what_its_hours_rest_on(plan_of):
+    assert "2e14 FLOP/s a GPU, 2,150 tokens" in notes(plan_of(*BIG, "data=git", "data.repos=[.]"))[-1]
+    assert "scale=smoke" in notes(plan_of(*BIG))[-1]
 
 
 def test_a_run_without_a_gpu_has_no_notes(plan_of):

@@ -98,10 +98,10 @@ def test_nothing_is_copied_of_a_run_without_files_of_its_own(tmp_path, key_of):
 
 def test_a_retry_does_not_train_with_another_text(project, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    words = ("scale=rehearsal", f"{REWARD}={project / 'mine.py'}", "seed=0")
+    words = ("scale=rehearsal", f"{REWARD}={project / 'mine.py'}", "reward.custom_reward_function.name=f", "seed=0")
     (run,) = draft([words])
     RunFolder.open(tmp_path / "runs", run.key, run.spec.as_dict()).write_status(state="failed", message="lost")
-    (project / "mine.py").write_text("def f(): return 2.0\n")
+    (project / "mine.py").write_text("def f(**words): return 2.0\n")
     assert main(["retry", run.key]) == 2
     assert "a file that it names has changed" in capsys.readouterr().err
 

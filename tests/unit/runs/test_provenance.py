@@ -5,6 +5,8 @@ import sys
 import pytest
 
 from gapo_lab.runs import provenance
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.provenance import Code, Machine, Origin, Provenance
 from gapo_lab.utils.machine import gpus
 
 
@@ -25,30 +27,31 @@ def repo(tmp_path):
 
 
 def test_a_clean_checkout(repo):
-    found = provenance.collect(repo)
-    assert len(found["git"]["commit"]) == 40
-    assert (found["git"]["dirty"], found["git"]["diff"], found["git"]["untracked"]) == (False, "", [])
-    assert found["packages"]["torch"] and found["cpus"] >= 1 and found["command"] == [sys.executable, *sys.argv]
-    assert json.loads(json.dumps(found)) == found
+    found = Provenance(Origin.here(repo), Machine.here())
+    code = found.origin.git
+    assert len(code.commit) == 40 and (code.dirty, code.diff, code.untracked) == (False, "", ())
+    assert found.origin.command == (sys.executable, *sys.argv)
+    assert found.machine.packages["torch"] and found.machine.cpus >= 1
+    assert Provenance.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
 def test_a_changed_checkout(repo):
     (repo / "a.txt").write_text("two\n")
     (repo / "new file.txt").write_text("x")
-    git = provenance.git(repo)
-    assert git["dirty"] and "-one\n+two\n" in git["diff"] and git["untracked"] == ["new file.txt"]
+    code = provenance.code_of(repo)
+    assert code.dirty and "-one\n+two\n" in code.diff and code.untracked == ("new file.txt",)
     (repo / "a.txt").write_text("x\n" * provenance.MAX_DIFF)
-    git = provenance.git(repo)
-    assert git["diff_cut"] and len(git["diff"]) == provenance.MAX_DIFF
+    code = provenance.code_of(repo)
+    assert code.diff_cut and len(code.diff) == provenance.MAX_DIFF
 
 
 def test_no_checkout_no_commit_no_git(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert "not a git repository" in provenance.git(tmp_path)["missing"]
+    assert "not a git repository" in provenance.code_of(tmp_path).missing
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
-    assert provenance.git(tmp_path)["missing"]
+    assert provenance.code_of(tmp_path).missing
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert provenance.git(tmp_path) == {"missing": "git is not installed"}
+    assert provenance.code_of(tmp_path).to_json() == {"missing": "git is not installed"}
     assert gpus() == []
 
 
@@ -58,7 +61,7 @@ def test_installed_inside_another_checkout(repo):
     installed = repo / ".venv" / "lib" / "site-packages"
     installed.mkdir(parents=True)
     (installed / "module.py").write_text("x = 1\n")
-    assert set(provenance.git(installed)) == {"missing"}
+    assert set(provenance.code_of(installed).to_json()) == {"missing"}
 
 
 def test_slurm_and_gpus(tmp_path, monkeypatch):
@@ -67,5 +70,14 @@ def test_slurm_and_gpus(tmp_path, monkeypatch):
     smi.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     monkeypatch.setenv("SLURM_JOB_ID", "17")
-    found = provenance.collect(tmp_path)
-    assert found["gpus"] == ["NVIDIA H100, 81559 MiB, 570.1"] and found["slurm"]["SLURM_JOB_ID"] == "17"
+    found = Machine.here()
+    assert found.gpus == ("NVIDIA H100, 81559 MiB, 570.1",) and found.slurm["SLURM_JOB_ID"] == "17"
+
+
+def test_a_file_of_another_version_is_read(tmp_path):
+    """What it lacks is empty, what it has beside is left out; no file is an empty provenance."""
+    folder = RunFolder(tmp_path)
+    assert folder.provenance() == Provenance()
+    (tmp_path / "provenance.json").write_text('{"host": "n1", "new": 1, "git": {"commit": "abc", "branch": "b"}}')
+    found = folder.provenance()
+    assert (found.machine.host, found.origin.git, found.origin.command) == ("n1", Code(commit="abc"), ())

@@ -13,6 +13,7 @@ import pytest
 from gapo_lab.errors import UserError
 from gapo_lab.runs import folder as run_folder
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.provenance import Origin, Provenance
 from gapo_lab.runs.status import Cause, RunStatus, State
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.processes import Process
@@ -151,11 +152,12 @@ def test_finished_means_summary_is_there(folder):
 
 
 def test_json_files_are_whole(folder):
-    folder.write_provenance({"commit": "é" * 10})
-    assert folder.provenance() == {"commit": "é" * 10}
+    written = Provenance(Origin(folder="é" * 10))
+    folder.write_provenance(written)
+    assert folder.provenance() == written
     with pytest.raises(TypeError):
-        folder.write_provenance({"commit": object()})
-    assert folder.provenance() == {"commit": "é" * 10}
+        folder.write_provenance(Provenance(Origin(folder=object())))
+    assert folder.provenance() == written
     assert [p.name for p in folder.path.glob(".*")] == []
     (folder.path / "provenance.json").write_text('{"commit')
     with pytest.raises(UserError, match="provenance.json is not valid JSON"):

@@ -264,7 +264,7 @@ def test_a_database_by_url(tmp_path):
         (["search.trials=0"], "search.trials=0: must be a whole number from 1 on"),
         (["search.maximize=[]"], "are empty"),
         (["search.maximize=em"], "em is no objective"),
-        (["search.maximize=best/id/em2"], "no run measures id/em2; there are: actor/pg_clipfrac"),
+        (["search.maximize=best/id/em2"], "no run measures val/id/em2; there are: actor/pg_clipfrac"),
         (["search.sampler.seeds=1"], "seeds: no such key"),
         (["seed=0,1"], "search.seeds= says how many"),
         (["tau=interval(0.9,0.1)"], "first bound must be below"),

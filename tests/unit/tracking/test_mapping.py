@@ -10,6 +10,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.metrics import Row
 from gapo_lab.runs.naming import cell_id, run_name
+from gapo_lab.runs.provenance import Provenance
 from gapo_lab.runs.status import NEW
 from gapo_lab.tracking import artifacts, mapping, mlflow_client, uri
 
@@ -64,8 +65,8 @@ def test_metric_names_as_mlflow_takes_them(name, shown):
 
 
 def test_a_cell_is_the_same_for_every_seed():
-    tags = mapping.tags(SPEC | {"seed": 4, "key": "x", "study": "other"}, {}, NEW)
-    assert tags["gapo.cell"] == mapping.tags(SPEC, {}, NEW)["gapo.cell"] == cell_id(SPEC)
+    tags = mapping.tags(SPEC | {"seed": 4, "key": "x", "study": "other"}, Provenance(), NEW)
+    assert tags["gapo.cell"] == mapping.tags(SPEC, Provenance(), NEW)["gapo.cell"] == cell_id(SPEC)
     other_tasks = SPEC | {"science": SPEC["science"] | {"data.generator_seed": 4}}
     assert cell_id(other_tasks) != cell_id(SPEC)
     # a name is no identity: the science has what a method or a tau decides
@@ -83,8 +84,11 @@ def test_parameters_have_what_differs_and_the_models_own_name():
         "False",
     )
     assert mapping.cell_params(spec) == {k: v for k, v in found.items() if k not in ("seed", "key")}
-    assert mapping.tags(spec, {}, NEW)["gapo.cell_name"] == "mymodel gapo_grpo tau=0.5 lr=1e-5 test_freq=7 greedy=false"
-    assert "model=nano" in mapping.note(spec, {}, NEW)
+    assert (
+        mapping.tags(spec, Provenance(), NEW)["gapo.cell_name"]
+        == "mymodel gapo_grpo tau=0.5 lr=1e-5 test_freq=7 greedy=false"
+    )
+    assert "model=nano" in mapping.note(spec, Provenance(), NEW)
 
 
 def test_sample_generations_are_the_first_and_the_last_of_each_folder(tmp_path):

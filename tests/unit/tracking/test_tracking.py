@@ -65,7 +65,7 @@ def test_what_mlflow_shows_of_a_run(tmp_path, database):
     }
     assert run.data.metrics["best/id/em"] == 0.03 and run.data.metrics["best/id/step"] == 3
     assert math.isnan(run.data.metrics["odd_at_name/x"])
-    assert run.data.tags["mlflow.source.git.commit"] == PROVENANCE["git"]["commit"]
+    assert run.data.tags["mlflow.source.git.commit"] == PROVENANCE.origin.git.commit
     assert run.data.tags["mlflow.note.content"].startswith(
         "`python -m gapo_lab.run model=nano algo=gapo_grpo tau=0.5 seed=0 data=micro scale=nano "
         "trainer.total_training_steps=60`"

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from bench.host_waits import AWAY, HostWaits
-from gapo_lab.planning import method_rules
-from gapo_lab.training import batch_context, estimators
+from gapo_lab import method_registry as registry
+from gapo_lab.training import batch_context
 
 pytestmark = pytest.mark.verl
 
@@ -33,11 +33,11 @@ def call(algos, name, config=None, mask=None, rewards=None, facts=None):
 
 
 def test_names_that_plans_check_are_the_ones_verl_has(algos):
-    ours = {name for name, (kind, _) in method_rules.our_files().items() if kind == "estimator"}
-    losses = {name for name, (kind, _) in method_rules.our_files().items() if kind == "loss"}
-    assert {estimators.verl_name(name) for name in estimators.ESTIMATORS} == ours
-    assert set(algos.ADV_ESTIMATOR_REGISTRY) == ours | set(method_rules.VERL_ESTIMATORS) | set(method_rules.NOT_HERE)
-    assert set(algos.POLICY_LOSS_REGISTRY) == losses | set(method_rules.VERL_LOSSES)
+    ours, verls = set(registry.estimators()), {known.value for known in algos.AdvantageEstimator}
+    assert set(algos.ADV_ESTIMATOR_REGISTRY) == ours | set(registry.VERL_ESTIMATORS) | set(registry.NOT_HERE)
+    assert set(algos.POLICY_LOSS_REGISTRY) == set(registry.losses()) | set(registry.VERL_LOSSES)
+    for name, method in registry.estimators().items():
+        assert name == (f"exact_{method.name}" if method.name in verls else method.name)
 
 
 @pytest.mark.parametrize("name", ["exact_grpo", "gapo", "krpo", "qae", "redit", "exact_gdpo", "group_aware"])
@@ -51,7 +51,7 @@ def test_rewards_on_a_gpu_do_not_make_the_host_wait(algos, name):
     assert seen.waits == [] and found.device == AWAY
 
 
-@pytest.mark.parametrize("name", ["exact_grpo", "gapo", "krpo", "qae", "redit"])
+@pytest.mark.parametrize("name", ["exact_grpo", "gapo", "krpo", "qae", "redit", "huber", "shrinkage"])
 @pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.float32, torch.int32])
 def test_advantages_are_zero_where_the_mask_is_whatever_its_type(algos, name, kind):
     mask = torch.tensor([[1, 1], [1, 0], [0, 0], [1, 1]]).to(kind)

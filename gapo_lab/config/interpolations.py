@@ -1,0 +1,125 @@
+"""Interpolations of a configuration as plain values by dotted key: what reads what, and what they come to.
+
+OmegaConf resolves them, once for each set of values that they read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from gapo_lab.config import compose
+from gapo_lab.errors import UserError
+from gapo_lab.utils.dotted import flatten, unflatten
+
+_TOKEN = re.compile(r"\.*[\w@-]+(?:\.[\w@-]+)*")
+
+
+@dataclass
+class Known:
+    """The settings as written, and the dotted keys of the nodes above them."""
+
+    written: dict[str, Any]
+    nodes: frozenset[str]
+
+
+class Resolver:
+    """Resolves interpolations. What it has resolved is kept, by all that it read."""
+
+    def __init__(self) -> None:
+        self._values: dict[tuple, Any] = {}
+        self._words: dict[tuple[str, str], tuple[str, ...]] = {}
+
+    def resolve(self, wanted: dict[str, Any], known: Known) -> dict[str, Any]:
+        """The wanted keys with interpolations resolved; one that stands for a node gives several keys."""
+        out: dict[str, Any] = {}
+        for key, value in wanted.items():
+            if not is_interpolation(value):
+                out[key] = value
+            else:
+                out.update(self._one(key, value, known))
+        return out
+
+    def _one(self, key: str, value: Any, known: Known) -> dict[str, Any]:
+        needed = {key: value}
+        waiting = [key]
+        while waiting:
+            reader = waiting.pop()
+            for read in self.reads(reader, needed[reader], known):
+                for leaf in _leaves(read, known.written):
+                    if leaf not in needed:
+                        needed[leaf] = known.written[leaf]
+                        waiting.append(leaf)
+        mark = (key, tuple((k, repr(v)) for k, v in needed.items()))
+        if mark not in self._values:
+            small = OmegaConf.create(unflatten(needed))
+            try:
+                found = OmegaConf.to_container(small, resolve=True)
+            except OmegaConfBaseException as error:
+                raise UserError(compose.explain(error)) from error
+            for name in key.split("."):
+                found = found[name]
+            self._values[mark] = flatten(found, key + ".")
+        return self._values[mark]
+
+    def reads(self, key: str, value: Any, known: Known) -> list[str]:
+        """The dotted keys that an interpolation may read: every word in it that is one. Too many do no harm."""
+        if not is_interpolation(value):
+            return []
+        mark = (key, repr(value))
+        if mark not in self._words:
+            self._words[mark] = _words_of(key, mark[1])
+        return [word for word in self._words[mark] if word in known.written or word in known.nodes]
+
+
+def is_interpolation(value: Any) -> bool:
+    if isinstance(value, str):
+        return "${" in value
+    return isinstance(value, list) and "${" in repr(value)
+
+
+def prefixes(key: str) -> list[str]:
+    """`a.b.c` -> `a.b.c`, `a.b`, `a`."""
+    parts = key.split(".")
+    return [".".join(parts[:n]) for n in range(len(parts), 0, -1)]
+
+
+def _leaves(key: str, written: dict[str, Any]) -> list[str]:
+    if key in written:
+        return [key]
+    return [leaf for leaf in written if leaf.startswith(key + ".")]
+
+
+def is_under(key: str, written: dict[str, Any]) -> bool:
+    """Whether ``key``, or a node above it, is one of ``written``."""
+    return any(prefix in written for prefix in prefixes(key))
+
+
+def readers_of(key: str, readers: dict[str, set[str]]) -> set[str]:
+    """Every key whose value depends on ``key``, over any number of interpolations.
+
+    readers: key -> keys whose interpolation reads it.
+    """
+    out: set[str] = set()
+    waiting = [key]
+    while waiting:
+        for prefix in prefixes(waiting.pop()):
+            for reader in readers.get(prefix, ()):
+                if reader not in out:
+                    out.add(reader)
+                    waiting.append(reader)
+    return out
+
+
+def _words_of(key: str, text: str) -> tuple[str, ...]:
+    """Every dotted word of an interpolation; one with leading dots counts from `key`'s own place."""
+    found = []
+    for token in _TOKEN.findall(text):
+        dots = len(token) - len(token.lstrip("."))
+        parents = key.split(".")[:-dots] if dots else []
+        found.append(".".join([*parents, token[dots:]]))
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,73 @@
+"""The sets of `data=parquet`: which files each is made of, whether they have the columns, what they hash to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gapo_lab.data.own import files
+from gapo_lab.errors import UserError
+from gapo_lab.utils.key_names import nearest
+
+TRAIN, ID, DEV, OOD = "train", "id", "dev", "ood"
+# A further test set is called in metrics (`val/<name>/acc`) and tables what its key in `data.ood` says.
+_NAME = re.compile(r"[A-Za-z0-9][\w-]*")
+TAKEN = (TRAIN, ID, DEV)
+# Settings that only say where the rows lie: the run key has their content.
+PLACES = ("train", "id", "dev", "ood")
+
+
+def named(data: Mapping[str, Any]) -> dict[str, tuple[Path, ...]]:
+    """The files of each set, training first, then ID, dev and the others in the order in which they are named.
+
+    data: the `data` node. Raises UserError where a file is not there or a name cannot be one.
+    """
+    found = {name: files.find(f"data.{name}", data[name]) for name in (TRAIN, ID)}
+    if data["dev"] is not None:
+        found[DEV] = files.find("data.dev", data["dev"])
+    for name, value in others(data).items():
+        key = f"data.ood.{name}" if name != OOD or _is_named(data["ood"]) else "data.ood"
+        found[name] = files.find(key, value)
+    return found
+
+
+def others(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What `data.ood` names, by name: one set without a name is called `ood`."""
+    value = data["ood"]
+    if value is None:
+        return {}
+    if not _is_named(value):
+        return {OOD: value}
+    for name in value:
+        if not _NAME.fullmatch(str(name)) or name in TAKEN or str(name).endswith("_greedy"):
+            raise UserError(
+                f"data.ood: {name!r} cannot be the name of a test set. Take letters, digits, _ and -, other than "
+                f"{', '.join(TAKEN)} and an ending in _greedy."
+            )
+    return {str(name): value[name] for name in value}
+
+
+def _is_named(value: Any) -> bool:
+    return not isinstance(value, (str, list, tuple)) and hasattr(value, "__getitem__")
+
+
+def check(data: Mapping[str, Any]) -> None:
+    """Raise UserError for the first file that is not there or lacks a column."""
+    for name, paths in named(data).items():
+        for path in paths:
+            there = files.columns(path)
+            for key in ("prompt_key", "truth_key"):
+                wanted = data[key]
+                # a field of a column that is no struct in the first row of JSON lines may still be there in others
+                if wanted not in there:
+                    close = nearest(str(wanted), there)
+                    hint = f" (did you mean data.{key}={close[0]}?)" if close else ""
+                    shown = ", ".join(column for column in there if "." not in column)
+                    raise UserError(f"data.{key}={wanted}: no such column in {path}{hint}; data.{name} has {shown}")
+
+
+def content(data: Mapping[str, Any]) -> dict[str, list[str]]:
+    """The hashes of each set's files, in their order; where they lie and what they are called is not in it."""
+    return {name: [files.digest(path) for path in paths] for name, paths in named(data).items()}

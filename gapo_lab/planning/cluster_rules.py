@@ -1,0 +1,103 @@
+"""Checks of the `cluster` node: what SLURM or Ray would refuse only after the runs were claimed, or once they start."""
+
+from __future__ import annotations
+
+from gapo_lab.config.view import ConfigView
+from gapo_lab.errors import UserError
+from gapo_lab.planning.cluster import GPU_OPTIONS, LISTS, ClusterConfig
+from gapo_lab.utils.ray_cpus import STORAGE_UNITS, booked
+from gapo_lab.utils.value_rules import problem
+
+# Of cluster=slurm and the sites' presets: the key and the range of a number there.
+RANGES = {
+    "hours": "(0, inf)",
+    "requeues": "[0, inf)",
+    "grace": "[0, 65535]",
+    "cpus": "[1, inf)",
+    "cpus_per_gpu": "[1, inf)",
+    "memory": "[0, inf)",
+    "gpu_memory": "(0, inf)",
+    "array_size": "[1, inf)",
+    "ray_patience": "(0, inf)",
+}
+# Options of sbatch that a job is followed by, and the word to use in their place.
+DECIDED = {
+    "array": "cluster.array_size",
+    "error": "the log of a job: python -m gapo_lab logs",
+    "gpus": "cluster.gpus",
+    "gres": "cluster.gpu_option=gres and cluster.gpu_type",
+    "gpus_per_node": "cluster.gpu_type",
+    "gpus_per_task": "cluster.gpus",
+    "job_name": "study",
+    "nodes": "cluster.nodes",
+    "ntasks": "cluster.nodes: one task a node",
+    "ntasks_per_node": "cluster.nodes: one task a node",
+    "open_mode": "nothing: a requeued job must not overwrite its output",
+    "output": "the log of a job: python -m gapo_lab logs",
+    "signal": "cluster.grace",
+}
+NUM_CPUS = "ray_kwargs.ray_init.num_cpus"
+
+
+def check_cluster(config: ConfigView) -> None:
+    """Raise UserError for the first setting of where a run happens that cannot work."""
+    cluster = ClusterConfig.of(config.flat())
+    _nodes(config)
+    _site(config)
+    _gpus(config, cluster)
+    _sbatch(cluster)
+    _ray(config)
+    if cluster.is_local and cluster.nodes > 1:
+        raise UserError(f"cluster.nodes={cluster.nodes}: this machine is one node; take cluster=slurm")
+
+
+def _nodes(config: ConfigView) -> None:
+    for key in ("nodes", "max_parallel"):
+        value = config.cluster.get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"cluster.{key}={value}: must be a whole number above 0")
+    if config.trainer.nnodes != config.cluster.nodes:
+        raise UserError(
+            f"trainer.nnodes={config.trainer.nnodes}: the nodes of a run are cluster.nodes={config.cluster.nodes}; "
+            "set cluster.nodes and leave trainer.nnodes out"
+        )
+
+
+def _site(config: ConfigView) -> None:
+    for key, rule in RANGES.items():
+        value = config.cluster.get(key)
+        if value is not None and (wrong := problem(value, rule)):
+            raise UserError(f"cluster.{key}={value}: {wrong}")
+    for key in LISTS:
+        value = config.cluster.get(key)
+        if value is not None and not isinstance(value, list):
+            raise UserError(f"cluster.{key}={value}: must be a list: 'cluster.{key}=[{value}]'")
+    hours, grace = config.cluster.get("hours"), config.cluster.get("grace")
+    if hours is not None and grace is not None and grace >= hours * 3600:
+        raise UserError(f"cluster.grace={grace}: is not less than the time limit of cluster.hours={hours:g}")
+
+
+def _gpus(config: ConfigView, cluster: ClusterConfig) -> None:
+    if cluster.gpu_option not in GPU_OPTIONS:
+        raise UserError(f"cluster.gpu_option={cluster.gpu_option}: must be one of {', '.join(GPU_OPTIONS)}")
+    if cluster.gpu_type is not None and cluster.gpu_option == "none":
+        raise UserError(f"cluster.gpu_type={cluster.gpu_type}: no option of sbatch asks for it; set cluster.gpu_option")
+    gpus, wanted = config.cluster.get("gpus"), config.trainer.n_gpus_per_node
+    if config.backend.needs_gpu and (isinstance(gpus, bool) or not isinstance(gpus, int) or gpus < wanted):
+        raise UserError(
+            f"cluster.gpus={gpus}: a node of this run has {wanted} GPUs at work; set trainer.n_gpus_per_node and leave "
+            "cluster.gpus out"
+        )
+
+
+def _sbatch(cluster: ClusterConfig) -> None:
+    for name in cluster.sbatch_options.keys() & DECIDED.keys():
+        raise UserError(f"cluster.sbatch.{name}: is decided here; use {DECIDED[name]}")
+
+
+def _ray(config: ConfigView) -> None:
+    """Whether Ray is told of the CPUs that verl books: it would wait for the missing ones for ever."""
+    units = config.select("transfer_queue.backend.SimpleStorage.num_data_storage_units") or STORAGE_UNITS
+    told, need = config.select(NUM_CPUS), booked(config.trainer.n_gpus_per_node, units)
+    if told is not None and told < need:
+        raise UserError(f"{NUM_CPUS}={told}: a run books {need}, whatever the machine has. Leave it out.")

@@ -1,0 +1,93 @@
+"""Whether a run's reward can be called, as far as its file says: nothing of it is run."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+from gapo_lab.config.view import ConfigView
+from gapo_lab.errors import UserError
+from gapo_lab.utils.key_names import nearest
+from gapo_lab.utils.value_rules import Rule, problem
+
+# What verl calls a reward with.
+ARGUMENTS = ("data_source", "solution_str", "ground_truth", "extra_info")
+# The settings of reward=unit_tests.
+SANDBOX: dict[str, Rule] = {
+    "isolation": ("full", "none"),
+    "partial": (False, True),
+    "seconds": "(0, inf)",
+    "memory_mb": "[64, inf)",
+    "processes": "[1, inf)",
+    "output_kb": "[1, inf)",
+    "disk_mb": "[1, inf)",
+    "parallel": "[1, inf)",
+}
+WHOLE = ("memory_mb", "processes", "output_kb", "disk_mb", "parallel")
+SHIPPED = ("edit", "gsm8k", "math", "unit_tests")
+
+
+def check_reward(config: ConfigView) -> None:
+    """Raise UserError where there is no reward, or its function is not in its file or does not take verl's words."""
+    asked, called = config.reward.custom_reward_function, config.reward.name
+    if not asked.get("path"):
+        if config.data.name == "parquet":
+            raise UserError(
+                "data=parquet: its rows do not say how an answer is scored. Give reward=FILE.py:function, or one of "
+                f"reward={', '.join(SHIPPED)}."
+            )
+        return
+    seconds = config.reward.timeout
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0:
+        raise UserError(f"reward.timeout={seconds}: must be a number of seconds above 0")
+    if "sandbox" in config.reward:
+        _check_sandbox(config.reward.sandbox)
+    path = Path(str(asked.path).removeprefix("file://")).expanduser()
+    if path.suffix == ".py":
+        _check_file(path, str(asked.name), f"reward={called}" if str(path) in str(called) else f"reward={path}")
+
+
+def _check_sandbox(asked: ConfigView) -> None:
+    for key, rule in SANDBOX.items():
+        value = asked.get(key)
+        if not (key == "parallel" and value is None) and (wrong := problem(value, rule)):
+            raise UserError(f"reward.sandbox.{key}={value}: {wrong}")
+        if key in WHOLE and value is not None and not isinstance(value, int):
+            raise UserError(f"reward.sandbox.{key}={value}: must be a whole number")
+
+
+def _check_file(path: Path, name: str, said: str) -> None:
+    if not path.is_file():
+        raise UserError(f"{said}: no such file")
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except (SyntaxError, ValueError) as error:
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+        raise UserError(f"{said}{where}: is not Python ({error})") from error
+    functions = {node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    if name in functions:
+        _check_arguments(functions[name], said)
+    elif name not in _other_names(tree):
+        close = (nearest(name, functions) or sorted(functions) or ["FUNCTION"])[0]
+        raise UserError(f"{said}: no function {name} in it. Write reward={path}:{close}")
+
+
+def _other_names(tree: ast.Module) -> set[str]:
+    """Names at the top of a module that are no functions defined there: imported, or assigned."""
+    names: set[str] = set()
+    for node in tree.body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {alias.asname or alias.name for alias in node.names}
+        else:
+            names |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+    return names | ({"*"} if "*" in names else set())
+
+
+def _check_arguments(function: ast.FunctionDef | ast.AsyncFunctionDef, said: str) -> None:
+    taken = function.args
+    names = {argument.arg for argument in (*taken.args, *taken.kwonlyargs)}
+    if lacking := [name for name in ARGUMENTS if name not in names and taken.kwarg is None]:
+        raise UserError(
+            f"{said}: {function.name}() does not take {', '.join(lacking)}. verl calls it with "
+            f"{', '.join(f'{name}=' for name in ARGUMENTS)}."
+        )

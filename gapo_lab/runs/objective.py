@@ -1,0 +1,100 @@
+"""What a run is about: one of the numbers that its reward returns, measured on each test set. Pure.
+
+`metric=` names it; without that it is the first of `USUAL` that is measured.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from gapo_lab.errors import UserError
+from gapo_lab.utils.text import percent
+
+# Exact match; verl's word for accuracy; the reward as the function returned it, and as verl has it.
+USUAL = ("em", "acc", "score", "reward")
+# Sets that come first in tables, and what they are called there; others are called as they are.
+SETS = {"id": "ID", "dev": "dev", "ood": "OOD"}
+# Measures that are shares of answers, shown in percent.
+SHARES = ("em", "acc", "similarity")
+GREEDY = "_greedy"
+
+_MEASURED = re.compile(r"val/(?P<set>[^/]+)/(?P<measure>.+)")
+_BEST = re.compile(r"(?:first|final|best)/(?P<set>[^/]+)/(?P<measure>.+)")
+
+
+def measures(names: Iterable[str]) -> dict[str, list[str]]:
+    """What is measured on each test set, by the names of a run's metrics; sets and measures in the order of tables."""
+    found: dict[str, set[str]] = {}
+    for name in names:
+        if match := _MEASURED.fullmatch(name):
+            found.setdefault(match["set"], set()).add(match["measure"].removesuffix(GREEDY))
+    return {name: sorted(found[name]) for name in sorted(found, key=_place)}
+
+
+def in_order(sets: Iterable[str]) -> list[str]:
+    """Test sets in the order of tables, each once."""
+    return sorted(set(sets), key=_place)
+
+
+def _place(name: str) -> tuple[int, str]:
+    order = list(SETS)
+    return (order.index(name) if name in order else len(order), name)
+
+
+def objective(names: Iterable[str], asked: str | None = None) -> str | None:
+    """The measure that a run is about, `em`, from the names of its metrics; None where nothing was measured.
+
+    Raises UserError where the one that was asked for is not measured.
+    """
+    there = {measure for found in measures(names).values() for measure in found}
+    if asked and there and asked not in there:
+        raise UserError(unmeasured(asked, there))
+    return asked or next((measure for measure in USUAL if measure in there), None)
+
+
+def unmeasured(asked: str, there: Iterable[str]) -> str:
+    return f"metric={asked}: the reward does not return it. It returns {', '.join(sorted(there))}."
+
+
+def of_summary(summary: Mapping[str, object]) -> str | None:
+    """The measure that a summary is about: the one that stands first in it."""
+    return next((match["measure"].removesuffix(GREEDY) for name in summary if (match := _of_set(name))), None)
+
+
+def sets_of(summary: Mapping[str, object]) -> list[str]:
+    """The test sets of a summary, in the order of tables."""
+    return sorted({match["set"] for name in summary if (match := _of_set(name))}, key=_place)
+
+
+def _of_set(name: str) -> re.Match[str] | None:
+    match = _BEST.fullmatch(name)
+    return match if match and match["set"] != "train" and not match["measure"].startswith("step") else None
+
+
+def measured_in(summary: Mapping[str, object]) -> list[str]:
+    """What a summary has a last value of: `id/em`, `id/em_greedy`, `ood/em`; the objective first, set by set."""
+    found = [name.removeprefix("final/") for name in summary if name.startswith("final/") and _of_set(name)]
+    about = of_summary(summary)
+
+    def place(name: str) -> tuple:
+        where, measure = name.split("/", 1)
+        plain = measure.removesuffix(GREEDY)
+        return (plain != about, plain, _place(where), measure)
+
+    return sorted(found, key=place)
+
+
+def shown(measure: str, value: float) -> str:
+    """A value as a person reads it: a share in percent, anything else with three decimals."""
+    return percent(value) if is_share(measure) else f"{value:.3f}"
+
+
+def set_label(name: str) -> str:
+    """A test set as a table calls it: `ID`, `OOD`, `dev`, `aime`."""
+    return SETS.get(name, name)
+
+
+def is_share(measure: str) -> bool:
+    """Whether a measure is a share of answers, shown in percent."""
+    return measure.removesuffix(GREEDY) in SHARES

@@ -1,0 +1,60 @@
+"""spec.yaml of a run folder: which run it is. Read, written, and held against another spec."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gapo_lab.errors import UserError
+from gapo_lab.utils import atomic_files
+
+# Fields of a spec that may differ between two ways of asking for the same run: who asked, the names of
+# config files (what they set is in "science"), where it runs, and what it is called.
+NOT_IDENTITY = frozenset({"study", "overrides", "algo", "tau", "scale", "backend", "differs", "weights"})
+# libyaml reads a spec ten times faster, which counts with a thousand of them.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The spec in a file. UserError where there is none, or no spec."""
+    try:
+        spec = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
+    except FileNotFoundError as error:
+        raise UserError(f"{path.parent} is no run folder: it has no spec.yaml") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: mend it or move the folder away") from error
+    if not isinstance(spec, dict):
+        raise UserError(f"{path} holds no spec (it was cut short?): move the folder away")
+    return spec
+
+
+def write(path: Path, spec: Mapping[str, Any]) -> None:
+    atomic_files.write_text(path, yaml.safe_dump(spec, sort_keys=False, allow_unicode=True))
+
+
+def plain(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """``spec`` as YAML gives it back, so that it compares equal after a round trip."""
+    return yaml.safe_load(yaml.safe_dump(dict(spec), sort_keys=False))
+
+
+def differences(there: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
+    """'name: theirs, not mine' for up to three differing fields of the identity; '' when there is none."""
+    there, mine = (_flat(spec) for spec in (there, mine))
+    names = [n for n in sorted(there.keys() | mine.keys()) if there.get(n, "absent") != mine.get(n, "absent")]
+    said = [f"{n}: {there.get(n, 'absent')}, not {mine.get(n, 'absent')}" for n in names[:3]]
+    return "; ".join(said + ([f"and {len(names) - 3} more"] if len(names) > 3 else []))
+
+
+def _flat(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in spec.items():
+        if not prefix and name in NOT_IDENTITY:
+            continue
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{name}/")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat

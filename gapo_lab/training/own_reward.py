@@ -1,0 +1,146 @@
+"""A reward function of the user's own between verl and its file: told of the row as the file has it, checked, timed.
+
+verl calls `score` (or `score_async`) with what `wrap` wrote into the configuration of the job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, open_dict
+
+from gapo_lab.data.own.rows import place, told
+from gapo_lab.errors import UserError
+from gapo_lab.rewards import sandbox
+from gapo_lab.training.deadline import TooLong, deadline
+from gapo_lab.training.reward_function import ERROR_FILE, reason_kept
+
+HERE = "pkg://gapo_lab.training.own_reward"
+SHIPPED = "pkg://gapo_lab."
+
+
+def wrap(config: DictConfig) -> None:
+    """Put `score` in front of the reward function of a job's configuration, where it is the user's or the rows are.
+
+    Raises UserError where the function cannot be loaded.
+    """
+    asked = config.reward.custom_reward_function
+    own = not str(asked.path).startswith(SHIPPED)
+    boxed = config.reward.get("sandbox")
+    if boxed and boxed.isolation != sandbox.NONE:
+        sandbox.check()
+    if not asked.path or not (own or boxed or config.data.name == "parquet"):
+        return
+    function = load(asked.path, asked.name, config.reward.name)
+    about = {
+        "path": asked.path,
+        "name": asked.name,
+        "called": str(config.reward.name),
+        "seconds": float(config.reward.timeout) if own else None,
+        "settings": {**(asked.get("reward_kwargs") or {}), **(boxed or {})},
+    }
+    with open_dict(config):
+        asked.path = HERE
+        asked.name = (score_async if inspect.iscoroutinefunction(function) else score).__name__
+        asked.reward_kwargs = {"lab": about}
+
+
+@cache
+def load(path: str, name: str, called: str = "") -> Callable[..., Any]:
+    """The function `name` of a Python file, or of a module `pkg://MODULE`. UserError where there is none."""
+    from verl.utils.import_utils import load_extern_object
+
+    try:
+        return load_extern_object(module_path=path, object_name=name)
+    except Exception as error:  # whatever the user's file does while it is imported
+        said = f"{type(error).__name__}: {error}"
+        raise UserError(f"reward={called or path}: cannot be loaded ({said:.300})") from error
+
+
+def score(
+    data_source: str, solution_str: str, ground_truth: Any, extra_info: Any = None, *, lab: Mapping, **more
+) -> dict:
+    """What the user's function says of one answer, as numbers and texts by name; `score` is the reward."""
+    with reason_kept():
+        function = load(lab["path"], lab["name"], lab["called"])
+        row = place(extra_info)
+        words = _words(data_source, solution_str, ground_truth, extra_info, lab, more)
+        if lab["seconds"] is None:
+            return checked(function(**words), lab["called"], row)
+        with deadline(lab["seconds"], hung(lab, row), _reason()):
+            return checked(function(**words), lab["called"], row)
+
+
+async def score_async(
+    data_source: str, solution_str: str, ground_truth: Any, extra_info: Any = None, *, lab: Mapping, **more
+) -> dict:
+    """As `score`, for an `async def`."""
+    with reason_kept():
+        function = load(lab["path"], lab["name"], lab["called"])
+        row = place(extra_info)
+        words = _words(data_source, solution_str, ground_truth, extra_info, lab, more)
+        try:
+            found = await asyncio.wait_for(function(**words), lab["seconds"])
+        except TimeoutError as error:
+            raise TooLong(hung(lab, row)) from error
+        return checked(found, lab["called"], row)
+
+
+def _words(data_source: str, solution: str, truth: Any, extra_info: Any, lab: Mapping, more: Mapping) -> dict[str, Any]:
+    source, truth, about = told(data_source, truth, extra_info)
+    words = {"data_source": source, "solution_str": solution, "ground_truth": truth, "extra_info": about}
+    return {**words, **more, **lab["settings"]}
+
+
+def hung(lab: Mapping, row: str) -> str:
+    return (
+        f"reward={lab['called']}: has not answered on {row} for {lab['seconds']:g} seconds. Mend it, or give it "
+        "longer: reward.timeout=SECONDS"
+    )
+
+
+def _reason() -> Path | None:
+    path = os.environ.get(ERROR_FILE)
+    return Path(path) if path else None
+
+
+def checked(found: Any, called: str, row: str) -> dict[str, float | str]:
+    """A reward's answer as numbers and texts by name, with `score`; a number is the score and, as in verl, `acc`.
+
+    Raises ValueError, naming the reward and the row, for anything else.
+    """
+    if _is_number(found):
+        found = {"score": found, "acc": found}
+    if not isinstance(found, Mapping) or not _is_number(found.get("score")):
+        raise ValueError(
+            f"reward={called}: returned {found!r:.100} for {row}. It must return a number, or a dict with a number "
+            "called score."
+        )
+    out = {str(name): _plain(value) for name, value in found.items()}
+    if not math.isfinite(float(out["score"])):
+        raise ValueError(f"reward={called}: the score of {row} is {out['score']}. It must be a finite number.")
+    return out
+
+
+def _is_number(value: Any) -> bool:
+    """Whether it is a number: Python's, or an array or a tensor of one element."""
+    if isinstance(value, Real):
+        return True
+    count = getattr(value, "numel", None)
+    size = count() if callable(count) else getattr(value, "size", None)
+    return hasattr(value, "item") and size == 1
+
+
+def _plain(value: Any) -> float | str:
+    """A number as a float, anything else as a text."""
+    if not _is_number(value):
+        return value if isinstance(value, str) else str(value)
+    return float(value if isinstance(value, Real) else value.item())

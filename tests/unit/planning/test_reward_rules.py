@@ -1,0 +1,78 @@
+"""What a plan says of a reward of one's own, without running it; and what of it is in the run key."""
+
+from __future__ import annotations
+
+import pytest
+
+from gapo_lab.planning.plan import Action, draft
+
+GOOD = "def compute_score(data_source, solution_str, ground_truth, extra_info=None):\n    return 1.0\n"
+ROWS = '{"prompt": "1 + 1 =", "reward_model": {"ground_truth": "2"}}\n'
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "good.py").write_text(GOOD)
+    (tmp_path / "keyword.py").write_text("def f(solution_str, ground_truth, **others):\n    return 1.0\n")
+    (tmp_path / "partial.py").write_text("from functools import partial\nscore = partial(print)\n")
+    (tmp_path / "narrow.py").write_text("def compute_score(solution_str, ground_truth):\n    return 1.0\n")
+    (tmp_path / "broken.py").write_text("def compute_score(:\n")
+    (tmp_path / "train.jsonl").write_text(ROWS * 40)
+    (tmp_path / "id.jsonl").write_text(ROWS)
+    return tmp_path
+
+
+def planned(*words: str):
+    (run,) = draft([words])
+    return run
+
+
+def own(*words: str):
+    return planned("data=parquet", "data.train=train.jsonl", "data.id=id.jsonl", *words)
+
+
+@pytest.mark.parametrize("word", ["good.py", "good.py:compute_score", "keyword.py:f", "partial.py:score"])
+def test_a_reward_that_can_be_called(folder, word):
+    run = own(f"reward={word}")
+    assert run.spec, run.why
+    assert f"reward={word}" in run.name
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "data=parquet: its rows do not say how an answer is scored. Give reward=FILE.py:function"),
+        (("reward=no.py",), "reward=no.py: no such file"),
+        (("reward=good.py:scor",), "reward=good.py:scor: no function scor in it. Write reward=good.py:compute_score"),
+        (("reward=narrow.py",), r"compute_score\(\) does not take data_source, extra_info"),
+        (("reward=broken.py",), "reward=broken.py, line 1: is not Python"),
+        (("reward=good.py", "reward.timeout=0"), "reward.timeout=0: must be a number of seconds above 0"),
+        (("reward=good.py", "data.prompt_key=question"), "data.prompt_key=question: no such column in train.jsonl"),
+        (("reward=good.py", "data.id=no.jsonl"), "data.id=no.jsonl: no such file"),
+    ],
+)
+def test_what_cannot_work_is_said(folder, words, said):
+    import re
+
+    run = own(*words)
+    assert run.action is Action.INVALID and re.search(said, run.why), run.why
+
+
+def test_the_key_holds_the_content_and_not_the_place(folder):
+    key = own("reward=good.py").key
+    (folder / "elsewhere").mkdir()
+    for name in ("good.py", "train.jsonl", "id.jsonl"):
+        (folder / "elsewhere" / name).write_text((folder / name).read_text())
+    moved = [f"data.{name}=elsewhere/{name}.jsonl" for name in ("train", "id")]
+    assert planned("data=parquet", *moved, "reward=elsewhere/good.py").key == key
+    assert own("reward=good.py", "reward.timeout=5", "metric=acc").key == key
+    # verl's own spelling is the same run
+    assert own("reward.custom_reward_function.path=good.py").key == key
+    assert own("reward=edit").key != key
+    (folder / "good.py").write_text(GOOD.replace("1.0", "0.5"))
+    assert own("reward=good.py").key != key
+
+
+def test_the_same_reward_under_its_name_is_the_same_run(folder):
+    assert planned("reward=edit").key == planned().key
