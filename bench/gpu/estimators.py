@@ -23,10 +23,6 @@ MIB = 2**20
 
 def run(form: Form, notebook: Notebook) -> None:
     """Numbers and synchronisations of every method, then times and memory beside verl's."""
-    import torch
-
-    if not form.on_gpu:  # as the processes of a run without a GPU
-        torch.set_num_threads(1)
     for name in _methods():
         _check_numbers(name, form.device, notebook)
         synced = synchronisations(name, form.device)

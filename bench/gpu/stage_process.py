@@ -24,11 +24,13 @@ ENVIRONMENT = {
 
 def main(name: str, folder: str) -> int:
     """Carry out the stage; 1, and its error in one line at the end of the log, where it fails."""
-    for variable, value in ENVIRONMENT.items():
+    form = Form.read(Path(folder))
+    # without a GPU: as the processes of a run
+    threads = {} if form.on_gpu else {"OMP_NUM_THREADS": "1"}
+    for variable, value in (ENVIRONMENT | threads).items():
         os.environ.setdefault(variable, value)
     adopt_orphans()
     raise_on_signals()
-    form = Form.read(Path(folder))
     try:
         importlib.import_module(f"bench.gpu.{name}").run(form, Notebook(form.out, name))
     except Exception as error:  # noqa: BLE001 - the other stages go on

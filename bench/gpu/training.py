@@ -29,7 +29,7 @@ def run(form: Form, notebook: Notebook) -> None:
 
 def _carry_out(runs: Mapping[str, Run], form: Form, notebook: Notebook) -> None:
     waiting, active, ended, most = list(runs), [], set(), 0
-    to_be_killed = True
+    killed_after: int | None = None
     while waiting or active:
         while waiting and len(active) < form.at_a_time:
             active.append(waiting.pop(0))
@@ -38,19 +38,20 @@ def _carry_out(runs: Mapping[str, Run], form: Form, notebook: Notebook) -> None:
         time.sleep(POLL_SECONDS)
         for name in list(active):
             each = runs[name]
-            if name == "killed" and to_be_killed and each.reached(form.saves_at) and not each.has_ended():
-                to_be_killed = False
-                _kill_and_start_again(each, runs, notebook)
+            due = name == "killed" and killed_after is None and each.reached(form.saves_at)
+            if due and not each.has_ended():
+                killed_after = _kill_and_start_again(each, runs, notebook)
             elif each.has_ended():
                 active.remove(name)
                 ended.add(name)
                 _tell(name, each, form, notebook)
                 if name in ("same", "killed") and {"same", "killed"} <= ended:
-                    _compare(runs, form, notebook)
+                    _compare(runs, killed_after or 0, form, notebook)
     notebook.found("runs side by side", most)
 
 
-def _kill_and_start_again(killed: Run, runs: Mapping[str, Run], notebook: Notebook) -> None:
+def _kill_and_start_again(killed: Run, runs: Mapping[str, Run], notebook: Notebook) -> int:
+    """Kill it and start it again once all of it is gone; the step that it goes on after."""
     killed.kill()
     began = time.monotonic()
 
@@ -59,11 +60,13 @@ def _kill_and_start_again(killed: Run, runs: Mapping[str, Run], notebook: Notebo
             each.look()
 
     gone = wait(lambda: not killed.left_behind(), CLEARING_SECONDS, meanwhile=look)
-    what = f"kill -9 after step {killed.folder.resume_step()}: its state, and seconds until nothing of it was left"
+    step = killed.folder.resume_step()
+    what = f"kill -9 after step {step}: its state, and seconds until nothing of it was left"
     state = killed.folder.status().state
     value = f"{state}, {time.monotonic() - began:.1f} s" if gone else f"{state}, left: {killed.left_behind()[0]}"
     notebook.found(what, value, f"interrupted, at most {CLEARING_SECONDS:.0f} s", gone and state == "interrupted")
     killed.start()
+    return step
 
 
 def _tell(name: str, run: Run, form: Form, notebook: Notebook) -> None:
@@ -93,15 +96,15 @@ def _tell(name: str, run: Run, form: Form, notebook: Notebook) -> None:
         notebook.found(what, apart, f"at most {most:g}, above 0", 0 < apart <= most)
 
 
-def _compare(runs: Mapping[str, Run], form: Form, notebook: Notebook) -> None:
+def _compare(runs: Mapping[str, Run], killed_after: int, form: Form, notebook: Notebook) -> None:
     """The same run twice: undisturbed, and killed on the way."""
     if any(runs[name].code for name in ("same", "killed")):
         return
     same, killed = (runs[name].folder.merged_metrics() for name in ("same", "killed"))
     lives = len(runs["killed"].folder.attempts())
     notebook.found("killed: lives until it had finished", lives, "2", lives == 2)
-    before = [step for step in same if step <= form.saves_at]
-    after = [step for step in same if step > form.saves_at]
+    before = [step for step in same if step <= killed_after]
+    after = [step for step in same if step > killed_after]
     for when, steps in (("before the kill", before), ("after it", after)):
         for what, names in (("answers", curves.ANSWERS), ("every metric", ("",))):
             apart = curves.difference(curves.science(same, names), curves.science(killed, names), steps)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gapo_lab.runs import naming, studies
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.history import AttemptReader
+from gapo_lab.runs.metrics import Row
 from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client, study_page
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.mapping import Copied, Sample
@@ -41,6 +43,26 @@ def copy(folder: RunFolder, uri: str | None = None) -> str:
     return Copier(folder, uri).everything()
 
 
+class SentPoints(NamedTuple):
+    """What one copier has sent to one MLflow run, to go on from: the mark, the last step, and who read the rows."""
+
+    run_id: str
+    mark: Copied
+    last_step: int
+    readers: list[AttemptReader]
+
+    def new_rows(self, folder: RunFolder) -> list[Row] | None:
+        """The rows since; None where they are not simply more: another attempt, a summary, a step that was there."""
+        attempts = [reader.attempt for reader in self.readers]
+        if not attempts or folder.attempts() != attempts or folder.is_finished or self.mark.summary:
+            return None
+        read = [reader.new_rows() for reader in self.readers]
+        if any(rows != [] for rows in read[:-1]) or (new := read[-1]) is None:
+            return None
+        steps = [self.last_step, *(row.step for row in new)]
+        return new if all(one < other for one, other in pairwise(steps)) else None
+
+
 class Copier:
     """One run folder and one open MLflow."""
 
@@ -49,6 +71,7 @@ class Copier:
         self.client = client or mlflow_client.connect(self.uri)
         self.spec = folder.spec
         self._lock = folder.path / "tracking.lock"
+        self._sent: dict[str, SentPoints] = {}  # by experiment
 
     def everything(self) -> str:
         """Points, parameters, tags, files and the state."""
@@ -59,7 +82,9 @@ class Copier:
     def points(self) -> str:
         """The new points only: what is done every few seconds while the run goes on."""
         with atomic_files.locked(self._lock):
-            first, *_ = [self._copy_points(experiment) for experiment in self._experiments()]
+            first, *_ = [
+                self._copy_new(experiment) or self._copy_points(experiment) for experiment in self._experiments()
+            ]
             return first.info.run_id
 
     def _everything(self, experiment: str) -> str:
@@ -161,9 +186,26 @@ class Copier:
 
     # Points
 
+    def _copy_new(self, experiment: str) -> Run | None:
+        """Send what the run has written since this copier's last look; None where all of it must be compared."""
+        sent = self._sent.pop(experiment, None)
+        if sent is None or (rows := sent.new_rows(self.folder)) is None:
+            return None
+        run = self.client.get_run(sent.run_id)
+        if run.info.lifecycle_stage != "active" or run.data.tags.get(SENT) != sent.mark.to_text():
+            return None  # another copier was here
+        if rows:
+            mark, new = sent.mark.grown(sent.readers[-1].attempt.number, rows)
+            self._send(sent.run_id, mark, new)
+            sent = sent._replace(mark=mark, last_step=rows[-1].step)
+        self._sent[experiment] = sent
+        return run
+
     def _copy_points(self, experiment: str) -> Run:
+        """Compare all points with what was sent, and send the others."""
         run, summary = self._with_marks(self._run(experiment)), self.folder.summary()
-        attempts = {attempt.number: attempt.rows() for attempt in self.folder.attempts()}
+        readers = [AttemptReader(attempt) for attempt in self.folder.attempts()]
+        attempts = {reader.attempt.number: reader.new_rows() or [] for reader in readers}
         mark, wanted = mapping.to_send(attempts, summary)
         sent, perhaps = (
             mapping.sent(Copied.from_text(run.data.tags.get(tag)), attempts, summary) for tag in (SENT, SENDING)
@@ -171,11 +213,15 @@ class Copier:
         if sent is None or perhaps is None or not sent | perhaps <= wanted:
             run, sent = self._anew(run), set()
         if new := wanted - sent:
-            run_id = run.info.run_id
-            self.client.set_tag(run_id, SENDING, mark.to_text())
-            self._log_points(run_id, sorted(new, key=lambda s: (s.step, s.milliseconds, s.name)))
-            self.client.set_tag(run_id, SENT, mark.to_text())
+            self._send(run.info.run_id, mark, new)
+            last_step = max((row.step for rows in attempts.values() for row in rows), default=-1)
+            self._sent[experiment] = SentPoints(run.info.run_id, mark, last_step, readers)
         return run
+
+    def _send(self, run_id: str, mark: Copied, new: Iterable[Sample]) -> None:
+        self.client.set_tag(run_id, SENDING, mark.to_text())
+        self._log_points(run_id, sorted(new, key=lambda s: (s.step, s.milliseconds, s.name)))
+        self.client.set_tag(run_id, SENT, mark.to_text())
 
     def _with_marks(self, run: Run) -> Run:
         """The run, with the marks of earlier versions under their present names."""
