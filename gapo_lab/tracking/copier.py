@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from gapo_lab.runs import naming, studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.history import AttemptReader
-from gapo_lab.runs.metrics import Row
 from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client, study_page
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.mapping import Copied, Sample
+from gapo_lab.tracking.sent_points import SentPoints
 from gapo_lab.utils import atomic_files
 
 if TYPE_CHECKING:
@@ -41,26 +41,6 @@ def copy(folder: RunFolder, uri: str | None = None) -> str:
     ``uri`` is None for MLFLOW_TRACKING_URI, else ``sqlite:///mlflow.db``. MLflow's own errors propagate.
     """
     return Copier(folder, uri).everything()
-
-
-class SentPoints(NamedTuple):
-    """What one copier has sent to one MLflow run, to go on from: the mark, the last step, and who read the rows."""
-
-    run_id: str
-    mark: Copied
-    last_step: int
-    readers: list[AttemptReader]
-
-    def new_rows(self, folder: RunFolder) -> list[Row] | None:
-        """The rows since; None where they are not simply more: another attempt, a summary, a step that was there."""
-        attempts = [reader.attempt for reader in self.readers]
-        if not attempts or folder.attempts() != attempts or folder.is_finished or self.mark.summary:
-            return None
-        read = [reader.new_rows() for reader in self.readers]
-        if any(rows != [] for rows in read[:-1]) or (new := read[-1]) is None:
-            return None
-        steps = [self.last_step, *(row.step for row in new)]
-        return new if all(one < other for one, other in pairwise(steps)) else None
 
 
 class Copier:
@@ -214,8 +194,8 @@ class Copier:
             run, sent = self._anew(run), set()
         if new := wanted - sent:
             self._send(run.info.run_id, mark, new)
-            last_step = max((row.step for rows in attempts.values() for row in rows), default=-1)
-            self._sent[experiment] = SentPoints(run.info.run_id, mark, last_step, readers)
+        last_step = max((row.step for rows in attempts.values() for row in rows), default=-1)
+        self._sent[experiment] = SentPoints(run.info.run_id, mark, last_step, readers)
         return run
 
     def _send(self, run_id: str, mark: Copied, new: Iterable[Sample]) -> None:
@@ -236,10 +216,7 @@ class Copier:
     def _anew(self, old: Run) -> Run:
         """Another run in the place of ``old``, with the tags a person may have given it."""
         kept = {name: value for name, value in old.data.tags.items() if name not in (SENDING, SENT, FILES)}
-        log.warning(
-            "run %s: steps that MLflow already holds were replaced; MLflow's run is made anew",
-            self.folder.key,
-        )
+        log.warning("run %s: steps that MLflow holds were replaced; MLflow's run is made anew", self.folder.key)
         with mlflow_client.creating(self.uri, self.folder.path.parent):
             self.client.delete_run(old.info.run_id)
             return self._create(old.info.experiment_id, kept)
