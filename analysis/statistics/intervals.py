@@ -17,7 +17,7 @@ from functools import cache
 import numpy as np
 from scipy import special
 
-from gapo_lab.utils.student import half_width
+from gapo_lab.utils.t_interval import half_width
 
 LEVEL = 0.95
 RESAMPLES = 9999

@@ -7,7 +7,8 @@ place of .05) and too rarely where they do not. Stratified, delta = mean_m d_m a
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 from scipy import special
@@ -49,3 +50,22 @@ def interaction_p(parts: Sequence[Difference]) -> float:
     between = float(weights @ (deltas - middle) ** 2) / (count - 1)
     ratio = between / (1 + 2 * (count - 2) / (count**2 - 1) * spread)
     return float(special.fdtrc(count - 1, (count**2 - 1) / (3 * spread), ratio))
+
+
+def seed_correlation(methods: Sequence[Sequence[Mapping[int, float]]]) -> float:
+    """How far the runs of one seed go up and down together on different models, over all methods.
+
+    methods: for each its models' values by seed. Each pair of models adds its products about the means of the seeds
+    that both have. Strata count as independent: at .8 a pooled p of .05 is wrong in 15 of 100 cases, at .2 in 7. NaN
+    where no two models share three seeds.
+    """
+    together = apart = 0.0
+    for models in methods:
+        for one, other in combinations(models, 2):
+            seeds = sorted(one.keys() & other.keys())
+            if len(seeds) > 2:
+                a, b = (np.array([values[seed] for seed in seeds]) for values in (one, other))
+                a, b = a - a.mean(), b - b.mean()
+                together += float(a @ b)
+                apart += math.sqrt(float(a @ a) * float(b @ b))
+    return together / apart if apart else math.nan

@@ -145,7 +145,9 @@ class Draft:
                 entries.append(self.dash("its mean curve never reaches the best of the baseline's"))
             else:
                 entries.append(Entry(f"{delta:+d}" if delta else "0", float(delta)))
-        self.notes.plain("Step Δ: of mean curves, as fine as their validations and without an interval")
+        self.notes.plain(
+            "Step Δ: the paper's, of mean curves and without an interval; it mostly restates accuracy (see how fast)"
+        )
         return Line("Step Δ", tuple(entries), "delta")
 
 
@@ -192,7 +194,7 @@ def head(axes: Key, columns: Sequence[Key]) -> tuple[tuple[str, ...], tuple[tupl
 def _sources(draft: Draft) -> tuple[str, ...]:
     """For the comment at a table's head: what each cell was drawn from."""
     measured, out = draft.results.measured, []
-    out.append(f"metric {measured.metric}, {measured.pick} of each trial, mean over seeds")
+    out.append(f"metric {measured.name}, {measured.pick} of each trial, mean over seeds")
     seen = set()
     for (_, column), cell in sorted(draft.results.grid.at.items()):
         if column in draft.columns and cell.id not in seen and cell.runs:

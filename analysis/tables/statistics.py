@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from analysis.paper import conventions
@@ -11,9 +11,9 @@ from analysis.results import curves
 from analysis.results.measurements import Measured
 from analysis.statistics.inference import Comparison
 from analysis.statistics.intervals import LEVEL
-from analysis.statistics.pooling import SAMPLE
+from analysis.statistics.pooling import SAMPLE, seed_correlation
 from analysis.tables.paper import Results
-from analysis.tables.pivot import label
+from analysis.tables.pivot import Key, label
 from analysis.tables.table import DASH, Entry, Line, Table
 
 DIFFER = "models differ"
@@ -54,7 +54,7 @@ def cells_table(results: Results, name: str, title: str) -> Table:
         blocks.append(tuple(lines))
     texts = [
         (
-            f"{measured.metric}, {measured.pick} of each trial. Interval over seeds: Student's t; from ten seeds on a "
+            f"{measured.name}, {measured.pick} of each trial. Interval over seeds: Student's t; from ten seeds on a "
             "bootstrap"
         )
     ]
@@ -102,7 +102,7 @@ def comparisons_table(results: Results, name: str, title: str, pool: str = "all 
         )
     texts.append("exploratory: the interval leaves zero out, but no claim named it before the runs: 5% do so by chance")
     if several:
-        texts.append(_pooled_how(several))
+        texts.append(_pooled_how(several) + _together(results))
     heads = ("seeds", "difference", "95% interval", "p", "p (labels)", "p corr.", "P(better)", DIFFER, "verdict")
     kept = [place for place, text in enumerate(heads) if several or text != DIFFER]
     head = tuple((heads[place], 1) for place in kept)
@@ -116,6 +116,17 @@ def _pooled_how(several: Sequence[Comparison]) -> str:
     many = f"from {SAMPLE} on they count as a sample of models"
     how = many if all(one.models >= SAMPLE for one in several) else few
     return f"Pooled: {how}. {DIFFER}: p of one difference for all (Welch's analysis of variance)"
+
+
+def _together(results: Results) -> str:
+    """How far the seeds of two models go together, on which a pooled error relies."""
+    values: dict[Key, list[Mapping[int, float]]] = {}
+    for (row, _), cell in results.grid.at.items():
+        values.setdefault(row, []).append(results.measured.by_cell[cell.id].values)
+    found = seed_correlation([*values.values()])
+    if math.isnan(found):
+        return ""
+    return f". Models count as independent; the runs of one seed correlate by {found:+.2f} between them"
 
 
 def _comparison(results: Results, one: Comparison, where: str) -> Line:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from gapo_lab.planning.cost import GPU_FLOPS, CostInputs
 from gapo_lab.planning.memory import GB, checkpoint_bytes
 from gapo_lab.planning.plan import Plan, Planned
-from gapo_lab.utils.text import several, two_digits
+from gapo_lab.utils.text import file_size, several
 
-TB = 1000 * GB
 # A share of a run's time that is worth a question.
 MUCH = 0.1
 
@@ -41,21 +42,23 @@ def _attention(runs: list[Planned]) -> str:
     )
 
 
+def checkpoints_size(runs: Iterable[Planned]) -> float:
+    """Return the bytes on disk that all runs take at once: the checkpoints that are kept, in fp32 with the optimizer's
+    state."""
+    saving = [run.settings for run in runs if (run.settings.get("trainer.save_freq") or 0) > 0]
+    return sum(
+        (settings.get("trainer.max_actor_ckpt_to_keep") or 1) * checkpoint_bytes(settings["model.billions"] * 1e9)
+        for settings in saving
+    )
+
+
 def _checkpoints(runs: list[Planned]) -> str:
-    """The disk that all runs take at once: those that are kept, in fp32 with the optimizer's state."""
-    kept = [
-        run.settings.get("trainer.max_actor_ckpt_to_keep") or 1
-        if (run.settings.get("trainer.save_freq") or 0) > 0
-        else 0
-        for run in runs
-    ]
-    sizes = [checkpoint_bytes(run.settings["model.billions"] * 1e9) for run in runs]
-    total = sum(number * size for number, size in zip(kept, sizes, strict=True))
+    total = checkpoints_size(runs)
     if total < 100 * GB:
         return ""
-    amount = f"{two_digits(total / TB)} TB" if total >= TB else f"{two_digits(total / GB)} GB"
     return (
-        f"checkpoints of {several(len(runs), 'run')} take about {amount} below {runs[0].settings['run_root']} until "
+        f"checkpoints of {several(len(runs), 'run')} take about {file_size(total)} below "
+        f"{runs[0].settings['run_root']} until "
         "`python -m gapo_lab gc` (trainer.save_freq, trainer.max_actor_ckpt_to_keep)"
     )
 
@@ -66,9 +69,10 @@ def _validations(runs: list[Planned]) -> str:
     if share <= MUCH:
         return ""
     inputs = CostInputs.of(run.settings)
+    often = "step" if inputs.test_every == 1 else f"{inputs.test_every} steps"
     return (
-        f"validating takes about {100 * share:.0f}% of a run: {inputs.test_tasks:,} answers every "
-        f"{inputs.test_every} steps. trainer.test_freq={10 * max(1, inputs.test_every)} saves most of it"
+        f"validating takes about {100 * share:.0f}% of a run: {inputs.test_tasks:,} answers every {often}. "
+        f"trainer.test_freq={10 * max(1, inputs.test_every)} saves most of it"
     )
 
 

@@ -19,7 +19,8 @@ class Spec:
     """One run: the words that name it and the settings that make it.
 
     ``differs``: what else differs from the defaults, by short name; None where nobody has looked
-    (``gapo_lab.planning.differences``). ``weights``: what the model is called where its weights are not its own.
+    (``gapo_lab.planning.differs_from_defaults``). ``weights``: what the model is called where its weights are not its
+    own.
     ``claims``: what its study is to decide (`gapo_lab.runs.claims`); None where nothing was named.
     """
 

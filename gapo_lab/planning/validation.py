@@ -17,8 +17,9 @@ from gapo_lab.data.ood import registry as ood
 from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
+from gapo_lab.planning.allowed_values import COUNT, check_values
 from gapo_lab.planning.cluster_rules import check_cluster
-from gapo_lab.planning.fits import check_memory
+from gapo_lab.planning.memory_check import check_memory
 from gapo_lab.planning.method_rules import check_method
 from gapo_lab.planning.reward_rules import check_reward
 from gapo_lab.planning.verl_key_rules import check_keys
@@ -44,12 +45,13 @@ def check_settings(config: ConfigView) -> None:
     _words(config)
     check_keys(config)
     check_method(config)
-    _numbers(config)
+    check_values(config)
     _batches(config)
     _model(config)
     _rollout(config)
     _data(config)
     check_reward(config)
+    _expected(config)
     check_cluster(config)
 
 
@@ -57,29 +59,6 @@ def _words(config: ConfigView) -> None:
     if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
         raise UserError(f"study={config.study}: a name of letters, digits, dots, dashes and underscores")
     claims.read(config.get("claims"))
-    if config.tracking not in ("live", "later"):
-        raise UserError(f"tracking={config.tracking}: must be live or later")
-
-
-def _numbers(config: ConfigView) -> None:
-    positive = (
-        "data.train_batch_size",
-        "data.max_prompt_length",
-        "data.max_response_length",
-        "actor_rollout_ref.rollout.n",
-        "actor_rollout_ref.actor.ppo_mini_batch_size",
-        "trainer.n_gpus_per_node",
-        "trainer.nnodes",
-    )
-    for key in positive:
-        value = config.select(key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UserError(f"{key}={value}: must be a whole number above 0")
-    if isinstance(config.seed, bool) or not isinstance(config.seed, int) or config.seed < 0:
-        raise UserError(f"seed={config.seed}: must be a whole number from 0 on")
-    steps = config.trainer.total_training_steps
-    if steps is not None and (not isinstance(steps, int) or steps < 1):
-        raise UserError(f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs")
 
 
 def _batches(config: ConfigView) -> None:
@@ -142,12 +121,21 @@ def _rollout(config: ConfigView) -> None:
         )
 
 
+def _expected(config: ConfigView) -> None:
+    """Only what is one text can be expected by its likelihood."""
+    asked, reward = config.data.expected, config.reward
+    if not isinstance(asked, bool):
+        raise UserError(f"data.expected={asked}: must be true or false")
+    if asked and (reward.name, reward.custom_reward_function.name) != ("edit", "compute_score"):
+        raise UserError(
+            f"data.expected=true: reward={reward.name} is no exact match with one text; leave data.expected out, and "
+            "average several answers: actor_rollout_ref.rollout.val_kwargs.n=8"
+        )
+
+
 def _own_rows(config: ConfigView) -> None:
     """The words of `data=parquet`, and the columns of the files."""
-    for key in ("train_size", "id_size", "ood_size"):
-        value = config.data.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise UserError(f"data.{key}={value}: must be a whole number above 0, or null for all rows")
+    check_values(config, {f"data.{key}": f"{COUNT} or null" for key in ("train_size", "id_size", "ood_size")})
     sets.check(config.data)
 
 
@@ -170,14 +158,9 @@ def _data(config: ConfigView) -> None:
                 raise UserError(f"data.repos: {repo} is not a folder; give paths of git repositories on this machine")
     if data.ood not in ood.NAMES:
         raise UserError(f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}")
-    if data.ood_prompt not in ("own", "template"):
-        raise UserError(f"data.ood_prompt={data.ood_prompt}: must be own or template")
-    for key in ("train_size", "id_size", "ood_size", "samples"):
-        value = data.get(key, 1)
-        if value is None and key == "ood_size" and data.ood not in ood.GENERATED:
-            continue  # all of the set
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UserError(f"data.{key}={value}: must be a whole number above 0")
+    whole_set = "" if data.ood in ood.GENERATED else " or null"
+    sizes = {f"data.{name}_size": COUNT for name in ("train", "id", "dev")}
+    check_values(config, {**sizes, "data.ood_size": COUNT + whole_set})
     fingerprint.of(data)
     size = data.get("train_size")
     if size is not None and size < data.train_batch_size:

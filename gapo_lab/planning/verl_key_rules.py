@@ -29,6 +29,7 @@ WHOLE = (
     *(
         "data.train_size",
         "data.id_size",
+        "data.dev_size",
         "data.ood_size",
         "data.generator_seed",
         "trainer.total_training_steps",

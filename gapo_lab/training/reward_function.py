@@ -17,12 +17,14 @@ from gapo_lab.data.ood.zeta import between_markers
 from gapo_lab.rewards import unit_tests
 from gapo_lab.rewards.edit_reward import score
 from gapo_lab.rewards.sandbox import Limits
+from gapo_lab.training.answer_labels import labelled
 from gapo_lab.utils.machine import cores
 
 # Where the job looks for the reason when verl, which only logs a reward's exception, reports a failed group.
 ERROR_FILE = "GAPO_LAB_REWARD_ERROR"
 
 
+@labelled
 def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_) -> dict:
     """`score` (Eq. 5), `em` and `similarity` of one answer.
 
@@ -38,6 +40,7 @@ def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_
         return found
 
 
+@labelled
 def compute_choice_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_
 ) -> dict:
@@ -49,6 +52,7 @@ def compute_choice_score(
         }
 
 
+@labelled
 def compute_gsm8k_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, method: str = "strict", **_
 ) -> dict:
@@ -64,6 +68,7 @@ def compute_gsm8k_score(
         return {"score": right, "acc": right, "answered": float(answer is not None)}
 
 
+@labelled
 def compute_math_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_
 ) -> dict:
@@ -77,6 +82,7 @@ def compute_math_score(
         return {"score": right, "acc": right, "answered": float(boxed is not None)}
 
 
+@labelled
 async def compute_unit_tests_score(
     data_source: str,
     solution_str: str,

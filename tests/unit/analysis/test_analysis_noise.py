@@ -14,7 +14,7 @@ from analysis import report
 from analysis.figures import reward_noise, rewards
 from analysis.render import markdown
 from analysis.report import build
-from analysis.report.asked import Asked
+from analysis.report.options import Asked
 from analysis.sources import connect
 from gapo_lab.errors import UserError
 from gapo_lab.rewards import outliers

@@ -8,7 +8,7 @@ import pytest
 from analysis_database import Database
 
 from analysis.report import build
-from analysis.report.asked import Asked
+from analysis.report.options import Asked
 from analysis.sources import connect
 from gapo_lab.config.compose import compose_run
 from gapo_lab.errors import UserError

@@ -150,6 +150,13 @@ def test_pooling_keeps_its_level_whether_models_agree_or_not():
         assert 0.02 < np.mean(np.array(values) <= 0.05) < 0.075
 
 
+def test_seeds_that_go_together_over_models_are_told():
+    up, down = {0: 1.0, 1: 2.0, 2: 4.0}, {0: -1.0, 1: -2.0, 2: -4.0}
+    assert pooling.seed_correlation([[up, up]]) == pytest.approx(1)
+    assert pooling.seed_correlation([[up, up], [up, down]]) == pytest.approx(0)
+    assert math.isnan(pooling.seed_correlation([[up], [{5: 1.0}, down]]))
+
+
 # --------------------------------------------------------------------------------------------- families
 
 
