@@ -18,7 +18,8 @@ ID, OOD = "val/id/em", "val/ood/em"
 CLIPPED, THROUGHPUT = "actor/pg_clipfrac", "perf/throughput"
 # P(exact match) has no noise of sampled answers (docs/analysis.md): it stands for exact match where every run has it.
 EXPECTED = "_expected"
-# The set that choices are made by, and what they are made by there: the first of these that every run has.
+# The set that choices are made by, and what they are made by there: the first of these that every run has, else the
+# metric itself.
 DEV = ("val/dev/em_expected", "val/dev/em")
 _SHARE = re.compile(r"(^|/)(em|acc|similarity)(_greedy|_expected(_t\d+)?)?$")
 # Shares that are a number of right answers among the test cases.
@@ -114,7 +115,7 @@ def measure(
     ids = [run.id for run in selection.runs]
     read = metric if exactly else expected(source, ids, metric)
     by_run = source.curves(ids, read)
-    dev = _dev(source, ids) if metric.startswith("val/") and pick in (None, "dev") else {}
+    dev = _dev(source, ids, metric) if metric.startswith("val/") and pick in (None, "dev") else {}
     pick = pick or default_pick(metric, bool(dev))
     if pick == "dev" and not dev:
         raise UserError(f"--pick dev: not every run has measured {' or '.join(DEV)}. Take --pick final.")
@@ -138,9 +139,9 @@ def expected(source: Source, ids: Sequence[str], metric: str) -> str:
     return metric + EXPECTED if exact and exact.keys() >= source.curves(ids, metric).keys() else metric
 
 
-def _dev(source: Source, ids: Sequence[str]) -> Mapping[str, Curve]:
-    """Each run's curve on its dev set; empty where some run has none."""
-    for name in DEV:
+def _dev(source: Source, ids: Sequence[str], metric: str) -> Mapping[str, Curve]:
+    """Each run's curve on its dev set, of exact match or else of the metric; empty where some run has none."""
+    for name in (*DEV, re.sub("^val/[^/]+", "val/dev", metric).removesuffix("_greedy")):
         found = source.curves(ids, name)
         if found and found.keys() >= set(ids):
             return found

@@ -5,10 +5,9 @@ What several settings must be together is checked in `validation.py`; `method_ru
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from gapo_lab.config.view import ConfigView
-from gapo_lab.errors import UserError
 from gapo_lab.planning.cluster import GPU_OPTIONS
 from gapo_lab.utils.value_rules import Rule, problem
 
@@ -42,9 +41,9 @@ VALUES: dict[str, Rule] = {
 }
 
 
-def check_values(config: ConfigView, rules: Mapping[str, Rule] = VALUES) -> None:
-    """Raise UserError for the first setting that is there and not allowed."""
+def wrong_values(config: ConfigView, rules: Mapping[str, Rule] = VALUES) -> Iterator[str]:
+    """A line for each setting that is there and not allowed."""
     flat = config.flat()
     for key, rule in rules.items():
         if key in flat and (wrong := problem(flat[key], rule)):
-            raise UserError(f"{key}={flat[key]}: {wrong}")
+            yield f"{key}={flat[key]}: {wrong}"

@@ -174,7 +174,7 @@ def _drafted(words: tuple[str, ...], composer: Composer, namer: Namer) -> Planne
         return Planned(words, action=Action.INVALID, why=str(error))
     try:
         _complete(composed)
-        check_settings(ConfigView(composed.resolved))
+        check_settings(ConfigView(composed.resolved), composed.written)
         return Planned(words, _spec(words, composed, namer), composed.resolved)
     except UserError as error:
         return Planned(words, action=Action.INVALID, why=str(error), called=_called(words, composed, namer))

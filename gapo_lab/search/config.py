@@ -78,7 +78,8 @@ def make_search(words: Sequence[str]) -> Search:
             raise UserError(f"search.{name}={said[name]}: {wrong}")
     objectives = _objectives(said["maximize"], True) + _objectives(said["minimize"], False)
     if not objectives:
-        raise UserError("search.maximize and search.minimize are empty: give one of them, such as best/id/em")
+        raise UserError("search.maximize and search.minimize are empty: give one of them, such as final/dev/em")
+    _has_dev(config, objectives)
     names = [one.name for one in objectives]
     if len(set(names)) < len(names):
         raise UserError(f"search: an objective is there twice ({', '.join(names)})")
@@ -94,6 +95,17 @@ def make_search(words: Sequence[str]) -> Search:
         tracked=config.tracking == "live",
         **numbers,
     )
+
+
+def _has_dev(config: Any, objectives: Sequence[Objective]) -> None:
+    """Raise UserError where dev is to choose and the user's own rows have none."""
+    for one in objectives:
+        if one.metric.startswith("val/dev/") and config.data.name == "parquet" and config.data.dev is None:
+            measure = one.metric.removeprefix("val/dev/")
+            raise UserError(
+                f"search: {one.name} is measured on a dev set, and data.dev is none. Give one: data.dev=FILE; or let "
+                f"the test set choose, which flatters: search.maximize=[final/id/{measure}]"
+            )
 
 
 def _choosing(words: Sequence[str]) -> list[str]:

@@ -11,6 +11,7 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
 
 from gapo_lab.errors import RESUME, STOPPED, UserError
+from gapo_lab.rewards.answer_noise import answer_noise
 from gapo_lab.rewards.list_diversity import pop_diversity
 from gapo_lab.runs import objective
 from gapo_lab.training import batch_context, truths
@@ -153,12 +154,14 @@ class LabTrainer(PPOTrainerSync):
             super()._log_rollout_data(batch, timing_raw, rollout_data_dir)
 
     def _val_metrics_update(self, data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs):
-        """Answers chosen from lists are also measured together: how evenly they fall on each list. UserError where the
-        metric that the study is about is not among what the reward returns."""
+        """Answers chosen from lists are also measured together: how evenly they fall on each list. Of several answers a
+        task it is said how far their mean may be off. UserError where the metric that the study is about is not among
+        what the reward returns."""
         asked = self.config.get("metric")
         if asked and asked not in reward_extra_infos_dict:
             raise UserError(objective.unmeasured(asked, reward_extra_infos_dict))
         diversity = pop_diversity(data_sources, reward_extra_infos_dict)
+        diversity |= answer_noise(data_sources, sample_uids, reward_extra_infos_dict)
         return (
             super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs) | diversity
         )

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
-import time
 
 import optuna
 import psutil
 import pytest
-from lab import TINY, Lab
+from lab import TINY, Lab, wait_until
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -43,25 +40,6 @@ def study_of(lab: Lab, study: str = "tau_search") -> optuna.Study:
     return optuna.load_study(study_name=study, storage=JournalStorage(JournalFileBackend(str(path))))
 
 
-def until(good, process: subprocess.Popen, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not good():
-        assert time.monotonic() < end and process.poll() is None, process.communicate()
-        time.sleep(0.05)
-
-
-def command(lab: Lab, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "gapo_lab", *words],
-        cwd=lab.cwd,
-        env=lab.env(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def left_over(lab: Lab) -> list[psutil.Process]:
     return [p for p in psutil.process_iter(["cmdline"]) if str(lab.cwd) in " ".join(p.info["cmdline"] or [])]
 
@@ -78,11 +56,11 @@ def test_trials_are_pruned_the_sweeper_is_killed_and_goes_on(lab):
         "search.parallel=2",
     )
     first = lab.start(*slow, tiny=False)
-    until(lambda: sum(bool(f.merged_metrics()) for f in find(lab.cwd / "runs")) == 2, first)
+    wait_until(lambda: sum(bool(f.merged_metrics()) for f in find(lab.cwd / "runs")) == 2, first)
     first.kill()
     first.communicate()
     second = lab.start(*slow, tiny=False)
-    until(lambda: len(study_of(lab).trials) >= 4, second)
+    wait_until(lambda: len(study_of(lab).trials) >= 4, second)
     second.send_signal(signal.SIGINT)
     out, err = second.communicate(timeout=60)
     assert second.returncode == 130 and "goes on with the same trials" in err, out + err
@@ -104,10 +82,10 @@ def test_trials_are_pruned_the_sweeper_is_killed_and_goes_on(lab):
         if trial.state.name == "PRUNED":
             assert folder.status().state == "interrupted" and not folder.is_finished
             assert folder.status().message == f"pruned at step {trial.last_step}"
-            assert trial.value == measured[trial.last_step]["val/id/em"]
+            assert trial.value == measured[trial.last_step]["val/dev/em_expected"]
         else:
             assert list(measured) == list(range(1, 7))
-            assert trial.value == max(at["val/id/em"] for at in measured.values())
+            assert trial.value == measured[6]["val/dev/em_expected"]
     assert "best: python -m gapo_lab.run" in last.stdout
     again = lab.run(*slow, tiny=False)
     assert again.returncode == 0 and "6 of 6 trials done" in again.stdout and " starts " not in again.stdout
@@ -128,10 +106,10 @@ def test_a_pruned_run_can_be_gone_on_with(lab):
     (pruned,) = [f for f in find(lab.cwd / "runs") if not f.is_finished]
     step = max(pruned.merged_metrics())
     assert step < 6 and pruned.spec["tau"] == 1.0
-    assert "pruned at step" in command(lab, "status").stdout
-    alone = command(lab, "retry", "tau_search").stdout
+    assert "pruned at step" in lab.command("status").stdout
+    alone = lab.command("retry", "tau_search").stdout
     assert "1 pruned run left alone" in alone and "nothing to retry" in alone
-    again = command(lab, "retry", pruned.key)
+    again = lab.command("retry", pruned.key)
     assert again.returncode == 0, again.stdout + again.stderr
     assert pruned.is_finished and pruned.merged_metrics() == {n: curve(0, n, 1.0, 0.4) for n in range(1, 7)}
     assert pruned.attempts()[1].rows()[0].step in (step, step + 1)
@@ -156,7 +134,7 @@ def test_a_real_run_is_pruned_and_another_search_goes_on_with_it(lab):
     )
     first = lab.run(*words, *strict, tiny=False)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "pruned at step 1, val/id/em" in first.stdout and "no trial was finished" in first.stdout
+    assert "pruned at step 1, val/dev/em_expected" in first.stdout and "no trial was finished" in first.stdout
     folder = lab.folder(study_of(lab, "strict").trials[0].user_attrs["keys"][0])
     assert folder.status().message == "pruned at step 1" and "val/id/em" in folder.merged_metrics()[1]
     assert not folder.is_finished and not left_over(lab)
@@ -164,7 +142,10 @@ def test_a_real_run_is_pruned_and_another_search_goes_on_with_it(lab):
     assert second.returncode == 0, second.stdout + second.stderr
     assert folder.is_finished and len(folder.attempts()) == 2 and max(folder.merged_metrics()) == 3
     (trial,) = study_of(lab, "patient").trials
-    assert trial.value == folder.summary()["best/id/em"] and trial.params == study_of(lab, "strict").trials[0].params
+    assert (
+        trial.value == folder.summary()["final/dev/em_expected"]
+        and trial.params == study_of(lab, "strict").trials[0].params
+    )
     assert search_run(lab, "patient").data.tags["gapo.best"] in second.stdout
 
 

@@ -133,6 +133,7 @@ def test_smollm2_trains_a_step(tmp_path):
         "tracking=later",
         "data.train_size=16",
         "data.id_size=4",
+        "data.dev_size=2",
         "data.ood_size=2",
         "data.train_batch_size=2",
         "actor_rollout_ref.actor.ppo_mini_batch_size=2",

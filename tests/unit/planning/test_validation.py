@@ -19,7 +19,8 @@ composer = cache(Composer)
 
 def checked(words: list[str]) -> None:
     """Check a run as a plan does."""
-    check_settings(ConfigView(composer().compose(words).resolved))
+    found = composer().compose(words)
+    check_settings(ConfigView(found.resolved), found.written)
 
 
 def test_the_default_run_passes():

@@ -83,7 +83,9 @@ def test_larger_trials_goes_on_and_another_question_is_refused(thirty):
     root, *_ = thirty
     more = searched(root, "search.trials=32", "cluster.max_parallel=1", "search/sampler=random")
     assert more.states["complete"] + more.states["pruned"] == 32
-    with pytest.raises(UserError, match="holds trials with objectives=maximize best/id/em.*choose another study"):
+    with pytest.raises(
+        UserError, match="holds trials with objectives=maximize final/dev/em_expected.*choose another study"
+    ):
         searched(root, "search.maximize=final/id/em")
     with pytest.raises(UserError, match="holds trials with words"):
         searched(root, "rehearsal.steps=7")
@@ -158,8 +160,8 @@ def test_a_value_is_the_mean_over_the_seeds(tmp_path):
     searched(tmp_path, "search.seeds=3", "search.trials=2", "search.finalists=0", "seed=5")
     for trial in study_of(tmp_path, "search.seeds=3", "search.trials=2", "search.finalists=0", "seed=5").get_trials():
         tau = float(f"{trial.params['tau']:.4g}")
-        best = [max(curve(seed, step, tau, BEST)["val/id/em"] for step in range(1, STEPS + 1)) for seed in (5, 6, 7)]
-        assert trial.value == pytest.approx(sum(best) / 3)
+        last = [curve(seed, STEPS, tau, BEST)["val/dev/em_expected"] for seed in (5, 6, 7)]
+        assert trial.value == pytest.approx(sum(last) / 3)
 
 
 def test_a_method_without_tau_has_none(tmp_path):
@@ -197,7 +199,7 @@ def test_several_objectives_give_a_front(tmp_path, monkeypatch):
     found = searched(tmp_path, *words, console=Console(file=out, width=120), report=True)
     assert "nothing is pruned" in out.getvalue() and "Pareto front" in out.getvalue()
     assert (tmp_path / "reports/tau_search/search/pareto.png").exists()
-    assert found.states == {"complete": 14} and found.objectives == ("best/id/em", "final/actor/pg_clipfrac")
+    assert found.states == {"complete": 14} and found.objectives == ("final/dev/em_expected", "final/actor/pg_clipfrac")
     points = [tuple(t.values) for t in study_of(tmp_path, *words).get_trials()]
     beaten = [p for p in points if any(q[0] >= p[0] and q[1] <= p[1] and q != p for q in points)]
     assert sorted(one.values for one in found.candidates) == sorted(set(points) - set(beaten))

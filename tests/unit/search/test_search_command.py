@@ -27,6 +27,7 @@ from gapo_lab.search import samplers
         (["search.trials=0"], "search.trials=0: must be a whole number from 1 on"),
         (["search.maximize=[]"], "are empty"),
         (["search.maximize=em"], "em is no objective"),
+        (["data=parquet", "data.train=a.jsonl", "data.id=b.jsonl", "reward=edit"], "data.dev is none. Give one"),
         (["search.maximize=best/id/em2"], "no run measures val/id/em2; there are: actor/pg_clipfrac"),
         (["search.sampler.seeds=1"], "seeds: no such key"),
         (["seed=0,1"], "search.seeds= says how many"),
@@ -76,7 +77,7 @@ def test_the_plan_says_what_a_search_may_cost(more, tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     assert main(["plan", "+sweep=tau_search", *more]) == 0
     shown = capsys.readouterr().out
-    assert "maximize best/id/em over tau from 0.05 to 1" in shown and "at most 42 runs" in shown
+    assert "maximize final/dev/em_expected over tau from 0.05 to 1" in shown and "at most 42 runs" in shown
     assert ("GPU-hours" in shown) == (more == ["cluster=slurm"])
     assert not list(tmp_path.iterdir())
     assert main(["plan", "+sweep=tau_search", *more, "tau=interval(0.1,2)"]) == 2
