@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import metrics, objective
+from gapo_lab.runs import metrics, objective, summaries
+from gapo_lab.runs.folder import RunFolder
 
 OWN = {
     0: {"val/id/acc": 0.25, "val/aime/acc": 0.0, "val/id/acc_greedy": 0.5, "val/id/reward": 0.3, "val/id/steps": 7.0},
@@ -50,3 +51,21 @@ def test_sets_stand_in_one_order_and_shares_in_percent():
     assert objective.in_order(["aime", "ood", "id", "dev", "aime"]) == ["id", "dev", "ood", "aime"]
     assert [objective.set_label(name) for name in ("id", "ood", "aime")] == ["ID", "OOD", "aime"]
     assert objective.shown("acc", 0.25) == "25.0%" and objective.shown("score", 0.25) == "0.250"
+
+
+def test_a_finished_run_is_read_anew_for_another_objective(tmp_path):
+    folder = RunFolder.open(tmp_path, "a1", {"key": "a1"})
+    attempt = folder.start_attempt()
+    for step, at in OWN.items():
+        attempt.append_metrics(step, at)
+    folder.write_summary({**metrics.summary(OWN), "wall_seconds": 7.0})
+    before = folder.summary()
+    summaries.be_about(folder, None)
+    summaries.be_about(folder, "acc")
+    assert folder.summary() == before and objective.best(before) == 0.75
+    summaries.be_about(folder, "steps")
+    now = folder.summary()
+    assert objective.best(now) == 7.0 and now["wall_seconds"] == 7.0 and now["final/step"] == 5
+    assert "best/id/acc" not in now and now["final/train/reward"] == 0.4
+    with pytest.raises(UserError, match="metric=em: the reward does not return it"):
+        summaries.be_about(folder, "em")
