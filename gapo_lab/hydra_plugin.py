@@ -61,7 +61,7 @@ class LabLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from gapo_lab.launch import executor
         from gapo_lab.planning.plan import draft
-        from gapo_lab.runs import objective
+        from gapo_lab.runs import measures
 
         plan = executor.plan_of([tuple(words) for words in job_overrides])
         summaries = executor.carry_out(plan, wait=True)
