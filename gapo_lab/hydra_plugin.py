@@ -65,7 +65,7 @@ class LabLauncher(Launcher):
 
         plan = executor.plan_of([tuple(words) for words in job_overrides])
         summaries = executor.carry_out(plan, wait=True)
-        best = {run.key: objective.best(summaries[run.key]) for run in plan.runs}
+        best = {run.key: measures.best(summaries[run.key]) for run in plan.runs}
         keys = [run.key for run in draft([tuple(words) for words in job_overrides])]
         out = [JobReturn(overrides=list(words), status=JobStatus.COMPLETED) for words in job_overrides]
         for done, key in zip(out, keys, strict=True):
