@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gapo_lab.planning.plan import Action, Plan, Planned
-from gapo_lab.runs import objective
+from gapo_lab.runs import measures
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.utils.power import POWER, seeds_needed, visible
 from gapo_lab.utils.text import several, two_digits
@@ -34,7 +34,7 @@ def power_note(plan: Plan) -> str:
     name, sds = _spread([*cells.values()])
     if sds:
         sd = math.sqrt(statistics.fmean(one**2 for one in sds))
-        scale, unit = (100, " points") if objective.is_share(name.rpartition("/")[2]) else (1, "")
+        scale, unit = (100, " points") if measures.is_share(name.rpartition("/")[2]) else (1, "")
         measured = f"{two_digits(scale * sd)}{unit} over {several(len(sds), 'finished cell')}"
         out += f" ({two_digits(scale * size * sd)}{unit} of {name}, sd {measured})"
     half = seeds_needed(size / 2, 1.0)
