@@ -52,7 +52,7 @@ def table(results: Results, name: str, title: str) -> Table | None:
         "intervals over seeds by jackknife. Two ceilings, or two midpoints, differ where their intervals are apart"
     )
     half_way = (
-        "half predicts: the error of the fit of the first half on the second, and in brackets that of its last value. A "
+        "half predicts: the error of the first half's fit on the second, and in brackets that of its last value. A "
         "ceiling that half a curve does not foretell is not known"
     )
     return Table(name, title, ("Cell",), (tuple((t, 1) for t in HEAD),), (tuple(lines),), (("", curve), ("", half_way)))
