@@ -18,7 +18,7 @@ from gapo_lab.launch import code_snapshot, local_queue, run_states, slurm, watch
 from gapo_lab.launch.local_queue import LocalQueue
 from gapo_lab.launch.submission import Submission
 from gapo_lab.paths import IMPORT_ROOT, PACKAGE
-from gapo_lab.planning import plan, user_files
+from gapo_lab.planning import disk, plan, user_files
 from gapo_lab.planning.past_runs import PastRuns
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import in_common, show_plan
@@ -39,7 +39,7 @@ DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 def plan_of(cells: Sequence[Sequence[str]]) -> Plan:
     """The plan of these cells (words of each run), over the run folders that are there."""
     runs = plan.draft(cells)
-    root = _root(runs)
+    root = root_of(runs)
     return plan.make(runs, partial(run_states.read, root), measured(root))
 
 
@@ -52,13 +52,13 @@ def plan_of_one(words: Sequence[str]) -> Planned:
     (run,) = plan.draft([tuple(words)], composer)
     if run.spec is None:
         return run
-    root = _root([run])
+    root = root_of([run])
     # what it will take is shown only of a run that is handed to a cluster, and reading all others takes a while
     times = None if run.cluster.is_local else measured(root)
     return plan.make([run], partial(run_states.read, root), times).runs[0]
 
 
-def _root(runs: Sequence[Planned]) -> Path:
+def root_of(runs: Sequence[Planned]) -> Path:
     """The folder of the run folders, which all runs share. UserError where there are several, or it is no folder."""
     roots = {run.settings["run_root"] for run in runs if run.settings}
     if len(roots) > 1:
@@ -110,10 +110,20 @@ def hand_over(root: Path, runs: Sequence[Planned], console: Console) -> list[Sub
     with atomic_files.locked(root / ".submit.lock"):
         # someone else may have been faster since the plan was made
         todo = Plan(tuple(runs)).decided(run_states.read(root, [run.key for run in runs])).todo
+        if refusal := no_room(root, todo):
+            raise UserError(refusal)
         # two studies may share a run, whose folder names only the first
         studies.remember(root, ((run.valid_spec.study, run.key) for run in runs))
         submissions = [_submit(root, group, console) for group in _groups(todo)]
     return [submission for submission in submissions if submission.cluster.is_local]
+
+
+def no_room(root: Path, todo: Sequence[Planned]) -> str:
+    """Why the checkpoints of these runs do not fit below `root`; '' where they do."""
+    there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
+    kept = [RunFolder(root / run.key).checkpoints for run in todo if run.why]
+    used = sum(file.stat().st_size for folder in kept for file in folder.glob("global_step_*/actor/*.pt"))
+    return disk.refusal(todo, shutil.disk_usage(there).free, used)
 
 
 def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:

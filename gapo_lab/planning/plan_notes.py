@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+from gapo_lab.planning import disk
 from gapo_lab.planning.cost import GPU_FLOPS, CostInputs
-from gapo_lab.planning.memory import GB, checkpoint_bytes
 from gapo_lab.planning.plan import Plan, Planned
-from gapo_lab.utils.text import several, two_digits
 
-TB = 1000 * GB
 # A share of a run's time that is worth a question.
 MUCH = 0.1
 
@@ -17,7 +15,7 @@ def notes(plan: Plan) -> list[str]:
     on_gpus = [run for run in plan.todo if run.gpus]
     if not on_gpus:
         return []
-    lines = (_data(on_gpus), _attention(on_gpus), _checkpoints(on_gpus), _validations(on_gpus), _hours(on_gpus))
+    lines = (_data(on_gpus), _attention(on_gpus), disk.note(on_gpus), _validations(on_gpus), _hours(on_gpus))
     return [line for line in lines if line]
 
 
@@ -38,25 +36,6 @@ def _attention(runs: list[Planned]) -> str:
         "attention is sdpa, sequences are not cut over GPUs (ulysses 1): flash-attn is not installed here, or "
         "backend.attention "
         "says so. It works and takes about half as long again (docs/bench.md)"
-    )
-
-
-def _checkpoints(runs: list[Planned]) -> str:
-    """The disk that all runs take at once: those that are kept, in fp32 with the optimizer's state."""
-    kept = [
-        run.settings.get("trainer.max_actor_ckpt_to_keep") or 1
-        if (run.settings.get("trainer.save_freq") or 0) > 0
-        else 0
-        for run in runs
-    ]
-    sizes = [checkpoint_bytes(run.settings["model.billions"] * 1e9) for run in runs]
-    total = sum(number * size for number, size in zip(kept, sizes, strict=True))
-    if total < 100 * GB:
-        return ""
-    amount = f"{two_digits(total / TB)} TB" if total >= TB else f"{two_digits(total / GB)} GB"
-    return (
-        f"checkpoints of {several(len(runs), 'run')} take about {amount} below {runs[0].settings['run_root']} until "
-        "`python -m gapo_lab gc` (trainer.save_freq, trainer.max_actor_ckpt_to_keep)"
     )
 
 

@@ -18,6 +18,7 @@ from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
 from gapo_lab.planning.cluster_rules import check_cluster
+from gapo_lab.planning.disk import check_keeping
 from gapo_lab.planning.fits import check_memory
 from gapo_lab.planning.method_rules import check_method
 from gapo_lab.planning.reward_rules import check_reward
@@ -50,6 +51,7 @@ def check_settings(config: ConfigView) -> None:
     _data(config)
     check_reward(config)
     check_cluster(config)
+    check_keeping(config)
 
 
 def _words(config: ConfigView) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import transfer_queue as tq
@@ -10,8 +11,9 @@ from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 
 from gapo_lab.errors import RESUME, STOPPED
 from gapo_lab.rewards.list_diversity import pop_diversity
+from gapo_lab.runs import checkpoints
 from gapo_lab.training import batch_context
-from gapo_lab.training.recorder import TRAINING, Recorder
+from gapo_lab.training.recorder import TRAINING, VALIDATING, Recorder
 
 # What the reward function says of a step's rollouts: the mean of each number is logged, as `train/<name>`, before noise
 # where there is any.
@@ -36,13 +38,16 @@ class LabTrainer(PPOTrainerSync):
 
     Some of its private methods are wrapped (tests/unit/training/test_verl_contract.py): the one around the
     estimator, which is told what verl keeps from it, the one that turns validation rows into metrics, the one that
-    writes rollouts down, and the three that hand a batch to the workers, which then fetch what they read of it.
+    writes rollouts down, the one that saves, the one that validates, and the three that hand a batch to the workers,
+    which then fetch what they read of it.
     """
 
     logger: Any  # verl's, made in fit()
 
     def __init__(self, config: DictConfig, recorder: Recorder):
         self.recorder = recorder
+        # in this attempt: verl may validate before
+        self._has_trained = False
         super().__init__(config)
 
     def fit(self, *args):
@@ -58,25 +63,55 @@ class LabTrainer(PPOTrainerSync):
 
     def on_validate_begin(self):
         self._take_over_logging()
-        self.recorder.phase("validating")
+        self.recorder.phase(VALIDATING)
         super().on_validate_begin()
 
     def on_train_begin(self):
         self._take_over_logging()
         super().on_train_begin()
 
+    def on_validate_end(self):
+        super().on_validate_end()
+        # told while it validated: it need not do another step first
+        if self._is_told() and not self.recorder.stops_after(self.global_steps):
+            if self._has_trained and not self._is_saved_by_verl():
+                self.checkpoint_manager.sleep_replicas()  # vLLM's part of the GPU is free to save in
+                self._save_checkpoint()
+            self.recorder.stop_after(self.global_steps)
+
     def on_step_begin(self):
+        self._has_trained = True
         self.recorder.phase(TRAINING)
         super().on_step_begin()
 
     def on_step_end(self):
+        is_told = self._is_told()
+        if (is_told or self._resumes_here()) and not self._is_saved_by_verl():
+            self._save_checkpoint()  # before vLLM wakes up and takes its part of the GPU
         super().on_step_end()
-        is_told = self.recorder.attempt.stop_path.exists()
         if is_told or self._resumes_here():
-            every = self.config.trainer.save_freq
-            if every <= 0 or self.global_steps % every:
-                self._save_checkpoint()
             self.recorder.stop_after(self.global_steps, STOPPED if is_told else RESUME)
+
+    def _validate(self):
+        """As verl's; a run that was told to stop leaves it to its next attempt (train.py), which begins with it."""
+        if self._has_trained and self.recorder.stops_after(self.global_steps):
+            return {}
+        return super()._validate()
+
+    def _save_checkpoint(self):
+        """As verl's, which forgets over a restart what is there already, and would keep one more."""
+        keep, place = self.config.trainer.max_actor_ckpt_to_keep, Path(self.config.trainer.default_local_dir)
+        if keep:
+            checkpoints.keep_newest(place, max(1, keep - 1))
+        super()._save_checkpoint()
+
+    def _is_told(self) -> bool:
+        return self.recorder.attempt.stop_path.exists()
+
+    def _is_saved_by_verl(self) -> bool:
+        """Whether verl has saved this step by itself."""
+        every = self.config.trainer.save_freq
+        return every > 0 and (not self.global_steps % every or self.global_steps >= self.total_training_steps)
 
     def _resumes_here(self) -> bool:
         """Whether a smoke run ends its processes after this step, to show that a checkpoint is enough to go on."""
