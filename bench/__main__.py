@@ -18,6 +18,13 @@ from bench.overhead import platform_share_of_a_run
 from bench.reward import reward_against_dynamic_programme
 from bench.rollouts import rollout_server_against_generate
 from bench.search import search_without_training
+from bench.statistics import (
+    statistics_of_a_whole_report,
+    statistics_of_intervals,
+    statistics_of_new_cases,
+    statistics_of_seeds_until_decided,
+    statistics_of_speed,
+)
 
 ROWS: list[Callable[[], list[Row]]] = [
     gapo_against_verl,
@@ -33,6 +40,11 @@ ROWS: list[Callable[[], list[Row]]] = [
     plan_against_hydra,
     status_of_a_thousand,
     search_without_training,
+    statistics_of_a_whole_report,
+    statistics_of_intervals,
+    statistics_of_new_cases,
+    statistics_of_speed,
+    statistics_of_seeds_until_decided,
 ]
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 

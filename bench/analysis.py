@@ -51,7 +51,7 @@ def tables_through_server() -> list[Row]:
 def _measured(uri: str) -> tuple[float, float]:
     """Seconds and peak MB of a fresh process that makes every table; its imports are not counted."""
     code = (
-        "import sys, time; from analysis.report import build; from analysis.report.asked import Asked; from "
+        "import sys, time; from analysis.report import build; from analysis.report.options import Asked; from "
         "analysis.render import latex, plain_text; from analysis.sources import connect; from bench.measurement "
         "import peak_memory\n"
         "start = time.perf_counter()\n"

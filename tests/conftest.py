@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,17 +82,30 @@ def finished(tmp_path_factory) -> Lab:
 
 @pytest.fixture(scope="session")
 def empty_mlflow(tmp_path_factory) -> Path:
-    """A database that MLflow itself has made and migrated, without runs."""
+    """A database that MLflow itself has made and migrated, without runs; once for all workers of pytest-xdist."""
     import sqlite3
     from contextlib import closing
 
-    from gapo_lab.tracking import mlflow_client
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    path = base / "empty.db"
+    with FileLock(base / "empty.lock"):
+        if not path.exists():
+            from gapo_lab.tracking import mlflow_client
 
-    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    mlflow_client.connect(f"sqlite:///{path}")
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA journal_mode=DELETE")  # one file, to be copied
+            made = base / "migrated.db"
+            mlflow_client.connect(f"sqlite:///{made}")
+            with closing(sqlite3.connect(made)) as database:
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all in one file, to be copied
+            shutil.copy(made, path)
     return path
+
+
+@pytest.fixture
+def database(empty_mlflow, tmp_path) -> str:
+    """The address of an MLflow of the test's own, without runs."""
+    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
 @pytest.fixture(scope="session")

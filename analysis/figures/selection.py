@@ -51,6 +51,8 @@ def draw(
     if results is None:
         return Figures(tuple(one for one in found if one), (), tables, remarks)
     accuracy = results.measured
+    measure_of = accuracy.metric.rpartition("/")[2]
+    shown = "exact match, %" if measure_of == "em" else measure_of + (", %" if accuracy.is_share else "")
     clipped, speed = (measure(source, selection, name) for name in (CLIPPED, THROUGHPUT))
     rows = [key[0] for key in results.grid.rows]
     sets: list[tuple[tuple[str, ...], str]] = [
@@ -63,11 +65,11 @@ def draw(
             on += f" (the first {LINES} of {len(rows)} methods)"
         gain = curves.mean_gain if sets else None
         for name, what, one, smooth, note, ylabel in (
-            ("figure3", "Accuracy on the test set", accuracy, False, None, "exact match, %"),
+            ("figure3", "Accuracy on the test set", accuracy, False, None, shown),
             ("figure4", "Clip fraction in training", clipped, True, None, "clip fraction, %"),
             ("figure5", "Throughput in training", speed, True, gain, "tokens / s / worker"),
         ):
-            scale = 1.0 if one is speed else 100.0
+            scale = one.scale if one is not clipped else 100.0
             panels = curves.by_method(results, one, methods)
             caption = f"{what}, {on}. {band}"
             caption += f"{', running mean over 2% of the steps' if smooth else ''}."
@@ -79,14 +81,15 @@ def draw(
             found.append(curves.draw(f"{name}{suffix}", caption, panels, ylabel, scale, smooth, note))
     for algo, suffix in (("gapo_dapo", ""), ("gapo_grpo", "_grpo")):
         for name, what, one, smooth, ylabel in (
-            ("figure6", "Accuracy on the test set", accuracy, False, "exact match, %"),
+            ("figure6", "Accuracy on the test set", accuracy, False, shown),
             ("figure7", "Clip fraction in training", clipped, True, "clip fraction, %"),
         ):
+            scale = one.scale if one is not clipped else 100.0
             caption = (
                 f"{what} by τ, {conventions.method(algo)}; k rewards of a group lie in its densest interval. {band}."
             )
             found.append(
-                curves.draw(f"{name}{suffix}", caption, curves.by_tau(one.by_cell, algo), ylabel, 100.0, smooth)
+                curves.draw(f"{name}{suffix}", caption, curves.by_tau(one.by_cell, algo), ylabel, scale, smooth)
             )
     drawings = sorted((one for one in found if one), key=lambda one: one.name)
     return Figures(tuple(drawings), (clipped, speed), tables, remarks)

@@ -21,6 +21,13 @@ METHODS = {
     "gapo_dapo": "GAPO (D)",
     "gapo_dapo_median_std": "GAPO (D) (median, std)",
     "gapo_dapo_mean_div": "GAPO (D) (mean, div)",
+    "gapo_centred": "GAPO (G), centred",
+    "grpo_shifted": "GRPO, shifted",
+    "median": "Median",
+    "trimmed_mean": "Trimmed mean",
+    "huber": "Huber",
+    "rank": "Rank",
+    "shrinkage": "Shrinkage",
     "group_aware": "GAPO (group-aware)",
     "dr_grpo": "Dr. GRPO",
     "gspo": "GSPO",
@@ -35,11 +42,15 @@ METHODS = {
 ABLATIONS = tuple(algo for algo in METHODS if algo.endswith(("_median_std", "_mean_div")))
 # What stands under which baseline: (baseline, method).
 PAIRS = (("grpo", "gapo_grpo"), ("dapo", "gapo_dapo"))
+# Each says which half of GAPO acts: compared with both.
+CONTROLS = ("gapo_centred", "grpo_shifted")
 TAU = 0.5  # the paper's
 
 
 def baselines(algo: str) -> tuple[str, ...]:
     """What a method is compared with: the baseline it builds on, and for a variant also GAPO itself."""
+    if algo in CONTROLS:
+        return PAIRS[0]
     for baseline, method in PAIRS:
         if algo == baseline:
             return ()

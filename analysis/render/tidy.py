@@ -38,7 +38,7 @@ def to_csv(measured: Sequence[Measured]) -> str:
         for trials in one.by_cell.values():
             for run in trials.cell.runs:
                 if run.seed in trials.values:
-                    writer.writerow([*_words(run), one.metric, one.pick, repr(trials.values[run.seed])])
+                    writer.writerow([*_words(run), one.name, one.pick, repr(trials.values[run.seed])])
     return out.getvalue()
 
 
@@ -74,4 +74,4 @@ def _curves(one: Measured) -> Iterator[tuple[Run, Curve]]:
 def _part(one: Measured, run: Run, curve: Curve) -> dict[str, Any]:
     n = len(curve)
     columns: dict[str, Any] = {word: [value] * n for word, value in zip(WORDS, _words(run), strict=True)}
-    return {**columns, "metric": [one.metric] * n, "step": curve.steps, "value": curve.values}
+    return {**columns, "metric": [one.name] * n, "step": curve.steps, "value": curve.values}

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.paper import published
 from analysis.report import no_result, wording
-from analysis.report.asked import Asked
+from analysis.report.options import Asked
 from analysis.results import runs
-from analysis.results.measurements import ID, OOD, Measured, measure
+from analysis.results.measurements import Measured, measure
 from analysis.results.runs import Run, Selection
 from analysis.results.source import Source
-from analysis.sources import connect
+from analysis.sources import cases, connect
+from analysis.statistics import families
 from analysis.tables import (
     against_paper,
     captions,
+    claims,
     differences,
+    new_cases,
     noise_and_tau,
     paper,
+    speed,
     statistics,
     training_data,
 )
@@ -27,9 +31,8 @@ from analysis.tables.document import Document, Picture
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 from gapo_lab.errors import UserError
+from gapo_lab.runs import objective
 from gapo_lab.utils.key_names import did_you_mean
-
-SUFFIX = {ID: "_id", OOD: "_ood"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class ByAxis:
 def build(source: Source, asked: Asked) -> Report:
     """Read, check and draw. UserError where there is nothing to show, or cells are incomplete."""
     selection = _selected(source, asked)
+    asked = _about(source, asked, selection)
     seeds = tuple(range(asked.seeds)) if asked.seeds else selection.seeds
     measured = _measured(source, asked, selection)
     incomplete = wording.incomplete(selection, seeds, measured)
@@ -61,9 +65,10 @@ def build(source: Source, asked: Asked) -> Report:
             "cells are incomplete:\n  " + "\n  ".join(incomplete) + "\nfinish them (the same sweep command again), or "
             "have them marked: --allow-incomplete"
         )
-    drawn = {one.metric: _results(asked, selection, one, seeds) for one in measured}
+    drawn = _confirmed(asked, selection, {one.metric: _results(asked, selection, one, seeds) for one in measured})
     tables = [table for results in drawn.values() for table in _tables(asked, results)]
-    remarks = [*source.problems(), *wording.unknown(selection)]
+    tables += _new_cases(asked, drawn)
+    remarks = [*source.problems(), *wording.unknown(selection), *_open_claims(selection, drawn)]
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
         remarks.append("nothing to hold against the paper: these runs share no model and metric with its tables")
     by_axis = _by_axis(asked, selection, measured, seeds)
@@ -81,7 +86,7 @@ def build(source: Source, asked: Asked) -> Report:
         from analysis.figures import selection as figures
 
         by_noise = {captions.title(r.measured).rpartition(" on ")[2]: r for r in by_axis.noisy.values()}
-        found = figures.draw(source, selection, drawn.get(ID), asked.runs_root, by_noise)
+        found = figures.draw(source, selection, drawn.get(asked.metrics[0]), asked.runs_root, by_noise)
         pictures = tuple(drawing.render(one, no_result.short(selection)) for one in found.drawings)
         more, tables, remarks = found.measured, [*tables, *found.tables], [*remarks, *found.remarks]
     document = Document(
@@ -109,6 +114,14 @@ def _selected(source: Source, asked: Asked) -> Selection:
     return selection
 
 
+def _about(source: Source, asked: Asked, selection: Selection) -> Asked:
+    """What is asked for, with the objective of these runs on each of their test sets."""
+    if asked.metric is not None:
+        return asked
+    found = objective.metrics_of(source.summarised([run.id for run in selection.runs]))
+    return replace(asked, tests=tuple(found)) if found else asked
+
+
 def _values(everything: Sequence[Run], names: Mapping[str, str]) -> str:
     """The values that these parameters have."""
     there = {name: sorted({r.params[name] for r in everything if name in r.params}) for name in names}
@@ -117,7 +130,8 @@ def _values(everything: Sequence[Run], names: Mapping[str, str]) -> str:
 
 def _measured(source: Source, asked: Asked, selection: Selection) -> list[Measured]:
     """The metrics of the tables that some run has; UserError where none has any."""
-    found = [measure(source, selection, name, asked.pick, asked.cases) for name in asked.metrics]
+    exactly = asked.metric is not None
+    found = [measure(source, selection, name, asked.pick, asked.cases, exactly) for name in asked.metrics]
     found = [one for one in found if any(t.values for t in one.by_cell.values())]
     if not found:
         there = source.metrics([run.id for run in selection.runs])
@@ -131,6 +145,15 @@ def _results(asked: Asked, selection: Selection, one: Measured, seeds: Sequence[
     return paper.results(cells, one, seeds, asked.rows, asked.columns)
 
 
+def _confirmed(asked: Asked, selection: Selection, drawn: Mapping[str, Results]) -> dict[str, Results]:
+    """The results with the study's claims judged; what no run named, the paper's tables claim, a slice nothing."""
+    named = claims.of_runs(selection.runs)
+    if named is None:
+        named = () if asked.is_slice else claims.papers(list(drawn))
+    found = families.confirmed({metric: one.comparisons for metric, one in drawn.items()}, named)
+    return {metric: replace(one, comparisons=found[metric]) for metric, one in drawn.items()}
+
+
 def _by_axis(asked: Asked, selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]) -> ByAxis:
     """What the paper's tables leave out: runs with noise, and with another tau."""
     noisy: dict[str, Results] = {}
@@ -140,10 +163,10 @@ def _by_axis(asked: Asked, selection: Selection, measured: Sequence[Measured], s
         if results := noise_and_tau.noise(selection, one, seeds):
             noisy[one.metric] = results
             shown[one.metric] |= {cell.id for cell in results.grid.at.values()}
-            tables += noise_and_tau.noise_tables(results, SUFFIX[one.metric], asked.spread)
+            tables += noise_and_tau.noise_tables(results, _suffix(one.metric), asked.spread)
         if results := noise_and_tau.tau(selection, one, seeds):
             shown[one.metric] |= {cell.id for cell in results.grid.at.values()}
-            tables += noise_and_tau.tau_tables(results, SUFFIX[one.metric], asked.spread)
+            tables += noise_and_tau.tau_tables(results, _suffix(one.metric), asked.spread)
     return ByAxis(noisy, tuple(tables), {metric: frozenset(ids) for metric, ids in shown.items()})
 
 
@@ -157,9 +180,40 @@ def _missing(selection: Selection, drawn: Mapping[str, Results], by_axis: ByAxis
     return [*absent, *sorted(left_out)]
 
 
+def _suffix(metric: str) -> str:
+    """What the names of a test set's tables end with: `_id`."""
+    return f"_{metric.split('/')[1]}"
+
+
 def _verdicts(drawn: Mapping[str, Results], by_axis: ByAxis) -> list[str]:
     said = [line for one in drawn.values() for line in captions.verdicts(one)]
     return said + [line for one in by_axis.noisy.values() for line in noise_and_tau.noise_verdicts(one)]
+
+
+def _new_cases(asked: Asked, drawn: Mapping[str, Results]) -> list[Table]:
+    """The claims over seeds and cases at once, of runs whose folders are here and hold what they answered."""
+    found = []
+    for metric, results in () if asked.is_slice else drawn.items():
+        needed, name = new_cases.cells_needed(results), results.measured.name
+        answered = {
+            trials.cell.id: {run.seed: cases.of_run(asked.runs_root, run.identity, name) for run in trials.cell.runs}
+            for trials in results.measured.by_cell.values()
+            if trials.cell.id in needed
+        }
+        title = f"{captions.title(results.measured)}: seeds and cases"
+        found.append(new_cases.table(results, answered, f"comparisons_cases{_suffix(metric)}", title))
+    return [table for table in found if table]
+
+
+def _open_claims(selection: Selection, drawn: Mapping[str, Results]) -> list[str]:
+    """Claims that nothing here answers, and those that were named after the first runs."""
+    out = [
+        f"claim {claim}: not answered here, and so are those about a later metric"
+        for claim in claims.of_runs(selection.runs) or ()
+        if claim.metric not in drawn or families.answer(drawn[claim.metric].comparisons, claim) is None
+    ]
+    late = claims.named_later(selection.runs)
+    return out + [f"claim {claim}: named after the first runs, so exploratory" for claim in late]
 
 
 def _place(table: Table) -> tuple[int, str]:
@@ -179,18 +233,21 @@ def _tables(asked: Asked, results: Results) -> list[Table]:
         suffix = name.removeprefix("slice")
         found = [paper.slice_table(results, name, f"{title}, {trials}", asked.spread)]
     else:
-        suffix = SUFFIX[one.metric]
+        suffix = _suffix(one.metric)
         found = _papers_tables(results, title, trials, asked.spread)
     found.append(statistics.cells_table(results, f"statistics{suffix}", f"{title}: seeds and test set"))
-    compared = statistics.comparisons_table(results, f"comparisons{suffix}", f"{title}: methods on the same seeds")
-    found += [compared] if compared else []
+    compared = statistics.comparisons_table(results, f"comparisons{suffix}", f"{title}: methods compared")
+    fast = speed.table(results, f"comparisons_speed{suffix}", f"{title}: how fast") if one.is_share else None
+    found += [table for table in (compared, fast) if table]
     return found + (_against(results, title, suffix) if asked.against_paper else [])
 
 
 def _papers_tables(results: Results, title: str, trials: str, spread: bool) -> list[Table]:
-    """Tables 2 and 5, or 4."""
-    if results.measured.metric == OOD:
-        return [paper.main_table(results, "table4", f"{title}, {trials}", False, True, spread)]
+    """Tables 2 and 5, or 4; of a further test set one that is called after it."""
+    where = results.measured.metric.split("/")[1]
+    if where != "id":
+        name = "table4" if where == "ood" else f"table_{where}"
+        return [paper.main_table(results, name, f"{title}, {trials}", False, True, spread)]
     head = f"GAPO's variants: {captions.lower(title)}, {trials}"
     variants = paper.ablation_table(results, "table5", head, spread)
     main = paper.main_table(results, "table2", f"{title}, {trials}", True, False, spread)

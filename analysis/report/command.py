@@ -18,7 +18,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.tracking import uri as addresses
 
 if TYPE_CHECKING:
-    from analysis.report.asked import Asked
+    from analysis.report.options import Asked
     from analysis.tables.document import Document
 
 ABOUT = (
@@ -41,13 +41,15 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--out", type=Path, metavar="FOLDER", help="the folder to write to (default: reports/STUDY)")
     out.add_argument("--markdown", type=Path, metavar="FILE", help="also as a page of Markdown, its figures beside it")
     what = out.add_argument_group("what is shown")
-    what.add_argument("--metric", help="this metric instead of val/id/em and val/ood/em")
+    what.add_argument("--metric", help="this metric, exactly, instead of the study's own on each of its test sets")
     what.add_argument("--rows", default="algo", metavar="NAME,...", help="parameters that are the rows (default: algo)")
     what.add_argument(
         "--cols", default="model", metavar="NAME,...", help="parameters that are the columns (default: model)"
     )
     what.add_argument("--where", nargs="+", default=[], metavar="NAME=VALUE", help="only runs with these parameters")
-    what.add_argument("--pick", help="a trial's number: best (validations), final, peak or mean")
+    what.add_argument(
+        "--pick", help="a trial's number: dev (validations with a dev set), final, best (flatters), peak or mean"
+    )
     what.add_argument("--spread", action="store_true", help="± standard deviation over seeds in the tables")
     what.add_argument(
         "--seeds", type=int, metavar="N", help="trials a cell must have (default: all seeds of the study)"
@@ -84,13 +86,13 @@ def parser() -> argparse.ArgumentParser:
 
 
 def asked_for(words: argparse.Namespace) -> Asked:
-    from analysis.report.asked import Asked
+    from analysis.report.options import Asked
 
     where = _pairs("--where", words.where)
     cases = {}
     for name, text in _pairs("--test-cases", words.test_cases).items():
-        if name not in ("id", "ood") or not text.isdigit() or int(text) == 0:
-            raise UserError(f"--test-cases {name}={text}: give id=N or ood=N, a number of cases")
+        if not text.isdigit() or int(text) == 0:
+            raise UserError(f"--test-cases {name}={text}: give SET=N, as in id=3897: a number of cases")
         cases[name] = int(text)
     if words.seeds is not None and words.seeds < 1:
         raise UserError(f"--seeds {words.seeds}: give how many trials a cell must have, at least 1")

@@ -92,8 +92,8 @@ def facts(selection: Selection, measured: Sequence[Measured], seeds: Sequence[in
     for one in measured:
         how = _pick(one.pick)
         if one.pick in ("best", "peak") and one.metric.startswith("val/"):
-            how += ". Choosing a step by the set it is measured on flatters every method; --pick final does not"
-        yield one.metric, how
+            how += ". Choosing a step by the set it is measured on flatters every method; --pick dev does not"
+        yield one.name, how
 
 
 def _trained(params: Mapping[str, str]) -> str:

@@ -12,8 +12,9 @@ from gapo_lab.runs import metrics
 
 # How a trial's curve becomes the one number of a table.
 PICKS = {
-    "best": "each trial's best over its validations, each at its own step",
+    "dev": "each trial's value at the step where it is best on the dev set",
     "final": "each trial's last value",
+    "best": "each trial's best over its validations, each at its own step",
     "peak": "each trial's value at the step where the mean curve of its cell peaks",
     "mean": "each trial's mean over all steps",
 }
@@ -79,8 +80,11 @@ def mean(curves: Sequence[Curve]) -> Curve:
     return Curve(steps, values.mean(axis=0) if len(steps) else np.array([]))
 
 
-def reduce(curves: Mapping[int, Curve], pick: str) -> dict[int, float]:
-    """{seed: number} of one cell's trials; see ``PICKS``. A trial without a value is absent."""
+def reduce(curves: Mapping[int, Curve], pick: str, dev: Mapping[int, Curve] | None = None) -> dict[int, float]:
+    """{seed: number} of one cell's trials; see ``PICKS``. ``dev``: for that pick, each trial's curve on the dev set.
+
+    A trial without a value is absent.
+    """
     if pick not in PICKS:
         raise UserError(f"--pick {pick}: no such way; there are {', '.join(PICKS)}")
     curves = {seed: curve for seed, curve in curves.items() if len(curve)}
@@ -90,4 +94,8 @@ def reduce(curves: Mapping[int, Curve], pick: str) -> dict[int, float]:
             return {}
         where = average.steps[[int(np.argmax(average.values))]]
         return {seed: float(curve.at(where)[0]) for seed, curve in curves.items()}
+    if pick == "dev":
+        chosen = {seed: one.steps[[int(np.argmax(one.values))]] for seed, one in (dev or {}).items() if len(one)}
+        values = {seed: float(curve.at(chosen[seed])[0]) for seed, curve in curves.items() if seed in chosen}
+        return {seed: value for seed, value in values.items() if value == value}  # NaN: measured later only
     return {seed: metrics.reduce(curve.values.tolist(), pick) for seed, curve in curves.items()}

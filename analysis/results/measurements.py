@@ -12,10 +12,18 @@ from analysis.results import curves as reducing
 from analysis.results.curves import Curve
 from analysis.results.runs import Cell, Selection
 from analysis.results.source import Source
+from gapo_lab.errors import UserError
 
 ID, OOD = "val/id/em", "val/ood/em"
 CLIPPED, THROUGHPUT = "actor/pg_clipfrac", "perf/throughput"
-_SHARE = re.compile(r"(^|/)(em|similarity)(_greedy)?$")
+# P(exact match) has no noise of sampled answers (docs/analysis.md): it stands for exact match where every run has it.
+EXPECTED = "_expected"
+# The set that choices are made by, and what they are made by there: the first of these that every run has, else the
+# metric itself.
+DEV = ("val/dev/em_expected", "val/dev/em")
+_SHARE = re.compile(r"(^|/)(em|acc|similarity)(_greedy|_expected(_t\d+)?)?$")
+# Shares that are a number of right answers among the test cases.
+_COUNTED = re.compile(r"(^|/)(em|acc)(_greedy)?$")
 _SUMMARY = re.compile(r"^(first|best|final|mean)/")
 MOST_CASES = 20_000  # a test set larger than this is not guessed from its accuracies
 
@@ -36,13 +44,19 @@ class Trials:
 
 @dataclass(frozen=True)
 class Measured:
-    """One metric over all cells of a selection."""
+    """One metric over all cells of a selection. ``read``: the metric that was read for it, such as what is expected."""
 
     metric: str
     pick: str
     by_cell: Mapping[str, Trials]
     test_cases: int | None = None
     cases_guessed: bool = False
+    read: str = ""
+
+    @property
+    def name(self) -> str:
+        """The metric whose values these are."""
+        return self.read or self.metric
 
     @property
     def is_no_result(self) -> bool:
@@ -73,11 +87,16 @@ def number(value: float, decimals: int, signed: bool = False) -> str:
     return text.lstrip("+-") if not text.strip("+-0.") else text
 
 
-def default_pick(metric: str) -> str:
-    """``best`` for what a validation measures, as MLflow's ``best/id/em``; a mean for the rest."""
+def default_pick(metric: str, has_dev: bool = False) -> str:
+    """``dev`` for what a validation measures, ``final`` where there is no dev set; a mean for what is no validation.
+
+    ``best`` chooses a step by the set that it reports: it flatters.
+    """
     if _SUMMARY.match(metric):
         return "final"
-    return "best" if metric.startswith("val/") else "mean"
+    if metric.startswith("val/"):
+        return "dev" if has_dev else "final"
+    return "mean"
 
 
 def measure(
@@ -86,25 +105,53 @@ def measure(
     metric: str,
     pick: str | None = None,
     cases: Mapping[str, int] | None = None,
+    exactly: bool = False,
 ) -> Measured:
-    """Read one metric of all finished runs. ``cases``: {validation set: test cases}, where known."""
-    pick = pick or default_pick(metric)
-    by_run = source.curves([run.id for run in selection.runs], metric)
+    """Read one metric of all finished runs. ``cases``: {validation set: test cases}, where known.
+
+    For exact match what is expected of it is read where every run has that, unless it is to be read ``exactly``.
+    UserError for ``pick=dev`` where some run has no dev set.
+    """
+    ids = [run.id for run in selection.runs]
+    read = metric if exactly else expected(source, ids, metric)
+    by_run = source.curves(ids, read)
+    dev = _dev(source, ids, metric) if metric.startswith("val/") and pick in (None, "dev") else {}
+    pick = pick or default_pick(metric, bool(dev))
+    if pick == "dev" and not dev:
+        raise UserError(f"--pick dev: not every run has measured {' or '.join(DEV)}. Take --pick final.")
     by_cell = {}
     for cell in selection.cells:
         found = {run.seed: by_run[run.id] for run in cell.runs if run.id in by_run}
-        by_cell[cell.id] = Trials(cell, found, reducing.reduce(found, pick))
+        chosen = {run.seed: dev[run.id] for run in cell.runs if run.id in dev}
+        by_cell[cell.id] = Trials(cell, found, reducing.reduce(found, pick, chosen))
     known = _known_cases(metric, selection.cells, cases or {})
     guessed = None
-    if known is None and _SHARE.search(metric) and metric.endswith(("em", "em_greedy")):
+    if known is None and _COUNTED.search(read):
         guessed = guess_cases(v for t in by_cell.values() for c in t.curves.values() for v in c.values[:50].tolist())
-    return Measured(metric, pick, by_cell, known or guessed, known is None and guessed is not None)
+    return Measured(metric, pick, by_cell, known or guessed, known is None and guessed is not None, read)
+
+
+def expected(source: Source, ids: Sequence[str], metric: str) -> str:
+    """``val/id/em_expected`` for ``val/id/em`` where every run that has the one has the other; else the metric."""
+    if not re.fullmatch(r"val/[^/]+/em", metric):
+        return metric
+    exact = source.curves(ids, metric + EXPECTED)
+    return metric + EXPECTED if exact and exact.keys() >= source.curves(ids, metric).keys() else metric
+
+
+def _dev(source: Source, ids: Sequence[str], metric: str) -> Mapping[str, Curve]:
+    """Each run's curve on its dev set, of exact match or else of the metric; empty where some run has none."""
+    for name in (*DEV, re.sub("^val/[^/]+", "val/dev", metric).removesuffix("_greedy")):
+        found = source.curves(ids, name)
+        if found and found.keys() >= set(ids):
+            return found
+    return {}
 
 
 def _known_cases(metric: str, cells: Sequence[Cell], cases: Mapping[str, int]) -> int | None:
     """The size of the test set, as given, else as all runs say in their parameters."""
     parts = metric.split("/")
-    if len(parts) < 3 or parts[1] not in ("id", "ood"):
+    if len(parts) < 3 or parts[0] != "val":
         return None
     if parts[1] in cases:
         return cases[parts[1]]

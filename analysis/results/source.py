@@ -8,6 +8,9 @@ from typing import Protocol
 from analysis.results.curves import Curve
 from analysis.results.runs import Run
 
+# What a summary says of a test set begins so.
+SUMMARISED = ("first/", "final/", "best/")
+
 
 class Source(Protocol):
     """Where runs come from."""
@@ -30,3 +33,6 @@ class Source(Protocol):
 
     def metrics(self, runs: Sequence[str]) -> list[str]:
         """The names of what these runs logged."""
+
+    def summarised(self, runs: Sequence[str]) -> list[str]:
+        """The names of what the summaries of these runs say of their test sets: `best/id/em`, ..."""

@@ -18,6 +18,7 @@ import yaml
 from analysis.results import curves as building
 from analysis.results.curves import Curve
 from analysis.results.runs import Run
+from analysis.results.source import SUMMARISED
 from gapo_lab.errors import UserError
 from gapo_lab.runs import metrics
 from gapo_lab.runs.folder import RunFolder
@@ -80,6 +81,10 @@ class RunFolders:
             names |= {name for at in folder.merged_points().values() for name in at}
             names |= mapping.numbers(folder.summary() or {}).keys()
         return sorted(map(mapping.metric_name, names))
+
+    def summarised(self, runs: Sequence[str]) -> list[str]:
+        found = {name for key in runs for name in mapping.numbers(RunFolder(self.root / key).summary() or {})}
+        return sorted(mapping.metric_name(name) for name in found if name.startswith(SUMMARISED))
 
     @cached_property
     def _folders(self) -> dict[str, str]:

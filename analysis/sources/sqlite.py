@@ -12,6 +12,7 @@ import numpy as np
 from analysis.results import curves as building
 from analysis.results.curves import Curve
 from analysis.results.runs import Run, from_mlflow
+from analysis.results.source import SUMMARISED
 from gapo_lab.errors import UserError
 from gapo_lab.tracking import uri as addresses
 
@@ -132,6 +133,9 @@ class Sqlite:
         values[values >= INFINITE], values[values <= -INFINITE] = np.inf, -np.inf
         built = building.build(codes, found["step"], found["time"], values)
         return {names[code].decode(): curve for code, curve in built.items()}
+
+    def summarised(self, runs: Sequence[str]) -> list[str]:
+        return [name for name in self.metrics(runs) if name.startswith(SUMMARISED)]
 
     def metrics(self, runs: Sequence[str]) -> list[str]:
         wanted = set(runs)

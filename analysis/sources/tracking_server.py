@@ -17,6 +17,7 @@ import requests
 from analysis.results import curves as building
 from analysis.results.curves import Curve
 from analysis.results.runs import Run, from_mlflow
+from analysis.results.source import SUMMARISED
 from gapo_lab.errors import UserError
 
 PAGE = 1000  # runs of one page of a search
@@ -118,6 +119,9 @@ class Server:
             points += [{**point, "run_id": runs[0]} for point in page.get("metrics", [])]
             if not (token := page.get("next_page_token")):
                 return points
+
+    def summarised(self, runs: Sequence[str]) -> list[str]:
+        return [name for name in self.metrics(runs) if name.startswith(SUMMARISED)]
 
     def metrics(self, runs: Sequence[str]) -> list[str]:
         names: set[str] = set()

@@ -6,15 +6,17 @@ from analysis.results.measurements import Measured
 from analysis.tables import statistics
 from analysis.tables.paper import Results
 
-SET = {"id": "the test set", "ood": "the OOD set"}
+SET = {"id": "the test set", "ood": "the OOD set", "dev": "the dev set"}
 
 
 def title(one: Measured) -> str:
     parts = one.metric.split("/")
-    if len(parts) == 3 and parts[0] == "val" and parts[1] in SET and parts[2].startswith("em"):
-        greedy = ", greedy" if parts[2].endswith("_greedy") else ""
-        return f"Exact match accuracy (%) on {SET[parts[1]]}{greedy}"
-    return f"{one.metric}{' (%)' if one.is_share else ''}"
+    if len(parts) != 3 or parts[0] != "val":
+        return f"{one.metric}{' (%)' if one.is_share else ''}"
+    measure = parts[2].removesuffix("_greedy")
+    greedy = ", greedy" if parts[2] != measure else ""
+    what = "Exact match accuracy" if measure == "em" else measure
+    return f"{what}{' (%)' if one.is_share else ''} on {SET.get(parts[1], parts[1])}{greedy}"
 
 
 def trials(results: Results, spread: bool) -> str:
@@ -29,10 +31,6 @@ def lower(title: str) -> str:
 
 def verdicts(results: Results, pool: str = "all models") -> list[str]:
     """What the report says in words. pool: what pooled comparisons are over."""
-    where = title(results.measured).removeprefix("Exact match accuracy (%) on ")
-    claims = statistics.claims(results)
-    lines = (
-        *statistics.answers(results, pool),
-        *statistics.verdicts(results.comparisons, pool, claims),
-    )
+    where = title(results.measured).rpartition(" on ")[2]
+    lines = (*statistics.answers(results, pool), *statistics.verdicts(results.comparisons, statistics.told(results)))
     return [f"{where}: {line}" for line in lines]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from statistics import median
 
 from analysis.paper import conventions
 from analysis.paper.published import Published
 from analysis.results.measurements import number
-from analysis.statistics.inference import Comparison, sampling_error
+from analysis.statistics.inference import Comparison
+from analysis.statistics.intervals import sampling_error
 from analysis.tables.paper import Results
 from analysis.tables.table import DASH, Entry, Line, Table, spans
 
@@ -70,6 +72,6 @@ def _coarse(table: str, cases: int) -> str:
 
 def _ours(results: Results, one: Comparison) -> list[Entry]:
     measured = results.measured
-    interval = f"[{measured.text(one.low, True)}, {measured.text(one.high, True)}]" if one.n > 1 else DASH
+    interval = DASH if math.isnan(one.low) else f"[{measured.text(one.low, True)}, {measured.text(one.high, True)}]"
     value = one.delta * measured.scale
     return [Entry(measured.text(one.delta, True), value), Entry(interval), Entry(one.verdict)]

@@ -56,7 +56,7 @@ def results(
                     if ours and theirs:
                         of = measured.by_cell
                         wanted.append((place(column, grid.column_axes), method, baseline, of[ours.id], of[theirs.id]))
-    compared = inference.compare(measured, wanted, conventions.PAIRS)
+    compared = inference.compare(measured, wanted)
     return Results(measured, grid, inference.summaries(measured), tuple(compared), tuple(seeds))
 
 
@@ -124,12 +124,12 @@ class Draft:
         one = self.results.comparison(column, of, over)
         if self.results.measured.is_no_result:
             return ()
-        if not one or one.n < 2:
-            return (self.notes.letter("no interval: fewer than two seeds that both methods have"),)
+        if not one or min(one.n, one.against) < 2:
+            return (self.notes.letter("no interval: fewer than two seeds of a method"),)
         if one.holds_zero:
             return (self.notes.fixed(ZERO, "the 95% interval of the difference over seeds holds zero"),)
-        if one.verdict == "interval only":
-            text = "the interval leaves zero out, but the corrected p is above 0.05"
+        if one.verdict in ("exploratory", "not decided"):
+            text = "the interval leaves zero out, but no claim that was named before the runs decides it"
             return (self.notes.fixed(OPEN, text),)
         return ()
 
@@ -145,7 +145,9 @@ class Draft:
                 entries.append(self.dash("its mean curve never reaches the best of the baseline's"))
             else:
                 entries.append(Entry(f"{delta:+d}" if delta else "0", float(delta)))
-        self.notes.plain("Step Δ: of mean curves, as fine as their validations and without an interval")
+        self.notes.plain(
+            "Step Δ: the paper's, of mean curves and without an interval; it mostly restates accuracy (see how fast)"
+        )
         return Line("Step Δ", tuple(entries), "delta")
 
 
@@ -192,7 +194,7 @@ def head(axes: Key, columns: Sequence[Key]) -> tuple[tuple[str, ...], tuple[tupl
 def _sources(draft: Draft) -> tuple[str, ...]:
     """For the comment at a table's head: what each cell was drawn from."""
     measured, out = draft.results.measured, []
-    out.append(f"metric {measured.metric}, {measured.pick} of each trial, mean over seeds")
+    out.append(f"metric {measured.name}, {measured.pick} of each trial, mean over seeds")
     seen = set()
     for (_, column), cell in sorted(draft.results.grid.at.items()):
         if column in draft.columns and cell.id not in seen and cell.runs:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from analysis.paper import conventions
 from analysis.results import curves
 from analysis.results.measurements import Measured
-from analysis.statistics.inference import LEVEL, Comparison
+from analysis.statistics.inference import Comparison
+from analysis.statistics.intervals import LEVEL
+from analysis.statistics.pooling import SAMPLE, seed_correlation
 from analysis.tables.paper import Results
-from analysis.tables.pivot import label
+from analysis.tables.pivot import Key, label
 from analysis.tables.table import DASH, Entry, Line, Table
 
+DIFFER = "models differ"
 MANY = 4  # models, each of which has a sentence
 
 
@@ -50,8 +54,8 @@ def cells_table(results: Results, name: str, title: str) -> Table:
         blocks.append(tuple(lines))
     texts = [
         (
-            f"{measured.metric}, {measured.pick} of each trial. Interval: bootstrap over seeds, widened for few seeds; "
-            "Student's t for fewer than five"
+            f"{measured.name}, {measured.pick} of each trial. Interval over seeds: Student's t; from ten seeds on a "
+            "bootstrap"
         )
     ]
     texts.append("last step: the mean of each trial's last value, for which no step was chosen")
@@ -74,15 +78,10 @@ def _last(measured: Measured, cell: str) -> Entry:
     return _entry(measured.text(mean), mean * measured.scale)
 
 
-def comparisons_table(
-    results: Results, name: str, title: str, pool: str = "all models", singles: str = "single models"
-) -> Table | None:
-    """Each method against its baseline on the same seeds; None where nothing can be compared.
-
-    pool, singles: what was pooled, and what was not, in words.
-    """
+def comparisons_table(results: Results, name: str, title: str, pool: str = "all models") -> Table | None:
+    """Each method against its baseline; None where nothing can be compared. pool: what was pooled, in words."""
     single = [one for one in results.comparisons if one.model is not None]
-    pooled = [one for one in results.comparisons if one.model is None]
+    several = [one for one in results.comparisons if one.model is None]
     if not single:
         return None
     blocks = []
@@ -90,38 +89,44 @@ def comparisons_table(
         mine = [one for one in single if one.model == model]
         where = label((model,), results.grid.column_axes) if len(results.grid.column_axes) == 1 else model
         blocks.append(tuple(_comparison(results, one, where) for one in mine))
-    if pooled:
-        blocks.append(tuple(_comparison(results, one, pool) for one in pooled))
-    fewest = min((one.n for one in single if one.n), default=0)
-    families = [f"{_count(len(single))} of {singles}", *_pooled_families(pooled)]
-    over = "; apart from these, over ".join(families)
+    if several:
+        blocks.append(tuple(_comparison(results, one, pool) for one in several))
     texts = [
-        (
-            "Differences on the same seeds; interval: bootstrap over pairs, widened for few seeds; "
-            "Student's t for fewer than five"
-        ),
-        f"p: permutation test of the signs, two-sided, corrected by Holm over {over}",
+        "Interval and p: Welch's t over the seeds of both, 95%. p (labels): permutation of the seeds' labels",
         "P(better): how often a random trial of the method beats one of the baseline",
-        (
-            "Verdict: better or worse where interval and corrected p (0.05) agree; interval only: the interval leaves "
-            "zero out, the corrected p does not"
-        ),
     ]
-    if pooled:
-        texts.append("Pooled: every pair counts as independent, also those of one seed")
-    if fewest > 1:
-        least = f"{2.0 ** (1 - fewest):.4g}"
-        texts.append(f"{fewest} pairs can give no p below {least}, however large the difference")
-    head = tuple((t, 1) for t in ("pairs", "difference", "95% interval", "p", "p corr.", "P(better)", "verdict"))
-    return Table(name, title, ("Comparison",), (head,), tuple(blocks), _notes(texts))
+    if claimed := sum(one.is_claim for one in results.comparisons):
+        texts.append(
+            f"p corr.: by Holm over the {_count(claimed)} that a claim named before the runs, and not below those of "
+            "earlier claims. Better and worse are said of these alone, where it is at most 0.05"
+        )
+    texts.append("exploratory: the interval leaves zero out, but no claim named it before the runs: 5% do so by chance")
+    if several:
+        texts.append(_pooled_how(several) + _together(results))
+    heads = ("seeds", "difference", "95% interval", "p", "p (labels)", "p corr.", "P(better)", DIFFER, "verdict")
+    kept = [place for place, text in enumerate(heads) if several or text != DIFFER]
+    head = tuple((heads[place], 1) for place in kept)
+    lines = tuple(tuple(replace(n, entries=tuple(n.entries[p] for p in kept)) for n in block) for block in blocks)
+    return Table(name, title, ("Comparison",), (head,), lines, _notes(texts))
 
 
-def _pooled_families(pooled: Sequence[Comparison]) -> list[str]:
-    """What is corrected together of the pooled comparisons (`statistics.compare`), in words."""
-    claimed = sum(map(_claimed, pooled))
-    if not 0 < claimed < len(pooled):
-        return [f"the {len(pooled)} pooled"] if pooled else []
-    return [f"the {claimed} pooled of GAPO over its baseline", f"the {len(pooled) - claimed} other pooled"]
+def _pooled_how(several: Sequence[Comparison]) -> str:
+    """How the pooled ones were pooled."""
+    few = "the mean of the differences, each with its own error; it speaks for these alone"
+    many = f"from {SAMPLE} on they count as a sample of models"
+    how = many if all(one.models >= SAMPLE for one in several) else few
+    return f"Pooled: {how}. {DIFFER}: p of one difference for all (Welch's analysis of variance)"
+
+
+def _together(results: Results) -> str:
+    """How far the seeds of two models go together, on which a pooled error relies."""
+    values: dict[Key, list[Mapping[int, float]]] = {}
+    for (row, _), cell in results.grid.at.items():
+        values.setdefault(row, []).append(results.measured.by_cell[cell.id].values)
+    found = seed_correlation([*values.values()])
+    if math.isnan(found):
+        return ""
+    return f". Models count as independent; the runs of one seed correlate by {found:+.2f} between them"
 
 
 def _comparison(results: Results, one: Comparison, where: str) -> Line:
@@ -130,12 +135,14 @@ def _comparison(results: Results, one: Comparison, where: str) -> Line:
     return Line(
         text,
         (
-            _entry(str(one.n), one.n),
+            _entry(f"{one.n} + {one.against}", one.n + one.against),
             _number(measured.text(one.delta, True), one.delta * measured.scale),
             _interval(measured.text(one.low, True), measured.text(one.high, True), one.low),
             _number(p_text(one.p), one.p),
+            _number(p_text(one.p_permuted), one.p_permuted),
             _number(p_text(one.p_corrected), one.p_corrected),
             _number(f"{one.improvement:.2f}", one.improvement),
+            _number(p_text(one.interaction), one.interaction),
             Entry(one.verdict),
         ),
     )
@@ -161,22 +168,26 @@ def _interval(low: str, high: str, value: float) -> Entry:
     return Entry(DASH) if math.isnan(value) else Entry(f"[{low}, {high}]")
 
 
-def claims(results: Results) -> list[Comparison]:
-    """What the paper claims: each GAPO over its baseline, pooled first; of more models than ``MANY`` only pooled."""
-    told = [c for c in results.comparisons if _claimed(c) and c.n]
-    if len({c.model for c in told if c.model}) > MANY and any(c.model is None for c in told):
-        told = [c for c in told if c.model is None]
-    return sorted(told, key=lambda c: c.model is not None)
+def told(results: Results) -> list[Comparison]:
+    """What has a sentence of its own: claims and their models, pooled first; of more models than ``MANY`` only pooled.
+
+    Where nothing was claimed: the paper's comparisons, each GAPO over its baseline.
+    """
+    pairs = {(c.baseline, c.method) for c in results.comparisons if c.is_claim} or set(conventions.PAIRS)
+    found = [
+        c
+        for c in results.comparisons
+        # what is pooled over both GAPOs has no baseline of the layout's
+        if ((c.baseline, c.method) in pairs or c.baseline not in conventions.METHODS) and c.n and c.against
+    ]
+    if len({c.model for c in found if c.model}) > MANY and any(c.model is None for c in found):
+        found = [c for c in found if c.model is None]
+    return sorted(found, key=lambda c: c.model is not None)
 
 
 def answers(results: Results, pool: str = "all models") -> list[str]:
-    """The paper's claims in numbers, a sentence each, whatever came out."""
-    return [_sentence(results, c, _where(results, c.model) if c.model else pool) for c in claims(results)]
-
-
-def _claimed(one: Comparison) -> bool:
-    """GAPO over its baseline; what is pooled over both GAPOs has no baseline of the layout's."""
-    return (one.baseline, one.method) in conventions.PAIRS or one.baseline not in conventions.METHODS
+    """The claims in numbers, a sentence each, whatever came out."""
+    return [_sentence(results, c, _where(results, c.model) if c.model else pool) for c in told(results)]
 
 
 def _where(results: Results, model: str) -> str:
@@ -187,33 +198,23 @@ def _sentence(results: Results, one: Comparison, where: str) -> str:
     text = results.measured.text
     said = f"{conventions.method(one.method)} over {conventions.method(one.baseline)}, {where}: {text(one.delta, True)}"
     said += " points" if results.measured.is_share else ""
-    if one.n > 1:
-        said += f" [{text(one.low, True)}, {text(one.high, True)}]"
-        said += f", p {p_text(one.p)}, corrected {p_text(one.p_corrected)}"
-    return f"{said}, {one.n} pair{'s' if one.n > 1 else ''}: {one.verdict}"
+    if not math.isnan(one.p):
+        said += f" [{text(one.low, True)}, {text(one.high, True)}], p {p_text(one.p)}, labels {p_text(one.p_permuted)}"
+        said += f", corrected {p_text(one.p_corrected)}" if one.is_claim else ""
+    said += f", {one.n} + {one.against} seeds: {one.verdict}"
+    if one.models_differ:
+        said += f"; the models differ (p {p_text(one.interaction)}), so look at each"
+    return said
 
 
-def verdicts(
-    comparisons: Sequence[Comparison], pool: str = "all models", answered: Sequence[Comparison] = ()
-) -> list[str]:
-    """What may be said in a sentence each, pooled first: only better or worse, and how many are not told apart.
+def verdicts(comparisons: Sequence[Comparison], answered: Sequence[Comparison] = ()) -> list[str]:
+    """How many of the other comparisons leave zero out, and how many would by chance.
 
     answered: what has its sentence already.
     """
-    told = [c for c in comparisons if c.verdict in ("better", "worse")]
-    out = [
-        f"{conventions.method(c.method)} is {c.verdict} than {conventions.method(c.baseline)}"
-        + (f" over {pool}" if c.model is None else f" on {conventions.model_title(c.model)}")
-        for c in sorted(told, key=lambda c: c.model is not None)
-        if c not in answered
-    ]
-    open = [c for c in comparisons if c not in told]
-    if open:
-        near = sum(c.verdict == "interval only" for c in open)
-        few = [c.n for c in open if c.n > 1 and 2.0 ** (1 - c.n) > 1 - LEVEL]
-        more = f"; in {near} of them the interval leaves zero out, and more seeds may decide" if near else ""
-        if few:
-            least = 2.0 ** (1 - min(few))
-            more += f"; {len(few)} of them could not be decided: {min(few)} pairs give no p below {least:.4g}"
-        out.append(f"these runs do not decide {len(open)} of {_count(len(comparisons))}{more}")
-    return out
+    others = [c for c in comparisons if not any(c is one for one in answered) and not math.isnan(c.p)]
+    if not others:
+        return []
+    near = sum(not c.holds_zero for c in others)
+    chance = f"about {(1 - LEVEL) * len(others):.1f} would if nothing differed"
+    return [f"exploratory: the interval leaves zero out in {near} of {_count(len(others))} more; {chance}"]

@@ -9,7 +9,7 @@ from functools import cached_property
 
 DASH = "–"
 ZERO = "°"  # marks a difference whose interval holds zero
-OPEN = "†"  # marks one whose interval does not, but whose corrected p decides nothing
+OPEN = "†"  # marks one whose interval does not, but which no claim decides
 
 BOLD = "bold: the highest mean of its column, whether or not it can be told from the next"
 

@@ -11,11 +11,12 @@ import shlex
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
-from gapo_lab.cli import status_table, sweeps
+from gapo_lab.cli import doctor, status_table, sweeps
 from gapo_lab.cli.select import find_one, named
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.launch import job_output, run_states
@@ -58,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
 
     sweeps.add(add)
+    doctor.add(add)
 
     one = add("ui", ui, "open MLflow's pages on the runs that were copied")
     one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
@@ -163,7 +165,7 @@ def evaluate(asked: argparse.Namespace) -> int:
             failed += 1
             continue
         shown = ", ".join(
-            f"{short.upper()} {percent(found[key])}"
+            f"{short.upper()} {percent(found[key])}{expected(found, short)}"
             for short in ("id", "ood")
             if (key := f"val/{short}/em_greedy") in found
         )
@@ -174,6 +176,12 @@ def evaluate(asked: argparse.Namespace) -> int:
         )
     print("python -m gapo_lab sync copies them to MLflow")
     return 1 if failed else 0
+
+
+def expected(found: Mapping[str, float], short: str) -> str:
+    """What is expected of sampled answers, in brackets; nothing where it was not measured."""
+    value = found.get(f"val/{short}/em_expected")
+    return "" if value is None else f" (expected at T=1: {percent(value)})"
 
 
 # ui

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from gapo_lab.cli import forget
+from gapo_lab.cli import forget, grid
 from gapo_lab.cli.select import chosen
 from gapo_lab.config import search_path
 from gapo_lab.errors import UserError
@@ -36,8 +36,7 @@ def add(one: Adder) -> None:
     words = one("plan", plan, "what a sweep would do; starts nothing")
     words.add_argument("--all", action="store_true", help="show every cell of a large plan")
     words.add_argument("--show-sbatch", action="store_true", help="also print the batch scripts that SLURM would get")
-    words.add_argument("--config-dir", "-cd", metavar="DIR", help="a folder of your own with config groups")
-    words.add_argument("overrides", nargs="*", metavar="WORD", help="as after gapo_lab.run -m")
+    grid.add_words(words)
     words = one("watch", watch, "follow runs until they have ended; Ctrl-C leaves them alone")
     words.add_argument("study", nargs="?", help="a study, or the key of a run (default: everything)")
     words = one("cancel", cancel, "end queued and running runs; they can be resumed later")
@@ -59,30 +58,18 @@ def add(one: Adder) -> None:
 
 
 def plan(asked: argparse.Namespace) -> int:
-    from omegaconf import OmegaConf
-
-    from gapo_lab.config import compose
-    from gapo_lab.config.sweep_grid import make_cells
     from gapo_lab.launch import executor
     from gapo_lab.planning.plan_table import show_plan
 
-    for word in asked.overrides:
-        if "=" not in word:
-            raise UserError(f"{word}: a plan's words look as after gapo_lab.run -m: KEY=VALUE")
-    words = search_path.use(asked.overrides, asked.config_dir)
-    asked_for = [word for word in words if word.lstrip("+").startswith(("sweep=", "hydra"))]
-    config = compose.compose_run(asked_for, hydra=True)
+    words = grid.read(asked)
     console = Console()
     console = console if console.is_terminal else Console(width=120)
-    if "search" in config:
+    if words.is_search:
         from gapo_lab.search import preview
 
-        preview.show(words, console)
+        preview.show(words.words, console)
         return 0
-    sweeper = OmegaConf.to_container(config.hydra.sweeper)
-    words = [word for word in words if not word.lstrip("+").startswith("hydra")]
-    cells = make_cells(words, *(sweeper.get(name) for name in ("params", "instead", "also")))
-    made = executor.plan_of(cells)
+    made = executor.plan_of(words.cells())
     show_plan(made, console, everything=asked.all)
     refusal = executor.no_room(executor.root_of(made.runs), made.todo)
     if refusal:

@@ -34,7 +34,7 @@ OWN = {
 HELP = """python -m gapo_lab.run WORD=VALUE ...        one run
 python -m gapo_lab.run -m WORD=A,B ...       a sweep: its plan, then what is missing of it
 python -m gapo_lab plan WORD=A,B ...         the plan only
-python -m gapo_lab --help                    status, watch, logs, cancel, retry, evaluate, sync, gc, ui
+python -m gapo_lab --help                    doctor, status, watch, logs, cancel, retry, evaluate, sync, gc, ui
 
 Words that choose a file (and +sweep=NAME, one of sweeps/):
 $APP_CONFIG_GROUPS
@@ -48,6 +48,7 @@ def register() -> None:
     search_path.register()
     OmegaConf.register_new_resolver("gapo_lab.package_file", lambda name: str(PACKAGE / name), replace=True)
     OmegaConf.register_new_resolver("gapo_lab.when", lambda test, value: value if test else None, replace=True)
+    OmegaConf.register_new_resolver("gapo_lab.equal", lambda one, other: one == other, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.part", lambda whole, parts: max(1, whole // parts), replace=True)
     OmegaConf.register_new_resolver("gapo_lab.at_least", max, replace=True)
     OmegaConf.register_new_resolver(
@@ -98,6 +99,8 @@ def compose_run(overrides: Sequence[str], hydra: bool = False) -> DictConfig:
 def explain(error: Exception) -> str:
     """One line for an error of Hydra's: what was wrong, and the nearest thing that exists."""
     text = str(error)
+    if there := re.search(r"Could not append.*?already at '([^']+)'", text):
+        return f"+{there.group(1)}: the key is there already. Leave the + out"
     if missing := re.search(r"Could not (?:override|append|delete).*?'([^']+)'", text):
         return _unknown_key(missing.group(1))
     if missing := re.search(

@@ -19,7 +19,7 @@ from gapo_lab.data.ood import zeta
 from gapo_lab.data.own import rows as own_rows
 from gapo_lab.data.own import sets as own_sets
 from gapo_lab.data.tasks.prompt import Budget, Template, load_template, messages
-from gapo_lab.data.tasks.task import GREEDY_AGENT, SAMPLED_AGENT, Task, verl_row
+from gapo_lab.data.tasks.task import DEV, GREEDY_AGENT, SAMPLED_AGENT, Task, verl_row
 from gapo_lab.errors import UserError
 from gapo_lab.utils import atomic_files
 
@@ -84,6 +84,7 @@ RECIPE_KEYS = frozenset(
         "generator_seed",
         "train_size",
         "id_size",
+        "dev_size",
         "ood",
         "ood_prompt",
         "ood_size",
@@ -115,8 +116,10 @@ RECIPE_KEYS = frozenset(
 def _micro(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
     from gapo_lab.data.micro.generator import generate
 
-    sizes = {"train": data["train_size"], "id": data["id_size"]}
-    return {split: generate(split, size, seed=data["generator_seed"]) for split, size in sizes.items()}
+    seed = data["generator_seed"]
+    held = generate("id", data["id_size"], seed)
+    dev = generate("dev", data["dev_size"], seed, without={task.id for task in held})
+    return {"train": generate("train", data["train_size"], seed), "id": held, "dev": dev}
 
 
 def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
@@ -133,8 +136,9 @@ def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
         with atomic_files.alone(folder):  # runs of other models mine the same
             dataset.make(data["repos"], folder, how)
     train, held = (list(read_tasks(folder / f"{split}.parquet")) for split in dataset.SPLITS)
-    newest = sorted(held, key=lambda task: task.provenance["time"])[-data["id_size"] :]
-    return {"train": train, "id": newest}
+    held = sorted(held, key=lambda task: task.provenance["time"])
+    older = held[: -data["id_size"]]
+    return {"train": train, "id": held[-data["id_size"] :], "dev": older[-data["dev_size"] :]}
 
 
 def options(data: Mapping[str, Any]):
@@ -154,11 +158,10 @@ def options(data: Mapping[str, Any]):
 def _lists(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
     from gapo_lab.data.lists.generator import generate
 
-    seed = data["generator_seed"]
-    return {
-        "train": generate("train", data["train_size"], seed),
-        "id": generate("id", data["id_size"], seed, data["samples"]),
-    }
+    seed, samples = data["generator_seed"], data["samples"]
+    held = generate("id", data["id_size"], seed, samples)
+    dev = generate("dev", data["dev_size"], seed, samples, without={task.id for task in held})
+    return {"train": generate("train", data["train_size"], seed), "id": held, "dev": dev}
 
 
 TASKS = {"micro": _micro, "git": _git, "lists": _lists}
@@ -273,19 +276,22 @@ def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe)
     val = []
     # all rows of a validation report the same numbers
     raw = any(row["extra_info"].get("answer") == "region" for row in kept.get("ood", ()))
-    tests = [split for split in kept if split != "train"]
-    for split in tests:
+    tests = [split for split in kept if split not in ("train", DEV)]
+    for row in (row for split in (*tests, DEV) for row in kept.get(split, ())):
         if data["name"] != "parquet":
-            for row in kept[split]:
-                row["extra_info"]["raw"] = raw
+            row["extra_info"]["raw"] = raw
+    for split in tests:
         val += kept[split]
         if data["greedy"]:
             val += [{**row, "data_source": f"{split}_greedy", "agent_name": GREEDY_AGENT} for row in kept[split]]
+    # a run from before there was dev goes on with its data
+    digest = hashlib.sha256(json.dumps([kept["train"], val], sort_keys=True).encode()).hexdigest()[:16]
+    val += kept.get(DEV, [])
     about = {
         "recipe": recipe,
         "rows": {split: len(rows) for split, rows in kept.items()},
         "too_long": dropped,
-        "digest": hashlib.sha256(json.dumps([kept["train"], val], sort_keys=True).encode()).hexdigest()[:16],
+        "digest": digest,
     }
     atomic_files.make_folder(folder)
     for name, rows in (("train", kept["train"]), ("val", val)):

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import Interrupted, RunFailed, UserError
-from gapo_lab.launch import code_snapshot, local_queue, run_states, slurm, watch
+from gapo_lab.launch import code_snapshot, joined_runs, local_queue, run_states, slurm, watch
 from gapo_lab.launch.local_queue import LocalQueue
 from gapo_lab.launch.submission import Submission
 from gapo_lab.paths import IMPORT_ROOT, PACKAGE
@@ -93,7 +93,10 @@ def carry_out(
     if not valid:
         return {}
     root = Path(valid[0].settings["run_root"])
-    return _follow(root, valid, start(root, valid, console), wait, console, in_common(wanted))
+    joined = joined_runs.joining(root, valid)
+    found = _follow(root, valid, start(root, valid, console), wait, console, in_common(wanted))
+    joined_runs.show(root, joined, valid, console)
+    return found
 
 
 def start(root: Path, runs: Sequence[Planned], console: Console) -> list[LocalQueue]:

@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from gapo_lab.errors import Interrupted, RunFailed, UserError
-from gapo_lab.launch import executor, run_states, watch, worker
+from gapo_lab.launch import executor, joined_runs, run_states, watch, worker
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import RunStatus
@@ -30,12 +30,14 @@ def run(wanted: Planned, console: Console, wait: bool = False) -> Mapping[str, A
     if not wanted.cluster.is_local:
         return executor.carry_out(Plan((wanted,)), wait=wait, console=console).get(key, {})
     folder = RunFolder(root / key)
+    joined = joined_runs.joining(root, [wanted])
     submissions = executor.hand_over(root, [wanted], console)
     if submissions:
         (submission,) = submissions
         worker.work(submission, 0, worker.supervisor_of(submission, 0, console))
     elif folder.is_finished:
         console.print(f"{name}: finished already", highlight=False, soft_wrap=True)
+        joined_runs.show(root, joined, [wanted], console)
     else:
         _follow(folder, name, console)
     show_end(folder, console, title=name)

@@ -9,6 +9,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gapo_lab.errors import RunFailed, UserError
@@ -44,13 +45,16 @@ def largest_array() -> int:
     return max(1, int(found[1]) - 1) if found else ARRAY_SIZE
 
 
-def submit(submission: Submission) -> str:
-    """Hand the submission to SLURM with one sbatch; its job number. RunFailed with sbatch's words where it refuses."""
+def submit(submission: Submission, tasks: Sequence[Callable[[], Any]] = ()) -> str:
+    """Hand the submission to SLURM with one sbatch; its job number. RunFailed with sbatch's words where it refuses.
+
+    tasks: what is called in the job in place of the submission's runs.
+    """
     import submitit
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     cluster = submission.cluster
-    tasks = [Task(str(submission.path), number) for number in range(len(submission.keys))]
+    tasks = tasks or [Task(str(submission.path), number) for number in range(len(submission.keys))]
     try:
         # sbatch's words are in the error, too
         with hidden_from_sbatch(cluster.shell_variables), contextlib.redirect_stderr(io.StringIO()):

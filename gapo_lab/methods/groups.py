@@ -69,6 +69,12 @@ def sample_std(rewards: Tensor) -> Tensor:
     return rewards.std(dim=1, keepdim=True)
 
 
+def row_median(rewards: Tensor) -> Tensor:
+    """Median of each group, (n, G) -> (n, 1): the mean of the two middle rewards where G is even (torch's is not)."""
+    ordered, size = rewards.sort(dim=1).values, rewards.shape[1]
+    return (ordered[:, (size - 1) // 2, None] + ordered[:, size // 2, None]) / 2
+
+
 def smallest_count(size: int, share: float) -> int:
     """The smallest count, at least 1, that is `share` or more of `size`: max(1, ceil(size * share)).
 

@@ -4,22 +4,9 @@ from __future__ import annotations
 
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
-from gapo_lab.planning.cluster import GPU_OPTIONS, LISTS, ClusterConfig
+from gapo_lab.planning.cluster import LISTS, ClusterConfig
 from gapo_lab.utils.ray_cpus import STORAGE_UNITS, booked
-from gapo_lab.utils.value_rules import problem
 
-# Of cluster=slurm and the sites' presets: the key and the range of a number there.
-RANGES = {
-    "hours": "(0, inf)",
-    "requeues": "[0, inf)",
-    "grace": "[0, 65535]",
-    "cpus": "[1, inf)",
-    "cpus_per_gpu": "[1, inf)",
-    "memory": "[0, inf)",
-    "gpu_memory": "(0, inf)",
-    "array_size": "[1, inf)",
-    "ray_patience": "(0, inf)",
-}
 # Options of sbatch that a job is followed by, and the word to use in their place.
 DECIDED = {
     "array": "cluster.array_size",
@@ -52,10 +39,6 @@ def check_cluster(config: ConfigView) -> None:
 
 
 def _nodes(config: ConfigView) -> None:
-    for key in ("nodes", "max_parallel"):
-        value = config.cluster.get(key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UserError(f"cluster.{key}={value}: must be a whole number above 0")
     if config.trainer.nnodes != config.cluster.nodes:
         raise UserError(
             f"trainer.nnodes={config.trainer.nnodes}: the nodes of a run are cluster.nodes={config.cluster.nodes}; "
@@ -64,10 +47,6 @@ def _nodes(config: ConfigView) -> None:
 
 
 def _site(config: ConfigView) -> None:
-    for key, rule in RANGES.items():
-        value = config.cluster.get(key)
-        if value is not None and (wrong := problem(value, rule)):
-            raise UserError(f"cluster.{key}={value}: {wrong}")
     for key in LISTS:
         value = config.cluster.get(key)
         if value is not None and not isinstance(value, list):
@@ -78,8 +57,6 @@ def _site(config: ConfigView) -> None:
 
 
 def _gpus(config: ConfigView, cluster: ClusterConfig) -> None:
-    if cluster.gpu_option not in GPU_OPTIONS:
-        raise UserError(f"cluster.gpu_option={cluster.gpu_option}: must be one of {', '.join(GPU_OPTIONS)}")
     if cluster.gpu_type is not None and cluster.gpu_option == "none":
         raise UserError(f"cluster.gpu_type={cluster.gpu_type}: no option of sbatch asks for it; set cluster.gpu_option")
     gpus, wanted = config.cluster.get("gpus"), config.trainer.n_gpus_per_node

@@ -42,6 +42,7 @@ COST_KEYS = (
     "data.train_batch_size",
     "data.train_size",
     "data.id_size",
+    "data.dev_size",
     "data.ood_size",
     "data.greedy",
     "data.max_prompt_length",
@@ -96,6 +97,7 @@ class CostInputs:
             return config.get(key)
 
         tasks = (get("data.id_size") or 0) + (get("data.ood_size") or 0)
+        answers = tasks * (2 if get("data.greedy") else 1) + (get("data.dev_size") or 0)
         return cls(
             steps=steps(config),
             prompts=config["data.train_batch_size"],
@@ -106,7 +108,7 @@ class CostInputs:
             billions=config["model.billions"],
             needs_gpu=bool(get("backend.needs_gpu")),
             workers=config["trainer.n_gpus_per_node"] * config["trainer.nnodes"],
-            test_tasks=tasks * (2 if get("data.greedy") else 1),
+            test_tasks=answers,
             test_every=get("trainer.test_freq") or 0,
             typical_tokens=TYPICAL_TOKENS.get(config["data.name"], 0),
             save_every=get("trainer.save_freq") or 0,

@@ -11,12 +11,11 @@ from gapo_lab.errors import UserError
 from gapo_lab.planning import cost
 from gapo_lab.planning.memory import GB, checkpoint_bytes
 from gapo_lab.runs.checkpoints import Keep
-from gapo_lab.utils.text import several, two_digits
+from gapo_lab.utils.text import file_size, several
 
 if TYPE_CHECKING:
     from gapo_lab.planning.plan import Planned
 
-TB = 1000 * GB
 # What is worth a line.
 MUCH = 100 * GB
 
@@ -76,8 +75,8 @@ def note(runs: Sequence[Planned]) -> str:
         return ""
     root, keep = runs[0].settings["run_root"], runs[0].settings["keep"]
     return (
-        f"checkpoints of {several(len(runs), 'run')} take up to {amount(most)} below {root} while they train, and "
-        f"{amount(left)} once all have finished (keep={keep})"
+        f"checkpoints of {several(len(runs), 'run')} take up to {file_size(most)} below {root} while they train, and "
+        f"{file_size(left)} once all have finished (keep={keep})"
     )
 
 
@@ -91,15 +90,10 @@ def refusal(runs: Sequence[Planned], free: float, there: float = 0.0) -> str:
     if need <= free:
         return ""
     return (
-        f"run_root={asked[0].settings['run_root']}: {amount(free)} are free and the checkpoints of "
-        f"{several(len(asked), 'run')} take {amount(need)}. Take another run_root, fewer runs at a time "
+        f"run_root={asked[0].settings['run_root']}: {file_size(free)} are free and the checkpoints of "
+        f"{several(len(asked), 'run')} take {file_size(need)}. Take another run_root, fewer runs at a time "
         "(cluster.max_parallel) or keep=none; check_disk=false starts them all the same."
     )
-
-
-def amount(size: float) -> str:
-    """Return bytes for a person: `5.7 TB`, `180 GB`."""
-    return f"{two_digits(size / TB)} TB" if size >= TB else f"{two_digits(size / GB)} GB"
 
 
 def _parameters(settings: Mapping[str, Any]) -> float:

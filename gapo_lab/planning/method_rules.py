@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 
 from gapo_lab.config.compose import verl_defaults
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.method_registry import NOT_HERE, VERL_ESTIMATORS, VERL_LOSSES, estimators, losses
+from gapo_lab.paths import CONF
 from gapo_lab.utils.key_names import did_you_mean
 from gapo_lab.utils.value_rules import Rule, problem
 
 
-def check_method(config: ConfigView) -> None:
-    """Raise UserError for an estimator or a loss that does not exist, or for a setting it does not allow."""
+def _estimator(config: ConfigView) -> Iterator[str]:
+    """Whether the estimator exists, and that its settings, and no other method's, are there."""
     estimator = config.algorithm.adv_estimator
     if estimator in NOT_HERE:
-        raise UserError(f"algorithm.adv_estimator={estimator}: {NOT_HERE[estimator]}")
-    _known("algorithm.adv_estimator", estimator, [*estimators(), *VERL_ESTIMATORS])
-    _known(
-        "actor_rollout_ref.actor.policy_loss.loss_mode",
-        config.actor_rollout_ref.actor.policy_loss.loss_mode,
-        [*losses(), *VERL_LOSSES],
-    )
-    _own_settings(config, estimator)
-    _shared_settings(config)
-    _noise(config)
+        yield f"algorithm.adv_estimator={estimator}: {NOT_HERE[estimator]}"
+    elif wrong := _unknown("algorithm.adv_estimator", estimator, [*estimators(), *VERL_ESTIMATORS]):
+        yield wrong
+    elif estimator != "gapo" or config.select("algorithm.gapo") is not None:  # else told with the keys
+        yield from _own_settings(config, estimator)
 
 
-def _known(key: str, name: str, names: list[str]) -> None:
-    if name not in names:
-        near = did_you_mean(str(name), names)
-        hint = f" ({near})" if near else ""
-        raise UserError(f"{key}={name}: no such method{hint}; there are: {', '.join(sorted(names))}")
+def _loss(config: ConfigView) -> Iterator[str]:
+    key = "actor_rollout_ref.actor.policy_loss.loss_mode"
+    if wrong := _unknown(key, config.select(key), [*losses(), *VERL_LOSSES]):
+        yield wrong
+
+
+def _unknown(key: str, name: str, names: list[str]) -> str | None:
+    if name in names:
+        return None
+    near = did_you_mean(str(name), names)
+    hint = f" ({near})" if near else ""
+    return f"{key}={name}: no such method{hint}; there are: {', '.join(sorted(names))}"
 
 
 @cache
@@ -41,7 +45,7 @@ def _verls_algorithm_keys() -> frozenset[str]:
     return frozenset(found | {"norm_adv_by_std_in_grpo"})
 
 
-def _own_settings(config: ConfigView, estimator: str) -> None:
+def _own_settings(config: ConfigView, estimator: str) -> Iterator[str]:
     """The node `algorithm.<estimator>`, and that there is no node of another method."""
     verls = _verls_algorithm_keys()
     ours = estimators().get(estimator)
@@ -50,32 +54,36 @@ def _own_settings(config: ConfigView, estimator: str) -> None:
         if name in verls or node is None:
             continue
         if name != estimator or not rules:
-            raise UserError(
-                f"algorithm.{name}: not read by algo={config.algo.name} (algorithm.adv_estimator={estimator})"
-            )
+            yield _of_another(name, estimator, config)
+            continue
         if not isinstance(node, dict):
-            raise UserError(
-                f"algorithm.{name}={node}: takes settings, such as algorithm.{name}.{next(iter(rules))}=..."
-            )
+            yield f"algorithm.{name}={node}: takes settings, such as algorithm.{name}.{next(iter(rules))}=..."
+            continue
         for key, value in node.items():
             if key not in rules:
-                raise UserError(f"algorithm.{name}.{key}: no such setting; there are {', '.join(rules)}")
-            if wrong := problem(value, rules[key]):
-                label = "tau" if (name, key) == ("gapo", "tau") else f"algorithm.{name}.{key}"
-                raise UserError(f"{label}={value}: {wrong}")
+                yield f"algorithm.{name}.{key}: no such setting; there are {', '.join(rules)}"
+            elif wrong := problem(value, rules[key]):
+                label = "tau" if key == "tau" else f"algorithm.{name}.{key}"
+                yield f"{label}={value}: {wrong}"
         if estimator == "exact_gdpo" and len(node.get("weights", ())) != len(node.get("parts", ())):
-            raise UserError(f"algorithm.exact_gdpo.weights={node.get('weights')}: as many as parts={node.get('parts')}")
+            yield f"algorithm.exact_gdpo.weights={node.get('weights')}: as many as parts={node.get('parts')}"
     if problem(config.tau, "(0, 1]"):
-        raise UserError(f"tau={config.tau}: must be a number in (0, 1], the share of a group in the densest interval")
+        yield f"tau={config.tau}: must be a number in (0, 1], the share of a group in the densest interval"
 
 
-def _noise(config: ConfigView) -> None:
+def _of_another(name: str, estimator: str, config: ConfigView) -> str:
+    """What to say of the settings of a method that is not the run's."""
+    algo, alone = config.algo.name, config.select(f"algorithm.{estimator}") is None and estimator != config.algo.name
+    if name == f"exact_{estimator}" or (alone and (CONF / "algo" / f"{estimator}.yaml").is_file()):
+        return f"algorithm.adv_estimator={estimator}: take algo={estimator}, and leave algorithm.adv_estimator out"
+    return f"algorithm.{name}: not read by algo={algo} (algorithm.adv_estimator={estimator})"
+
+
+def _noise(config: ConfigView) -> Iterator[str]:
     if wrong := problem(config.get("noise", 0), "[0, 1)"):
-        raise UserError(f"noise={config.noise}: {wrong}, the share of training rollouts whose reward is an outlier")
+        yield f"noise={config.noise}: {wrong}, the share of training rollouts whose reward is an outlier"
     if config.get("noise", 0) and config.data.name == "lists":
-        raise UserError(
-            f"noise={config.noise}: replaces rewards of edits; data=lists has none of these, leave noise out"
-        )
+        yield (f"noise={config.noise}: replaces rewards of edits; data=lists has none of these, leave noise out")
 
 
 SHARED: dict[str, Rule] = {
@@ -109,27 +117,32 @@ SHARED: dict[str, Rule] = {
 }
 
 
-def _shared_settings(config: ConfigView) -> None:
+def _shared_settings(config: ConfigView) -> Iterator[str]:
     """The keys of verl that the files in conf/algo set, and those of sampling and the optimizer."""
     for key, rule in SHARED.items():
         value = config.select(key)
         if value is not None and (wrong := problem(value, rule)):
-            raise UserError(f"{key}={value}: {wrong}")
+            yield f"{key}={value}: {wrong}"
     actor = config.actor_rollout_ref.actor
     length = config.data.max_response_length
     if actor.loss_agg_mode == "seq-mean-token-sum-norm" and actor.loss_scale_factor is None:
-        raise UserError(
+        yield (
             "actor_rollout_ref.actor.loss_scale_factor=None: with loss_agg_mode=seq-mean-token-sum-norm the loss would "
             f"depend on how a mini-batch is cut; set it to data.max_response_length={length}"
         )
     penalty = config.select("reward.reward_kwargs.overlong_buffer_cfg.len")
     if penalty is not None and penalty > length:
-        raise UserError(
-            f"reward.reward_kwargs.overlong_buffer_cfg.len={penalty}: longer than data.max_response_length={length}"
-        )
+        yield (f"reward.reward_kwargs.overlong_buffer_cfg.len={penalty}: longer than data.max_response_length={length}")
     if config.algorithm.adv_estimator == "grpo_passk" and config.actor_rollout_ref.rollout.n < 2:
-        raise UserError("actor_rollout_ref.rollout.n=1: algo=grpo_passk compares the two best rollouts of a prompt")
+        yield "actor_rollout_ref.rollout.n=1: algo=grpo_passk compares the two best rollouts of a prompt"
     if config.algorithm.adv_estimator == "group_aware" and config.data.name != "lists":
-        raise UserError(
-            f"algo={config.algo.name} rewards choices from a list: add data=lists (it is data={config.data.name})"
-        )
+        yield (f"algo={config.algo.name} rewards choices from a list: add data=lists (it is data={config.data.name})")
+
+
+METHOD_RULES = (_estimator, _loss, _shared_settings, _noise)
+
+
+def check_method(config: ConfigView) -> None:
+    """Raise UserError for an estimator or a loss that does not exist, or for settings it does not allow."""
+    if found := [line for rule in METHOD_RULES for line in rule(config)]:
+        raise UserError("\n".join(found))

@@ -20,7 +20,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.planning import cost, resources
 from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.cost import UNKNOWN, Expected
-from gapo_lab.planning.differences import Namer
+from gapo_lab.planning.differs_from_defaults import Namer
 from gapo_lab.planning.past_runs import PastRuns
 from gapo_lab.planning.spec import Spec, spec_of
 from gapo_lab.planning.validation import check_settings
@@ -62,6 +62,11 @@ class Planned:
     def measured(self) -> bool:
         """Whether that was measured in finished runs."""
         return bool(self.expected.runs)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether those were of the same size."""
+        return self.measured and not self.expected.scaled
 
     @property
     def valid_spec(self) -> Spec:
@@ -169,7 +174,7 @@ def _drafted(words: tuple[str, ...], composer: Composer, namer: Namer) -> Planne
         return Planned(words, action=Action.INVALID, why=str(error))
     try:
         _complete(composed)
-        check_settings(ConfigView(composed.resolved))
+        check_settings(ConfigView(composed.resolved), composed.written)
         return Planned(words, _spec(words, composed, namer), composed.resolved)
     except UserError as error:
         return Planned(words, action=Action.INVALID, why=str(error), called=_called(words, composed, namer))

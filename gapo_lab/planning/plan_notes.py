@@ -45,9 +45,10 @@ def _validations(runs: list[Planned]) -> str:
     if share <= MUCH:
         return ""
     inputs = CostInputs.of(run.settings)
+    often = "step" if inputs.test_every == 1 else f"{inputs.test_every} steps"
     return (
-        f"validating takes about {100 * share:.0f}% of a run: {inputs.test_tasks:,} answers every "
-        f"{inputs.test_every} steps. trainer.test_freq={10 * max(1, inputs.test_every)} saves most of it"
+        f"validating takes about {100 * share:.0f}% of a run: {inputs.test_tasks:,} answers every {often}. "
+        f"trainer.test_freq={10 * max(1, inputs.test_every)} saves most of it"
     )
 
 

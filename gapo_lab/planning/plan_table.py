@@ -88,31 +88,26 @@ def totals(plan: Plan) -> str:
     out = f"{several(len(plan.runs), 'run')} in {several(cells, 'cell')}: {parts}"
     if not plan.todo:
         return out
-    source = _source(plan.todo)
+    measured = source(plan.todo)
     if any(run.gpus for run in plan.todo):
         hours = plan.gpu_hours()
-        amount = _number(hours) if all(map(_is_exact, plan.todo)) else f"about {two_digits(hours)}"
-        out += f" | {amount} GPU-hours ({source})"
+        amount = _number(hours) if all(run.is_exact for run in plan.todo) else f"about {two_digits(hours)}"
+        out += f" | {amount} GPU-hours ({measured})"
     else:
         at_once = _at_once(plan.todo)
         seconds = sum((run.seconds or 0) * (1 if run.measured else _crowding(run, at_once)) for run in plan.todo)
         how = f", {at_once} runs at a time" if at_once > 1 else " one after another"
-        out += f" | {_span(seconds / at_once)}{how} ({source}), no GPU"
+        out += f" | {_span(seconds / at_once)}{how} ({measured}), no GPU"
     return out + (f" + {plan.unknown} runs of unknown length" if plan.unknown else "")
 
 
-def _source(runs: Sequence[Planned]) -> str:
+def source(runs: Sequence[Planned]) -> str:
     """`estimated`, `measured in RUN`, `measured in 5 runs, partly estimated`."""
     keys = sorted({key for run in runs for key in run.expected.runs})
     if not keys:
         return "estimated"
     where = f"measured in {keys[0] if len(keys) == 1 else several(len(keys), 'run')}"
     return where if all(run.measured for run in runs) else f"{where}, partly estimated"
-
-
-def _is_exact(run: Planned) -> bool:
-    """Whether finished runs of the same size have measured it."""
-    return run.measured and not run.expected.scaled
 
 
 def _at_once(runs: Sequence[Planned]) -> int:
@@ -178,7 +173,7 @@ def _time(runs: Sequence[Planned]) -> str:
     if not known:
         return "?"
     mean = sum(run.seconds or 0 for run in known) / len(known)
-    return duration(mean) if all(map(_is_exact, known)) else roughly(mean)
+    return duration(mean) if all(run.is_exact for run in known) else roughly(mean)
 
 
 def _hours(runs: Sequence[Planned]) -> str:
@@ -188,7 +183,7 @@ def _hours(runs: Sequence[Planned]) -> str:
     if not any(run.gpus for run in todo):
         return "-"
     hours = sum((run.seconds or 0) * run.gpus for run in todo) / 3600
-    return _number(hours) if all(map(_is_exact, todo)) else f"~{two_digits(hours)}"
+    return _number(hours) if all(run.is_exact for run in todo) else f"~{two_digits(hours)}"
 
 
 def _wrong(plan: Plan) -> list[tuple[Planned, int]]:

@@ -8,9 +8,22 @@ from pathlib import Path
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.utils.key_names import nearest
+from gapo_lab.utils.value_rules import Rule, problem
 
 # What verl calls a reward with.
 ARGUMENTS = ("data_source", "solution_str", "ground_truth", "extra_info")
+# The settings of reward=unit_tests.
+SANDBOX: dict[str, Rule] = {
+    "isolation": ("full", "none"),
+    "partial": (False, True),
+    "seconds": "(0, inf)",
+    "memory_mb": "[64, inf)",
+    "processes": "[1, inf)",
+    "output_kb": "[1, inf)",
+    "disk_mb": "[1, inf)",
+    "parallel": "[1, inf)",
+}
+WHOLE = ("memory_mb", "processes", "output_kb", "disk_mb", "parallel")
 SHIPPED = ("edit", "gsm8k", "math", "unit_tests")
 
 
@@ -27,9 +40,20 @@ def check_reward(config: ConfigView) -> None:
     seconds = config.reward.timeout
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0:
         raise UserError(f"reward.timeout={seconds}: must be a number of seconds above 0")
+    if "sandbox" in config.reward:
+        _check_sandbox(config.reward.sandbox)
     path = Path(str(asked.path).removeprefix("file://")).expanduser()
     if path.suffix == ".py":
         _check_file(path, str(asked.name), f"reward={called}" if str(path) in str(called) else f"reward={path}")
+
+
+def _check_sandbox(asked: ConfigView) -> None:
+    for key, rule in SANDBOX.items():
+        value = asked.get(key)
+        if not (key == "parallel" and value is None) and (wrong := problem(value, rule)):
+            raise UserError(f"reward.sandbox.{key}={value}: {wrong}")
+        if key in WHOLE and value is not None and not isinstance(value, int):
+            raise UserError(f"reward.sandbox.{key}={value}: must be a whole number")
 
 
 def _check_file(path: Path, name: str, said: str) -> None:

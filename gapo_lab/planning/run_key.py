@@ -24,12 +24,14 @@ from gapo_lab.planning import user_files
 NOT_SCIENCE = (
     # our own words for it, and what they only name
     *("algo.name", "recipe.", "scale.", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
-    *("tracking", "on_finish", "search.", "metric", "keep", "check_disk"),
+    *("tracking", "on_finish", "search.", "metric", "claims", "keep", "check_disk"),
     # what the reward is called, and when it is given up; its own keys say which it is
-    *("reward.name", "reward.timeout"),
+    *("reward.name", "reward.timeout", "reward.sandbox.parallel"),
     # places
     *("actor_rollout_ref.model.path", "data.train_files", "data.val_files"),
     *("data.repos", "data.path", "data.ood_path"),
+    # measures what is trained anyway, and draws nothing
+    "data.expected",
     *("trainer.default_", "trainer.rollout_data_dir", "trainer.validation_data_dir"),
     # logging, keeping, resuming
     *("trainer.experiment_name", "trainer.project_name", "trainer.log", "trainer.max_actor_ckpt_to_keep"),
@@ -65,6 +67,8 @@ NOT_SCIENCE = (
 )
 # At this value a setting is as if it were not there: the keys of runs from before it was thought of stay.
 NEUTRAL = {"noise": 0}
+# The same for the size of the dev set, by data.
+NEUTRAL_DEV = {"micro": 256, "git": 256, "lists": 8}
 # At these keys what ships with us is how a backend works; only a user's own file or module is science.
 OURS_UNNAMED = (
     "actor_rollout_ref.model.external_lib",
@@ -120,6 +124,7 @@ def science_settings(written: Mapping[str, Any], resolved: Mapping[str, Any]) ->
         and not _is_own_place(key, resolved)
         and key in resolved
         and not (key in NEUTRAL and resolved[key] == NEUTRAL[key])
+        and not (key == "data.dev_size" and resolved[key] == NEUTRAL_DEV.get(resolved["data.name"]))
         and not (key in OURS_UNNAMED and user_files.is_ours(resolved[key]))
         and (key not in defaults or defaults[key] not in (value, resolved[key]))
     }

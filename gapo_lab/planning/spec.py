@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gapo_lab.planning.run_key import run_key, science
-from gapo_lab.runs import naming
+from gapo_lab.runs import claims, naming
 from gapo_lab.utils.dotted import flatten
 
 
@@ -19,7 +19,9 @@ class Spec:
     """One run: the words that name it and the settings that make it.
 
     ``differs``: what else differs from the defaults, by short name; None where nobody has looked
-    (``gapo_lab.planning.differences``). ``weights``: what the model is called where its weights are not its own.
+    (``gapo_lab.planning.differs_from_defaults``). ``weights``: what the model is called where its weights are not its
+    own.
+    ``claims``: what its study is to decide (`gapo_lab.runs.claims`); None where nothing was named.
     """
 
     study: str
@@ -34,6 +36,7 @@ class Spec:
     science: dict[str, Any]
     differs: dict[str, Any] | None = None
     weights: str | None = None
+    claims: tuple[str, ...] | None = None
 
     @property
     def key(self) -> str:
@@ -57,8 +60,10 @@ class Spec:
 
     def as_dict(self) -> dict:
         """Plain values, with the key, as written to spec.yaml."""
-        unsaid = {name for name in ("differs", "weights") if getattr(self, name) is None}
+        unsaid = {name for name in ("differs", "weights", "claims") if getattr(self, name) is None}
         values = {name: value for name, value in asdict(self).items() if name not in unsaid}
+        if self.claims is not None:
+            values["claims"] = list(self.claims)
         return {**values, "overrides": list(self.overrides), "key": self.key}
 
 
@@ -70,7 +75,7 @@ def make_spec(config: DictConfig, overrides: tuple[str, ...] = ()) -> Spec:
 
 def spec_of(written: Mapping[str, Any], resolved: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> Spec:
     """The spec of a configuration by dotted key: as written, and with its interpolations resolved."""
-    tau = resolved.get("algorithm.gapo.tau")
+    tau = resolved.get(f"algorithm.{resolved.get('algorithm.adv_estimator')}.tau")
     return Spec(
         study=resolved["study"],
         model=resolved["model.name"],
@@ -82,4 +87,5 @@ def spec_of(written: Mapping[str, Any], resolved: Mapping[str, Any], overrides: 
         backend=resolved["backend.name"],
         overrides=tuple(overrides),
         science=science(written, resolved),
+        claims=None if resolved.get("claims") is None else tuple(map(str, claims.read(resolved["claims"]))),
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,170 +20,188 @@ from gapo_lab.data.ood import registry as ood
 from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
+from gapo_lab.planning.allowed_values import COUNT, wrong_values
 from gapo_lab.planning.cluster_rules import check_cluster
 from gapo_lab.planning.disk import check_keeping
-from gapo_lab.planning.fits import check_memory
-from gapo_lab.planning.method_rules import check_method
+from gapo_lab.planning.memory_check import check_memory
+from gapo_lab.planning.method_rules import METHOD_RULES
+from gapo_lab.planning.own_words import OWN_WORDS
 from gapo_lab.planning.reward_rules import check_reward
-from gapo_lab.planning.verl_key_rules import check_keys
+from gapo_lab.planning.verl_key_rules import key_problems
+from gapo_lab.runs import claims
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.machine import has_gpu
 
+# A rule yields a line for each fault that it finds, or raises UserError.
+Rule = Callable[[ConfigView], Iterable[str] | None]
 DATA = ("micro", "git", "lists", "parquet")
 
 
 def check(config: DictConfig) -> None:
-    """Raise UserError for the first thing about this run that cannot work."""
+    """Raise UserError for what about this run cannot work, a line each."""
     try:
         tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
-    check_settings(ConfigView(flatten(tree)))
+    check_settings(ConfigView(flatten(tree)), flatten(OmegaConf.to_container(config, resolve=False)))
 
 
-def check_settings(config: ConfigView) -> None:
-    """As `check`, for a configuration that is resolved already."""
-    _words(config)
-    check_keys(config)
-    check_method(config)
-    _numbers(config)
-    _batches(config)
-    _model(config)
-    _rollout(config)
-    _data(config)
-    check_reward(config)
-    check_cluster(config)
-    check_keeping(config)
+def check_settings(config: ConfigView, written: Mapping[str, Any] | None = None) -> None:
+    """As `check`, for a configuration that is resolved already; ``written`` has its interpolations as they stand."""
+    if found := faults(config, written or config.flat()):
+        raise UserError("\n".join(found))
 
 
-def _words(config: ConfigView) -> None:
+def faults(config: ConfigView, written: Mapping[str, Any]) -> list[str]:
+    """Everything about this run that cannot work, one line for each key; [] where all is well."""
+    found: dict[str, str] = {}
+    rules: tuple[Rule, ...] = (_words, partial(key_problems, written=written), *METHOD_RULES, *OWN_WORDS, *RULES)
+    for rule in rules:
+        try:
+            for line in rule(config) or ():
+                found.setdefault(_key_of(line), line)
+        except UserError as error:
+            found.setdefault(_key_of(str(error)), str(error))
+        except (TypeError, ValueError, AttributeError, ZeroDivisionError):
+            if not found:  # else a value is of the wrong kind, which is told already
+                raise
+    return list(found.values())
+
+
+def _key_of(line: str) -> str:
+    """The key that a line begins with; the whole line where it begins otherwise."""
+    named = re.match(r"[\w.]+(?==|: )", line)
+    return named[0] if named else line
+
+
+def _words(config: ConfigView) -> Iterator[str]:
     if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
-        raise UserError(f"study={config.study}: a name of letters, digits, dots, dashes and underscores")
-    if config.tracking not in ("live", "later"):
-        raise UserError(f"tracking={config.tracking}: must be live or later")
+        yield f"study={config.study}: a name of letters, digits, dots, dashes and underscores"
+    claims.read(config.get("claims"))
 
 
-def _numbers(config: ConfigView) -> None:
-    positive = (
-        "data.train_batch_size",
-        "data.max_prompt_length",
-        "data.max_response_length",
-        "actor_rollout_ref.rollout.n",
-        "actor_rollout_ref.actor.ppo_mini_batch_size",
-        "trainer.n_gpus_per_node",
-        "trainer.nnodes",
-    )
-    for key in positive:
-        value = config.select(key)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UserError(f"{key}={value}: must be a whole number above 0")
-    if isinstance(config.seed, bool) or not isinstance(config.seed, int) or config.seed < 0:
-        raise UserError(f"seed={config.seed}: must be a whole number from 0 on")
-    steps = config.trainer.total_training_steps
-    if steps is not None and (not isinstance(steps, int) or steps < 1):
-        raise UserError(f"trainer.total_training_steps={steps}: must be a whole number above 0, or null for epochs")
-
-
-def _batches(config: ConfigView) -> None:
+def _batches(config: ConfigView) -> Iterator[str]:
     batch, mini = config.data.train_batch_size, config.actor_rollout_ref.actor.ppo_mini_batch_size
     n = config.actor_rollout_ref.rollout.n
     workers = config.trainer.n_gpus_per_node * config.trainer.nnodes
     if batch % mini:
-        raise UserError(
+        yield (
             f"data.train_batch_size={batch} does not divide into mini-batches of "
             f"actor_rollout_ref.actor.ppo_mini_batch_size={mini} prompts; choose a divisor of {batch}"
         )
     if (mini * n) % workers:
-        raise UserError(
+        yield (
             f"a mini-batch of {mini} prompts x {n} rollouts does not divide over {workers} workers; "
             "change actor_rollout_ref.actor.ppo_mini_batch_size, actor_rollout_ref.rollout.n or trainer.n_gpus_per_node"
         )
 
 
-def _model(config: ConfigView) -> None:
+def _model(config: ConfigView) -> Iterator[str]:
     model, here = config.model, config.cluster.name == "local"
     backend = config.backend.name
     if not config.backend.needs_gpu and not model.cpu:
-        raise UserError(
+        yield (
             f"model={model.name} has {model.billions:g}B parameters and cannot be trained without a GPU; "
             f"leave backend={backend} out, or take model=nano or model=smollm2_135m"
         )
-    if backend == "vllm_cpu" and not metadata.is_installed():
-        raise UserError("backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1`.")
+    elif backend == "vllm_cpu" and not metadata.is_installed():
+        yield "backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1`."
     if config.backend.needs_gpu and here:
         if not has_gpu():
-            raise UserError(
+            yield (
                 f"model={model.name} with backend={config.backend.name} needs {model.gpus} GPUs and this machine has "
                 f"none; {'leave backend out' if model.cpu else 'take model=nano'}, or run it on a cluster"
             )
-        if 0 < (there := len(list(Path("/dev").glob("nvidia[0-9]*")))) < model.gpus:
-            raise UserError(
+        elif 0 < (there := len(list(Path("/dev").glob("nvidia[0-9]*")))) < model.gpus:
+            yield (
                 f"model={model.name} needs {model.gpus} GPUs and this machine has {there}; run it on a cluster, or set "
                 "model.gpus and the keys that follow from it"
             )
-        if not metadata.is_installed():
-            raise UserError("backend=vllm: vLLM is not installed. Run `make setup GPU=1`.")
-    check_memory(config)
+        elif not metadata.is_installed():
+            yield "backend=vllm: vLLM is not installed. Run `make setup GPU=1`."
+
+
+def _weights(config: ConfigView) -> Iterator[str]:
+    model = config.model
     path = Path(os.path.expanduser(model.path))
     if path == smollm2.folder():
         smollm2.available()
     elif (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
-        raise UserError(f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id")
+        yield f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id"
 
 
-def _rollout(config: ConfigView) -> None:
+def _rollout(config: ConfigView) -> Iterator[str]:
     """Whether vLLM is left room for the longest prompt with the longest answer: it would cut the answer."""
     longest, wanted = (
         config.actor_rollout_ref.rollout.max_model_len,
         config.data.max_prompt_length + config.data.max_response_length,
     )
     if longest is not None and (isinstance(longest, bool) or not isinstance(longest, int) or longest < wanted):
-        raise UserError(
+        yield (
             f"actor_rollout_ref.rollout.max_model_len={longest}: must be at least data.max_prompt_length + "
             f"data.max_response_length = {wanted}. Leave it out."
         )
 
 
-def _own_rows(config: ConfigView) -> None:
+def _expected(config: ConfigView) -> Iterator[str]:
+    """Only what is one text can be expected by its likelihood."""
+    asked, reward = config.data.expected, config.reward
+    if not isinstance(asked, bool):
+        yield f"data.expected={asked}: must be true or false"
+    elif asked and (reward.name, reward.custom_reward_function.name) != ("edit", "compute_score"):
+        yield (
+            f"data.expected=true: reward={reward.name} is no exact match with one text; leave data.expected out, and "
+            "average several answers: actor_rollout_ref.rollout.val_kwargs.n=8"
+        )
+
+
+def _own_rows(config: ConfigView) -> Iterator[str]:
     """The words of `data=parquet`, and the columns of the files."""
-    for key in ("train_size", "id_size", "ood_size"):
-        value = config.data.get(key)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise UserError(f"data.{key}={value}: must be a whole number above 0, or null for all rows")
+    yield from wrong_values(
+        config, {f"data.{key}": f"{COUNT} or null" for key in ("train_size", "id_size", "ood_size")}
+    )
     sets.check(config.data)
 
 
-def _data(config: ConfigView) -> None:
+def _data(config: ConfigView) -> Iterator[str]:
+    wrong = list(_data_words(config))
+    yield from wrong
+    if config.data.name == "parquet":
+        yield from _own_rows(config)
+    elif not wrong:
+        fingerprint.of(config.data)
+
+
+def _data_words(config: ConfigView) -> Iterator[str]:
     data = config.data
     if data.name not in DATA:
-        raise UserError(f"data.name={data.name}: no such data; there are {', '.join(DATA)}")
+        yield f"data.name={data.name}: no such data; there are {', '.join(DATA)}"
     if data.name == "parquet":
-        _own_rows(config)
         return
     if data.name == "lists" and config.model.name == "nano_large":
-        raise UserError("model=nano_large: was only taught edits; data=lists takes model=nano")
+        yield "model=nano_large: was only taught edits; data=lists takes model=nano"
     if data.template is not None and not Path(data.template).is_file():
-        raise UserError(f"data.template={data.template}: no such file; leave the key out for the built-in template")
+        yield f"data.template={data.template}: no such file; leave the key out for the built-in template"
     if data.name == "git" and not data.path:
         if not data.repos:
-            raise UserError("data.repos: no repository; give paths of git repositories on this machine")
+            yield "data.repos: no repository; give paths of git repositories on this machine"
         for repo in data.repos:
             if not Path(repo).is_dir():
-                raise UserError(f"data.repos: {repo} is not a folder; give paths of git repositories on this machine")
+                yield f"data.repos: {repo} is not a folder; give paths of git repositories on this machine"
     if data.ood not in ood.NAMES:
-        raise UserError(f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}")
-    if data.ood_prompt not in ("own", "template"):
-        raise UserError(f"data.ood_prompt={data.ood_prompt}: must be own or template")
-    for key in ("train_size", "id_size", "ood_size", "samples"):
-        value = data.get(key, 1)
-        if value is None and key == "ood_size" and data.ood not in ood.GENERATED:
-            continue  # all of the set
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UserError(f"data.{key}={value}: must be a whole number above 0")
-    fingerprint.of(data)
+        yield f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}"
+    whole_set = "" if data.ood in ood.GENERATED else " or null"
+    sizes = {f"data.{name}_size": COUNT for name in ("train", "id", "dev")}
+    yield from wrong_values(config, {**sizes, "data.ood_size": COUNT + whole_set})
     size = data.get("train_size")
     if size is not None and size < data.train_batch_size:
-        raise UserError(
+        yield (
             f"data.train_size={size} is less than one batch of data.train_batch_size={data.train_batch_size} prompts"
         )
+
+
+RULES: tuple[Rule, ...] = (
+    *(wrong_values, _batches, _model, check_memory, _weights, _rollout, _data, check_reward, _expected, check_cluster),
+    check_keeping,
+)

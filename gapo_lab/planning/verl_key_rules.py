@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from gapo_lab.config.compose import verl_defaults
 from gapo_lab.config.view import ConfigView
-from gapo_lab.errors import UserError
+from gapo_lab.planning import ignored_keys
 
 # The run folder and the data sets are ours: a value given here would be replaced.
 DECIDED = {
@@ -22,13 +23,12 @@ DECIDED = {
 ONLY = {
     "trainer.use_v1": (True, "runs are made with verl's v1 trainer"),
     "trainer.v1.trainer_mode": ("sync", "runs are made with verl's synchronous trainer"),
-    "critic.enable": (None, "no method here has a critic"),
-    "distillation.enabled": (False, "distillation is not made here"),
 }
 WHOLE = (
     *(
         "data.train_size",
         "data.id_size",
+        "data.dev_size",
         "data.ood_size",
         "data.generator_seed",
         "trainer.total_training_steps",
@@ -42,10 +42,14 @@ NUMBERS = (
 TEXTS = ("model.path", "data.name", "run_root", "data.template")
 
 
-def check_keys(config: ConfigView) -> None:
-    """Raise UserError for the first key that would be replaced, ignored, or is of the wrong kind."""
-    for message in _problems(config):
-        raise UserError(message)
+def key_problems(config: ConfigView, written: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each key that would be replaced or ignored, that the backend does not have or is of the wrong kind.
+
+    ``written``: all settings by dotted key, with their interpolations as they stand.
+    """
+    yield from _problems(config)
+    yield from _backend(config)
+    yield from ignored_keys.problems(written, config.flat())
 
 
 def _filled(default: object, config: ConfigView) -> object:
@@ -53,6 +57,48 @@ def _filled(default: object, config: ConfigView) -> object:
     if not isinstance(default, str):
         return default
     return re.sub(r"\$\{([\w.]+)\}", lambda match: str(config.select(match[1])), default)
+
+
+# Backend -> what of verl it is made of; a key that says something else would not be obeyed.
+ENGINES = {
+    "cpu": {"actor_rollout_ref.rollout.name": ("gapo_cpu",), "trainer.device": ("cpu",)},
+    "vllm_cpu": {"actor_rollout_ref.rollout.name": ("vllm",), "trainer.device": ("cpu",)},
+    "vllm": {"actor_rollout_ref.rollout.name": ("vllm",), "trainer.device": ("cuda",)},
+}
+# What is said of engines of verl's that people ask for.
+NOT_RUN = {
+    "sglang": "rollouts are made with vLLM",
+    "trtllm": "rollouts are made with vLLM",
+    "hf": "rollouts are made with vLLM, or with backend=cpu",
+    "megatron": "models are trained with FSDP2",
+    "fsdp": "models are trained with FSDP2",
+    "npu": "a run is made on CUDA GPUs, or with backend=cpu",
+}
+# Agent loops exist where verl's own rollout manager runs: not with backend=cpu.
+AGENT_LOOPS = (
+    "actor_rollout_ref.rollout.agent.default_agent_loop",
+    "actor_rollout_ref.rollout.agent.agent_loop_config_path",
+    *(f"actor_rollout_ref.rollout.multi_turn.{key}" for key in ("enable", "tool_config_path", "function_tool_path")),
+)
+
+
+def _backend(config: ConfigView) -> Iterator[str]:
+    backend = config.backend.name
+    rules = ENGINES.get(backend, {}) | {"actor_rollout_ref.actor.strategy": ("fsdp2",)}
+    for key, allowed in rules.items():
+        value = config.select(key)
+        if value not in allowed:
+            why = f": {NOT_RUN[value]}" if value in NOT_RUN else ""
+            yield f"{key}={value}: backend={backend} has {' or '.join(allowed)}{why}; leave it out"
+    if backend == "cpu":
+        for key in AGENT_LOOPS:
+            if config.select(key) not in (None, False, verl_defaults().get(key)):
+                yield f"{key}={config.select(key)}: not obeyed by backend=cpu, which has no agent loops; take vllm_cpu"
+    if backend in ("cpu", "vllm_cpu") and config.select("actor_rollout_ref.model.lora_rank"):
+        yield (
+            f"actor_rollout_ref.model.lora_rank={config.actor_rollout_ref.model.lora_rank}: LoRA was not tried without "
+            "a GPU; take backend=vllm, or leave it at 0"
+        )
 
 
 def _problems(config: ConfigView) -> Iterator[str]:

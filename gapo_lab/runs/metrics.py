@@ -17,7 +17,7 @@ import orjson
 
 from gapo_lab.runs import objective
 
-EXACT_MATCH = "em"
+EXACT_MATCH, EXPECTED = "em", "em_expected"
 RENAMED = {"critic/score/mean": "train/reward"}
 
 _VALIDATION = re.compile(r"val-(?:core|aux)/(?P<set>[^/]+?)(?P<greedy>_greedy)?/(?P<measure>[^/]+)/mean@\d+")
@@ -128,8 +128,9 @@ def summary(merged: Mapping[int, Mapping[str, float]], metric: str | None = None
     """The run in a few numbers, from ``{step: {metric: value}}``.
 
     For the objective (``gapo_lab.runs.objective``; ``metric`` is the one that was asked for) on each test set and its
-    ``_greedy`` twin, and for exact match where that is measured too: ``first/id/em``, ``final/id/em`` (the first and
-    last step at which it was measured) and ``best/id/em``: each at its own best, the earliest step where several tie.
+    ``_greedy`` twin, and for exact match and what is expected of it where these are measured too: ``first/id/em``,
+    ``final/id/em`` (the first and last step at which it was measured) and ``best/id/em``: each at its own best, the
+    earliest step where several tie.
     The objective stands first, and the step of its best is ``best/id/step`` (greedy: ``best/id/step_greedy``). Also
     ``first|final/train/reward``, ``final/step`` and the mean of ``perf/throughput``. NaN is never the best. What was
     not measured is absent.
@@ -137,7 +138,7 @@ def summary(merged: Mapping[int, Mapping[str, float]], metric: str | None = None
     out: dict[str, float] = {}
     names = dict.fromkeys(name for at in merged.values() for name in at)
     about = objective.objective(names, metric)
-    for measure in dict.fromkeys([about, EXACT_MATCH] if about else []):
+    for measure in dict.fromkeys([about, EXACT_MATCH, EXPECTED] if about else []):
         for suffix in ("", objective.GREEDY):
             for where in objective.measures(names):
                 out |= _of_curve(merged, where, f"{measure}{suffix}", f"step{suffix}" if measure == about else "")

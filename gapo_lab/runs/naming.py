@@ -140,8 +140,9 @@ def differs(spec: Spec) -> dict[str, object]:
     for key in (key for key in PLACES if key in given):
         out[key] = place_name(given[key].strip("[]").split(","))
     keys = {key for key in given if key in science and key != "noise"}
-    if science.get("algorithm.gapo.tau") == spec.get("tau"):
-        keys.discard("algorithm.gapo.tau")
+    own_tau = f"algorithm.{science.get('algorithm.adv_estimator')}.tau"
+    if science.get(own_tau) == spec.get("tau"):
+        keys.discard(own_tau)
     return out | dict(sorted((short(key, science), science[key]) for key in keys))
 
 

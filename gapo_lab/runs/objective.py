@@ -16,8 +16,10 @@ USUAL = ("em", "acc", "score", "reward")
 # Sets that come first in tables, and what they are called there; others are called as they are.
 SETS = {"id": "ID", "dev": "dev", "ood": "OOD"}
 # Measures that are shares of answers, shown in percent.
-SHARES = ("em", "acc", "similarity")
-GREEDY = "_greedy"
+SHARES = ("em", "acc", "similarity", "em_expected", "em_expected_t50")
+GREEDY, DEV = "_greedy", "dev"
+# What is expected of exact match: measured beside it, not instead.
+EXPECTED = "em_expected"
 
 _MEASURED = re.compile(r"val/(?P<set>[^/]+)/(?P<measure>.+)")
 _BEST = re.compile(r"(?:first|final|best)/(?P<set>[^/]+)/(?P<measure>.+)")
@@ -51,6 +53,17 @@ def objective(names: Iterable[str], asked: str | None = None) -> str | None:
     if asked and there and asked not in there:
         raise UserError(unmeasured(asked, there))
     return asked or next((measure for measure in USUAL if measure in there), None)
+
+
+def metrics_of(summaries: Iterable[str]) -> list[str]:
+    """The metrics of the objective on each test set, `val/id/em`, from the names of summaries: `best/id/em`.
+
+    Of several measures the other than exact match is the objective: it was asked for. The dev set is no test set.
+    """
+    found = {(match["set"], match["measure"]) for name in summaries if (match := _of_set(name))}
+    asked = {measure for _, measure in found if not measure.endswith(GREEDY)} - {USUAL[0], EXPECTED}
+    about = min(asked, default=USUAL[0])
+    return [f"val/{where}/{about}" for where in in_order(where for where, one in found if one == about) if where != DEV]
 
 
 def unmeasured(asked: str, there: Iterable[str]) -> str:

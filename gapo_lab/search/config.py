@@ -14,8 +14,18 @@ from gapo_lab.config import compose, sweep_grid
 from gapo_lab.errors import UserError
 from gapo_lab.search.objective import Objective
 from gapo_lab.search.search_space import Space, make_space
+from gapo_lab.utils.value_rules import problem
 
-WHOLE = {"trials": 1, "parallel": 1, "seeds": 1, "finalists": 0, "final_seeds": 1, "failures": 1}
+COUNT = "whole [1, inf)"
+VALUES = {
+    "trials": COUNT,
+    "parallel": COUNT,
+    "seeds": COUNT,
+    "finalists": "whole [0, inf)",
+    "final_seeds": COUNT,
+    "failures": COUNT,
+    "every": "(0, inf)",
+}
 
 
 @dataclass(frozen=True)
@@ -63,18 +73,17 @@ def make_search(words: Sequence[str]) -> Search:
     except OmegaConfBaseException as error:
         raise UserError(compose.explain(error)) from error
     space, first_seed = make_space(words, sweeper.get("params"), sweeper.get("instead"))
-    for name, least in WHOLE.items():
-        if isinstance(said[name], bool) or not isinstance(said[name], int) or said[name] < least:
-            raise UserError(f"search.{name}={said[name]}: must be a whole number from {least} on")
-    if isinstance(said["every"], bool) or not isinstance(said["every"], (int, float)) or said["every"] <= 0:
-        raise UserError(f"search.every={said['every']}: must be seconds above 0")
+    for name, rule in VALUES.items():
+        if wrong := problem(said[name], rule):
+            raise UserError(f"search.{name}={said[name]}: {wrong}")
     objectives = _objectives(said["maximize"], True) + _objectives(said["minimize"], False)
     if not objectives:
-        raise UserError("search.maximize and search.minimize are empty: give one of them, such as best/id/em")
+        raise UserError("search.maximize and search.minimize are empty: give one of them, such as final/dev/em")
+    _has_dev(config, objectives)
     names = [one.name for one in objectives]
     if len(set(names)) < len(names):
         raise UserError(f"search: an objective is there twice ({', '.join(names)})")
-    numbers = {name: said[name] for name in (*WHOLE, "every", "storage", "sampler", "pruner")}
+    numbers = {name: said[name] for name in (*VALUES, "storage", "sampler", "pruner")}
     return Search(
         study=config.study,
         root=Path(config.run_root),
@@ -86,6 +95,17 @@ def make_search(words: Sequence[str]) -> Search:
         tracked=config.tracking == "live",
         **numbers,
     )
+
+
+def _has_dev(config: Any, objectives: Sequence[Objective]) -> None:
+    """Raise UserError where dev is to choose and the user's own rows have none."""
+    for one in objectives:
+        if one.metric.startswith("val/dev/") and config.data.name == "parquet" and config.data.dev is None:
+            measure = one.metric.removeprefix("val/dev/")
+            raise UserError(
+                f"search: {one.name} is measured on a dev set, and data.dev is none. Give one: data.dev=FILE; or let "
+                f"the test set choose, which flatters: search.maximize=[final/id/{measure}]"
+            )
 
 
 def _choosing(words: Sequence[str]) -> list[str]:

@@ -8,11 +8,12 @@ from rich.console import Console
 
 from gapo_lab.launch import executor
 from gapo_lab.planning import plan
+from gapo_lab.planning.plan_table import source
 from gapo_lab.search import loop
 from gapo_lab.search.conditional_axes import Conditions
 from gapo_lab.search.config import Search, make_search
 from gapo_lab.search.runner import introduction
-from gapo_lab.utils.text import duration
+from gapo_lab.utils.text import duration, roughly, two_digits
 
 
 def show(words: Sequence[str], console: Console) -> None:
@@ -25,7 +26,7 @@ def show(words: Sequence[str], console: Console) -> None:
 
 
 def cost(search: Search, conditions: Conditions) -> str:
-    """`at most 42 runs of 11:08:05, 8 GPUs each: 3,741 GPU-hours`; measured on a run at the first end of each axis."""
+    """`at most 42 runs of ~2.3 h, 8 GPUs each: about 770 GPU-hours`; of a run at the first end of each axis."""
     chosen: tuple[str, ...] = ()
     for axis in search.space.axes:
         if conditions.active(axis, chosen):
@@ -35,5 +36,7 @@ def cost(search: Search, conditions: Conditions) -> str:
     count = loop.most(search) * search.seeds + more
     if run.seconds is None:
         return f"at most {count} runs, of a length not known yet"
-    hours = f", {run.gpus} GPUs each: {count * run.seconds * run.gpus / 3600:,.0f} GPU-hours" if run.gpus else ""
-    return f"at most {count} runs of {duration(run.seconds)}{hours}; what is pruned ends sooner"
+    seconds = duration(run.seconds) if run.is_exact else roughly(run.seconds)
+    all_hours = count * run.seconds * run.gpus / 3600
+    hours = f", {run.gpus} GPUs each: about {two_digits(all_hours)} GPU-hours" if run.gpus else ""
+    return f"at most {count} runs of {seconds}{hours} ({source([run])}); what is pruned ends sooner"

@@ -22,7 +22,7 @@ from gapo_lab.search.conditional_axes import Conditions
 from gapo_lab.search.config import Search
 from gapo_lab.search.run_backend import Runs
 from gapo_lab.search.trials import DONE, runs_of
-from gapo_lab.utils.student import half_width
+from gapo_lab.utils.t_interval import half_width
 
 
 @dataclass(frozen=True)

@@ -205,7 +205,7 @@ def _label(name: str) -> str:
     """`ID exact match, greedy` for `id/em_greedy`."""
     where, measure = name.split("/", 1)
     plain = measure.removesuffix(objective.GREEDY)
-    what = "exact match" if plain == metrics.EXACT_MATCH else plain
+    what = {metrics.EXACT_MATCH: "exact match", metrics.EXPECTED: "exact match, expected"}.get(plain, plain)
     return f"{objective.set_label(where)} {what}, {'T=1.0' if plain == measure else 'greedy'}"
 
 

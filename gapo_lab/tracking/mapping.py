@@ -89,6 +89,7 @@ def tags(
         "gapo.cell_name": naming.cell_name(spec),
         "gapo.study": spec.get("study") or "default",
         "gapo.rehearsal": "yes" if is_rehearsal(spec) else None,
+        "gapo.claims": json.dumps(spec["claims"]) if "claims" in spec else None,
         "gapo.started": None if started is None else milliseconds(started),
         "gapo.state": None if status.state is State.NEW else status.state,
         "gapo.attempt": status.attempt,

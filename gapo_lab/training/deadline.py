@@ -12,12 +12,15 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
-# Where a process that ends writes why (`training/reward_function.py`).
+# Seconds after which a process is ended that Python's own timer could not end.
 GRACE = 5.0
+# How faulthandler's own words begin.
+_TIMED_OUT = "Timeout ("
 
 
 class TooLong(Exception):
@@ -56,12 +59,12 @@ def _ended(seconds: float, said: str, reason: Path | None) -> Iterator[None]:
     timer.daemon = True
     timer.start()
     # a C function that keeps Python's lock stops the timer, too; this one needs no lock
-    _LAST_RESORT.begin(seconds + GRACE)
+    mark = _LAST_RESORT.begin(seconds + GRACE, said, reason)
     try:
         yield
     finally:
         timer.cancel()
-        _LAST_RESORT.end(seconds + GRACE)
+        _LAST_RESORT.end(mark)
 
 
 def _end(said: str, reason: Path | None) -> None:
@@ -71,24 +74,63 @@ def _end(said: str, reason: Path | None) -> None:
     os._exit(1)
 
 
+def reason_in(path: Path) -> str:
+    """What was written down of a call that failed or hung; '' where nothing was."""
+    with suppress(OSError):
+        if lines := path.read_text(encoding="utf-8").strip().splitlines():
+            return lines[-1]
+    with suppress(OSError):
+        calls, timed_out, _ = _hung(path).read_text(encoding="utf-8").partition(_TIMED_OUT)
+        if timed_out:
+            return ", or ".join(calls.strip().splitlines())
+    return ""
+
+
+def _hung(reason: Path) -> Path:
+    return reason.with_name(f"{reason.name}.hung")
+
+
 class _LastResort:
-    """faulthandler's timer, of which a process has one: it runs while any call does, anew with each that begins."""
+    """faulthandler's timer, of which a process has one: it runs while any call does, anew when one begins or ends.
+
+    It can write nothing of ours: what the calls are stands in its file before.
+    """
 
     def __init__(self) -> None:
-        self._calls, self._lock = 0, threading.Lock()
+        self._lock = threading.Lock()
+        self._calls: dict[int, tuple[float, str]] = {}
+        self._file: Any = None
+        self._last = 0
 
-    def begin(self, seconds: float) -> None:
+    def begin(self, seconds: float, said: str, reason: Path | None) -> int:
+        """A call begins; the number that ends it."""
         with self._lock:
-            self._calls += 1
-            faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)
+            if self._file is None:
+                self._file = sys.__stderr__
+                if reason:
+                    self._file = open(_hung(reason), "w", encoding="utf-8")  # noqa: SIM115
+            self._last += 1
+            self._calls[self._last] = (seconds, said)
+            self._start()
+            return self._last
 
-    def end(self, seconds: float) -> None:
+    def end(self, mark: int) -> None:
         with self._lock:
-            self._calls -= 1
-            if self._calls:
-                faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__ or 2)
-            else:
-                faulthandler.cancel_dump_traceback_later()
+            del self._calls[mark]
+            self._start()
+
+    def _start(self) -> None:
+        if not self._calls or self._file is None:
+            faulthandler.cancel_dump_traceback_later()
+            return
+        if self._file is not sys.__stderr__:
+            self._file.seek(0)
+            self._file.truncate()
+            self._file.write("".join(f"{said}\n" for _, said in self._calls.values()))
+            self._file.flush()
+        longest = max(seconds for seconds, _ in self._calls.values())
+        file: Any = self._file
+        faulthandler.dump_traceback_later(longest, exit=True, file=file)
 
 
 _LAST_RESORT = _LastResort()

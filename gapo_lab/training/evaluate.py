@@ -1,12 +1,14 @@
-"""The last checkpoint of a finished run answers its test sets greedily: torch and transformers, no verl.
+"""The last checkpoint of a finished run on its test sets, greedily and by likelihood: torch and transformers, no verl.
 
 A validation samples at T=1, where a policy also wins by becoming sure of what it knows. Greedy answers do not pay for
-that. What is found joins the run's metrics as `val/{id,ood}/em_greedy` at the checkpoint's step, as a run with
-`data.greedy=true` measures it itself.
+that, and the likelihood of the truths has no noise of sampling. What is found joins the run's metrics at the
+checkpoint's step as `val/<set>/em_greedy` and `val/<set>/em_expected`, as a run with `data.greedy=true` and
+`data.expected=true` measures them itself.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,16 +17,19 @@ from typing import Any
 import torch
 from transformers import AutoTokenizer
 
-from gapo_lab.data.tasks.task import SAMPLED_AGENT
+from gapo_lab.data.tasks.task import SAMPLED_AGENT, has_one_text
 from gapo_lab.errors import UserError
+from gapo_lab.models.likelihood import log_likelihoods, truth_ids
 from gapo_lab.models.loading import network, tokenize
 from gapo_lab.models.sampling import SamplingParams, sample
+from gapo_lab.rewards import expected_match
 from gapo_lab.runs import checkpoints
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training.checkpoint_weights import weights
 from gapo_lab.training.reward_function import compute_score
 
-HEADLINE = "val/id/em_greedy"
+_MEASURED = re.compile(r"val/[^/]+/(\w+_greedy|em_(expected|loglik|answer_noise)(_t\d+)?)")
+HEADLINES = ("val/id/em_greedy", "val/id/em_expected")
 
 
 @dataclass
@@ -34,7 +39,7 @@ class Evaluator:
     _prompts: dict[tuple, list[list[int]]] = field(default_factory=dict)
 
     def evaluate(self, folder: RunFolder) -> tuple[int, dict[str, float]]:
-        """The checkpoint's step and its greedy metrics; appended to the run's last attempt unless they are there.
+        """The checkpoint's step and its greedy and expected metrics; appended to the last attempt unless there.
 
         Raises UserError where the run has not finished, keeps no whole checkpoint of its last step or is scored by a
         reward of its own, and where its test sets are not on this machine.
@@ -44,12 +49,8 @@ class Evaluator:
         points = folder.merged_points()
         step = max(points, default=0)
         there = points.get(step, {})
-        if HEADLINE in there:
-            return step, {
-                name: point.value
-                for name, point in there.items()
-                if name.startswith("val/") and name.endswith("_greedy")
-            }
+        if there.keys() >= set(HEADLINES):
+            return step, {name: point.value for name, point in there.items() if _MEASURED.fullmatch(name)}
         config = folder.config()
         reward = config["reward"]["custom_reward_function"]["name"]
         if reward != compute_score.__name__:
@@ -61,6 +62,7 @@ class Evaluator:
         eos, pad = {tokenizer.eos_token_id}, tokenizer.pad_token_id
         answers, _ = sample(model, prompts, 1, params, eos, pad, seed=0)
         found = _means(rows, tokenizer.batch_decode(answers, skip_special_tokens=True))
+        found |= _expected(rows, prompts, model, tokenizer)
         # as of the run's end: MLflow's copy of the summary bears the time of the newest point
         ended = max(point.time for at in points.values() for point in at.values())
         folder.attempts()[-1].append_metrics(step, found, ended)
@@ -103,6 +105,15 @@ def _load(folder: RunFolder, step: int, config: Mapping) -> tuple[torch.nn.Modul
     return model.to("cuda" if torch.cuda.is_available() else "cpu"), tokenizer
 
 
+def _expected(rows: list[dict[str, Any]], prompts: list[list[int]], model, tokenizer) -> dict[str, float]:
+    """`val/<set>/em_expected` and its like, for the sets whose answer is one text."""
+    known = [number for number, row in enumerate(rows) if has_one_text(row)]
+    answers = [truth_ids(tokenizer, rows[number]["reward_model"]["ground_truth"]) for number in known]
+    asked = [prompts[number] for number in known]
+    logs = log_likelihoods(model, asked, answers, tuple(expected_match.TEMPERATURES), tokenizer.pad_token_id)
+    return expected_match.by_set([rows[number]["data_source"] for number in known], logs)
+
+
 def _means(rows: list[dict[str, Any]], answers: list[str]) -> dict[str, float]:
     """`val/<set>/<measure>_greedy`: means over each test set."""
     scores: dict[str, list[float]] = defaultdict(list)
@@ -110,5 +121,6 @@ def _means(rows: list[dict[str, Any]], answers: list[str]) -> dict[str, float]:
         source = row["data_source"]
         found = compute_score(source, answer, row["reward_model"]["ground_truth"], row["extra_info"])
         for measure, value in found.items():
-            scores[f"val/{source}/{measure}_greedy"].append(value)
+            if not isinstance(value, str):  # which task it was
+                scores[f"val/{source}/{measure}_greedy"].append(value)
     return {name: sum(values) / len(values) for name, values in scores.items()}

@@ -19,6 +19,8 @@ from omegaconf import DictConfig, open_dict
 
 from gapo_lab.data.own.rows import place, told
 from gapo_lab.errors import UserError
+from gapo_lab.rewards import sandbox
+from gapo_lab.training.answer_labels import labelled
 from gapo_lab.training.deadline import TooLong, deadline
 from gapo_lab.training.reward_function import ERROR_FILE, reason_kept
 
@@ -33,7 +35,10 @@ def wrap(config: DictConfig) -> None:
     """
     asked = config.reward.custom_reward_function
     own = not str(asked.path).startswith(SHIPPED)
-    if not asked.path or not (own or config.data.name == "parquet"):
+    boxed = config.reward.get("sandbox")
+    if boxed and boxed.isolation != sandbox.NONE:
+        sandbox.check()
+    if not asked.path or not (own or boxed or config.data.name == "parquet"):
         return
     function = load(asked.path, asked.name, config.reward.name)
     about = {
@@ -41,7 +46,7 @@ def wrap(config: DictConfig) -> None:
         "name": asked.name,
         "called": str(config.reward.name),
         "seconds": float(config.reward.timeout) if own else None,
-        "settings": dict(asked.get("reward_kwargs") or {}),
+        "settings": {**(asked.get("reward_kwargs") or {}), **(boxed or {})},
     }
     with open_dict(config):
         asked.path = HERE
@@ -61,6 +66,7 @@ def load(path: str, name: str, called: str = "") -> Callable[..., Any]:
         raise UserError(f"reward={called or path}: cannot be loaded ({said:.300})") from error
 
 
+@labelled
 def score(
     data_source: str, solution_str: str, ground_truth: Any, extra_info: Any = None, *, lab: Mapping, **more
 ) -> dict:
@@ -75,6 +81,7 @@ def score(
             return checked(function(**words), lab["called"], row)
 
 
+@labelled
 async def score_async(
     data_source: str, solution_str: str, ground_truth: Any, extra_info: Any = None, *, lab: Mapping, **more
 ) -> dict:
@@ -108,10 +115,16 @@ def _reason() -> Path | None:
     return Path(path) if path else None
 
 
-def checked(found: Any, called: str, row: str) -> dict[str, float | str]:
+# What the rewards of this process have returned by name: numbers, or texts.
+_KINDS: dict[tuple[str, str], type] = {}
+_WORDS = {float: "a number", str: "a text"}
+
+
+def checked(found: Any, called: str, row: str) -> dict[str, float | str | None]:
     """A reward's answer as numbers and texts by name, with `score`; a number is the score and, as in verl, `acc`.
 
-    Raises ValueError, naming the reward and the row, for anything else.
+    None stays: such a row does not count in the mean of that name. Raises ValueError, naming the reward and the row,
+    for anything else.
     """
     if _is_number(found):
         found = {"score": found, "acc": found}
@@ -121,9 +134,20 @@ def checked(found: Any, called: str, row: str) -> dict[str, float | str]:
             "called score."
         )
     out = {str(name): _plain(value) for name, value in found.items()}
-    if not math.isfinite(float(out["score"])):
-        raise ValueError(f"reward={called}: the score of {row} is {out['score']}. It must be a finite number.")
+    if not math.isfinite(reward := float(out["score"] or 0)):
+        raise ValueError(f"reward={called}: the score of {row} is {reward}. It must be a finite number.")
+    for name, value in out.items():
+        _always_of_one_kind(name, value, called, row)
     return out
+
+
+def _always_of_one_kind(name: str, value: float | str | None, called: str, row: str) -> None:
+    before = _KINDS.setdefault((called, name), type(value)) if value is not None else type(value)
+    if before is not type(value):
+        raise ValueError(
+            f"reward={called}: returned {name}={value!r:.60} for {row}, and {_WORDS[before]} for earlier rows. A name "
+            "must always be a number, or always a text."
+        )
 
 
 def _is_number(value: Any) -> bool:
@@ -135,8 +159,10 @@ def _is_number(value: Any) -> bool:
     return hasattr(value, "item") and size == 1
 
 
-def _plain(value: Any) -> float | str:
+def _plain(value: Any) -> float | str | None:
     """A number as a float, anything else as a text."""
+    if value is None:
+        return None
     if not _is_number(value):
         return value if isinstance(value, str) else str(value)
     return float(value if isinstance(value, Real) else value.item())

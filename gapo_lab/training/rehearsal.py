@@ -27,7 +27,8 @@ from gapo_lab.utils.ray_cpus import cpus
 def made_up(seed: int, step: int) -> dict[str, float]:
     """The metrics of one step."""
     pick = random.Random(f"{seed} {step}")
-    return {"train/reward": pick.random(), "val/id/em": pick.random(), "val/ood/em": pick.random()}
+    names = ("train/reward", "val/id/em", "val/ood/em", "val/dev/em_expected")
+    return {name: pick.random() for name in names}
 
 
 def curve(seed: int, step: int, tau: float | None, best: float) -> dict[str, float]:
@@ -41,6 +42,7 @@ def curve(seed: int, step: int, tau: float | None, best: float) -> dict[str, flo
     return {
         "train/reward": em,
         "val/id/em": em,
+        "val/dev/em_expected": em,
         "val/ood/em": em / 2,
         "actor/pg_clipfrac": 0.3 * (tau or 0.0),
     }

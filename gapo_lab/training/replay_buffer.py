@@ -13,6 +13,7 @@ from pathlib import Path
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
 from gapo_lab.errors import RunFailed
+from gapo_lab.training.deadline import reason_in
 from gapo_lab.training.reward_function import ERROR_FILE
 
 
@@ -81,9 +82,8 @@ class BoundedReplayBuffer(ReplayBuffer):
         super()._sync_metadata_from_transfer_queue()
         failed = [uid for keys in self.failure_keys.values() for uid in keys]
         if failed:
-            reason = Path(os.environ.get(ERROR_FILE, os.devnull))
-            told = reason.read_text(encoding="utf-8").strip().splitlines() if reason.exists() else []
-            raise RunFailed(f"a rollout failed: {told[-1] if told else f'group {failed[0]}, see the log'}")
+            told = reason_in(Path(os.environ.get(ERROR_FILE, os.devnull)))
+            raise RunFailed(f"a rollout failed: {told or f'group {failed[0]}, see the log'}")
 
 
 def rows_in_order(keys: Sequence[str], uids: Sequence[str]) -> list[int]:

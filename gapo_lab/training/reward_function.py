@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import traceback
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from gapo_lab.data.lists.generator import score_choice
 from gapo_lab.data.ood.zeta import between_markers
+from gapo_lab.rewards import unit_tests
 from gapo_lab.rewards.edit_reward import score
+from gapo_lab.rewards.sandbox import Limits
+from gapo_lab.training.answer_labels import labelled
+from gapo_lab.utils.machine import cores
 
 # Where the job looks for the reason when verl, which only logs a reward's exception, reports a failed group.
 ERROR_FILE = "GAPO_LAB_REWARD_ERROR"
 
 
+@labelled
 def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_) -> dict:
     """`score` (Eq. 5), `em` and `similarity` of one answer.
 
@@ -31,6 +40,7 @@ def compute_score(data_source: str, solution_str: str, ground_truth: str, extra_
         return found
 
 
+@labelled
 def compute_choice_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_
 ) -> dict:
@@ -42,6 +52,7 @@ def compute_choice_score(
         }
 
 
+@labelled
 def compute_gsm8k_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, method: str = "strict", **_
 ) -> dict:
@@ -57,6 +68,7 @@ def compute_gsm8k_score(
         return {"score": right, "acc": right, "answered": float(answer is not None)}
 
 
+@labelled
 def compute_math_score(
     data_source: str, solution_str: str, ground_truth: str, extra_info: dict | None = None, **_
 ) -> dict:
@@ -68,6 +80,40 @@ def compute_math_score(
         boxed = math_reward.last_boxed_only_string(solution_str)
         right = float(math_reward.compute_score(solution_str, str(ground_truth)))
         return {"score": right, "acc": right, "answered": float(boxed is not None)}
+
+
+@labelled
+async def compute_unit_tests_score(
+    data_source: str,
+    solution_str: str,
+    ground_truth: Any,
+    extra_info: dict | None = None,
+    *,
+    parallel: int | None = None,
+    partial: bool = False,
+    isolation: str = "full",
+    **limits: Any,
+) -> dict:
+    """`acc`: 1 where the answer's Python passes all tests of its row; `passed`: the share of tests; `stopped`: whether
+    it was stopped for its time or its output; `score`: `acc`, or with `partial` the share.
+
+    parallel: programs at a time, over all calls in this process.
+    """
+    with reason_kept():
+        asked = (solution_str, ground_truth, Limits(**limits), isolation)
+        found = await asyncio.get_running_loop().run_in_executor(_programs(parallel or cores()), unit_tests.run, *asked)
+        acc = float(found.passed == found.of)
+        return {
+            "score": found.share if partial else acc,
+            "acc": acc,
+            "passed": found.share,
+            "stopped": float(found.stopped),
+        }
+
+
+@cache
+def _programs(parallel: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(parallel, thread_name_prefix="programs")
 
 
 @contextmanager

@@ -129,6 +129,8 @@ def train_in_cluster(
     recorder.phase("starting Ray")
     point_at_run_folder(config, folder, attempt)
     workers.fit(config)
+    with open_dict(config):
+        config.data.expected = config.data.expected  # as the user's reward decides, which is wrapped now
     own_reward.wrap(config)
     with open_dict(config):
         config.data.train_files = str(prepared.train.absolute())

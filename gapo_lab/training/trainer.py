@@ -8,11 +8,13 @@ from typing import Any
 import transfer_queue as tq
 from omegaconf import DictConfig
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
+from verl.utils.debug import marked_timer
 
-from gapo_lab.errors import RESUME, STOPPED
+from gapo_lab.errors import RESUME, STOPPED, UserError
+from gapo_lab.rewards.answer_noise import answer_noise
 from gapo_lab.rewards.list_diversity import pop_diversity
-from gapo_lab.runs import checkpoints
-from gapo_lab.training import batch_context
+from gapo_lab.runs import checkpoints, objective
+from gapo_lab.training import batch_context, truths
 from gapo_lab.training.recorder import TRAINING, VALIDATING, Recorder
 
 # What the reward function says of a step's rollouts: the mean of each number is logged, as `train/<name>`, before noise
@@ -40,12 +42,14 @@ class LabTrainer(PPOTrainerSync):
     estimator, which is told what verl keeps from it, the one that turns validation rows into metrics, the one that
     writes rollouts down, the one that saves, the one that validates, and the three that hand a batch to the workers,
     which then fetch what they read of it.
+    `_validate` adds what the actor has told of the truths (`data.expected`).
     """
 
     logger: Any  # verl's, made in fit()
 
     def __init__(self, config: DictConfig, recorder: Recorder):
         self.recorder = recorder
+        self.expected: dict[str, float] = {}
         # in this attempt: verl may validate before
         self._has_trained = False
         super().__init__(config)
@@ -58,6 +62,9 @@ class LabTrainer(PPOTrainerSync):
             self._shutdown_dump_executor()
 
     def on_init_end(self):
+        self.truths = self._read_truths()
+        if self.config.trainer.val_before_train:
+            self._measure_truths()
         super().on_init_end()
         self.recorder.total_steps(self.total_training_steps)
 
@@ -85,9 +92,13 @@ class LabTrainer(PPOTrainerSync):
         super().on_step_begin()
 
     def on_step_end(self):
-        is_told = self._is_told()
+        is_told, every = self._is_told(), self.config.trainer.test_freq
         if (is_told or self._resumes_here()) and not self._is_saved_by_verl():
             self._save_checkpoint()  # before vLLM wakes up and takes its part of the GPU
+        is_last = self.global_steps >= self.total_training_steps
+        if every > 0 and not is_told and (self.global_steps % every == 0 or is_last):
+            with marked_timer("expected", self.timing_raw):
+                self._measure_truths()
         super().on_step_end()
         if is_told or self._resumes_here():
             self.recorder.stop_after(self.global_steps, STOPPED if is_told else RESUME)
@@ -96,7 +107,7 @@ class LabTrainer(PPOTrainerSync):
         """As verl's; a run that was told to stop leaves it to its next attempt (train.py), which begins with it."""
         if self._has_trained and self.recorder.stops_after(self.global_steps):
             return {}
-        return super()._validate()
+        return super()._validate() | self.expected
 
     def _save_checkpoint(self):
         """As verl's, which forgets over a restart what is there already, and would keep one more."""
@@ -118,6 +129,20 @@ class LabTrainer(PPOTrainerSync):
         return self.global_steps == self.config.scale.get("resume_after") and (
             self.global_steps < self.total_training_steps
         )
+
+    def _read_truths(self) -> list[truths.Truth]:
+        data = self.config.data
+        return (
+            truths.read(Path(data.val_files), self.tokenizer, data.apply_chat_template_kwargs) if data.expected else []
+        )
+
+    def _measure_truths(self) -> None:
+        """Before the weights go to who generates: the actor is at hand, and vLLM does not hold the memory yet."""
+        if self.truths:
+            workers = self.config.trainer.n_gpus_per_node * self.config.trainer.nnodes
+            logs = truths.log_likelihoods(self.truths, self.actor_rollout_wg, workers)
+            self.expected = truths.metrics(self.truths, logs)
+            truths.write(self.recorder.attempt.generations / "truths" / f"{self.global_steps}.jsonl", self.truths, logs)
 
     def _take_over_logging(self) -> None:
         """verl makes its logger inside fit(), just before the first of these hooks."""
@@ -159,8 +184,14 @@ class LabTrainer(PPOTrainerSync):
             super()._log_rollout_data(batch, timing_raw, rollout_data_dir)
 
     def _val_metrics_update(self, data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs):
-        """Answers chosen from lists are also measured together: how evenly they fall on each list."""
+        """Answers chosen from lists are also measured together: how evenly they fall on each list. Of several answers a
+        task it is said how far their mean may be off. UserError where the metric that the study is about is not among
+        what the reward returns."""
+        asked = self.config.get("metric")
+        if asked and asked not in reward_extra_infos_dict:
+            raise UserError(objective.unmeasured(asked, reward_extra_infos_dict))
         diversity = pop_diversity(data_sources, reward_extra_infos_dict)
+        diversity |= answer_noise(data_sources, sample_uids, reward_extra_infos_dict)
         return (
             super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs) | diversity
         )

@@ -34,6 +34,12 @@ def two_digits(value: float) -> str:
     return f"{round(value, places):,.{max(0, places)}f}"
 
 
+def file_size(size: float) -> str:
+    """An amount of bytes with two significant digits: ``180 GB``, ``1.5 TB``, ``2.3 MB``."""
+    scale, unit = next((one for one in ((1e12, "TB"), (1e9, "GB")) if size >= one[0]), (1e6, "MB"))
+    return f"{two_digits(size / scale)} {unit}"
+
+
 def several(count: int, noun: str) -> str:
     """``1 run``, ``1,080 runs``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

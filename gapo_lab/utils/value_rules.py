@@ -1,14 +1,14 @@
-"""The settings of a method as plain data, so that a plan can check them without importing torch.
+"""What a setting may be, as plain data: a plan checks it without importing torch. A rule is one of
 
-Each file of gapo_lab/methods/ holds a literal `SETTINGS = {name: rule}`; gapo_lab.method_registry reads it. A rule is
-one of
+    a tuple           the values allowed, e.g. ("median", "mean")
+    an interval       "(0, 1]", "[0, inf)": a finite number in it
+    "whole [1, inf)"  a whole number in it
+    "names"           a list of different words, not empty
+    "numbers"         a list of finite numbers, not empty
+    a rule + " or null"
 
-    a tuple         the values allowed, e.g. ("median", "mean")
-    an interval     "(0, 1]", "[0, inf)": a finite number in it
-    "names"         a list of different words, not empty
-    "numbers"       a list of finite numbers, not empty
-
-The method checks its arguments against them and so does a plan, with the same words. Standard library only.
+Each file of gapo_lab/methods/ holds a literal `SETTINGS = {name: rule}`, which gapo_lab.method_registry reads. The
+method checks its arguments against them and so does a plan, with the same words. Standard library only.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Any, TypeGuard
 
 Rule = tuple | str
+WHOLE, OR_NULL = "whole ", " or null"
 
 
 def check_settings(rules: Mapping[str, Any], **values: object) -> None:
@@ -38,6 +39,13 @@ def problem(value: object, rule: Rule) -> str | None:
         if not items or not all(map(fits, items)) or (rule == "names" and len(set(items)) < len(items)):
             return f"must be a list of {'different names' if rule == 'names' else 'numbers'}"
         return None
+    if rule.endswith(OR_NULL):
+        wrong = None if value is None else problem(value, rule.removesuffix(OR_NULL))
+        return wrong and f"{wrong}, or null"
+    if rule.startswith(WHOLE):
+        interval = rule.removeprefix(WHOLE)
+        is_whole = isinstance(value, int) and _is_number(value) and _inside(value, interval)
+        return None if is_whole else f"must be a whole number from {interval[1:].partition(',')[0]} on"
     return None if _is_number(value) and _inside(value, rule) else f"must be a number in {rule}"
 
 

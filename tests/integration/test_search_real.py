@@ -104,10 +104,10 @@ def test_trials_are_pruned_the_sweeper_is_killed_and_goes_on(lab):
         if trial.state.name == "PRUNED":
             assert folder.status().state == "interrupted" and not folder.is_finished
             assert folder.status().message == f"pruned at step {trial.last_step}"
-            assert trial.value == measured[trial.last_step]["val/id/em"]
+            assert trial.value == measured[trial.last_step]["val/dev/em_expected"]
         else:
             assert list(measured) == list(range(1, 7))
-            assert trial.value == max(at["val/id/em"] for at in measured.values())
+            assert trial.value == measured[6]["val/dev/em_expected"]
     assert "best: python -m gapo_lab.run" in last.stdout
     again = lab.run(*slow, tiny=False)
     assert again.returncode == 0 and "6 of 6 trials done" in again.stdout and " starts " not in again.stdout
@@ -156,7 +156,7 @@ def test_a_real_run_is_pruned_and_another_search_goes_on_with_it(lab):
     )
     first = lab.run(*words, *strict, tiny=False)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert "pruned at step 1, val/id/em" in first.stdout and "no trial was finished" in first.stdout
+    assert "pruned at step 1, val/dev/em_expected" in first.stdout and "no trial was finished" in first.stdout
     folder = lab.folder(study_of(lab, "strict").trials[0].user_attrs["keys"][0])
     assert folder.status().message == "pruned at step 1" and "val/id/em" in folder.merged_metrics()[1]
     assert not folder.is_finished and not left_over(lab)
@@ -164,7 +164,10 @@ def test_a_real_run_is_pruned_and_another_search_goes_on_with_it(lab):
     assert second.returncode == 0, second.stdout + second.stderr
     assert folder.is_finished and len(folder.attempts()) == 2 and max(folder.merged_metrics()) == 3
     (trial,) = study_of(lab, "patient").trials
-    assert trial.value == folder.summary()["best/id/em"] and trial.params == study_of(lab, "strict").trials[0].params
+    assert (
+        trial.value == folder.summary()["final/dev/em_expected"]
+        and trial.params == study_of(lab, "strict").trials[0].params
+    )
     assert search_run(lab, "patient").data.tags["gapo.best"] in second.stdout
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import psutil
 import pytest
@@ -93,8 +95,11 @@ def test_it_is_the_same_run_as_a_sweeps(lab):
 
 def test_finished_already_also_joins_the_study_that_asked_again(lab):
     assert one(lab).returncode == 0
-    done = one(lab, "study=second")
+    done = one(lab, "study=second", "tracking=live")
     assert done.returncode == 0 and "finished already" in done.stdout and "run folder" in done.stdout
+    assert "study second in MLflow: 1 finished run copied to its page" in done.stdout
+    with closing(sqlite3.connect(lab.cwd / "mlflow.db")) as database:
+        assert ("second",) in database.execute("SELECT name FROM experiments").fetchall()
     assert of_study(lab.cwd / "runs", "second") == [lab.folder().key]
     assert len(lab.folder().attempts()) == 1
 

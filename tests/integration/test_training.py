@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import signal
 import sqlite3
 import time
@@ -54,6 +56,14 @@ def test_run_folder_holds_everything(finished):
     for step in (0, 1, 2, 3):
         for name in ("val/id/em", "val/ood/em", "val/id/em_greedy", "val/ood/em_greedy", "val/id/similarity"):
             assert 0 <= merged[step][name] <= 1
+        assert 0 <= merged[step]["val/dev/em"] <= 1
+        for name in ("val/id/em_expected", "val/dev/em_expected", "val/id/em_expected_t50", "val/id/em_answer_noise"):
+            assert 0 < merged[step][name] < 1
+        assert merged[step]["val/id/em_loglik"] < 0
+    # one sampled answer a task may be off by its noise
+    for where in ("id", "ood"):
+        off = merged[0][f"val/{where}/em"] - merged[0][f"val/{where}/em_expected"]
+        assert abs(off) < 4 * merged[0][f"val/{where}/em_answer_noise"]
     for step in (1, 2, 3):
         assert {"train/reward", "actor/pg_clipfrac", "actor/grad_norm", "perf/throughput"} <= set(merged[step])
     summary = folder.summary()
@@ -71,10 +81,20 @@ def test_run_folder_holds_everything(finished):
         "ending Ray",
     } <= set(timing)
     assert timing["recording"] < timing["training"]
-    assert json.loads((folder.path / "data.json").read_text())["rows"] == {"train": 64, "id": 16, "ood": 8}
+    assert json.loads((folder.path / "data.json").read_text())["rows"] == {
+        "train": 64,
+        "id": 16,
+        "dev": 8,
+        "ood": 8,
+    }
     generations = folder.attempts()[-1].generations
     first = json.loads((generations / "val" / "0.jsonl").read_text().splitlines()[0])
     assert {"input", "output", "gts", "score"} <= set(first)
+    told = [json.loads(line) for line in (generations / "truths" / "3.jsonl").read_text().splitlines()]
+    assert [one["set"] for one in told] == ["id"] * 16 + ["ood"] * 8 + ["dev"] * 8
+    assert len({one["id"] for one in told}) == 32
+    likely = [math.exp(one["loglik_t50"]) for one in told if one["set"] == "id"]
+    assert sum(likely) / 16 == pytest.approx(merged[3]["val/id/em_expected_t50"], abs=1e-4)
     assert len((generations / "train" / "1.jsonl").read_text().splitlines()) == 8 * 4
 
 
@@ -107,9 +127,16 @@ def test_a_finished_run_is_shown_not_repeated(finished):
 
 
 def test_same_seed_gives_the_same_metrics_exactly(finished, lab):
-    done = lab.run()
+    """Also where nobody asks how likely the truths are: that is the same run, and its training is not touched."""
+    done = lab.run("data.expected=false")
     assert done.returncode == 0, done.stderr
-    assert science(lab.folder().merged_metrics()) == science(finished.folder().merged_metrics())
+    assert lab.folder().key == finished.folder().key
+    asked = re.compile(r"val/\w+/em_(expected|loglik|answer_noise)\w*|timing_s/expected")
+    wanted = {
+        step: {name: value for name, value in at.items() if not asked.fullmatch(name)}
+        for step, at in science(finished.folder().merged_metrics()).items()
+    }
+    assert science(lab.folder().merged_metrics()) == wanted
 
 
 @pytest.fixture(scope="module")

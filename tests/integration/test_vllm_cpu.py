@@ -28,6 +28,7 @@ SMALL = (
     "backend=vllm_cpu",
     "data.train_size=64",
     "data.id_size=24",
+    "data.dev_size=8",
     "data.ood_size=8",
     "data.train_batch_size=8",
     "actor_rollout_ref.actor.ppo_mini_batch_size=4",

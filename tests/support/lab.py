@@ -13,6 +13,7 @@ REPO = Path(__file__).parents[2]
 TINY = (
     "data.train_size=64",
     "data.id_size=16",
+    "data.dev_size=8",
     "data.ood_size=8",
     "data.train_batch_size=8",
     "actor_rollout_ref.actor.ppo_mini_batch_size=4",

@@ -1,27 +1,29 @@
 """Lists to choose from: the model answers with one item, each as likely as the others (arXiv 2511.12596).
 
-`train` has lists of 4 to 12 items; `id` and `ood` have lists of 8 that training never shows, `ood` of words that it
-never shows either. A test list is asked for `samples` times, because how evenly the answers fall is seen over many.
+`train` has lists of 4 to 12 items; `dev`, `id` and `ood` have lists of 8 that training never shows, `ood` of words that
+it never shows either; `dev` is drawn from the lists of `id` with other numbers. A test list is asked for `samples`
+times, because how evenly the answers fall is seen over many.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from random import Random
 
 from gapo_lab.data.micro.syntax import NOUNS
 from gapo_lab.data.tasks.task import Task
 from gapo_lab.errors import UserError
 
-SPLITS = ("train", "id", "ood")
+SPLITS = ("train", "dev", "id", "ood")
 SHORTEST, LONGEST, TEST_LENGTH = 4, 12, 8
 SEEN_WORDS, UNSEEN_WORDS = NOUNS[:-16], NOUNS[-16:]
 SEPARATOR = "\n"  # between the items of a task's truth
 _ID_SHARE = 8  # one list in eight belongs to `id`, the others to `train`
 
 
-def generate(split: str, size: int, seed: int = 0, samples: int = 1) -> list[Task]:
-    """`size` different lists of a split, each `samples` times; the same for the same arguments.
+def generate(split: str, size: int, seed: int = 0, samples: int = 1, without: Collection[str] = ()) -> list[Task]:
+    """`size` different lists of a split, each `samples` times; the same for the same arguments; no id of `without`.
 
     Raises UserError for an unknown split or for less than one list or sample.
     """
@@ -35,7 +37,7 @@ def generate(split: str, size: int, seed: int = 0, samples: int = 1) -> list[Tas
     while len(tasks) < size:
         length = rng.randint(SHORTEST, LONGEST) if split == "train" else TEST_LENGTH
         task = list_task(rng.sample(UNSEEN_WORDS if split == "ood" else SEEN_WORDS, length))
-        if split == "ood" or _belongs(task.id) == split:
+        if (split == "ood" or _belongs(task.id) == ("id" if split == "dev" else split)) and task.id not in without:
             tasks.setdefault(task.id, task)
     return [task for task in tasks.values() for _ in range(samples)]
 

@@ -2,13 +2,15 @@
 
 Each task shows an edit made once or twice elsewhere; the region must be edited the same way. `train` and
 `id` share kinds and languages and are told apart by a hash of the task's text, so no task is in both, whatever
-their sizes and seeds. In `ood` every task has a language or a kind that the other two never have.
+their sizes and seeds. `dev` is drawn from the tasks of `id` with other numbers: leave out what `id` has. In `ood` every
+task has a language or a kind that the others never have.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Collection
 from random import Random
 
 from gapo_lab.data.micro.edit_kinds import KINDS, SEEN_KINDS, UNSEEN_KINDS
@@ -24,13 +26,13 @@ from gapo_lab.data.micro.syntax import (
 from gapo_lab.data.tasks.task import Hunk, Task
 from gapo_lab.errors import UserError
 
-SPLITS = ("train", "id", "ood")
+SPLITS = ("train", "dev", "id", "ood")
 _PIECE = re.compile(r"\w+| ?[^\w\s]+ ?| ")
 _ID_SHARE = 8  # one task in eight belongs to `id`, the others to `train`
 
 
-def generate(split: str, size: int, seed: int = 0) -> list[Task]:
-    """`size` different tasks of a split, the same for the same arguments.
+def generate(split: str, size: int, seed: int = 0, without: Collection[str] = ()) -> list[Task]:
+    """`size` different tasks of a split, the same for the same arguments; none whose id is in `without`.
 
     Raises UserError for an unknown split or a size below 1.
     """
@@ -44,7 +46,7 @@ def generate(split: str, size: int, seed: int = 0) -> list[Task]:
         task = _draw(rng, split)
         if task.kind != "no_change" and task.truth == task.region:
             continue
-        if split == "ood" or _belongs(task.id) == split:
+        if (split == "ood" or _belongs(task.id) == ("id" if split == "dev" else split)) and task.id not in without:
             tasks.setdefault(task.id, task)
     return list(tasks.values())
 
@@ -85,7 +87,7 @@ def _compose(rng: Random, kind: str, syntax: Syntax) -> Task:
         prefix=prefix,
         region=region,
         suffix=suffix,
-        cursor=_cursor(rng, region, truth),
+        cursor=cursor_place(rng, region, truth),
         truth=truth,
         provenance={"source": "micro"},
     )
@@ -95,7 +97,7 @@ def _hunk(pair: tuple[Line, Line], syntax: Syntax) -> Hunk:
     return Hunk(f"lib.{syntax.suffix}", write(pair[0], syntax), write(pair[1], syntax))
 
 
-def _cursor(rng: Random, region: str, truth: str) -> int:
+def cursor_place(rng: Random, region: str, truth: str) -> int:
     """The end of the region or, three in ten, the start of the piece where the edit begins."""
     if rng.random() < 0.7:
         return len(region)

@@ -6,9 +6,12 @@ asked for; it answers with the text that the region becomes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# The test set that choices are made by (steps, rates); the others are looked at once.
+DEV = "dev"
 # How verl answers a row: greedily, or sampled.
 GREEDY_AGENT = "single_turn_greedy"
 SAMPLED_AGENT = "single_turn_agent"
@@ -75,3 +78,8 @@ def verl_row(
         "reward_model": {"style": "rule", "ground_truth": task.truth},
         "extra_info": {**about, **more},
     }
+
+
+def has_one_text(row: Mapping[str, Any]) -> bool:
+    """Whether one text is the right answer to a row, and no other: not where it is searched in a longer answer."""
+    return (row.get("extra_info") or {}).get("answer", "text") == "text"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from gapo_lab.data.tasks.prompt import messages
 from gapo_lab.data.tasks.task import Task
 
-LONGEST_ANSWER = 16
+LONGEST_ANSWER = 40
 
 
 def prompt_ids(tokenizer, tasks: Sequence[Task]) -> list[list[int]]:

@@ -22,7 +22,7 @@ from verl.protocol import DataProto
 from verl.trainer.ppo.reward import load_reward_manager
 from verl.utils.tensordict_utils import list_of_dict_to_tensordict
 
-from gapo_lab.data.prepare import GREEDY_AGENT
+from gapo_lab.data.tasks.task import DEV, GREEDY_AGENT
 from gapo_lab.models.loading import tokenize
 
 # What the trainer reads of a prompt later on; every further field costs time in every phase.
@@ -54,12 +54,13 @@ class BatchedRolloutManager:
         validate = bool(rows[0].get("validate", False))
         for row in rows:
             row.pop("validate", None)
-        for greedy in (False, True):
-            chosen = [row for row in rows if (row.get("agent_name") == GREEDY_AGENT) == greedy]
+        # dev by itself: the other sets are answered as if it was not there
+        for kind in ((False, False), (True, False), (False, True)):
+            chosen = [row for row in rows if (row.get("agent_name") == GREEDY_AGENT, _is_dev(row)) == kind]
             if chosen:
-                self._roll_out(chosen, validate, greedy)
+                self._roll_out(chosen, validate, *kind)
 
-    def _roll_out(self, rows: list[dict], validate: bool, greedy: bool) -> None:
+    def _roll_out(self, rows: list[dict], validate: bool, greedy: bool, dev: bool) -> None:
         step = int(rows[0]["global_steps"])
         sampling = self.rollout.val_kwargs if validate else self.rollout
         n = int(sampling.n)
@@ -69,7 +70,7 @@ class BatchedRolloutManager:
         for rank, server in enumerate(self.servers):
             part = prompt_ids[rank * share : (rank + 1) * share]
             if part:
-                seed = self._draw_seed(step, validate, greedy, rank)
+                seed = self._draw_seed(step, validate, greedy, rank, dev)
                 temperature = 0.0 if greedy else float(sampling.temperature)
                 futures.append(
                     server.generate_batch.remote(
@@ -82,7 +83,7 @@ class BatchedRolloutManager:
                         bool(self.rollout.calculate_log_probs),
                     )
                 )
-        self.calls[step, validate, greedy] += 1
+        self.calls[step, validate, greedy, dev] += 1
         answers, likely, versions = [], [], []
         for part, log_probs, version in ray.get(futures):
             answers += part
@@ -107,9 +108,10 @@ class BatchedRolloutManager:
         self.tokenized[key] = ids
         return ids
 
-    def _draw_seed(self, step: int, validate: bool, greedy: bool, rank: int) -> int:
-        words = (self.rollout.seed, step, validate, greedy, rank, self.calls[step, validate, greedy])
-        return int.from_bytes(hashlib.sha256(repr(words).encode()).digest()[:7], "big")
+    def _draw_seed(self, step: int, validate: bool, greedy: bool, rank: int, dev: bool) -> int:
+        words = (self.rollout.seed, step, validate, greedy, rank, self.calls[step, validate, greedy, dev])
+        text = repr((*words, DEV) if dev else words)
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
 
     def _score(self, rows: list[dict], prompt_ids: list[list[int]], answers: list[list[int]]) -> list[dict]:
         """verl's reward manager on every trajectory; an exception in it ends the run."""
@@ -166,6 +168,10 @@ class BatchedRolloutManager:
         # a group is announced only when all of its trajectories lie there
         groups = [row["uid"] for row in rows]
         tq.kv_batch_put(keys=groups, partition_id=partition, tags=[{"status": "finished"}] * len(groups))
+
+
+def _is_dev(row: dict) -> bool:
+    return str(row.get("data_source")) == DEV
 
 
 class _NoThreads:

@@ -10,7 +10,7 @@ from analysis_database import Database, golden
 from analysis import check
 from analysis.paper import conventions, published
 from analysis.report import build
-from analysis.report.asked import Asked
+from analysis.report.options import Asked
 from analysis.sources import connect
 
 MISPRINTED = {  # (table, row, column): what the runs give instead

@@ -14,7 +14,7 @@ from analysis import report
 from analysis.figures import reward_noise, rewards
 from analysis.render import markdown
 from analysis.report import build
-from analysis.report.asked import Asked
+from analysis.report.options import Asked
 from analysis.sources import connect
 from gapo_lab.errors import UserError
 from gapo_lab.rewards import outliers
@@ -123,10 +123,10 @@ def test_the_papers_tables_hold_no_noise_and_the_others_every_level(place):
 
 
 def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(place):
-    """By level pairs of both GAPOs are pooled: those of one, five at most, could never be decided."""
+    """By level both GAPOs are pooled, each a stratum. No claim named them, so nothing is called better."""
     made = build.build(connect.connect(None), Asked(studies=("s",), figures=False)).document
     tables = {one.name: {line.label: line.entries for line in one.lines} for one in made.tables}
-    # four pairs: an interval without zero decides nothing, and the cell says so
+    # an interval without zero decides nothing that was not claimed, and the cell says so
     improve = tables["noise_id"]["Improve."]
     assert improve[2].value == pytest.approx(10) and improve[2].marks == ("†",)
     lost = tables["comparisons_lost_id"]
@@ -134,7 +134,7 @@ def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(place):
     assert lost["nano noise=0.1: GAPO (G) over GRPO"][1].value == pytest.approx(5)
     assert lost["nano noise=0.2: GAPO (D) over DAPO"][1].value == pytest.approx(10)
     pooled = lost["both GAPOs: GAPO, nano-0.6M noise=0.2, over its baseline"]
-    assert pooled[0].value == 8 and pooled[1].value == pytest.approx(10) and pooled[-1].text == "better"
+    assert pooled[0].text == "8 + 8" and pooled[1].value == pytest.approx(10) and pooled[-1].text == "exploratory"
     by_level = tables["comparisons_noise_id"]
     assert "both GAPOs: GAPO, nano-0.6M noise=0.1, over its baseline" in by_level
     assert not any("both" in label and "noise=0," in label for label in by_level)
@@ -142,11 +142,14 @@ def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(place):
     assert not any("noise=0:" in line for line in made.verdicts)
 
 
-def test_every_gapo_has_its_sentence_and_what_cannot_be_decided_is_said(place):
+def test_every_gapo_has_its_sentence_and_the_rest_is_exploratory(place):
     made = build.build(connect.connect(None), Asked(studies=("s",), figures=False)).document
     first = next(line for line in made.verdicts if line.startswith("the test set: GAPO (G) over GRPO"))
-    assert "all models" in first and "8 pairs" in first and "[" in first and "corrected" in first
-    assert any("could not be decided: 4 pairs give no p below 0.125" in line for line in made.verdicts)
+    assert "all models" in first and "8 + 8 seeds" in first and "[" in first and "corrected" in first
+    alone = next(line for line in made.verdicts if line.startswith("the test set: GAPO (G) over GRPO, nano-0.6M"))
+    assert "labels" in alone and "corrected" not in alone
+    noisy = [line for line in made.verdicts if line.startswith("by noise, the test set: exploratory: ")]
+    assert not noisy, "all comparisons by noise have a sentence"
     notes = {text for one in made.tables for _, text in one.notes}
     assert any("bold" in text for text in notes) and any("Step Δ" in text for text in notes)
 
@@ -168,7 +171,7 @@ def test_tau_has_numbers_and_comparisons(empty_mlflow, tmp_path):
     assert values["GAPO (D) τ=0.9 (k=8)"] == pytest.approx(60.4) and len(values) == 8
     compared = {line.label: line.entries for line in made["comparisons_tau_id"].lines}
     one = compared["nano-0.6M: GAPO (G) τ=0.1 (k=1) over GAPO (G) τ=0.5 (k=4)"]
-    assert one[0].value == 5 and one[-1].text == "interval only"
+    assert one[0].text == "5 + 5" and one[-1].text == "exploratory"
     assert "nano-0.6M: GAPO (G) τ=0.9 (k=8) over GRPO" in compared and len(compared) == 8
     assert [text for text, _ in made["statistics_id"].header[0]][4] == "last step"
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 import re
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from analysis import check
 from analysis.paper import published
 from analysis.render import latex, plain_text
 from analysis.results import step_delta
 from analysis.results.curves import Curve
-from analysis.results.measurements import Measured, Trials, guess_cases, number
-from analysis.statistics import inference
+from analysis.results.measurements import Measured, guess_cases, number
 from analysis.tables.table import Entry, Line, Table, ranked
 from gapo_lab.errors import UserError
 
@@ -51,65 +47,6 @@ def test_step_delta_against_its_words(ours, theirs):
     reached = [s for s, v in enumerate(ours) if v >= best - step_delta.ROUNDING]
     first = next(s for s, v in enumerate(theirs) if v >= best - step_delta.ROUNDING)
     assert found == (reached[0] - first if reached else None)
-
-
-@settings(max_examples=30)
-@given(st.lists(st.integers(-50, 50).map(lambda n: n / 100), min_size=2, max_size=6))
-def test_permutation_p_counts_the_signs(differences):
-    observed = abs(sum(differences))
-    flips = [
-        abs(sum(s * d for s, d in zip(signs, differences, strict=True)))
-        for signs in itertools.product((1, -1), repeat=len(differences))
-    ]
-    want = sum(one >= observed - 1e-9 for one in flips) / len(flips)
-    assert inference.permutation_p(differences) == pytest.approx(want)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=10))
-def test_holm_is_monotone_and_at_most_bonferroni(values):
-    out = inference.holm(values)
-    order = np.argsort(values, kind="stable")
-    assert (np.diff(np.array(out)[order]) >= -1e-12).all()
-    assert all(v <= o <= min(1, v * len(values)) + 1e-12 for v, o in zip(values, out, strict=True))
-
-
-@given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.lists(st.integers(0, 5), min_size=1, max_size=6))
-def test_improvement_is_the_share_of_won_pairs(ours, theirs):
-    won = [1 if a > b else 0.5 if a == b else 0 for a in ours for b in theirs]
-    assert inference.improvement(ours, theirs) == pytest.approx(sum(won) / len(won))
-
-
-@pytest.mark.parametrize("n", [2, 3, 4, 5, 10])
-def test_intervals_hold_the_true_mean_about_as_often_as_they_say(n):
-    """Of 2, 3, 4, 5, 10 normal trials plain percentiles cover 50, 75, 79, 83, 91 %, these 95, 95, 95, 92, 95 %."""
-    rows = np.random.default_rng(1).normal(size=(1500, n))
-    covered = np.mean([low <= 0 <= high for low, high in inference.intervals(rows.tolist())])
-    assert covered >= {5: 0.90, 10: 0.92}.get(n, 0.93)
-    plain = [np.quantile(np.random.default_rng(0).choice(r, (500, n)).mean(1), [0.025, 0.975]) for r in rows[:400]]
-    assert np.mean([low <= 0 <= high for low, high in plain]) < covered
-
-
-def test_intervals_depend_on_their_own_row_alone():
-    a, b = [0.1, 0.2, 0.4], [0.5, 0.1, 0.3]
-    assert inference.intervals([a, b])[1] == inference.intervals([b])[0]
-    assert all(map(math.isnan, inference.intervals([[1.0]])[0]))
-
-
-def comparison(low: float, high: float, p: float, n: int = 5) -> inference.Comparison:
-    return inference.Comparison("m", "nano", "a", "b", n, (low + high) / 2, low, high, p, 0.5, p)
-
-
-def test_nothing_is_called_better_that_is_not():
-    assert comparison(0.1, 0.2, 0.01).verdict == "better"
-    assert comparison(-0.2, -0.1, 0.01).verdict == "worse"
-    assert comparison(-0.1, 0.2, 0.01).verdict == "not told apart"
-    assert comparison(0.1, 0.2, 0.0625).verdict == "interval only"
-    assert comparison(math.nan, math.nan, math.nan, 1).verdict.startswith("one pair")
-
-
-def test_sampling_error():
-    assert inference.sampling_error(0.2, 132) == pytest.approx(0.0348, abs=1e-4)
-    assert inference.sampling_error(0.2, None) is None
 
 
 @given(st.integers(2, 5000), st.data())
@@ -233,53 +170,3 @@ def test_in_a_terminal_points_stand_below_points():
     rows = [line for line in text.splitlines() if line.startswith("row")]
     assert len({row.index(".") for row in rows if "." in row}) == 1
     assert max(map(len, text.splitlines())) <= 30 and "* best of its column" in text
-
-
-def test_the_permutation_test_is_scipys():
-    found = stats.permutation_test(([1.0, 2, 3, 4, 5],), np.mean, permutation_type="samples", n_resamples=np.inf)
-    assert inference.permutation_p([1, 2, 3, 4, 5]) == found.pvalue == 2 / 32
-    many = np.random.default_rng(2).normal(0.3, 1, size=40)
-    theirs = stats.permutation_test((many,), np.mean, permutation_type="samples", n_resamples=9999, rng=1)
-    assert inference.permutation_p(many.tolist()) == pytest.approx(theirs.pvalue, abs=0.02)
-
-
-@settings(max_examples=30)
-@given(st.lists(st.floats(-1, 1).filter(lambda x: abs(x) > 1e-3), min_size=2, max_size=9))
-def test_the_permutation_test_is_scipys_on_any_differences(differences):
-    theirs = stats.permutation_test((np.array(differences),), np.mean, permutation_type="samples", n_resamples=np.inf)
-    assert inference.permutation_p(differences) == pytest.approx(theirs.pvalue, abs=1e-12)
-
-
-@given(st.lists(st.floats(0, 1), min_size=1, max_size=7))
-def test_holm_is_the_closed_test_of_bonferroni(values):
-    """A hypothesis is rejected where every set of hypotheses that holds it is: the largest of the sets' p-values."""
-    sets = [s for size in range(1, len(values) + 1) for s in itertools.combinations(range(len(values)), size)]
-    of_sets = {s: min(1.0, len(s) * min(values[i] for i in s)) for s in sets}
-    want = [max(p for s, p in of_sets.items() if i in s) for i in range(len(values))]
-    assert inference.holm(values) == pytest.approx(want)
-
-
-@given(st.lists(st.floats(-10, 10), min_size=2, max_size=4))
-def test_the_interval_of_few_values_is_scipys(values):
-    low, high = inference.intervals([values])[0]
-    mean, sd = np.mean(values), np.std(values, ddof=1)
-    theirs = stats.t.interval(0.95, len(values) - 1, mean, sd / math.sqrt(len(values))) if sd else (mean, mean)
-    assert (low, high) == pytest.approx(theirs, abs=1e-9)
-
-
-def test_what_is_claimed_is_corrected_apart_from_what_is_looked_at():
-    seeds = range(5)
-
-    def trials(shift: float) -> Trials:
-        return Trials(None, {}, {seed: shift + seed / 100 for seed in seeds})
-
-    names = {"a": 1.0, "b": 1.1, "c": 0.9, "d": 1.2}
-    wanted = [(model, name, "base", trials(names[name]), trials(0.5)) for model in ("m", "n") for name in names]
-    measured = Measured("m", "best", {})
-    apart = {c.method: c for c in inference.compare(measured, wanted, {("base", "a")}) if c.model is None}
-    together = {c.method: c for c in inference.compare(measured, wanted) if c.model is None}
-    least = 2 / 2**10  # ten pairs, all of one sign
-    assert apart["a"].p_corrected == pytest.approx(least)
-    assert apart["b"].p_corrected == pytest.approx(3 * least)
-    assert together["a"].p_corrected == pytest.approx(4 * least)
-    assert [c.p for c in apart.values()] == pytest.approx([least] * 4)

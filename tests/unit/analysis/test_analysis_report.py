@@ -161,7 +161,7 @@ def test_the_nearest_study_metric_and_axis_are_named(database, capsys):
     assert "did you mean val/ood/em?" in failed(capsys, "table two", "--metric", "val/odd/em")
     assert "did you mean model?" in failed(capsys, "table two", "--cols", "modle")
     assert "model is one of nano" in failed(capsys, "table two", "--where", "model=mano")
-    assert "best, final, peak, mean" in failed(capsys, "table two", "--pick", "first")
+    assert "dev, final, best, peak, mean" in failed(capsys, "table two", "--pick", "first")
     assert "--test-cases" in failed(capsys, "table two", "--test-cases", "id=x")
     assert "cannot write " in failed(capsys, "table two", "--no-figures", "--out", str(database.path))
     assert "seed 3 not run" in failed(capsys, "table two", "--seeds", "5", "--where", "algo=grpo")

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from analysis.report import build
-from analysis.report.asked import Asked
+from analysis.report.options import Asked
 from analysis.results import curves, runs
 from analysis.results.runs import Run
 from analysis.sources import connect

@@ -9,80 +9,20 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rehearsed_runs import rehearse
+from trained_runs import finish, start, train, trained
 
 from analysis import report
 from analysis.report import build
-from analysis.report.asked import Asked
+from analysis.report.options import Asked
 from analysis.results import runs as counting
 from analysis.sources import connect
 from analysis.sources.run_folders import RunFolders
 from gapo_lab.errors import UserError
-from gapo_lab.runs import config_text, metrics
+from gapo_lab.runs import config_text
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.provenance import Code, Origin, Provenance
 from gapo_lab.tracking import copier, mapping
-from gapo_lab.tracking import uri as addresses
 from gapo_lab.utils.dotted import flatten
-
-SPEC = {
-    "study": "s",
-    "model": "nano",
-    "algo": "grpo",
-    "tau": None,
-    "data": "micro",
-    "scale": "nano",
-    "backend": "cpu",
-    "overrides": [],
-    "science": {"actor_rollout_ref.actor.optim.lr": 1e-05},
-}
-CONFIG = "data:\n  id_size: 1024\n  ood_size: 512\nactor_rollout_ref:\n  rollout:\n    n: 8\n"
-
-
-def start(root: Path, key: str, **words) -> RunFolder:
-    science = SPEC["science"] | {"algorithm.adv_estimator": words.get("algo", "grpo")}
-    folder = RunFolder.open(root, key, SPEC | {"key": key, "science": science} | words)
-    folder.start_attempt()
-    folder.write_provenance(Provenance(Origin(git=Code("c0ffee" * 6, dirty=True))))
-    folder.write_config(CONFIG)
-    return folder
-
-
-def train(folder: RunFolder, steps, gain: float = 0.0, began: float = 1000.0) -> None:
-    for step in steps:
-        values = {
-            "val/id/em": 0.2 + gain + step / 100,
-            "val/ood/em": 0.1 + gain,
-            "actor/pg_clipfrac": 0.01,
-            "odd@name": 1.0,
-        }
-        folder.attempts()[-1].append_metrics(step, values, now=began + step + 0.123456)
-
-
-def finish(folder: RunFolder) -> None:
-    folder.write_summary(metrics.summary(folder.merged_metrics()))
-    folder.write_status(state="finished")
-
-
-def trained(root: Path, key: str, seed: int = 0, gain: float = 0.0, began: float = 1000.0, **words) -> RunFolder:
-    folder = start(root, key, seed=seed, **words)
-    train(folder, range(4), gain, began)
-    finish(folder)
-    return folder
-
-
-@pytest.fixture
-def place(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(addresses.VARIABLE, raising=False)
-    return tmp_path
-
-
-@pytest.fixture
-def database(place, empty_mlflow) -> str:
-    shutil.copy(empty_mlflow, place / "mlflow.db")
-    return f"sqlite:///{place}/mlflow.db"
 
 
 def copied(root: Path = Path("runs")) -> None:
@@ -137,7 +77,7 @@ def told(source, names=("s",)) -> list[tuple]:
     ]
 
 
-def test_both_sources_tell_the_same_of_every_run(database):
+def test_both_sources_tell_the_same_of_every_run(place, database):
     odd_runs(Path("runs"))
     copied()
     folders, copies = RunFolders(Path("runs")), connect.connect()
@@ -164,24 +104,6 @@ def test_both_sources_tell_the_same_of_every_run(database):
         ]
         assert curves[0] == curves[1], name
     assert folders.metrics(["a0"]) == copies.metrics([r.id for r in chosen[1].runs if r.identity == "a0"])
-
-
-@pytest.fixture(scope="module")
-def rehearsed(tmp_path_factory) -> Path:
-    """Two studies of rehearsals that share runs, with noise and several taus."""
-    root = tmp_path_factory.mktemp("rehearsed") / "runs"
-    root.mkdir()
-    noisy, seeds = ("noise=0", "noise=0.1"), ("seed=0", "seed=1")
-    rehearse(root, "first", ("algo=grpo",), noisy, seeds)
-    rehearse(root, "both", ("algo=grpo", "algo=gapo_grpo"), ("tau=0.5", "tau=0.1"), noisy, seeds)
-    return root
-
-
-@pytest.fixture
-def study(rehearsed, place) -> Path:
-    """The working folder with a copy of those run folders; MLflow knows nothing of them yet."""
-    shutil.copytree(rehearsed, place / "runs")
-    return place
 
 
 def reported(*words: str) -> int:
@@ -304,48 +226,3 @@ def test_settings_are_found_without_parsing_the_config(study):
     assert config_text.pick(rewritten, ["data.id_size", "trainer.nnodes"]) == config_text.pick(
         text, ["data.id_size", "trainer.nnodes"]
     )
-
-
-# Rehearsals
-
-
-def test_a_report_on_rehearsals_says_so_everywhere_and_claims_nothing(study, capsys):
-    assert reported("both", "--markdown", "page.md", "--spread") == 0
-    said = capsys.readouterr().out
-    folder = Path("reports/both")
-    page, markdown = (folder / "report.html").read_text(), Path("page.md").read_text()
-    for text in (said, page, markdown):
-        assert "12 of" not in text and "these runs are rehearsals" in text
-        assert "What can be said" not in text and "not told apart" not in text and "bold: the highest" not in text
-        assert " is better than " not in text and " is worse than " not in text
-    assert "\\def\\@oddhead" in (folder / "report.tex").read_text()
-    fragments = [path for path in folder.glob("*.tex") if path.stem != "report"]
-    assert len(fragments) > 5
-    for path in fragments:
-        assert "\\caption{Made-up numbers (rehearsal): " in path.read_text()
-        assert "# Made-up numbers (rehearsal)" in path.with_suffix(".csv").read_text()
-        assert "\\textbf{" not in path.read_text() and "$^{\\circ}$" not in path.read_text()
-    assert page.count("<figcaption>") == page.count("</strong> Made-up numbers (rehearsal): ") > 1
-    assert "made_up" in (folder / "tidy.csv").read_text().splitlines()[0]
-
-
-def test_a_study_of_both_says_so_and_one_without_says_nothing(place):
-    for seed in range(2):
-        trained(Path("runs"), f"a{seed}", seed=seed)
-    asked = Asked(studies=("s",), figures=False)
-    real = build.build(RunFolders(Path("runs")), asked).document
-    assert not real.notice and not any(table.notice for table in real.tables)
-    for seed in range(2):
-        trained(Path("runs"), f"b{seed}", seed=seed, algo="dapo", science={"rehearsal.steps": 3, "of": "dapo"})
-    mixed = build.build(RunFolders(Path("runs")), asked).document
-    assert "2 of 4 runs are rehearsals" in mixed.notice and not mixed.verdicts
-    assert all(table.notice for table in mixed.tables)
-
-
-def test_a_report_with_smoke_runs_says_that_they_are_no_result(place):
-    for seed in range(2):
-        trained(Path("runs"), f"a{seed}", seed=seed)
-        trained(Path("runs"), f"b{seed}", seed=seed, algo="dapo", scale="smoke")
-    mixed = build.build(RunFolders(Path("runs")), Asked(studies=("s",), figures=False)).document
-    assert "2 of 4 runs are smoke runs" in mixed.notice and "Made-up" not in mixed.notice and not mixed.verdicts
-    assert all(table.notice == "No result (smoke run)" for table in mixed.tables)

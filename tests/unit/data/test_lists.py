@@ -18,7 +18,7 @@ SHIPPED = vocabulary.FOLDER.with_name("lists_checkpoint")
 
 
 def test_splits_share_no_list_and_ood_no_word():
-    train, test, ood = (generator.generate(split, 300) for split in generator.SPLITS)
+    train, test, ood = (generator.generate(split, 300) for split in ("train", "id", "ood"))
     assert not {t.id for t in train} & {t.id for t in test}
     assert {len(t.truth.split("\n")) for t in train} == set(range(4, 13))
     assert {len(t.truth.split("\n")) for t in test + ood} == {8}

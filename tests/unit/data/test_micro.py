@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gapo_lab.data.lists import generator as lists
+from gapo_lab.data.micro import generator
 from gapo_lab.data.micro.edit_kinds import KINDS, SEEN_KINDS, UNSEEN_KINDS
 from gapo_lab.data.micro.generator import SPLITS, generate
 from gapo_lab.data.micro.syntax import SEEN_LANGUAGES, SYNTAXES, UNSEEN_LANGUAGES, write
@@ -39,6 +41,15 @@ def test_no_task_is_in_two_splits_whatever_the_seeds(size, one, other):
     assert {content(t) for t in generate("train", size, one)}.isdisjoint(
         content(t) for t in generate("id", size, other)
     )
+
+
+@pytest.mark.parametrize("module", [generator, lists])
+def test_dev_shares_no_task_with_any_other_split(module):
+    held = {task.id for task in module.generate("id", 500, seed=3)}
+    dev = {task.id for task in module.generate("dev", 500, seed=3, without=held)}
+    assert len(dev) == 500 and dev.isdisjoint(held)
+    for split in ("train", "ood"):
+        assert dev.isdisjoint(task.id for task in module.generate(split, 500, seed=3))
 
 
 def test_a_split_never_repeats_a_task(splits):

@@ -110,7 +110,7 @@ def test_region_and_raw_answers_are_scored_apart():
     assert (bare["em"], bare["em_raw"]) == (0.0, 0.0) and bare["score"] < 0.5
     assert compute_score("id", "x", "x", {"answer": "text", "raw": True})["em_raw"] == 1.0
     assert "em_raw" not in compute_score("id", "x", "x", {"answer": "text", "raw": False})
-    assert compute_score("id", "x", "x") == {"score": 1.0, "em": 1.0, "similarity": 1.0}
+    assert compute_score("train", "x", "x") == {"score": 1.0, "em": 1.0, "similarity": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_a_run_says_which_rows_it_saw(here):
     for word, says in (
         ("data.ood=zeta", "fetch it"),
         ("data.ood=other", "there are micro, .*zeta, editeval"),
-        ("data.ood_prompt=mine", "must be own or template"),
+        ("data.ood_prompt=mine", "must be one of own, template"),
     ):
         with pytest.raises(UserError, match=says):
             check(compose_run([word]))

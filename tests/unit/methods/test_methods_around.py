@@ -203,7 +203,8 @@ def test_verls_reinforce_pp_whitens_returns_over_the_batch():
 
 
 def test_every_file_with_a_function_of_its_name_is_a_method():
-    assert {"gapo", "grpo", "krpo", "qae", "redit", "gdpo", "group_aware"} == set(methods.ESTIMATORS)
+    ours = {"gapo", "grpo", "krpo", "qae", "redit", "gdpo", "group_aware", "gapo_centred", "grpo_shifted", "median"}
+    assert ours | {"trimmed_mean", "huber", "rank", "shrinkage"} == set(methods.ESTIMATORS)
     assert {"gmpo"} == set(methods.LOSSES)
 
 

@@ -28,33 +28,33 @@ def test_the_example_of_adding_a_method_works_as_it_stands(tmp_path):
     python, yaml = (re.search(rf"```{kind}\n(.*?)```", PAGE, flags=re.DOTALL).group(1) for kind in ("python", "yaml"))
     for folder in ("gapo_lab", "conf", "analysis"):
         shutil.copytree(REPO / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "gapo_lab" / "methods" / "median.py").write_text(python)
-    (tmp_path / "conf" / "algo" / "median.yaml").write_text(yaml)
+    (tmp_path / "gapo_lab" / "methods" / "midrange.py").write_text(python)
+    (tmp_path / "conf" / "algo" / "midrange.yaml").write_text(yaml)
     (tmp_path / "r.csv").write_text("uid,reward\n" + "".join(f"a,{r}\n" for r in (0.0, 0.1, 0.2, 0.9)))
     code = """
 import numpy as np, torch
 from gapo_lab.planning.validation import check
 from gapo_lab.config.compose import compose_run
 from gapo_lab.errors import UserError
-check(compose_run(["algo=median"]))
-for words, says in ((["algorithm.median.eps=-1"], "eps=-1"), (["+algorithm.median.x=1"], "x: no such setting")):
+check(compose_run(["algo=midrange"]))
+for words, says in ((["algorithm.midrange.eps=-1"], "eps=-1"), (["+algorithm.midrange.x=1"], "x: no such setting")):
     try:
-        check(compose_run(["algo=median", *words]))
+        check(compose_run(["algo=midrange", *words]))
     except UserError as error:
         assert says in str(error), error
     else:
         raise AssertionError(words)
-from gapo_lab.methods import median
-assert median(torch.tensor([0.0, 0.5, 1.0]), torch.zeros(3).long()).tolist()[1] == 0
+from gapo_lab.methods import midrange
+assert midrange(torch.tensor([0.0, 0.5, 1.0]), torch.zeros(3).long()).tolist()[1] == 0
 import gapo_lab.training.estimators
 from verl.trainer.ppo.core_algos import get_adv_estimator_fn
-found, _ = get_adv_estimator_fn("median")(
-    token_level_rewards=torch.tensor([[0.0], [0.4], [1.0]]), response_mask=torch.ones(3, 1), index=np.array(["a"] * 3),
-    config=compose_run(["algo=median"]).algorithm)
+found, _ = get_adv_estimator_fn("midrange")(
+    token_level_rewards=torch.tensor([[0.0], [0.5], [1.0]]), response_mask=torch.ones(3, 1), index=np.array(["a"] * 3),
+    config=compose_run(["algo=midrange"]).algorithm)
 assert found[1] == 0 and found[2] > 0
 from analysis.replay import main
-assert main(["r.csv", "algo=grpo,median", "--out", "out"]) == 0
+assert main(["r.csv", "algo=grpo,midrange", "--out", "out"]) == 0
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "median" in (tmp_path / "out" / "replay.csv").read_text()
+    assert "midrange" in (tmp_path / "out" / "replay.csv").read_text()

@@ -32,8 +32,8 @@ def of(*overrides: str) -> CostInputs:
 def test_the_inputs_are_read_from_a_configuration():
     found = of("trainer.total_training_steps=10", "data.id_size=60", "data.ood_size=40", "data.greedy=true")
     assert (found.steps, found.prompts, found.rollouts, found.workers) == (10, 32, 8, 2)
-    assert found.test_tasks == 200 and found.reference_model and not found.needs_gpu
-    assert of("data.greedy=false", "data.id_size=60", "data.ood_size=40").test_tasks == 100
+    assert found.test_tasks == 200 + 256 and found.reference_model and not found.needs_gpu
+    assert of("data.greedy=false", "data.id_size=60", "data.dev_size=7", "data.ood_size=40").test_tasks == 107
     # whole epochs of whole batches
     epochs = of("trainer.total_training_steps=null", "trainer.total_epochs=3", "data.train_size=100")
     assert epochs.steps == 3 * (100 // 32)

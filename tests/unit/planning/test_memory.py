@@ -8,7 +8,6 @@ import pytest
 
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.config.view import ConfigView
-from gapo_lab.planning.fits import shape_of
 from gapo_lab.planning.memory import (
     GB,
     ModelShape,
@@ -17,6 +16,7 @@ from gapo_lab.planning.memory import (
     rollout_memory,
     training_memory,
 )
+from gapo_lab.planning.memory_check import shape_of
 from gapo_lab.planning.plan import draft
 
 QWEN_7B = ModelShape(7.6e9, 28, 3584, 18944, 152064, 4, 128)

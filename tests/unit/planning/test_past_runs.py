@@ -82,8 +82,8 @@ def test_the_real_run_is_scaled_from_the_smoke_run(drafted, tmp_path):
     assert found.runs == (key,) and found.scaled
     smoke = replace(CostInputs.of(drafted(*SMOKE).settings), measured_tokens=400)
     step = 60 * step_seconds(replace(inputs, measured_tokens=400)) / step_seconds(smoke)
-    # 3,072 answers are far more than 32: as long as rolling so many out, 15 s for 512
-    validation = 15 * 3072 / 512
+    # 3,328 answers are far more than 40: as long as rolling so many out, 15 s for 512
+    validation = 15 * 3328 / 512
     assert found.validating == pytest.approx(9 * validation)
     assert found.seconds == pytest.approx(200 + 80 * step + 9 * validation + 8 * 40)
 

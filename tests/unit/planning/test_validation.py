@@ -19,7 +19,8 @@ composer = cache(Composer)
 
 def checked(words: list[str]) -> None:
     """Check a run as a plan does."""
-    check_settings(ConfigView(composer().compose(words).resolved))
+    found = composer().compose(words)
+    check_settings(ConfigView(found.resolved), found.written)
 
 
 def test_the_default_run_passes():
@@ -72,12 +73,12 @@ def test_the_default_run_passes():
         (["seed=-1"], "seed=-1"),
         (["seed=abc"], "seed=abc"),
         (["data.train_batch_size=33"], "does not divide into mini-batches"),
-        (["data.train_batch_size=0"], "must be a whole number above 0"),
+        (["data.train_batch_size=0"], "must be a whole number from 1 on"),
         (
             ["actor_rollout_ref.actor.ppo_mini_batch_size=1", "actor_rollout_ref.rollout.n=3"],
             "over 2 workers",
         ),
-        (["tracking=sometimes"], "tracking=sometimes: must be live or later"),
+        (["tracking=sometimes"], "tracking=sometimes: must be one of live, later"),
         (["cluster=slurm", "cluster.hours=abc"], "cluster.hours=abc: must be a number in (0, inf)"),
         (["cluster=slurm", "cluster.setup=module"], "cluster.setup=module: must be a list"),
         (

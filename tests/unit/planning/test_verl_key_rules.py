@@ -18,7 +18,7 @@ from gapo_lab.planning.validation import check
         ("trainer.rollout_data_dir=x", "rollouts_every"),
         ("trainer.use_v1=false", "leave it at True"),
         ("trainer.v1.trainer_mode=separate_async", "leave it at sync"),
-        ("distillation.enabled=true", "leave it at False"),
+        ("distillation.enabled=true", "distillation is not made here"),
         ("algo=grpo algorithm.norm_adv_by_std_in_grpo=false", "take algo=dr_grpo"),
         ("algo=grpo algorithm.adv_estimator=gapo", "take algo=gapo_grpo"),
         ("actor_rollout_ref.rollout.n=1", "at least 2"),

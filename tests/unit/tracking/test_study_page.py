@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -14,12 +13,6 @@ from copied_runs import everything, finish, make, table, train
 from gapo_lab.tracking import copier, mlflow_client, study_page
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.study_page import NOTE
-
-
-@pytest.fixture
-def database(empty_mlflow, tmp_path) -> str:
-    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
-    return f"sqlite:///{tmp_path / 'mlflow.db'}"
 
 
 def share(root: Path, **studies: list[str]) -> None:

@@ -51,7 +51,7 @@ def test_rewards_on_a_gpu_do_not_make_the_host_wait(algos, name):
     assert seen.waits == [] and found.device == AWAY
 
 
-@pytest.mark.parametrize("name", ["exact_grpo", "gapo", "krpo", "qae", "redit"])
+@pytest.mark.parametrize("name", ["exact_grpo", "gapo", "krpo", "qae", "redit", "huber", "shrinkage"])
 @pytest.mark.parametrize("kind", [torch.int64, torch.bool, torch.float32, torch.int32])
 def test_advantages_are_zero_where_the_mask_is_whatever_its_type(algos, name, kind):
     mask = torch.tensor([[1, 1], [1, 0], [0, 0], [1, 1]]).to(kind)

@@ -1,8 +1,9 @@
-"""Greedy answers of a finished run's last checkpoint: what the trainer itself would have measured."""
+"""Greedy answers and likely truths of a finished run's last checkpoint: what the trainer itself would have measured."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pytest
@@ -14,19 +15,20 @@ from gapo_lab.tracking import mapping
 
 @pytest.fixture
 def sampled(finished, tmp_path, monkeypatch):
-    """A copy of a real run whose greedy metrics after the start are taken out, and what they were."""
+    """A copy of a real run whose greedy and expected metrics after the start are taken out, and what they were."""
     shutil.copytree(finished.cwd / "runs", tmp_path / "runs")
     shutil.copytree(finished.cwd / "data", tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     (path,) = (p for p in (tmp_path / "runs").iterdir() if (p / "spec.yaml").exists())
     folder = RunFolder(path)
     rows = folder.attempts()[-1].rows()
-    measured = {n: v for row in rows if row.step == 3 for n, v in row.metrics.items() if n.endswith("_greedy")}
+    out = re.compile(r"val/.*(_greedy|em_expected.*|em_loglik|em_answer_noise)")
+    measured = {n: v for row in rows if row.step == 3 for n, v in row.metrics.items() if out.fullmatch(n)}
     kept = [
         {
             "step": row.step,
             "time": row.time,
-            "metrics": {n: v for n, v in row.metrics.items() if row.step < 3 or not n.endswith("_greedy")},
+            "metrics": {n: v for n, v in row.metrics.items() if row.step < 3 or not out.fullmatch(n)},
         }
         for row in rows
     ]
@@ -41,9 +43,10 @@ def test_it_finds_what_the_trainer_measured(sampled, capsys):
     assert runs.main(["evaluate"]) == 0
     found = folder.merged_metrics()[3]
     assert {"val/id/em_greedy", "val/ood/em_greedy", "val/id/similarity_greedy"} <= set(measured)
+    assert {"val/id/em_expected", "val/ood/em_expected_t50", "val/id/em_loglik"} <= set(measured)
     # verl's reward is the score with what is added to it
     scored = {n: value for n, value in measured.items() if "/reward" not in n}
-    assert {n: found[n] for n in scored} == pytest.approx(scored)
+    assert {n: found[n] for n in scored} == pytest.approx(scored, abs=1e-5)
     assert "greedy, step 3  [1/1, 0:00 left]" in capsys.readouterr().out
     attempts = {one.number: one.rows() for one in folder.attempts()}
     before = attempts | {max(attempts): attempts[max(attempts)][:-1]}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis.results.measurements import CLIPPED, ID, OOD, THROUGHPUT
+from analysis.results.measurements import CLIPPED, DEV, EXPECTED, ID, OOD, THROUGHPUT
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Asked:
     cases: Mapping[str, int] = field(default_factory=dict)
     runs_root: Path = Path("runs")
     data: Path | None = None
+    # what the study is about on each of its test sets, once its runs are known
+    tests: tuple[str, ...] = (ID, OOD)
 
     @property
     def is_slice(self) -> bool:
@@ -38,9 +40,10 @@ class Asked:
         """The metrics of its tables."""
         if self.metric is not None:
             return (self.metric,)
-        return (ID,) if self.is_slice else (ID, OOD)
+        return self.tests[:1] if self.is_slice else self.tests
 
     @property
     def all_metrics(self) -> tuple[str, ...]:
-        """Those of its figures, too."""
-        return self.metrics if self.is_slice or not self.figures else (*self.metrics, CLIPPED, THROUGHPUT)
+        """Those of its figures, too, and those that are read in their place or choose a step."""
+        found = (*self.metrics, *(metric + EXPECTED for metric in self.metrics), *DEV)
+        return found if self.is_slice or not self.figures else (*found, CLIPPED, THROUGHPUT)

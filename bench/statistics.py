@@ -1,0 +1,163 @@
+"""How often the report's statistics err, and what they see, by simulation: `python -m bench --only statistics`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from bench.measurement import Row
+
+METHODS = (
+    *("gmpo", "krpo", "qae", "grpo", "gapo_grpo", "gapo_grpo_median_std", "gapo_grpo_mean_div"),
+    *("dapo", "gapo_dapo", "gapo_dapo_median_std", "gapo_dapo_mean_div"),
+)
+MODELS, SEEDS = ("nano", "nano_large"), 5
+# Mean seeds until E >= 20, at most 20, by the true difference in standard deviations (shared/facts/statistics.md, 3).
+WANTED_SEEDS = {0.5: 18.4, 1.0: 12.8, 1.5: 8.6, 2.0: 7.0, 3.0: 5.8}
+
+
+def statistics_of_a_whole_report() -> list[Row]:
+    """Reports of `make paper`'s eleven methods, two models, two test sets and five seeds in which nothing differs. A
+    report errs where it says better or worse of anything; each shows 78 comparisons, of which four are claims. Beside
+    it the same share where all comparisons were judged by their 95% intervals, as an eye does.
+    """
+    from analysis.paper import conventions
+    from analysis.results.measurements import Measured, Trials
+    from analysis.statistics import families, inference
+    from analysis.tables import claims
+
+    rng, metrics, reports = np.random.default_rng(0), ("val/id/em", "val/ood/em"), 400
+    wrong = seen = 0
+    for _ in range(reports):
+        shown = {}
+        for metric in metrics:
+            drawn = {
+                (model, method): Trials(None, {}, dict(enumerate(rng.normal(size=SEEDS).tolist())))  # type: ignore[arg-type]
+                for model in MODELS
+                for method in METHODS
+            }
+            wanted = [
+                (model, method, baseline, drawn[model, method], drawn[model, baseline])
+                for model, method in drawn
+                for baseline in conventions.baselines(method)
+            ]
+            shown[metric] = inference.compare(Measured(metric, "final", {}), wanted)
+        judged = [one for some in families.confirmed(shown, claims.papers(metrics)).values() for one in some]
+        wrong += any(one.verdict in ("better", "worse") for one in judged)
+        seen += any(not one.holds_zero for one in judged)
+    return [
+        Row("nothing differs: reports that say better or worse / 6 of 100", wrong / reports, 0.06, 1.0, ""),
+        Row("nothing differs: reports with an interval that leaves zero out / all", seen / reports, 1.0, None, ""),
+    ]
+
+
+def statistics_of_intervals() -> list[Row]:
+    """Of 100 intervals over five seeds how many miss the true mean, where they promise 5: normal values, heavy tails
+    (Student's t with 3), skew (exponential), and one seed in ten that collapses by ten standard deviations, against
+    which no interval of five seeds helps. And pooled over two models whose seeds agree (a difference common to all
+    runs of a seed, correlated .8) or not: the correlation is printed below a table and not corrected for.
+    """
+    from analysis.statistics.intervals import intervals
+    from analysis.statistics.pooling import pooled
+    from analysis.statistics.two_groups import welch
+
+    rng, many = np.random.default_rng(1), 4000
+    kinds = {
+        "normal": (rng.normal(size=(many, SEEDS)), 0.0, 1.1),
+        "heavy tails": (rng.standard_t(3, size=(many, SEEDS)), 0.0, 1.1),
+        "skewed": (rng.exponential(size=(many, SEEDS)), 1.0, None),
+        "one seed in ten collapses": (
+            rng.normal(size=(many, SEEDS)) - 10 * (rng.random((many, SEEDS)) < 0.1),
+            -1.0,
+            None,
+        ),
+    }
+    rows = []
+    for name, (values, truth, target) in kinds.items():
+        missed = np.mean([not low <= truth <= high for low, high in intervals(values.tolist())])
+        rows.append(Row(f"intervals of five seeds that miss, {name} / 5 of 100", float(missed), 0.05, target, ""))
+    for rho, target in ((0.0, 1.0), (0.8, None)):
+        shared, own = rng.normal(size=(2, 1500, 2, 1, SEEDS)), rng.normal(size=(1500, 2, 2, SEEDS))
+        values = math.sqrt(rho) * shared[0] + math.sqrt(1 - rho) * own
+        missed = np.mean([pooled([welch(*model) for model in one.swapaxes(0, 1)]).p <= 0.05 for one in values])
+        name = f"pooled over two models, seeds correlate {rho:g}: rejects / 6 of 100"
+        rows.append(Row(name, float(missed), 0.06, target, ""))
+    return rows
+
+
+def statistics_of_seeds_until_decided() -> list[Row]:
+    """Seeds are added one at a time, from five to at most 20, until E >= 20: how often that decides though nothing
+    differs, and the mean number of seeds by the true difference in standard deviations of a pair's difference, against
+    those of the referee's simulation.
+    """
+    from gapo_lab.utils.e_process import BAR, log_e
+
+    rng, studies, most = np.random.default_rng(2), 4000, 20
+    rows = []
+    for size in (0.0, *WANTED_SEEDS):
+        values = rng.normal(size, size=(studies, most))
+        n = np.arange(1, most + 1)
+        mean = values.cumsum(axis=1) / n
+        var = ((values**2).cumsum(axis=1) - n * mean**2) / np.maximum(n - 1, 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            t = mean / np.sqrt(var / n)
+        decided = np.zeros((studies, most), bool)
+        for seeds in range(SEEDS, most + 1):
+            decided[:, seeds - 1] = [log_e(one, seeds) >= math.log(BAR) for one in t[:, seeds - 1].tolist()]
+        stopped = np.where(decided.any(axis=1), decided.argmax(axis=1) + 1, most)
+        if size:
+            name = f"seeds until decided, difference {size:g} sd ({decided.any(axis=1).mean():.0%} are) / the referee's"
+            rows.append(Row(name, float(stopped.mean()), WANTED_SEEDS[size], 1.05, ""))
+        else:
+            error = float(decided.any(axis=1).mean())
+            rows.append(Row("nothing differs, looked at after each seed: decided / 5 of 100", error, 0.05, 1.0, ""))
+    return rows
+
+
+def statistics_of_new_cases() -> list[Row]:
+    """Two methods that are equal over all cases there could be, and differ on each by a normal effect of one on the
+    logit; five seeds, 512 cases, exact accuracies. How often an interval says that they differ: over seeds and cases
+    (Cameron, Gelbach and Miller 2011), and over seeds alone, which speaks for these 512 cases only.
+    """
+    from analysis.statistics.crossed import crossed
+    from analysis.statistics.two_groups import welch
+
+    rng, studies = np.random.default_rng(3), 1000
+    wrong = alone = 0
+    for _ in range(studies):
+        hard, effects = rng.normal(0, 2, size=512), rng.normal(0, math.sqrt(0.5), size=(2, 1, 512))
+        logits = hard + effects + rng.normal(0, 0.03, size=(2, SEEDS, 1)) + rng.normal(0, 0.3, size=(2, SEEDS, 512))
+        ours, theirs = 1 / (1 + np.exp(-logits))
+        wrong += crossed(ours, theirs).p <= 0.05
+        alone += welch(ours.mean(axis=1), theirs.mean(axis=1)).p <= 0.05
+    return [
+        Row("new cases, equal methods: crossed intervals without zero / 6 of 100", wrong / studies, 0.06, 1.0, ""),
+        Row("new cases, equal methods: seed intervals without zero / 6 of 100", alone / studies, 0.06, None, ""),
+    ]
+
+
+def statistics_of_speed() -> list[Row]:
+    """Two methods with one learning curve, validated eleven times with a noise of one point, five seeds each: how often
+    the interval of the steps to one threshold leaves zero out, and how often the paper's Step-delta has a dash or calls
+    one of the two faster by a fifth of the training or more.
+    """
+    from analysis.results.curves import Curve
+    from analysis.results.step_delta import step_delta
+    from analysis.statistics.speed import speed
+
+    rng, steps, studies = np.random.default_rng(4), np.arange(0, 101, 10), 300
+    curve = 0.2 + 0.3 * (1 - np.exp(-steps / 20))
+    wrong = odd = 0
+    for _ in range(studies):
+        ours, theirs = (
+            [Curve(steps, curve + rng.normal(0, 0.005) + rng.normal(0, 0.01, len(steps))) for _ in range(SEEDS)]
+            for _ in range(2)
+        )
+        found, papers = speed(ours, theirs), step_delta(ours, theirs)
+        wrong += found is None or not found.low <= 0 <= found.high
+        odd += papers is None or abs(papers) >= 20
+    return [
+        Row("equal curves: steps to one threshold, interval without zero / 6 of 100", wrong / studies, 0.06, 1.0, ""),
+        Row("equal curves: the paper's Step-delta, a dash or a fifth of training / all", odd / studies, 1.0, None, ""),
+    ]

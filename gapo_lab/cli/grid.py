@@ -1,0 +1,65 @@
+"""The words after `plan` and `doctor`: those of a sweep, as after `gapo_lab.run -m`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gapo_lab.config import search_path
+from gapo_lab.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class AskedGrid:
+    """words: of the command line. sweeper: the settings of the sweep file. is_search: whether axes are searched."""
+
+    words: tuple[str, ...]
+    sweeper: Mapping[str, Any]
+    is_search: bool
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """The words of each run."""
+        return self._cells(self.words, self.sweeper.get("params"))
+
+    def cells_without_intervals(self) -> list[tuple[str, ...]]:
+        """The same, of a search without the axes that only a search can go through."""
+        from gapo_lab.config.sweep_grid import parse, text
+
+        def is_interval(word: str) -> bool:
+            override = parse(word)
+            return override.is_sweep_override() and not override.is_discrete_sweep()
+
+        params = self.sweeper.get("params") or {}
+        params = {name: value for name, value in params.items() if not is_interval(f"{name}={text(value)}")}
+        return self._cells([word for word in self.words if not is_interval(word)], params)
+
+    def _cells(self, words: Sequence[str], params: Mapping[str, Any] | None) -> list[tuple[str, ...]]:
+        from gapo_lab.config.sweep_grid import make_cells
+
+        words = [word for word in words if not word.lstrip("+").startswith("hydra")]
+        return make_cells(words, params, self.sweeper.get("instead"), self.sweeper.get("also"))
+
+
+def add_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config-dir", "-cd", metavar="DIR", help="a folder of your own with config groups")
+    parser.add_argument("overrides", nargs="*", metavar="WORD", help="as after gapo_lab.run -m")
+
+
+def read(asked: argparse.Namespace) -> AskedGrid:
+    """Read the words and the sweep file that they name. UserError for a word that is none."""
+    from omegaconf import OmegaConf
+
+    from gapo_lab.config import compose
+
+    for word in asked.overrides:
+        if "=" not in word:
+            raise UserError(f"{word}: a plan's words look as after gapo_lab.run -m: KEY=VALUE")
+    words = search_path.use(asked.overrides, asked.config_dir)
+    asked_for = [word for word in words if word.lstrip("+").startswith(("sweep=", "hydra"))]
+    config = compose.compose_run(asked_for, hydra=True)
+    return AskedGrid(tuple(words), OmegaConf.to_container(config.hydra.sweeper), "search" in config)

@@ -1,0 +1,100 @@
+"""The GPUs, the compiler and the scratch folder of the machine that this runs on."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gapo_lab.doctor.finding import Finding, ok, wrong
+from gapo_lab.utils import machine
+
+# A card that is sold with 80 GB shows a little less.
+NEARLY = 0.97
+# A Unix socket's path may have 107 characters, of which Ray takes about 60.
+LONGEST_SCRATCH = 40
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU: what its maker calls it, and its memory in GiB."""
+
+    name: str
+    gib: float
+
+
+# Pure
+
+
+def parse_gpus(lines: Sequence[str]) -> list[Gpu]:
+    """Return the GPUs of nvidia-smi's lines, `NVIDIA H100 80GB HBM3, 81559 MiB, 550.54.15`."""
+    found = (re.match(r"(.+?), (\d+) MiB", line) for line in lines)
+    return [Gpu(match[1], int(match[2]) / 1024) for match in found if match]
+
+
+def check_gpus(found: Sequence[Gpu], count: int, gib: float | None) -> Finding:
+    """count: that a run needs on a node. gib: that the configuration reckons with; None where it does not say."""
+    if len(found) < count:
+        there = f"{len(found)} GPUs" if found else "no GPU"
+        return wrong(
+            "GPUs",
+            f"{there} here, and a run needs {count}",
+            "Run it on a cluster (cluster=NAME), or set model.gpus and the keys that follow from it",
+        )
+    least = min(found, key=lambda one: one.gib)
+    has = f"{len(found)} x {least.name}, {least.gib:.0f} GiB"
+    if gib is not None and least.gib < NEARLY * gib:
+        return wrong("GPUs", f"{has}; the plan reckons with {gib:g}", f"Set cluster.gpu_memory={int(least.gib)}")
+    return ok("GPUs", has)
+
+
+def check_compiler(compiler: str | None, header: Path) -> Finding:
+    """Triton and torch's compiler build small C programs against Python.h when a run starts."""
+    missing = [*([] if compiler else ["gcc"]), *([] if header.is_file() else [f"Python.h ({header})"])]
+    if missing:
+        return wrong(
+            "compiler",
+            f"{' and '.join(missing)} not found; vLLM and torch compile kernels with it",
+            "Load them for the job (cluster.setup=[module load gcc]), install python3-dev, or take a Python with its "
+            "headers (uv's, conda's)",
+        )
+    return ok("compiler", f"{compiler}, {header}")
+
+
+def check_scratch(folder: str, error: str | None) -> Finding:
+    """folder: where sockets and the Ray token of a run go. error: why nothing can be written there."""
+    remedy = "Set GAPO_LAB_TMP to a short folder on a disk of the node"
+    if error is not None:
+        return wrong("scratch", f"{folder}: {error}", remedy)
+    if len(folder) > LONGEST_SCRATCH:
+        return wrong("scratch", f"{folder}: too long for the sockets below it", remedy)
+    return ok("scratch", folder)
+
+
+# What is looked at
+
+
+def look(needs_gpu: bool, count: int, gib: float | None) -> Iterator[Finding]:
+    """The findings about the machine where runs happen."""
+    if needs_gpu:
+        yield check_gpus(parse_gpus(machine.gpus()), count, gib)
+        compiler = os.environ.get("CC") or next(filter(None, map(shutil.which, ("gcc", "cc", "clang"))), None)
+        yield check_compiler(compiler, Path(sysconfig.get_paths()["include"]) / "Python.h")
+    folder = os.environ.get("GAPO_LAB_TMP", "/tmp")
+    yield check_scratch(folder, write_error(Path(folder)))
+
+
+def write_error(folder: Path) -> str | None:
+    """Write a file into a folder and remove it: why that cannot be done, None where it can."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
+            file.write(b"ok")
+            file.flush()
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return None

@@ -1,0 +1,109 @@
+"""Settings that name the user's own things, such as a model, a reward or a metric, and cannot be obeyed as given.
+
+Each would be seen only after a queue and the loading of a model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from gapo_lab.config.compose import verl_defaults
+from gapo_lab.config.view import ConfigView
+from gapo_lab.errors import UserError
+from gapo_lab.planning import user_files
+
+# The key of a file, and that of what is taken from it.
+NAMED_IN = {
+    "reward.reward_manager.module.path": "reward.reward_manager.module.name",
+    "trainer.v1.sampler.custom_sampler.path": "trainer.v1.sampler.custom_sampler.name",
+    "data.custom_cls.path": "data.custom_cls.name",
+}
+# Their own rules look at these.
+TOLD_ELSEWHERE = ("data.template", "reward.custom_reward_function.path")
+# Our own reward functions -> the numbers that each gives of an answer.
+METRICS = {"compute_score": ("score", "em", "similarity"), "compute_choice_score": ("score", "em", "item", "choices")}
+# What a checkpoint needs for a run to go on from it.
+CONTENTS = ("model", "optimizer", "extra")
+CHECKPOINT = "actor_rollout_ref.actor.checkpoint"
+
+
+def files(config: ConfigView) -> Iterator[str]:
+    """The user's files are there, can be read, and have what is taken from them."""
+    for key in user_files.KEYS:
+        try:
+            found = user_files.find(key, config.select(key)) if key not in TOLD_ELSEWHERE else None
+            if found and found.path and key in NAMED_IN:
+                yield from _defined(config, key, found)
+        except UserError as error:
+            yield str(error)
+
+
+def _defined(config: ConfigView, key: str, file: user_files.UserFile) -> Iterator[str]:
+    assert file.path
+    name, there = config.select(NAMED_IN[key]), user_files.defined(file.path)
+    if name not in there and "*" not in there:
+        public = ", ".join(sorted(one for one in there if not one.startswith("_"))) or "nothing"
+        yield f"{NAMED_IN[key]}={name}: {file.path.name} has no {name}; it has {public}"
+
+
+def model(config: ConfigView) -> Iterator[str]:
+    """verl's key for the model says nothing else than ours, by which runs are named and prompts measured."""
+    key = "actor_rollout_ref.model.path"
+    if config.select(key) != config.model.path:
+        yield f"{key}={config.select(key)}: the model is {config.model.path}; give model.path={config.select(key)}"
+
+
+def metric(config: ConfigView) -> Iterator[str]:
+    """The metric that groups are filtered by is one that the reward gives."""
+    key, reward = "algorithm.filter_groups.metric", config.reward.custom_reward_function
+    wanted = config.select(key)
+    ours = METRICS.get(reward.name) if str(reward.path).startswith("pkg://gapo_lab.") else None
+    if config.select("algorithm.filter_groups.enable") and ours and wanted not in ours:
+        yield f"{key}={wanted}: the reward has no such number; there are {', '.join(ours)}"
+
+
+def checkpoints(config: ConfigView) -> Iterator[str]:
+    """A run can go on from its checkpoints."""
+    kept = config.get("trainer").get("max_actor_ckpt_to_keep")
+    if kept is not None and (isinstance(kept, bool) or not isinstance(kept, int) or kept < 1):
+        yield f"trainer.max_actor_ckpt_to_keep={kept}: keeps no checkpoint, so a run could not go on; give 2 or more"
+    for name in ("save_contents", "load_contents"):
+        value = config.select(f"{CHECKPOINT}.{name}") or []
+        if missing := [one for one in CONTENTS if one not in value]:
+            yield f"{CHECKPOINT}.{name}={value}: a run could not go on without {', '.join(missing)}; leave it out"
+            return
+
+
+def columns(config: ConfigView) -> Iterator[str]:
+    """Our data have verl's usual columns."""
+    if config.select("data.custom_cls.path") or config.data.name == "parquet":
+        return
+    key = "data.prompt_key"
+    if config.select(key) != (usual := verl_defaults()[key]):
+        yield f"{key}={config.select(key)}: data={config.data.name} has the column {usual}; leave it out"
+
+
+def greedy(config: ConfigView) -> Iterator[str]:
+    """verl's v1 trainer does not read do_sample."""
+    key = "actor_rollout_ref.rollout.val_kwargs"
+    if config.select(f"{key}.do_sample") is False and config.select(f"{key}.temperature"):
+        yield f"{key}.do_sample=false: verl 0.9 always samples; give {key}.temperature=0, or data.greedy=true for both"
+
+
+def fused_kernels(config: ConfigView) -> Iterator[str]:
+    """With FSDP2 the fused output layer reads its weight, which is cut over the GPUs unless it is the embedding's."""
+    wanted = config.select("actor_rollout_ref.model.use_fused_kernels")
+    if not wanted or not (config.model.cpu or config.backend.needs_gpu):
+        return
+    there = Path(str(config.model.path)).expanduser() / "config.json"
+    said = json.loads(there.read_text(encoding="utf-8")) if there.is_file() else {}
+    if not said.get("tie_word_embeddings", config.select("model.tied", True)):
+        yield (
+            "actor_rollout_ref.model.use_fused_kernels=true: works with models whose output layer is their embedding, "
+            f"and that of {config.model.path} is its own; set it to false"
+        )
+
+
+OWN_WORDS = (model, files, metric, checkpoints, columns, greedy, fused_kernels)

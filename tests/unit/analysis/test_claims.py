@@ -1,0 +1,95 @@
+"""What a study claims before its runs: kept in the run folder, and alone called better or worse in a report."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from analysis_database import Database
+
+from analysis.report import build
+from analysis.report.options import Asked
+from analysis.sources import connect
+from gapo_lab.config.compose import compose_run
+from gapo_lab.errors import UserError
+from gapo_lab.planning.spec import make_spec
+from gapo_lab.planning.validation import check
+from gapo_lab.runs.provenance import Provenance
+from gapo_lab.runs.status import RunStatus
+from gapo_lab.tracking import mapping
+
+LINE = "median over grpo on val/id/em"
+
+
+def runs(claims=(None,), methods=("grpo", "median", "gapo_grpo")) -> list[dict]:
+    """Three methods of five seeds, each a tenth apart. The runs of one seed are started with one of `claims`."""
+    return [
+        {
+            "study": "s",
+            "model": "nano",
+            "algo": algo,
+            "seed": seed,
+            "tau": 0.5 if "gapo" in algo else None,
+            "tags": {} if (said := claims[min(seed, len(claims) - 1)]) is None else {"gapo.claims": json.dumps(said)},
+            "points": {
+                "val/id/em": {0: 0.1, 10: 0.4 + 0.1 * number + 0.01 * (seed * 2 % 5)},
+                "val/ood/em": {0: 0.1, 10: 0.2 + 0.1 * number + 0.01 * (seed * 3 % 5)},
+            },
+        }
+        for seed in range(5)
+        for number, algo in enumerate(methods)
+    ]
+
+
+def report(empty_mlflow, tmp_path, found, **asked):
+    Database(empty_mlflow, tmp_path / "c.db").add(found)
+    source = connect.connect(f"sqlite:///{tmp_path}/c.db")
+    return build.build(source, Asked(studies=("s",), figures=False, **asked)).document
+
+
+def verdicts(made, name="comparisons_id"):
+    table = next(one for one in made.tables if one.name == name)
+    return {line.label.partition(": ")[2]: line.entries[-1].text for line in table.lines}
+
+
+def test_a_claim_is_decided_and_the_rest_is_exploratory(empty_mlflow, tmp_path):
+    made = report(empty_mlflow, tmp_path, runs([[LINE]]))
+    assert verdicts(made) == {"GAPO (G) over GRPO": "exploratory", "Median over GRPO": "better"}
+    assert verdicts(made, "comparisons_ood")["Median over GRPO"] == "exploratory"
+    assert any(line.startswith("the test set: Median over GRPO, nano-0.6M: +10.00 points") for line in made.verdicts)
+    assert any("zero out in 1 of 1 comparison more; about 0.1 would" in line for line in made.verdicts)
+
+
+def test_without_claims_the_papers_are_tested_and_a_slice_decides_nothing(empty_mlflow, tmp_path):
+    made = report(empty_mlflow, tmp_path, runs())
+    # GAPO (D) did not run: the paper's family on the test set stays open, and so does the one behind it
+    assert verdicts(made) == {"GAPO (G) over GRPO": "better", "Median over GRPO": "exploratory"}
+    assert verdicts(made, "comparisons_ood")["GAPO (G) over GRPO"] == "not decided"
+    sliced = report(empty_mlflow, tmp_path, runs(), metric="val/ood/em")
+    assert set(verdicts(sliced, next(t.name for t in sliced.tables if t.name.startswith("comp"))).values()) == {
+        "exploratory"
+    }
+
+
+def test_an_empty_list_claims_nothing(empty_mlflow, tmp_path):
+    assert set(verdicts(report(empty_mlflow, tmp_path, runs([[]]))).values()) == {"exploratory"}
+
+
+def test_what_is_named_later_or_cannot_be_answered_is_said(empty_mlflow, tmp_path):
+    first, later = [LINE, "krpo over grpo on val/id/em"], ["gapo_grpo over grpo on val/id/em"]
+    made = report(empty_mlflow, tmp_path, runs([first, later]))
+    assert verdicts(made)["GAPO (G) over GRPO"] == "exploratory"
+    said = "\n".join(made.missing)
+    assert "claim krpo over grpo on val/id/em: not answered here" in said
+    assert "claim gapo_grpo over grpo on val/id/em: named after the first runs" in said
+
+
+def test_claims_are_part_of_the_run_folder_and_not_of_the_key():
+    plain, claimed = (compose_run(["algo=median", *words]) for words in ([], [f"claims=['{LINE}']"]))
+    check(claimed)
+    spec = make_spec(claimed)
+    assert spec.key == make_spec(plain).key and spec.as_dict()["claims"] == [LINE]
+    assert "claims" not in make_spec(plain).as_dict()
+    assert json.loads(mapping.tags(spec.as_dict(), Provenance(), RunStatus())["gapo.claims"]) == [LINE]
+    with pytest.raises(UserError, match="median beats grpo: must be METHOD over BASELINE on METRIC"):
+        check(compose_run(["claims=['median beats grpo']"]))

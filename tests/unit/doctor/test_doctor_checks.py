@@ -1,0 +1,230 @@
+"""The doctor's checks: what each says of what it was shown, and that the remedy is named where something is wrong."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gapo_lab.doctor import data, machine, model, on_node, packages, slurm, storage, tracking
+from gapo_lab.doctor.finding import Finding, Verdict, counts, failed, note, ok, unseen, wrong
+from gapo_lab.paths import NANO
+from gapo_lab.planning.cluster import ClusterConfig
+
+INSTALLED = {"torch": "2.13.0+cpu", "vllm": "0.24.0", "numpy": "2.3.5"}
+
+
+def is_wrong(finding: Finding, *words: str) -> bool:
+    """One line, with what is wrong and the remedy."""
+    assert finding.verdict is Verdict.WRONG and "\n" not in finding.text
+    return all(word in finding.text for word in words)
+
+
+def test_a_finding_is_one_line():
+    one = wrong("disk", "10 GB free,\n  and more needed.", "Free some")
+    assert one.text == "10 GB free, and more needed. Free some."
+    assert ok("a", "well").text == "well"
+    assert Finding.from_json(json.loads(json.dumps(one.to_json()))) == one
+    found = [one, ok("a", ""), ok("b", ""), unseen("c", ""), note("d", "")]
+    assert counts(found) == "2 ok, 1 note, 1 not seen, 1 wrong"
+    assert failed(found) and not failed(found[1:])
+
+
+# Packages
+
+
+def test_what_others_ask_for_is_held_against_what_is_installed():
+    asked = [
+        "torch==2.11.0",
+        "vllm>=0.8",
+        "numpy<2.4",
+        "flash-attn==2.8.3; extra == 'flash'",
+        "absent>=1; extra == 'gpu'",
+        "other; sys_platform == 'never'",
+    ]
+    assert packages.unmet(asked, INSTALLED.get) == ["torch 2.13.0+cpu, not ==2.11.0"]
+    more = packages.unmet(asked, INSTALLED.get, ["gpu"])
+    assert more == ["torch 2.13.0+cpu, not ==2.11.0", "absent is missing (>=1)"]
+    # a build for CUDA or the CPU is the same version
+    assert not packages.unmet(["torch==2.13.0"], INSTALLED.get)
+    assert is_wrong(packages.check_fit({"verl": more}, {}, "make setup GPU=1"), "verl needs", "`make setup GPU=1`")
+    assert packages.check_fit({"verl": []}, {"torch": "2.13.0"}, "").verdict is Verdict.OK
+
+
+def test_the_lock_is_read_and_other_versions_are_only_noted():
+    pins = packages.locked("torch==2.13.0\nNumPy==2.4.6 ; python_version > '3'\nray[default]==2.60.0\n# torch==1\n")
+    assert pins == {"torch": "2.13.0", "numpy": "2.4.6", "ray": "2.60.0"}
+    found = packages.check_lock(pins, INSTALLED.get, "make setup")
+    assert found.verdict is Verdict.NOTE and "1 package" in found.what and "numpy 2.3.5, not 2.4.6" in found.what
+    assert packages.check_lock({"torch": "2.13.0"}, INSTALLED.get, "").verdict is Verdict.OK
+
+
+def test_this_installation_fits_together():
+    assert not failed(packages.look(needs_gpu=False, backend="cpu"))
+
+
+def test_an_import_is_tried_in_another_process():
+    assert packages.import_error("json") is None
+    error = packages.import_error("no_such_module")
+    assert "no_such_module" in error
+    assert is_wrong(packages.check_import("vLLM", error, None, "`make setup GPU=1`"), "no_such_module", "make setup")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "error", "verdict"),
+    [
+        ("sdpa", None, Verdict.NOTE),
+        ("flash_attention_2", None, Verdict.OK),
+        ("flash_attention_2", "ImportError", Verdict.WRONG),
+    ],
+)
+def test_attention(chosen, error, verdict):
+    assert packages.check_flash_attention(chosen, error, "2.8.3", is_asked=False).verdict is verdict
+
+
+# The machine
+
+
+def test_gpus_are_counted_and_their_memory_is_what_the_plan_reckons_with():
+    found = machine.parse_gpus(["NVIDIA H100 80GB HBM3, 81559 MiB, 550.54.15"] * 8)
+    assert len(found) == 8 and found[0].gib == pytest.approx(79.6, abs=0.1)
+    assert machine.check_gpus(found, 8, 80).verdict is Verdict.OK
+    assert is_wrong(machine.check_gpus(found[:4], 8, 80), "4 GPUs", "needs 8", "model.gpus")
+    assert is_wrong(machine.check_gpus([], 1, None), "no GPU")
+    small = machine.parse_gpus(["NVIDIA A100-SXM4-40GB, 40960 MiB, 550.54.15"])
+    assert is_wrong(machine.check_gpus(small, 1, 80), "40 GiB", "cluster.gpu_memory=40")
+
+
+def test_a_compiler_needs_its_headers_too(tmp_path):
+    header = tmp_path / "Python.h"
+    assert is_wrong(machine.check_compiler("gcc", header), "Python.h", "python3-dev")
+    header.touch()
+    assert is_wrong(machine.check_compiler(None, header), "gcc", "module load")
+    assert machine.check_compiler("gcc", header).verdict is Verdict.OK
+
+
+def test_a_scratch_folder_must_be_short_and_writable(tmp_path):
+    assert machine.write_error(tmp_path) is None and not list(tmp_path.iterdir())
+    assert machine.write_error(tmp_path / "absent")
+    assert machine.check_scratch("/tmp", None).verdict is Verdict.OK
+    assert is_wrong(machine.check_scratch("/tmp", "Read-only file system"), "GAPO_LAB_TMP")
+    assert is_wrong(machine.check_scratch("/tmp/" + "x" * 60, None), "too long")
+
+
+# Models
+
+
+def test_a_model_in_a_folder_is_looked_at_whole(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(NANO / "checkpoint", folder)
+    found = list(model.look("nano", str(folder)))
+    assert [one.verdict for one in found] == [Verdict.OK, Verdict.OK]
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
+    (folder / model.INDEX).write_text(json.dumps(index))
+    (folder / "model-1.safetensors").touch()
+    first, *_ = model.look("nano", str(folder))
+    assert is_wrong(first, "model-2.safetensors") and "model-1" not in first.what
+    (lost,) = model.look("mine", str(tmp_path / "nowhere"))
+    assert is_wrong(lost, "nowhere", "model.path=FOLDER")
+
+
+def test_a_tokenizer_that_loses_text_is_told(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(NANO / "checkpoint", folder)
+    path = folder / "tokenizer.json"
+    raw = json.loads(path.read_text())
+    raw["normalizer"] = {"type": "Replace", "pattern": {"String": " "}, "content": ""}
+    path.write_text(json.dumps(raw))
+    *_, last = model.look("nano", str(folder))
+    assert is_wrong(last, "does not give back", "model.path=FOLDER")
+
+
+def test_a_model_of_hugging_face_is_looked_for_in_the_cache_first(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (found,) = model.look("qwen", "nobody/has-this-model")
+    assert is_wrong(found, "HF_HUB_OFFLINE", "hf download nobody/has-this-model")
+    can = model.check_hub("model qwen", "a/b", None)
+    assert can.verdict is Verdict.NOTE and "hf download a/b" in can.remedy
+
+
+# Data
+
+
+def test_data():
+    assert data.check_data("git", "data/mined", 51_844, 512, True, None).verdict is Verdict.OK
+    assert data.check_data("micro", "", 4096, 512, True, None).verdict is Verdict.NOTE
+    assert data.check_data("micro", "", 4096, 32, False, None).verdict is Verdict.OK
+    assert is_wrong(data.check_data("git", "data/mined", 100, 512, True, None), "fewer than a batch of 512")
+    assert is_wrong(data.check_data("git", "x", None, 1, True, "x: no mined data here; make it"), "no mined data")
+    assert is_wrong(data.check_ood("zeta", None, "data.ood=zeta: the set is not on this machine; fetch it"), "fetch")
+
+
+# Disk, the root, MLflow
+
+
+def test_disk(tmp_path):
+    assert storage.check_disk(tmp_path, 2e12, 1e12).verdict is Verdict.OK
+    assert is_wrong(storage.check_disk(tmp_path, 5e11, 1e12), "500 GB free", "1.0 TB", "gc")
+    assert not failed(storage.look(tmp_path / "not" / "there", 0.0, is_cluster=False))
+    assert not (tmp_path / "not").exists()
+
+
+def test_what_the_nodes_see():
+    assert storage.check_shared(Path("/home/me/runs"), "nfs4").verdict is Verdict.OK
+    assert "--on-node" in storage.check_shared(Path("/tmp/runs"), "ext4").text
+    assert is_wrong(storage.check_seen(Path("/tmp/runs"), "n1", False), "n1 does not see", "run_root=")
+
+
+def test_a_word_written_on_one_machine_is_read_on_another(tmp_path):
+    storage.remember(tmp_path, "abc")
+    assert storage.recalls(tmp_path, "abc") and not storage.recalls(tmp_path, "other")
+    assert not storage.recalls(tmp_path / "elsewhere", "abc")
+
+
+def test_mlflow(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (here,) = tracking.look("live", is_cluster=False)
+    assert here.verdict is Verdict.OK and "mlflow.db" in here.what
+    (shared,) = tracking.look("live", is_cluster=True)
+    assert shared.verdict is Verdict.NOTE and "server" in shared.remedy
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    (away,) = tracking.look("live", is_cluster=True)
+    assert is_wrong(away, "http://127.0.0.1:9 cannot be reached", "tracking=later")
+    assert not failed(tracking.look("later", is_cluster=True))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/absent/mlflow.db")
+    assert not failed(tracking.look("live", is_cluster=False))
+
+
+# SLURM
+
+SCRIPT = "#!/bin/bash\n#SBATCH --partition=gpu\n#SBATCH --gpus-per-node=8\n#SBATCH --nodes=1\n"
+TAKEN = "sbatch: Job 12 to start at 2026-11-27T12:00:00 using 64 processors on nodes n1 in partition gpu\n"
+REFUSED = "sbatch: error: invalid partition specified: nowhere\nallocation failure: Invalid partition name specified\n"
+
+
+def test_slurm_takes_a_script_or_says_why_not():
+    found = slurm.check_script(SCRIPT, 0, TAKEN)
+    assert found.verdict is Verdict.OK
+    assert found.what == "partition=gpu nodes=1 gpus-per-node=8: accepted, would start at 2026-11-27T12:00:00"
+    assert is_wrong(slurm.check_script(SCRIPT, 1, REFUSED), "invalid partition specified: nowhere", "cluster.*")
+    assert is_wrong(slurm.check_answer("", "sbatch is not on this machine"), "login node")
+    assert slurm.check_accounting("Slurm accounting storage is disabled").verdict is Verdict.NOTE
+
+
+def test_the_job_on_a_node_is_a_small_one_of_the_same_place():
+    large = ClusterConfig(
+        name="slurm", partition="gpu", account="me", nodes=4, gpus=8, memory=300.0, hours=24, setup=("a",)
+    )
+    small = on_node.small(large)
+    assert (small.nodes, small.gpus, small.memory, small.hours) == (1, 1, 16.0, 0.25)
+    assert (small.partition, small.account, small.setup) == ("gpu", "me", ("a",))
+    assert on_node.small(ClusterConfig(name="slurm", memory=0)).memory == 0
+    assert on_node.small(ClusterConfig(name="slurm")).gpus is None
+
+
+def test_a_job_that_says_nothing_is_told_by_its_last_words():
+    assert is_wrong(on_node.silent("7", Path("/runs"), "module: command not found"), "module: command", "cluster.setup")
+    assert is_wrong(on_node.silent("7", Path("/runs"), ""), "wrote nothing to /runs", "run_root=")

@@ -1,0 +1,90 @@
+"""What would be seen only after a queue and the loading of a model is seen by the plan."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from gapo_lab.config.fast_compose import Composer
+from gapo_lab.config.view import ConfigView
+from gapo_lab.paths import NANO
+from gapo_lab.planning.own_words import METRICS
+from gapo_lab.planning.validation import faults
+from gapo_lab.training import reward_function
+
+composer = cache(Composer)
+REWARD = "reward.custom_reward_function"
+VLLM = ("backend=vllm", "cluster=slurm")
+
+
+def told(*words: str) -> list[str]:
+    composed = composer().compose(words)
+    return faults(ConfigView(composed.resolved), composed.written)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("actor_rollout_ref.model.path=/x", "give model.path=/x"),
+        (f"{REWARD}.path=/nofile.py", "reward=/nofile.py: no such file"),
+        ("trainer.v1.sampler.custom_sampler.path=/nofile.py", "custom_sampler.path=/nofile.py: no such file"),
+        ("algo=dapo algorithm.filter_groups.metric=acc", "there are score, em, similarity"),
+        ("trainer.max_actor_ckpt_to_keep=0", "keeps no checkpoint"),
+        ("actor_rollout_ref.actor.checkpoint.save_contents=[model]", "could not go on without optimizer, extra"),
+        ("data.prompt_key=question", "data=micro has the column prompt"),
+        ("actor_rollout_ref.rollout.val_kwargs.do_sample=false", "verl 0.9 always samples"),
+        ("trainer.device=npu", "backend=cpu has cpu"),
+        ("trainer.device=cuda", "backend=cpu has cpu"),
+        ("actor_rollout_ref.rollout.name=vllm", "backend=cpu has gapo_cpu"),
+        ("actor_rollout_ref.rollout.agent.default_agent_loop=tool_agent", "backend=cpu, which has no agent loops"),
+        ("actor_rollout_ref.model.lora_rank=32", "LoRA was not tried without a GPU"),
+        ("actor_rollout_ref.model.external_lib=nowhere", "no module nowhere"),
+        ("algo=grpo algorithm.adv_estimator=grpo", "take algo=grpo, and leave algorithm.adv_estimator out"),
+        ("algorithm.adv_estimator=grpo", "take algo=grpo, and leave algorithm.adv_estimator out"),
+        ("algorithm.adv_estimator=rloo", "take algo=rloo, and leave algorithm.adv_estimator out"),
+    ],
+)
+def test_one_line_says_what_to_give(words, says):
+    (line,) = told(*words.split())
+    assert says in line and line.startswith(("actor_rollout_ref", "reward", "algorithm", "trainer", "data"))
+
+
+def test_a_class_that_the_file_does_not_have(tmp_path):
+    (tmp_path / "r.py").write_text("from math import sqrt as root\n\n\nclass Mine: ...\n")
+    path, name = (f"trainer.v1.sampler.custom_sampler.{part}" for part in ("path", "name"))
+    word = f"{path}={tmp_path / 'r.py'}"
+    assert told(word) == [f"{name}=BoundedReplayBuffer: r.py has no BoundedReplayBuffer; it has Mine, root"]
+    assert told(word, f"{name}=Mine") == []
+
+
+def test_the_metrics_are_those_that_the_rewards_give():
+    given = reward_function.compute_score("id", "x = 1", "x = 2")
+    assert set(METRICS["compute_score"]) == set(given)
+    assert set(METRICS["compute_choice_score"]) <= set(reward_function.compute_choice_score("id", "a", '["a", "b"]'))
+
+
+def test_modes_of_verl_that_gpus_may_use():
+    assert told(*VLLM, "actor_rollout_ref.model.lora_rank=32", "actor_rollout_ref.model.lora_alpha=64") == []
+    for word, says in (
+        ("actor_rollout_ref.rollout.name=sglang", "rollouts are made with vLLM"),
+        ("actor_rollout_ref.actor.strategy=fsdp", "models are trained with FSDP2"),
+        ("trainer.v1.trainer_mode=separate_async", "synchronous"),
+        ("trainer.v1.trainer_mode=colocate_async", "synchronous"),
+    ):
+        (line,) = told(*VLLM, word)
+        assert says in line
+
+
+def test_fused_kernels_need_a_tied_output_layer(tmp_path: Path):
+    word = "actor_rollout_ref.model.use_fused_kernels=true"
+    slurm = ("cluster=slurm", word)
+    assert told(*slurm, "model=qwen3_4b") == [] == told(*VLLM, word)
+    (line,) = told(*slurm, "model=qwen3_8b")
+    assert "that of Qwen/Qwen3-8B is its own; set it to false" in line
+    said = json.loads((NANO / "checkpoint" / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(said | {"tie_word_embeddings": False}))
+    assert len(told(f"model.path={tmp_path}")) == 1
+    assert told(f"model.path={tmp_path}", "actor_rollout_ref.model.use_fused_kernels=false") == []
