@@ -26,6 +26,7 @@ from gapo_lab import hydra_plugin
 from gapo_lab.config import compose, search_path
 from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.paths import CONF
+from gapo_lab.runs import measures
 from gapo_lab.utils.text import type_and_line
 
 # What may be on the command line of one run; anything else is for Hydra: -m, --help, --cfg job.
@@ -33,12 +34,12 @@ PLAIN = ("overrides", "config_dir", "run")
 
 
 def one_run(overrides: Sequence[str], wait: bool = False) -> float | None:
-    """Carry out one run. Return its best ID exact match, which sweepers read; None where it goes on without us."""
+    """Carry out one run. Return its best on the ID set, which sweepers read; None where it goes on without us."""
     from gapo_lab.launch import executor, foreground
 
     console = Console(width=None if Console().is_terminal else 120)
     summary = foreground.run(executor.plan_of_one(overrides), console, wait)
-    return summary.get("best/id/em")
+    return measures.best(summary)
 
 
 def is_plain(asked: argparse.Namespace, others: Sequence[str]) -> bool:

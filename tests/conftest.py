@@ -30,6 +30,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 LONGEST = [
     "test_vllm_cpu",
     "test_training",
+    "test_slurm_faults",
     "test_slurm",
     "test_methods_train",
     "test_soak",

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-OUT_OF_MEMORY = re.compile(r"out of memory|outofmemory|\boom\b|memory pressure|oom-kill", re.IGNORECASE)
+from gapo_lab.runs.failure import is_out_of_memory
+
 PRUNED = re.compile(r"pruned\b", re.IGNORECASE)
 NOW = "gapo.now."  # begins the tag of a parameter that has changed since it was logged
 # What two runs of one cell may differ in: which run it is and where it ran, not what it computes.
@@ -98,7 +99,7 @@ class Run:
     @property
     def why_not(self) -> str:
         """Why an unfinished run has no result, in a few words."""
-        if self.status in ("FAILED", "KILLED") and OUT_OF_MEMORY.search(self.message):
+        if self.status in ("FAILED", "KILLED") and is_out_of_memory(self.message):
             return "out of memory"
         if self.status in ("FAILED", "KILLED") and PRUNED.match(self.message):
             return "pruned by its search"

@@ -1,8 +1,9 @@
-"""The words after ``python -m gapo_lab.data``: mine, describe, validate. What a command needs, it imports."""
+"""The words after ``python -m gapo_lab.data``: mine, import, describe, validate. What a command needs, it imports."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from gapo_lab.data import import_command
 from gapo_lab.errors import UserError
 from gapo_lab.utils import command_line
 from gapo_lab.utils.text import first_line
@@ -21,7 +23,9 @@ def main(words: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    out = argparse.ArgumentParser(prog="python -m gapo_lab.data", description="Tasks mined from git histories.")
+    out = argparse.ArgumentParser(
+        prog="python -m gapo_lab.data", description="Tasks to train on: mined from git histories, or imported."
+    )
     add = command_line.adder(out)
 
     one = add("mine", mine, "make training and ID test tasks from the histories of git repositories")
@@ -79,21 +83,28 @@ def parser() -> argparse.ArgumentParser:
         help="characters of earlier edits in a prompt, the latest ones (default: 8000)",
     )
 
+    one = add("import", _import, "make files for data=parquet of gsm8k, math, humaneval, mbpp, or any JSON lines")
+    import_command.add_to(one)
+
     one = add(
         "describe",
         describe,
         "Table 1 of the paper for these tasks, as text, CSV and LaTeX, and one task to read",
     )
-    one.add_argument("path", type=Path, help="a folder that mine made, or any parquet file of tasks")
+    one.add_argument("path", type=Path, help="a folder that mine or import made, or any .parquet or .jsonl file")
     one.add_argument("--example", type=int, default=0, metavar="ROW", help="which task to show (default: 0)")
     one.add_argument("--out", type=Path, help="where the tables are written (default: beside the data)")
 
-    one = add("validate", validate, "check parquet files before a job is submitted")
-    one.add_argument("path", type=Path, help="a folder, or a parquet file")
+    one = add("validate", validate, "check files before a job is submitted")
+    one.add_argument("path", type=Path, help="a folder, or a .parquet or .jsonl file")
     one.add_argument("--model", help="a model's folder or Hugging Face id: also ask whether every row fits")
     one.add_argument("--max-prompt-length", type=int, default=8192, metavar="N", help="in tokens (default: 8192)")
     one.add_argument("--max-response-length", type=int, default=512, metavar="N", help="in tokens (default: 512)")
     return out
+
+
+def _import(asked: argparse.Namespace) -> int:
+    return import_command.command(asked)
 
 
 # mine
@@ -214,7 +225,9 @@ def _example(path: Path, number: int) -> None:
         console.print(f"[{message['role']}]", style="bold", markup=False)
         console.print(task_view.plain(message["content"]), markup=False, highlight=False)
     console.print("[truth]", style="bold", markup=False)
-    console.print(task_view.plain(row["reward_model"]["ground_truth"]), markup=False, highlight=False)
+    truth = row["reward_model"]["ground_truth"]
+    shown = truth if isinstance(truth, str) else json.dumps(truth, ensure_ascii=False, indent=2, default=str)
+    console.print(task_view.plain(shown), markup=False, highlight=False)
 
 
 # validate
@@ -249,7 +262,8 @@ def _measure(model: str):
 
     def measure(prompt: list[dict[str, str]], truth: str) -> tuple[int, int]:
         rendered = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=False)
-        # one token of an answer is its end mark
-        return len(rendered), len(tokenizer.encode(truth, add_special_tokens=False)) + 1
+        # one token of an answer is its end mark; tests are no answer
+        size = len(tokenizer.encode(truth, add_special_tokens=False)) + 1 if isinstance(truth, str) else 0
+        return len(rendered), size
 
     return measure

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,16 +45,16 @@ def table(path: Path) -> list[Line]:
     Raises UserError when the file lacks a column that this needs.
     """
     file = parquet_columns.open_file(path)
-    columns = ["prompt", "reward_model.ground_truth", "extra_info.language"]
+    columns = ["prompt", "reward_model.ground_truth"]
     for name in ("prompt.content", *columns[1:]):
         if parquet_columns.field(file.schema_arrow, name) is None:
             raise UserError(f"{path}: no column {name}; python -m gapo_lab.data validate says what else is wrong")
+    groups = _groups(file.schema_arrow)
     languages, inputs, outputs = [], [np.zeros(0, int)], [np.zeros(0, int)]
-    for batch in parquet_columns.batches(file, columns):
-        languages += parquet_columns.of(batch, "extra_info", "language").to_pylist()
+    for batch in parquet_columns.batches(file, [*columns, *([groups] if groups else [])]):
+        languages += parquet_columns.values(batch, groups).to_pylist() if groups else ["all"] * len(batch)
         inputs.append(parquet_columns.prompt_lengths(batch["prompt"]))
-        truths = parquet_columns.pc.utf8_length(parquet_columns.of(batch, "reward_model", "ground_truth"))
-        outputs.append(parquet_columns.pc.fill_null(truths, 0).to_numpy(zero_copy_only=False))
+        outputs.append(parquet_columns.text_lengths(parquet_columns.of(batch, "reward_model", "ground_truth")))
     if not languages:
         raise UserError(f"{path}: no rows in it")
     return _lines(np.array([name or "other" for name in languages]), np.concatenate(inputs), np.concatenate(outputs))
@@ -122,6 +123,12 @@ def as_latex(lines: Sequence[Line], caption: str) -> str:
             "",
         ]
     )
+
+
+def _groups(schema: Any) -> str:
+    """The column that the lines of the table are of: the language of edits, else where the rows come from."""
+    names = ("extra_info.language", "data_source")
+    return next((name for name in names if parquet_columns.field(schema, name) is not None), "")
 
 
 def _range(ends: tuple[int, int], dash: str) -> str:

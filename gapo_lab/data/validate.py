@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from gapo_lab.data.tasks import parquet_columns
 from gapo_lab.utils import atomic_files
 
-NEEDED = ("data_source", "prompt.role", "prompt.content", "reward_model.ground_truth")
+NEEDED = ("data_source", "prompt.role", "prompt.content")
+TRUTH = "reward_model.ground_truth"  # mostly a text; tests may be lists and names
 ROLES = ("system", "user", "assistant")
 SHOWN = 3  # rows named for one kind of problem
 
@@ -38,6 +39,7 @@ def _file(path: Path, met: _Met, measure: Measure | None, limits: tuple[int, int
     file = parquet_columns.open_file(path)
     schema = file.schema_arrow
     lacking = [name for name in NEEDED if not _is_text(parquet_columns.field(schema, name))]
+    lacking += [TRUTH] if parquet_columns.field(schema, TRUTH) is None else []
     if lacking:
         yield f"no text column {', '.join(lacking)}: verl cannot read it"
         return
@@ -48,7 +50,7 @@ def _file(path: Path, met: _Met, measure: Measure | None, limits: tuple[int, int
     found: dict[str, list[int]] = {}
     start = 0
     optional = ("extra_info.id", "extra_info.blob", "task.prefix", "task.suffix")
-    columns = ["data_source", "prompt", "reward_model.ground_truth"]
+    columns = ["data_source", "prompt", TRUTH]
     columns += [name for name in optional if parquet_columns.field(schema, name) is not None]
     for batch in parquet_columns.batches(file, columns):
         for problem, rows in _batch(batch, columns):
@@ -81,7 +83,8 @@ def _hash(path: Path) -> Iterator[str]:
 
 def _batch(batch: pa.RecordBatch, columns: list[str]) -> Iterator[tuple[str, list[int]]]:
     truth = parquet_columns.of(batch, "reward_model", "ground_truth")
-    yield "no truth", _where(pc.fill_null(pc.equal(pc.utf8_length(truth), 0), True))
+    is_text = _is_text(truth.type)
+    yield "no truth", _where(pc.fill_null(pc.equal(pc.utf8_length(truth), 0), True) if is_text else pc.is_null(truth))
     yield "no data_source", _where(pc.fill_null(pc.equal(pc.utf8_length(batch["data_source"]), 0), True))
     counts = pc.fill_null(pc.list_value_length(batch["prompt"]), 0)
     yield "no message in the prompt", _where(pc.equal(counts, 0))

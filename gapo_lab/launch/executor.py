@@ -22,7 +22,7 @@ from gapo_lab.planning import disk, plan, user_files
 from gapo_lab.planning.past_runs import PastRuns
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import in_common, show_plan
-from gapo_lab.runs import studies
+from gapo_lab.runs import studies, summaries
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.forget import forget
 from gapo_lab.runs.provenance import Origin
@@ -118,6 +118,8 @@ def hand_over(root: Path, runs: Sequence[Planned], console: Console) -> list[Sub
         # two studies may share a run, whose folder names only the first
         studies.remember(root, ((run.valid_spec.study, run.key) for run in runs))
         submissions = [_submit(root, group, console) for group in _groups(todo)]
+    for run in runs:
+        summaries.be_about(RunFolder(root / run.key), run.settings["metric"])
     return [submission for submission in submissions if submission.cluster.is_local]
 
 

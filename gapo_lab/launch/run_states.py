@@ -4,7 +4,6 @@ for all."""
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,13 +12,13 @@ from gapo_lab.errors import UserError
 from gapo_lab.launch import job_output, sacct
 from gapo_lab.launch.sacct import Seen
 from gapo_lab.launch.submission import FOLDER
+from gapo_lab.runs.failure import is_out_of_memory
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import ACTIVE, Cause, RunStatus, State
 from gapo_lab.utils.atomic_files import read_json
 
 # States in which the scheduler may know more than the folder: a job that died is requeued, or is not.
 ASKED = (*ACTIVE, State.INTERRUPTED)
-_TOO_LITTLE = re.compile(r"exceeded (?:job )?memory limit|oom[-_ ]kill|out[- ]of[- ]memory", re.IGNORECASE)
 # A job that was submitted this long ago may not have reached SLURM's records yet.
 FRESH_SECONDS = 60.0
 # How SLURM's words for a job that has ended read, and what to do about them.
@@ -83,7 +82,7 @@ def _memory(root: Path, key: str, status: RunStatus) -> RunStatus:
     """``status``, with the cause where SLURM ended the job for its memory: only the job's output says so for sure."""
     if status.is_active or not status.job:
         return status
-    lines = [line for line in job_output.last_lines(root, key, status, 100) if _TOO_LITTLE.search(line)]
+    lines = [line for line in job_output.last_lines(root, key, status, 100) if is_out_of_memory(line)]
     if not lines:
         return status
     cause, remedy = ENDED["OUT_OF_MEMORY"]

@@ -20,8 +20,12 @@ _AFTERMATH = re.compile(
     r"OwnerDiedError|RaySystemError|CancelledError|TaskCancelledError|KeyboardInterrupt|"
     r"SystemExit|BrokenPipeError|ConnectionResetError|EOFError)\b"
 )
+_MEMORY = (
+    r"out[-_ ]of[-_ ]memory|OutOfMemory|\boom\b|oom[-_ ]kill|memory pressure|low on memory|"
+    r"exceeded (?:job )?memory limit"
+)
 _FATAL = re.compile(
-    r"out of memory|OutOfMemory|memory pressure|no space left on device|address already in use|"
+    rf"{_MEMORY}|no space left on device|address already in use|"
     r"segmentation fault|SIGSEGV|SIGBUS|core dumped|fatal python error",
     re.IGNORECASE,
 )
@@ -36,6 +40,7 @@ REMEDIES = {
     Cause.KILLED: "something ended it from outside, perhaps for its memory",
     Cause.NONE: "fix the cause",
 }
+# Stricter than `_MEMORY`: searched for in a whole log, where libraries give advice, too.
 _OUT_OF_MEMORY = re.compile(
     r"CUDA out of memory|OutOfMemoryError|oom[-_ ]kill|OOM Killed|low on memory|"
     r"std::bad_alloc|Cannot allocate memory|MemoryError",
@@ -43,6 +48,11 @@ _OUT_OF_MEMORY = re.compile(
 )
 _DISK_FULL = re.compile(r"no space left on device|disk is full|disk quota", re.IGNORECASE)
 _NO_RAY = re.compile(r"Ray did not come up|current node timed out during startup")
+
+
+def is_out_of_memory(line: str) -> bool:
+    """Whether a line that says why a process or a job ended names its memory."""
+    return re.search(_MEMORY, line, re.IGNORECASE) is not None
 
 
 def failure_cause(log_text: str, code: int) -> Cause:

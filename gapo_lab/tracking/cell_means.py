@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
+from collections.abc import Iterable
+from itertools import chain
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +26,15 @@ MEANS = (
 )
 
 
+# The same of an objective other than exact match, on any test set.
+_OBJECTIVE = re.compile(r"(final|best)/[^/]+/(?!em(?:_|$)|step(?:_greedy)?$)[^/]+")
+
+
+def compared(names: Iterable[str]) -> list[str]:
+    """The numbers of a cell's runs, by name, that a mean is taken of."""
+    return [*MEANS, *sorted({name for name in names if _OBJECTIVE.fullmatch(name)} - set(MEANS))]
+
+
 def log_means(client: MlflowClient, experiment: str, cell: str) -> None:
     """Log the means over the finished runs of the parent run `cell`, at the step that is their number.
 
@@ -35,6 +47,9 @@ def log_means(client: MlflowClient, experiment: str, cell: str) -> None:
     if len(runs) <= client.get_run(cell).data.metrics.get(SEEDS, 0):
         return
     now, n = int(time.time() * 1000), len(runs)
-    found = {name: [run.data.metrics[name] for run in runs if name in run.data.metrics] for name in MEANS}
+    found = {
+        name: [run.data.metrics[name] for run in runs if name in run.data.metrics]
+        for name in compared(chain.from_iterable(run.data.metrics for run in runs))
+    }
     means = {name: statistics.fmean(values) for name, values in found.items() if len(values) == n}
     client.log_batch(cell, metrics=[Metric(k, v, now, n) for k, v in {SEEDS: float(n), **means}.items()])

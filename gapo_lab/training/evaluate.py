@@ -29,6 +29,7 @@ from gapo_lab.training.checkpoint_weights import weights
 from gapo_lab.training.reward_function import compute_score
 
 _MEASURED = re.compile(r"val/[^/]+/(\w+_greedy|em_(expected|loglik|answer_noise)(_t\d+)?)")
+OURS = "pkg://gapo_lab.training.reward_function"
 HEADLINES = ("val/id/em_greedy", "val/id/em_expected")
 
 
@@ -52,9 +53,7 @@ class Evaluator:
         if there.keys() >= set(HEADLINES):
             return step, {name: point.value for name, point in there.items() if _MEASURED.fullmatch(name)}
         config = folder.config()
-        reward = config["reward"]["custom_reward_function"]["name"]
-        if reward != compute_score.__name__:
-            raise UserError(f"run {folder.key} is rewarded by {reward}: only exact match is evaluated here")
+        _require_exact_match(folder.key, config["reward"])
         rows = _rows(folder)
         model, tokenizer = _load(folder, step, config)
         prompts = self._tokenized(rows, tokenizer, folder, config)
@@ -75,6 +74,14 @@ class Evaluator:
                 tokenize(tokenizer, row["prompt"], config["data"]["apply_chat_template_kwargs"]) for row in rows
             ]
         return self._prompts[key]
+
+
+def _require_exact_match(key: str, reward: Mapping[str, Any]) -> None:
+    """UserError for a run that was scored by something else: its answers have no exact match."""
+    asked = reward["custom_reward_function"]
+    if (asked["path"], asked["name"]) != (OURS, compute_score.__name__):
+        called = reward.get("name") or asked["name"]
+        raise UserError(f"run {key} is rewarded by {called}: only exact match is evaluated here")
 
 
 def _rows(folder: RunFolder) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from lab import REPO, Lab
+from lab import REPO, Lab, wait_until
 
 from gapo_lab.launch import code_snapshot, run_states
 from gapo_lab.runs.folder import RunFolder, find
@@ -24,25 +24,6 @@ REHEARSE = ("-m", "scale=rehearsal", "rehearsal.seconds=0.05")
 
 def sweep(lab: Lab, *words: str, **env: str) -> subprocess.CompletedProcess:
     return lab.run(*REHEARSE, *words, tiny=False, **env)
-
-
-def wait_until(good, process: subprocess.Popen | None = None, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not good():
-        assert time.monotonic() < end and (process is None or process.poll() is None)
-        time.sleep(0.05)
-
-
-def command(lab: Lab, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "gapo_lab", *words],
-        cwd=lab.cwd,
-        env=lab.env(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def all_states(lab: Lab) -> list[str]:
@@ -70,10 +51,10 @@ def test_a_sweep_shows_its_plan_runs_and_then_is_skipped(lab):
     assert all(len(folder.attempts()) == 1 for folder in find(lab.cwd / "runs"))
     assert len(of_study(lab.cwd / "runs", "more")) == 6
     # a small model's last checkpoint stays until it is named
-    assert command(lab, "gc").returncode == 0 and len(list((lab.cwd / "runs").glob("*/checkpoints/global_step_*"))) == 6
-    gone = command(lab, "gc", "--keep=none")
+    assert lab.command("gc").returncode == 0 and len(list((lab.cwd / "runs").glob("*/checkpoints/global_step_*"))) == 6
+    gone = lab.command("gc", "--keep=none")
     assert gone.returncode == 0 and not list((lab.cwd / "runs").glob("*/checkpoints"))
-    assert "6 runs in 2 cells: 6 finished" in command(lab, "status", "more").stdout
+    assert "6 runs in 2 cells: 6 finished" in lab.command("status", "more").stdout
 
 
 def test_no_more_than_max_parallel_at_a_time(lab):
@@ -106,7 +87,7 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(lab):
     assert f"the same command resumes 1 run from step {saved}, starts 1 run that waited" in err
     assert all_states(lab) == ["interrupted"] * 2
     assert not [p for p in psutil.process_iter(["cmdline"]) if str(lab.cwd) in " ".join(p.info["cmdline"] or [])]
-    plan = command(lab, "plan", *words[1:])
+    plan = lab.command("plan", *words[1:])
     assert "2 run" in plan.stdout and f"resumes from step {saved}" in plan.stdout
 
 
@@ -138,7 +119,7 @@ def test_a_job_killed_says_so_others_go_on_and_retry_finishes_it(lab):
     assert "killed by signal 9" in out and "->" in out
     assert all_states(lab) == ["failed", "finished"]
     assert victim.status().cause == "killed"
-    again = command(lab, "retry", "all")
+    again = lab.command("retry", "all")
     assert again.returncode == 0, again.stderr
     assert len(victim.attempts()) == 2 and undisturbed(victim, 60)
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
-import time
 
 import optuna
 import psutil
 import pytest
-from lab import TINY, Lab
+from lab import TINY, Lab, wait_until
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -43,25 +40,6 @@ def study_of(lab: Lab, study: str = "tau_search") -> optuna.Study:
     return optuna.load_study(study_name=study, storage=JournalStorage(JournalFileBackend(str(path))))
 
 
-def until(good, process: subprocess.Popen, seconds: float = 120) -> None:
-    end = time.monotonic() + seconds
-    while not good():
-        assert time.monotonic() < end and process.poll() is None, process.communicate()
-        time.sleep(0.05)
-
-
-def command(lab: Lab, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "gapo_lab", *words],
-        cwd=lab.cwd,
-        env=lab.env(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def left_over(lab: Lab) -> list[psutil.Process]:
     return [p for p in psutil.process_iter(["cmdline"]) if str(lab.cwd) in " ".join(p.info["cmdline"] or [])]
 
@@ -78,11 +56,11 @@ def test_trials_are_pruned_the_sweeper_is_killed_and_goes_on(lab):
         "search.parallel=2",
     )
     first = lab.start(*slow, tiny=False)
-    until(lambda: sum(bool(f.merged_metrics()) for f in find(lab.cwd / "runs")) == 2, first)
+    wait_until(lambda: sum(bool(f.merged_metrics()) for f in find(lab.cwd / "runs")) == 2, first)
     first.kill()
     first.communicate()
     second = lab.start(*slow, tiny=False)
-    until(lambda: len(study_of(lab).trials) >= 4, second)
+    wait_until(lambda: len(study_of(lab).trials) >= 4, second)
     second.send_signal(signal.SIGINT)
     out, err = second.communicate(timeout=60)
     assert second.returncode == 130 and "goes on with the same trials" in err, out + err
@@ -128,10 +106,10 @@ def test_a_pruned_run_can_be_gone_on_with(lab):
     (pruned,) = [f for f in find(lab.cwd / "runs") if not f.is_finished]
     step = max(pruned.merged_metrics())
     assert step < 6 and pruned.spec["tau"] == 1.0
-    assert "pruned at step" in command(lab, "status").stdout
-    alone = command(lab, "retry", "tau_search").stdout
+    assert "pruned at step" in lab.command("status").stdout
+    alone = lab.command("retry", "tau_search").stdout
     assert "1 pruned run left alone" in alone and "nothing to retry" in alone
-    again = command(lab, "retry", pruned.key)
+    again = lab.command("retry", pruned.key)
     assert again.returncode == 0, again.stdout + again.stderr
     assert pruned.is_finished and pruned.merged_metrics() == {n: curve(0, n, 1.0, 0.4) for n in range(1, 7)}
     assert pruned.attempts()[1].rows()[0].step in (step, step + 1)

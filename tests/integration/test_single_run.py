@@ -13,7 +13,7 @@ from contextlib import closing
 
 import psutil
 import pytest
-from lab import Lab
+from lab import Lab, wait_until
 
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.studies import of_study
@@ -27,18 +27,6 @@ def one(lab: Lab, *words: str, **env: str) -> subprocess.CompletedProcess:
     return lab.run(*REHEARSE, *words, tiny=False, **env)
 
 
-def command(lab: Lab, *words: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "gapo_lab", *words],
-        cwd=lab.cwd,
-        env=lab.env(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-
-
 def start_long(lab: Lab, *words: str, step: int = 3) -> tuple[subprocess.Popen, RunFolder]:
     """A run that would take a minute, once it has done some steps."""
     process = lab.start(*LONG, *words, tiny=False)
@@ -49,13 +37,6 @@ def start_long(lab: Lab, *words: str, step: int = 3) -> tuple[subprocess.Popen, 
 def _steps(lab: Lab) -> list[int]:
     found = [RunFolder(path) for path in (lab.cwd / "runs").iterdir() if not path.name.startswith(".")]
     return [step for folder in found for attempt in folder.attempts()[-1:] for step in [r.step for r in attempt.rows()]]
-
-
-def wait_until(good, process: subprocess.Popen, seconds: float = 120) -> None:
-    until = time.monotonic() + seconds
-    while not good():
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.05)
 
 
 def left_of(lab: Lab) -> list[str]:
@@ -228,14 +209,14 @@ def test_without_a_checkpoint_it_says_that_it_starts_anew(lab):
     process.kill()
     process.communicate()
     assert "starts anew" in folder.status().advice(folder.key)
-    assert "starts anew" in command(lab, "plan", *LONG, "trainer.save_freq=1000", "rehearsal.seconds=2").stdout
-    shown = command(lab, "status").stdout
+    assert "starts anew" in lab.command("plan", *LONG, "trainer.save_freq=1000", "rehearsal.seconds=2").stdout
+    shown = lab.command("status").stdout
     assert "starts anew" in shown and "last checkpoint" not in shown
 
 
 def test_cancel_saves_and_says_where_it_resumes(lab):
     process, folder = start_long(lab, "trainer.save_freq=1000")
-    said = command(lab, "cancel", folder.key).stdout
+    said = lab.command("cancel", folder.key).stdout
     process.communicate(timeout=60)
     step = folder.resume_step()
     assert step == max(folder.merged_metrics()) and "1 run cancelled; the same command, or" in said
@@ -249,7 +230,7 @@ def test_a_cancelled_sweep_starts_none_that_waits(lab):
     words = ("-m", *LONG, "seed=0,1", "cluster.max_parallel=1")
     process = lab.start(*words, tiny=False)
     wait_until(lambda: (lab.cwd / "runs").is_dir() and any(_steps(lab)), process)
-    assert "2 runs cancelled" in command(lab, "cancel", "all").stdout
+    assert "2 runs cancelled" in lab.command("cancel", "all").stdout
     process.communicate(timeout=60)
     assert sum(len(RunFolder(p.parent).attempts()) for p in (lab.cwd / "runs").glob("*/spec.yaml")) == 1
     assert left_of(lab) == []

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +61,13 @@ class Lab:
             raise
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
+    def command(self, *words: str) -> subprocess.CompletedProcess:
+        """`python -m gapo_lab WORDS` in the working folder."""
+        program = [sys.executable, "-m", "gapo_lab", *words]
+        return subprocess.run(
+            program, cwd=self.cwd, env=self.env(), capture_output=True, text=True, timeout=120, check=False
+        )
+
     def folder(self, key: str | None = None):
         """The only run folder here, or the one of `key`."""
         from gapo_lab.runs.folder import RunFolder
@@ -67,6 +76,14 @@ class Lab:
         found = [p for p in runs if key in (None, p.name)]
         assert len(found) == 1, found
         return RunFolder(found[0])
+
+
+def wait_until(good: Callable[[], object], process: subprocess.Popen | None = None, seconds: float = 120) -> None:
+    """Wait until ``good``; fail when ``process`` ends first."""
+    end = time.monotonic() + seconds
+    while not good():
+        assert time.monotonic() < end and (process is None or process.poll() is None)
+        time.sleep(0.05)
 
 
 def science(merged: dict[int, dict[str, float]]) -> dict[int, dict[str, float]]:

@@ -129,3 +129,9 @@ class SlurmLab(Lab):
 def undisturbed(folder: RunFolder, seed: int, steps: int) -> bool:
     """The metrics of a rehearsal are those of one that nobody touched: every step, once, the same numbers."""
     return folder.merged_metrics() == {step: made_up(seed, step) for step in range(1, steps + 1)}
+
+
+def submitted(done: subprocess.CompletedProcess) -> int:
+    """How many jobs a command that succeeded has submitted."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.count("submitted ")

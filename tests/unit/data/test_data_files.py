@@ -163,7 +163,7 @@ def test_what_cannot_be_read(folder, tmp_path, capsys):
     for words, code, says in (
         (["validate", str(half)], 2, "not a whole parquet file"),
         (["describe", str(half)], 2, "not a whole parquet file"),
-        (["validate", str(empty)], 2, "no parquet file in this folder"),
+        (["validate", str(empty)], 2, "no .parquet or .jsonl file in this folder"),
         (["validate", str(tmp_path / "nowhere")], 2, "no such file or folder"),
         (["validate", str(lacking)], 1, "no text column data_source, prompt.role"),
         (["describe", str(lacking)], 2, "no column prompt.content"),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from gapo_lab.runs import metrics
-from gapo_lab.runs.failure import failure_lines
+from gapo_lab.runs.failure import failure_lines, is_out_of_memory
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.supervision import progress
 from gapo_lab.supervision.progress import Progress
@@ -57,6 +57,20 @@ def test_failure_is_the_first_hand_exception_with_its_place():
         "ValueError: reward of group 7 is nan",
         "in step 3",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_so"),
+    [
+        ("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB", True),
+        ("slurmstepd: error: Detected 1 oom_kill event in StepId=12.0", True),
+        ("slurmstepd: error: Exceeded job memory limit at some point", True),
+        ("a worker died because the node was running low on memory", True),
+        ("ValueError: the room is too small", False),
+    ],
+)
+def test_a_line_that_names_memory(line, is_so):
+    assert is_out_of_memory(line) == is_so
 
 
 def test_aftermath_only_where_there_is_nothing_better():

@@ -1,4 +1,4 @@
-"""Checks published tables: ``python -m analysis.check paper`` or a table's YAML file.
+"""What cannot be right in published tables. Pure.
 
 Three questions to every printed number. Is it possible: can the mean of t trials on n test cases, a multiple
 of 1/(n t), be printed so? Is it consistent: does a printed difference follow from the printed cells, as far
@@ -7,16 +7,12 @@ as their rounding leaves it open? Is it the same wherever it is printed?
 
 from __future__ import annotations
 
-import argparse
 import math
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from analysis.paper import conventions, published
+from analysis.paper import conventions
 from analysis.paper.published import Delta, Published
-from gapo_lab.errors import UserError
 
 HALF = 0.005 + 1e-9  # percent: what rounding to two decimals hides
 
@@ -160,35 +156,13 @@ def lines(found: Sequence[Misprint]) -> list[str]:
     ]
 
 
+def possible_share(cases: int, trials: int = 1) -> float:
+    """Of the numbers 0.00 to 100.00 the share that some count of right answers is printed as: what chance passes."""
+    return len({round(100 * k / (cases * trials), 2) for k in range(cases * trials + 1)}) / 10_001
+
+
 def _number(value: float, row: str) -> str:
     if math.isnan(value):
         return "-"
     is_difference = " of " in row
     return f"{value:+.2f}" if is_difference else f"{value:.2f}"
-
-
-def main(words: list[str] | None = None) -> int:
-    """Exit code 0 whether or not there are misprints: finding them is the job."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.check", description=__doc__.split("\n\n")[0])
-    parser.add_argument("tables", nargs="+", help="'paper', or YAML files like analysis/paper/published/table2.yaml")
-    asked = parser.parse_args(words)
-    try:
-        tables = [
-            table
-            for word in asked.tables
-            for table in (published.paper() if word == "paper" else [published.load(Path(word))])
-        ]
-        found = [misprint for table in tables for misprint in check(table)] + check_together(tables)
-    except UserError as error:
-        print(f"analysis: {error}", file=sys.stderr)
-        return 2
-    names = ", ".join(table.table for table in tables)
-    of = f"in table{'s' if len(tables) > 1 else ''} {names}"
-    if found:
-        print("\n".join(lines(found)))
-    print(f"{len(found) or 'no'} misprint{'' if len(found) == 1 else 's'} {of}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

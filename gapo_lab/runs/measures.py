@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from gapo_lab.errors import UserError
 from gapo_lab.utils.text import percent
@@ -18,6 +19,8 @@ SETS = {"id": "ID", "dev": "dev", "ood": "OOD"}
 # Measures that are shares of answers, shown in percent.
 SHARES = ("em", "acc", "similarity", "em_expected", "em_expected_t50")
 GREEDY, DEV = "_greedy", "dev"
+# In a summary, the step of a best value.
+STEPS = ("step", f"step{GREEDY}")
 # What is expected of exact match: measured beside it, not instead.
 EXPECTED = "em_expected"
 
@@ -44,7 +47,7 @@ def _place(name: str) -> tuple[int, str]:
     return (order.index(name) if name in order else len(order), name)
 
 
-def objective(names: Iterable[str], asked: str | None = None) -> str | None:
+def main_measure(names: Iterable[str], asked: str | None = None) -> str | None:
     """The measure that a run is about, `em`, from the names of its metrics; None where nothing was measured.
 
     Raises UserError where the one that was asked for is not measured.
@@ -56,9 +59,9 @@ def objective(names: Iterable[str], asked: str | None = None) -> str | None:
 
 
 def metrics_of(summaries: Iterable[str]) -> list[str]:
-    """The metrics of the objective on each test set, `val/id/em`, from the names of summaries: `best/id/em`.
+    """The metrics of the main measure on each test set, `val/id/em`, from the names of summaries: `best/id/em`.
 
-    Of several measures the other than exact match is the objective: it was asked for. The dev set is no test set.
+    Of several measures the other than exact match is the main measure: it was asked for. The dev set is no test set.
     """
     found = {(match["set"], match["measure"]) for name in summaries if (match := _of_set(name))}
     asked = {measure for _, measure in found if not measure.endswith(GREEDY)} - {USUAL[0], EXPECTED}
@@ -75,18 +78,29 @@ def of_summary(summary: Mapping[str, object]) -> str | None:
     return next((match["measure"].removesuffix(GREEDY) for name in summary if (match := _of_set(name))), None)
 
 
+def best(summary: Mapping[str, Any], where: str = "id") -> float | None:
+    """The best value of what a run is about, on one of its test sets; None where it was not measured."""
+    return summary.get(f"best/{where}/{of_summary(summary)}")
+
+
 def sets_of(summary: Mapping[str, object]) -> list[str]:
     """The test sets of a summary, in the order of tables."""
     return sorted({match["set"] for name in summary if (match := _of_set(name))}, key=_place)
 
 
+def is_of_a_set(name: str) -> bool:
+    """Whether a name in a summary is of a test set: `best/id/em`, `best/id/step`; not `final/step`."""
+    match = _BEST.fullmatch(name)
+    return match is not None and match["set"] != "train"
+
+
 def _of_set(name: str) -> re.Match[str] | None:
     match = _BEST.fullmatch(name)
-    return match if match and match["set"] != "train" and not match["measure"].startswith("step") else None
+    return match if match and match["set"] != "train" and match["measure"] not in STEPS else None
 
 
 def measured_in(summary: Mapping[str, object]) -> list[str]:
-    """What a summary has a last value of: `id/em`, `id/em_greedy`, `ood/em`; the objective first, set by set."""
+    """What a summary has a last value of: `id/em`, `id/em_greedy`, `ood/em`; the main measure first, set by set."""
     found = [name.removeprefix("final/") for name in summary if name.startswith("final/") and _of_set(name)]
     about = of_summary(summary)
 

@@ -1,0 +1,47 @@
+"""`python -m gapo_lab.data import`: a known data set, or JSON lines, as files for `data=parquet`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from gapo_lab.data.own import importing
+from gapo_lab.data.own.recipes import RECIPES
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Give the command its words."""
+    parser.add_argument("name", choices=importing.NAMES, metavar="NAME", help=", ".join(importing.NAMES))
+    parser.add_argument(
+        "source",
+        nargs="?",
+        help="a folder or file that holds it, or a Hugging Face id (default: the set's own id, which is fetched)",
+    )
+    parser.add_argument("--out", type=Path, help="folder to write to (default: data/NAME)")
+    parser.add_argument(
+        "--test", type=int, default=0, metavar="N", help="the last N rows are the test, if there is none"
+    )
+    parser.add_argument("--prompt", metavar="KEY", help="jsonl: the field of the question (default: prompt)")
+    parser.add_argument("--truth", metavar="KEY", help="jsonl: the field of the truth (default: answer)")
+    parser.add_argument("--data-source", metavar="NAME", help="jsonl: what the reward is told of where rows come from")
+
+
+def command(asked: argparse.Namespace) -> int:
+    """Read, write, and say what was left out and what to run next."""
+    keys = {"prompt": asked.prompt, "truth": asked.truth, "source": asked.data_source}
+    found = importing.read(asked.name, asked.source, keys, asked.test)
+    paths = importing.write(found, asked.out or Path("data") / asked.name)
+    for path, rows in zip(paths, found.splits.values(), strict=True):
+        print(f"{path}: {len(rows):,} rows")
+    for reason, count in found.left_out.items():
+        print(f"left out: {count:,} rows, {reason}")
+    print(f"to train on them: {next_command(asked.name, dict(zip(found.splits, paths, strict=True)))}")
+    return 0
+
+
+def next_command(name: str, paths: dict[str, Path]) -> str:
+    """The command that trains on these files; words in capitals are to be filled in."""
+    reward = RECIPES[name].reward if name in RECIPES else "FILE.py:FUNCTION"
+    train, test = (paths.get(split, f"{split.upper()}.parquet") for split in ("train", "test"))
+    dev = f" data.dev={paths['dev']}" if "dev" in paths else ""
+    return f"python -m gapo_lab.run data=parquet data.train={train} data.id={test}{dev} reward={reward}"
