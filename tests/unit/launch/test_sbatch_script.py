@@ -148,6 +148,11 @@ def test_an_array_is_cut_at_what_the_cluster_allows(scripts, monkeypatch):
     monkeypatch.setattr(executor.slurm, "largest_array", lambda: 3)
     found = [re.findall(r"--array=(\S+)", script) for script in scripts(*cells)]
     assert found == [["0-2%3"], ["0-2%3"], []]
+    # no more at a time than in one array
+    found = [
+        re.findall(r"--array=\S+%(\d+)", script) for script in scripts(*[(*c, "cluster.max_parallel=5") for c in cells])
+    ]
+    assert found == [["1"], ["2"], []]
     assert len(scripts(*[(*cell, "cluster.array_size=2") for cell in cells])) == 4
 
 
