@@ -14,7 +14,7 @@ from gapo_lab.errors import UserError
 
 # What stands in `extra_info` beside the user's own: how the row was called, for the reward and its errors.
 LAB = "gapo_lab"
-SIZES = {sets.TRAIN: "train_size", sets.ID: "id_size", sets.DEV: "id_size"}
+SIZES = {sets.TRAIN: "train_size", sets.ID: "id_size", sets.DEV: "dev_size"}
 
 
 def rows_of(data: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
