@@ -1,4 +1,5 @@
-"""`python -m bench [--only NAME]`: print the table; the whole of it is also written to docs/bench.md."""
+"""`python -m bench [--only NAME]`: print the table; the whole of it is also written to docs/bench.md, above what is
+written there by hand."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from bench.analysis import tables_against_mlflow_client, tables_through_server
 from bench.data import describing_and_validating, mining
 from bench.estimators import gapo_against_plain_python, gapo_against_verl, gapo_is_linear
 from bench.launch import plan_against_hydra, status_of_a_thousand
+from bench.looking import looking_at_a_long_run
 from bench.measurement import Row, keep_freed_memory
 from bench.overhead import platform_share_of_a_run
 from bench.reward import reward_against_dynamic_programme
@@ -39,6 +41,7 @@ ROWS: list[Callable[[], list[Row]]] = [
     describing_and_validating,
     plan_against_hydra,
     status_of_a_thousand,
+    looking_at_a_long_run,
     search_without_training,
     statistics_of_a_whole_report,
     statistics_of_intervals,
@@ -68,7 +71,7 @@ def main() -> None:
             print(line(row), flush=True)
             rows.append(row)
     if only is None:
-        OUTPUT.write_text(document(rows), encoding="utf-8")
+        OUTPUT.write_text(document(rows) + by_hand(OUTPUT.read_text(encoding="utf-8")), encoding="utf-8")
         print(f"written to {OUTPUT.relative_to(Path.cwd()) if OUTPUT.is_relative_to(Path.cwd()) else OUTPUT}")
 
 
@@ -84,9 +87,16 @@ def document(rows: list[Row]) -> str:
     table = "\n".join([head, *map(line, rows)])
     notes = "\n\n".join(f"**{measure.__name__}**: {inspect.getdoc(measure)}" for measure in ROWS)
     return (
-        "# Measurements\n\nWritten by `make bench`. Rows of two implementations are medians, measured by turns;"
+        "# Measurements\n\nWritten by `make bench`, down to the first section. Rows of two implementations are medians,"
+        " measured by turns;"
         f" rows against a limit are one measurement.\n\nMachine: {machine()}.\n\n{table}\n\n{notes}\n"
     )
+
+
+def by_hand(page: str) -> str:
+    """The sections of the page that are not ours: all from its first second-level heading on."""
+    _, heading, after = page.partition("\n## ")
+    return heading + after
 
 
 def machine() -> str:

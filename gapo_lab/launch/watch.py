@@ -17,8 +17,9 @@ from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
 from gapo_lab.runs import naming
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.history import History
 from gapo_lab.runs.status import COLOURS, NEW, RunStatus, State
-from gapo_lab.supervision.progress import line, snapshot
+from gapo_lab.supervision.progress import history_of, line, snapshot
 from gapo_lab.utils.text import duration
 
 EVERY = 1.0  # seconds between two looks at the folders
@@ -44,6 +45,7 @@ def follow(
     pace = Pace(expected or {}, time.time())
     shown: dict[str, State] = {}
     names = {key: _name(Path(root) / key, common) for key in keys}
+    histories: dict[str, History] = {}
     with Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else nullcontext() as live:
         while True:
             over = tick()
@@ -59,7 +61,7 @@ def follow(
             if over and not any(found.get(key, NEW).is_active for key in keys):
                 return found
             if live is not None:
-                live.update(_table(root, keys, names, found, left))
+                live.update(_table(root, keys, names, found, histories, left))
             slurm = any(status.submission for status in found.values())
             time.sleep(max(every, EVERY_SCHEDULER if slurm and len(keys) > 1 else 2.0) if slurm else every)
 
@@ -130,8 +132,10 @@ def _table(
     keys: Sequence[str],
     names: Mapping[str, str],
     found: Mapping[str, RunStatus],
+    histories: dict[str, History],
     left: float | None = None,
 ) -> Table:
+    """The runs that go on, a line each. histories: what was read of those shown before; those not shown are dropped."""
     counts = Counter(found.get(key, NEW).state for key in keys)
     title = ", ".join(
         f"{counts[state]} {state}"
@@ -141,8 +145,12 @@ def _table(
     title += f" | {duration(left)} left" if left else ""
     table = Table(box=None, title=title, title_justify="left", show_header=False, pad_edge=False)
     running = [key for key in keys if found.get(key, NEW).state is State.RUNNING]
+    for key in set(histories) - set(running[:ROWS]):
+        del histories[key]
     for key in running[:ROWS]:
-        table.add_row(escape(names[key]), escape(line(snapshot(RunFolder(Path(root) / key), time.time()))))
+        folder = RunFolder(Path(root) / key)
+        shot = snapshot(folder, time.time(), histories.setdefault(key, history_of(folder)))
+        table.add_row(escape(names[key]), escape(line(shot)))
     if len(running) > ROWS:
         table.add_row(f"... and {len(running) - ROWS} more", "")
     return table

@@ -49,7 +49,7 @@ class Attempt:
         except FileNotFoundError:
             return []
         *whole, _cut = text.split("\n")
-        return [self._row(number, line, choose) for number, line in enumerate(whole, 1)]
+        return [self.row(number, line, choose) for number, line in enumerate(whole, 1)]
 
     def first_time(self) -> float | None:
         """The time (Unix seconds) of the first row; None where there is none."""
@@ -58,9 +58,10 @@ class Attempt:
                 line = file.readline()
         except FileNotFoundError:
             return None
-        return self._row(1, line[:-1]).time if line.endswith("\n") else None
+        return self.row(1, line[:-1]).time if line.endswith("\n") else None
 
-    def _row(self, number: int, line: str, choose: Choose = list) -> Row:
+    def row(self, number: int, line: str, choose: Choose = list) -> Row:
+        """Read line ``number`` of the metrics file; UserError, naming it, where it is no row."""
         try:
             return Row.from_json(line, choose)
         except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -20,6 +20,7 @@ from rich.markup import escape
 
 from gapo_lab.errors import RunFailed
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.history import History, only
 from gapo_lab.runs.metrics import values
 from gapo_lab.runs.status import ACTIVE, Cause, State
 from gapo_lab.search import objective, pruning
@@ -46,6 +47,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.live: list[Live] = []
+        self._histories: dict[str, History] = {}  # of the runs of live trials
         self.failed = 0  # in a row
 
     def run(self) -> None:
@@ -102,12 +104,11 @@ class Loop:
         """Judge what is new of a trial; whether it has ended. ``started``: its runs should be queued, or more."""
         # the states first: what is finished then has all of its metrics now
         found = self.runs.look(live.keys)
-        curves = [values(RunFolder(self.search.root / key).merged_points()) for key in live.keys]
-        if self.search.single and self._judge(live, curves):
+        if self.search.single and self._judge(live, [values(self._history(key).look()) for key in live.keys]):
             return True
         states = {key: found[key].state for key in live.keys}
         if set(states.values()) == {State.FINISHED}:
-            self._complete(live, curves)
+            self._complete(live, [RunFolder(self.search.root / key).merged_metrics() for key in live.keys])
             return True
         bad = [key for key, state in states.items() if state not in GOOD]
         if started and bad:
@@ -116,6 +117,10 @@ class Loop:
             self._fail(live, f"run {bad[0]}: {said.splitlines()[-1]}")
             return True
         return False
+
+    def _history(self, key: str) -> History:
+        """What is judged of a run while it goes on, read as it comes."""
+        return self._histories.setdefault(key, History(self.search.root / key, only(self.search.watch)))
 
     def _judge(self, live: Live, curves: list) -> bool:
         """Show the pruner each new step, in order; whether it stops the trial."""
@@ -169,6 +174,8 @@ class Loop:
 
     def _over(self, live: Live) -> None:
         self.live = [other for other in self.live if other is not live]
+        for key in live.keys:
+            self._histories.pop(key, None)
 
     def _best(self) -> list[int]:
         try:

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
@@ -20,8 +21,9 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from gapo_lab.runs import metrics, objective
+from gapo_lab.runs import measures, metrics
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.history import History, last, newest_first
 from gapo_lab.runs.status import State
 from gapo_lab.tracking import uri
 from gapo_lab.utils.text import duration, points
@@ -63,38 +65,35 @@ class Snapshot:
         return max(0, self.total - self.step) * self.pace
 
 
-def snapshot(folder: RunFolder, now: float) -> Snapshot:
-    """``folder`` as it stands at ``now`` (Unix seconds)."""
+def history_of(folder: RunFolder) -> History:
+    """What ``snapshot`` reads of a run, to be kept from one look to the next."""
+    return History(folder.path, lambda found: [name for name in found if name.startswith(("train/reward", "val/"))])
+
+
+def snapshot(folder: RunFolder, now: float, history: History | None = None) -> Snapshot:
+    """``folder`` as it stands at ``now`` (Unix seconds).
+
+    history: of ``history_of``, so that only what is new is read.
+    """
     status = folder.status()
-    attempts = [attempt.rows() for attempt in folder.attempts()]
-    # until this attempt has measured something: what earlier ones did would look like its progress
-    begun = bool(attempts and attempts[-1])
-    points = metrics.merge(attempts) if begun else {}
-    curves = metrics.values(points)
-
-    def last(name: str) -> float | None:
-        return next((value for _, value in reversed(metrics.series(curves, name))), None)
-
-    about = objective.objective(name for at in curves.values() for name in at) if curves else None
-    newest = (
-        {
-            where: last(f"val/{where}/{about}")
-            for where in objective.measures(name for at in curves.values() for name in at)
-        }
-        if about
-        else {}
-    )
-    trained = [at["train/reward"].time for at in points.values() if "train/reward" in at]
+    history = history or history_of(folder)
+    points = history.look()
+    if not history.begun:  # what earlier attempts did would look like the progress of this one
+        points = {}
+    about = measures.main_measure(history.names) if points else None
+    sets = measures.measures(history.names) if about else ()
+    newest = {where: last(points, f"val/{where}/{about}") for where in sets}
+    trained = list(islice((at["train/reward"].time for at in newest_first(points) if "train/reward" in at), RECENT + 1))
     return Snapshot(
-        step=max(curves, default=status.resumes_from),
+        step=next(reversed(points), status.resumes_from),
         total=status.total_steps,
         phase=status.message or ("queued" if status.state is State.QUEUED else "starting"),
         elapsed=max(0.0, now - (status.started or now)),
         resumes_from=status.resumes_from,
-        reward=last("train/reward"),
+        reward=last(points, "train/reward"),
         about=about or metrics.EXACT_MATCH,
         tests={where: value for where, value in newest.items() if value is not None},
-        pace=pace(trained[-RECENT - 1 :], since=status.started or 0.0),
+        pace=pace(trained[::-1], since=status.started or 0.0),
     )
 
 
@@ -121,8 +120,7 @@ def line(shot: Snapshot) -> str:
             parts.append(f"reward {shot.reward:.3f}")
     name = "EM" if shot.about == metrics.EXACT_MATCH else shot.about
     parts += [
-        f"{name} {objective.set_label(where)} {objective.shown(shot.about, value)}"
-        for where, value in shot.tests.items()
+        f"{name} {measures.set_label(where)} {measures.shown(shot.about, value)}" for where, value in shot.tests.items()
     ]
     if shot.pace is not None:
         parts.append(f"{shot.pace:.1f} s/step")
@@ -140,6 +138,7 @@ class Progress:
 
     def __init__(self, folder: RunFolder, console: Console | None = None, every: int = PLAIN_EVERY) -> None:
         self.folder, self.console, self.every = folder, console or Console(), every
+        self._history = history_of(folder)
         self._live: Live | None = None
         self._said: tuple[str, int] | None = None
         self._note = ""
@@ -165,7 +164,7 @@ class Progress:
 
     def poll(self) -> Snapshot:
         """Read the folder, show what is new, and give it back."""
-        shot = snapshot(self.folder, time.time())
+        shot = snapshot(self.folder, time.time(), self._history)
         if self._live:
             self._spinner.update(text=Text(self._note + line(shot), no_wrap=True, overflow="ellipsis"))
         elif (mark := self._mark(shot)) != self._said:
@@ -193,7 +192,7 @@ def table(summary: Mapping[str, float], title: str = "") -> Table:
     out.add_column("")
     for name in ("before", "after", "change", "best", "at step"):
         out.add_column(name, justify="right")
-    for name in objective.measured_in(summary):
+    for name in measures.measured_in(summary):
         out.add_row(_label(name), *_changes(summary, name))
     if "final/train/reward" in summary:
         first, final = summary["first/train/reward"], summary["final/train/reward"]
@@ -204,21 +203,21 @@ def table(summary: Mapping[str, float], title: str = "") -> Table:
 def _label(name: str) -> str:
     """`ID exact match, greedy` for `id/em_greedy`."""
     where, measure = name.split("/", 1)
-    plain = measure.removesuffix(objective.GREEDY)
+    plain = measure.removesuffix(measures.GREEDY)
     what = {metrics.EXACT_MATCH: "exact match", metrics.EXPECTED: "exact match, expected"}.get(plain, plain)
-    return f"{objective.set_label(where)} {what}, {'T=1.0' if plain == measure else 'greedy'}"
+    return f"{measures.set_label(where)} {what}, {'T=1.0' if plain == measure else 'greedy'}"
 
 
 def _changes(summary: Mapping[str, float], name: str) -> list[str]:
     """Before, after, change, best, and the step of the best where the run is about this."""
     first, final, best = (summary.get(f"{which}/{name}", math.nan) for which in ("first", "final", "best"))
     where, measure = name.split("/", 1)
-    share = objective.is_share(measure)
+    share = measures.is_share(measure)
     change = points(final - first) if share else f"{final - first:+.3f}"
-    suffix = objective.GREEDY if measure.endswith(objective.GREEDY) else ""
-    about = objective.of_summary(summary) == measure.removesuffix(objective.GREEDY)
+    suffix = measures.GREEDY if measure.endswith(measures.GREEDY) else ""
+    about = measures.of_summary(summary) == measure.removesuffix(measures.GREEDY)
     step = summary.get(f"best/{where}/step{suffix}", math.nan) if about else math.nan
-    texts = [objective.shown(measure, value) for value in (first, final, best)]
+    texts = [measures.shown(measure, value) for value in (first, final, best)]
     return [*texts[:2], change, texts[2], "" if math.isnan(step) else f"{step:.0f}"]
 
 

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from gapo_lab.runs import naming, studies
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.history import AttemptReader
 from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client, study_page
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.mapping import Copied, Sample
+from gapo_lab.tracking.sent_points import SentPoints
 from gapo_lab.utils import atomic_files
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ class Copier:
         self.client = client or mlflow_client.connect(self.uri)
         self.spec = folder.spec
         self._lock = folder.path / "tracking.lock"
+        self._sent: dict[str, SentPoints] = {}  # by experiment
 
     def everything(self) -> str:
         """Points, parameters, tags, files and the state."""
@@ -59,7 +62,9 @@ class Copier:
     def points(self) -> str:
         """The new points only: what is done every few seconds while the run goes on."""
         with atomic_files.locked(self._lock):
-            first, *_ = [self._copy_points(experiment) for experiment in self._experiments()]
+            first, *_ = [
+                self._copy_new(experiment) or self._copy_points(experiment) for experiment in self._experiments()
+            ]
             return first.info.run_id
 
     def _everything(self, experiment: str) -> str:
@@ -161,9 +166,26 @@ class Copier:
 
     # Points
 
+    def _copy_new(self, experiment: str) -> Run | None:
+        """Send what the run has written since this copier's last look; None where all of it must be compared."""
+        sent = self._sent.pop(experiment, None)
+        if sent is None or (rows := sent.new_rows(self.folder)) is None:
+            return None
+        run = self.client.get_run(sent.run_id)
+        if run.info.lifecycle_stage != "active" or run.data.tags.get(SENT) != sent.mark.to_text():
+            return None  # another copier was here
+        if rows:
+            mark, new = sent.mark.grown(sent.readers[-1].attempt.number, rows)
+            self._send(sent.run_id, mark, new)
+            sent = sent._replace(mark=mark, last_step=rows[-1].step)
+        self._sent[experiment] = sent
+        return run
+
     def _copy_points(self, experiment: str) -> Run:
+        """Compare all points with what was sent, and send the others."""
         run, summary = self._with_marks(self._run(experiment)), self.folder.summary()
-        attempts = {attempt.number: attempt.rows() for attempt in self.folder.attempts()}
+        readers = [AttemptReader(attempt) for attempt in self.folder.attempts()]
+        attempts = {reader.attempt.number: reader.new_rows() or [] for reader in readers}
         mark, wanted = mapping.to_send(attempts, summary)
         sent, perhaps = (
             mapping.sent(Copied.from_text(run.data.tags.get(tag)), attempts, summary) for tag in (SENT, SENDING)
@@ -171,11 +193,15 @@ class Copier:
         if sent is None or perhaps is None or not sent | perhaps <= wanted:
             run, sent = self._anew(run), set()
         if new := wanted - sent:
-            run_id = run.info.run_id
-            self.client.set_tag(run_id, SENDING, mark.to_text())
-            self._log_points(run_id, sorted(new, key=lambda s: (s.step, s.milliseconds, s.name)))
-            self.client.set_tag(run_id, SENT, mark.to_text())
+            self._send(run.info.run_id, mark, new)
+        last_step = max((row.step for rows in attempts.values() for row in rows), default=-1)
+        self._sent[experiment] = SentPoints(run.info.run_id, mark, last_step, readers)
         return run
+
+    def _send(self, run_id: str, mark: Copied, new: Iterable[Sample]) -> None:
+        self.client.set_tag(run_id, SENDING, mark.to_text())
+        self._log_points(run_id, sorted(new, key=lambda s: (s.step, s.milliseconds, s.name)))
+        self.client.set_tag(run_id, SENT, mark.to_text())
 
     def _with_marks(self, run: Run) -> Run:
         """The run, with the marks of earlier versions under their present names."""
@@ -190,10 +216,7 @@ class Copier:
     def _anew(self, old: Run) -> Run:
         """Another run in the place of ``old``, with the tags a person may have given it."""
         kept = {name: value for name, value in old.data.tags.items() if name not in (SENDING, SENT, FILES)}
-        log.warning(
-            "run %s: steps that MLflow already holds were replaced; MLflow's run is made anew",
-            self.folder.key,
-        )
+        log.warning("run %s: steps that MLflow holds were replaced; MLflow's run is made anew", self.folder.key)
         with mlflow_client.creating(self.uri, self.folder.path.parent):
             self.client.delete_run(old.info.run_id)
             return self._create(old.info.experiment_id, kept)

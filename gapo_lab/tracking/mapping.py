@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from gapo_lab.runs import metrics, naming
@@ -174,7 +174,7 @@ def _sample(name: str, step: int, value: float, time: float) -> Sample:
 
 
 class Copied(NamedTuple):
-    """What has been sent to MLflow: rows of each attempt, whether the summary, and a digest of the points."""
+    """What has been sent to MLflow: rows of each attempt, whether the summary, and a check of the points."""
 
     rows: dict[int, int]
     summary: bool
@@ -190,6 +190,12 @@ class Copied(NamedTuple):
         raw = json.loads(text)
         return cls({int(number): count for number, count in raw["rows"].items()}, raw["summary"], raw["check"])
 
+    def grown(self, number: int, rows: Sequence[Row]) -> tuple[Copied, set[Sample]]:
+        """The mark after these rows more of attempt ``number``, and their points; each at a step that was not there."""
+        new = {_sample(name, row.step, value, row.time) for row in rows for name, value in row.metrics.items()}
+        counts = self.rows | {number: self.rows.get(number, 0) + len(rows)}
+        return self._replace(rows=counts, check=check(new, self.check)), new
+
 
 def sent(
     copied: Copied, attempts: Mapping[int, Sequence[Row]], summary: Mapping[str, Any] | None
@@ -197,14 +203,28 @@ def sent(
     """The points that ``copied`` stands for, or None where the folder no longer holds what was sent."""
     rows = [attempts[number][: copied.rows.get(number, 0)] for number in sorted(attempts)]
     found = samples(rows, summary if copied.summary else None)
-    return found if digest(sorted(found)) == copied.check else None
+    # marks of earlier versions hold a digest of all points, which cannot be gone on from
+    now = check(found) if copied.check.startswith(SUM) else digest(sorted(found))
+    return found if now == copied.check else None
 
 
 def to_send(attempts: Mapping[int, Sequence[Row]], summary: Mapping[str, Any] | None) -> tuple[Copied, set[Sample]]:
     """All points that MLflow must hold, and the mark that says they were sent."""
     found = samples([attempts[number] for number in sorted(attempts)], summary)
     rows = {number: len(attempts[number]) for number in sorted(attempts)}
-    return Copied(rows, summary is not None, digest(sorted(found))), found
+    return Copied(rows, summary is not None, check(found)), found
+
+
+SUM = "sum-"
+
+
+def check(found: Iterable[Sample], before: str = f"{SUM}0") -> str:
+    """A sum of a hash of each point, on top of the check of others: the order does not matter, and it can grow."""
+    total = int(before.removeprefix(SUM), 16)
+    for sample in found:
+        text = "\0".join(map(str, sample)).encode()
+        total += int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
+    return f"{SUM}{total % 2**64:x}"
 
 
 def digest(value: Any) -> str:

@@ -1,21 +1,23 @@
-"""Real runs through verl's own vLLM classes, without a GPU. A few runs, and many questions to each."""
+"""Real runs through verl's own vLLM classes, without a GPU: those of the GPU check, and many questions to each."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
-import re
-import time
-from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import psutil
 import pytest
-from lab import REPO, Lab, science
+from lab import REPO, science
 
+from bench.gpu.findings import Finding, Notebook
+from bench.gpu.form import Form
+from bench.gpu.runs import Run, wait
+from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training.vllm_rollout import metadata
-from gapo_lab.utils.shared_memory import RECORD, SEGMENTS
 
 pytestmark = [
     pytest.mark.vllm,
@@ -24,111 +26,52 @@ pytestmark = [
         reason="vLLM is not installed. Run `make setup VLLM_CPU=1`.",
     ),
 ]
-SMALL = (
-    "backend=vllm_cpu",
-    "data.train_size=64",
-    "data.id_size=24",
-    "data.dev_size=8",
-    "data.ood_size=8",
-    "data.train_batch_size=8",
-    "actor_rollout_ref.actor.ppo_mini_batch_size=4",
-    "actor_rollout_ref.rollout.n=4",
-    "trainer.total_training_steps=3",
-    "trainer.test_freq=3",
-    "trainer.save_freq=1",
-    "tracking=later",
-)
 PATIENCE = 900
 
 
-@dataclass
-class VllmLab(Lab):
-    """A working folder, and what its run has made outside it."""
+@dataclass(frozen=True)
+class Checked:
+    """What the GPU check has left: the run folders by the runs' names, and its findings."""
 
-    scratch: list[Path] = field(default_factory=list, kw_only=True)
-    segments: set[str] = field(default_factory=set, kw_only=True)
+    folders: Mapping[str, RunFolder]
+    findings: list[Finding]
 
-    def begin(self, *words: str):
-        self.cwd.mkdir(parents=True, exist_ok=True)
-        return self.start(*SMALL, *words, tiny=False)
+    def curves(self) -> list[dict[int, dict[str, float]]]:
+        return [folder.merged_metrics() for folder in self.folders.values()]
 
-    def look(self) -> None:
-        """Note the scratch folders of our runs, and the shared memory that is recorded there."""
-        for process in self.started:
-            with suppress(psutil.Error):
-                for child in psutil.Process(process.pid).children(recursive=True):
-                    words = child.cmdline()
-                    if "gapo_lab.supervision.watchdog" in words:
-                        self.scratch += [Path(words[-1])] * (Path(words[-1]) not in self.scratch)
-        for folder in self.scratch:
-            if (folder / RECORD).exists():
-                self.segments |= set((folder / RECORD).read_text().split())
-
-    def has_ended(self, process) -> bool:
-        self.look()
-        return process.poll() is not None
-
-    def reached(self, step: int) -> bool:
-        self.look()
-        try:
-            return max(self.folder().merged_metrics(), default=-1) >= step
-        except (AssertionError, FileNotFoundError):
-            return False
-
-    def processes(self) -> list[str]:
-        here = str(self.cwd)
-        found = psutil.process_iter(["cmdline", "cwd"])
-        return [" ".join(p.info["cmdline"] or []) for p in found if (p.info["cwd"] or "").startswith(here)]
-
-    def left_behind(self) -> list[str]:
-        """What the runs of this folder have made outside it and not removed."""
-        left = [name for name in self.segments if (SEGMENTS / name).exists()]
-        left += [str(folder) for folder in self.scratch if folder.exists()]
-        names = "|".join(re.escape(folder.name) for folder in self.scratch)
-        return left + [str(path) for path in Path("/tmp").glob("*.sock") if re.search(f"({names})-", path.name)]
-
-
-def wait(*conditions, seconds: float = PATIENCE) -> None:
-    """Wait until all hold; each is asked until it does."""
-    until = time.monotonic() + seconds
-    waiting = list(conditions)
-    while waiting := [condition for condition in waiting if not condition()]:
-        assert time.monotonic() < until, "it did not come in time"
-        time.sleep(0.2)
-
-
-def ended_well(process) -> None:
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 0, out + err
+    def found(self, what: str) -> Finding:
+        (finding,) = [each for each in self.findings if each.what.startswith(what)]
+        return finding
 
 
 @pytest.fixture(scope="module")
-def labs(tmp_path_factory):
-    """Three runs, two at a time: `first` undisturbed; `killed`, the same run, is killed and goes on; `dapo` beside
-    it."""
+def checked(tmp_path_factory):
+    """`python -m bench.gpu` without a GPU: `same` undisturbed; `killed`, the same run, is killed and goes on, beside
+    `gapo_dapo` with another seed; two at a time."""
     base = tmp_path_factory.mktemp("vllm")
-    first, killed, dapo = (VllmLab(base / name) for name in ("first", "killed", "dapo"))
+    form = Form(out=base / "out", work=base / "work", backend="vllm_cpu", beside="gapo_dapo")
+    words = ["--backend", form.backend, "--beside", form.beside, "--out", str(form.out), "--work", str(form.work)]
+    words += ["--stages", "environment,estimators,training", "--minutes", f"{PATIENCE / 60:g}"]
+    check = subprocess.Popen(
+        [sys.executable, "-m", "bench.gpu", *words],
+        cwd=REPO,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     try:
-        one, two = first.begin(), killed.begin()
-        wait(lambda: (first.has_ended(one), killed.reached(1) or two.poll() is not None)[1])
-        assert two.poll() is None, two.communicate()
-        two.kill()
-        two.wait()
-        wait(lambda: not killed.processes() and not killed.left_behind(), seconds=60)
-        killed.status_after_kill = killed.folder().status()
-        again, three = killed.begin(), dapo.begin("algo=gapo_dapo", "seed=1")
-        wait(lambda: first.has_ended(one), lambda: killed.has_ended(again), lambda: dapo.has_ended(three))
-        for process in (one, again, three):
-            ended_well(process)
-        yield first, killed, dapo
+        said, _ = check.communicate(timeout=PATIENCE + 120)
     finally:
-        for lab in (first, killed, dapo):
-            lab.end()
+        if check.poll() is None:
+            check.terminate()  # it ends its stages
+            check.wait(120)
+    assert check.returncode == 0, said
+    findings = [line for line in Notebook(form.out).read() if isinstance(line, Finding)]
+    return Checked({name: Run(form.work / name, ()).folder for name in form.runs()}, findings)
 
 
-def test_it_trains_and_validates_sampled_and_greedy_on_both_sets(labs):
-    for lab in labs:
-        merged = lab.folder().merged_metrics()
+def test_it_trains_and_validates_sampled_and_greedy_on_both_sets(checked):
+    for merged in checked.curves():
         assert sorted(merged) == [0, 1, 2, 3]
         for step in (0, 3):
             for name in ("val/id/em", "val/ood/em", "val/id/em_greedy", "val/ood/em_greedy"):
@@ -137,40 +80,45 @@ def test_it_trains_and_validates_sampled_and_greedy_on_both_sets(labs):
             assert merged[step]["actor/grad_norm"] > 0 and 0 < merged[step]["train/reward"] < 1
 
 
-def test_the_actors_weights_arrive_in_vllm_before_every_step(labs):
+def test_the_actors_weights_arrive_in_vllm_before_every_step(checked):
     """vLLM starts with random weights (load_format: dummy): its probabilities are the actor's only once they
     arrived."""
-    for lab in labs:
-        merged = lab.folder().merged_metrics()
+    for merged in checked.curves():
         for step in (1, 2, 3):
             assert 0 < merged[step]["training/rollout_probs_diff_max"] < 1e-4
 
 
-def test_a_run_that_was_killed_goes_on_beside_another_and_ends_as_if_undisturbed(labs):
+def test_a_run_that_was_killed_goes_on_beside_another_and_ends_as_if_undisturbed(checked):
     """So the same seed gives the same run: also beside others, which change when its answers arrive."""
-    first, killed, _ = labs
-    assert killed.status_after_kill.state == "interrupted"
-    assert len(killed.folder().attempts()) == 2
-    assert science(killed.folder().merged_metrics()) == science(first.folder().merged_metrics())
+    same, killed = checked.folders["same"], checked.folders["killed"]
+    assert checked.found("kill -9 after step").value.startswith("interrupted, ")
+    assert len(same.attempts()) == 1 and len(killed.attempts()) == 2
+    assert science(killed.merged_metrics()) == science(same.merged_metrics())
 
 
-def test_another_seed_gives_others(labs):
-    first, _, dapo = labs
-    ours, theirs = first.folder().merged_metrics()[0], dapo.folder().merged_metrics()[0]
+def test_another_seed_gives_others(checked):
+    ours, theirs = (checked.folders[name].merged_metrics()[0] for name in ("same", "gapo_dapo"))
     # the same model and tasks, sampled otherwise
     assert ours["val/id/em_greedy"] == theirs["val/id/em_greedy"]
     assert ours["val/id/similarity"] != theirs["val/id/similarity"]
 
 
-def test_nothing_is_left_behind(labs):
-    for lab in labs:
-        assert lab.segments, "vLLM makes shared memory"
-        assert lab.left_behind() == [] and lab.processes() == []
-    assert len({folder.name for lab in labs for folder in lab.scratch}) == 4
+def test_nothing_is_left_behind(checked):
+    assert int(checked.found("segments of shared memory that were made").value) > 0, "vLLM makes shared memory"
+    assert checked.found("processes, segments and sockets left").value == "0"
+    assert checked.found("socket folders of all lives").value == "4" and checked.found("socket folders").ok
+    here = str(checked.folders["same"].path.parents[2])
+    assert not [p for p in psutil.process_iter(["cwd"]) if (p.info["cwd"] or "").startswith(here)]
 
 
-def test_the_log_says_a_thing_once(labs):
-    log = labs[0].folder().attempts()[-1].log_path.read_text()
+def test_runs_went_side_by_side_and_every_finding_is_as_wanted(checked):
+    assert checked.found("runs side by side").value == "2"
+    assert [each for each in checked.findings if each.ok is False] == []
+    assert {each.stage for each in checked.findings} == {"environment", "estimators", "training"}
+
+
+def test_the_log_says_a_thing_once(checked):
+    log = checked.folders["same"].attempts()[-1].log_path.read_text()
     assert log.count("No model-specific Continuous Token builder") <= 1
 
 
@@ -179,27 +127,31 @@ def test_the_log_says_a_thing_once(labs):
     reason="SmolLM2's weights are not installed. Run `make smollm2`.",
 )
 def test_smollm2_trains_a_step(tmp_path):
-    lab = VllmLab(tmp_path / "smollm2")
+    words = (
+        "backend=vllm_cpu",
+        "model=smollm2_135m",
+        "tracking=later",
+        "data.train_size=16",
+        "data.id_size=4",
+        "data.dev_size=2",
+        "data.ood_size=2",
+        "data.train_batch_size=2",
+        "actor_rollout_ref.actor.ppo_mini_batch_size=2",
+        "actor_rollout_ref.rollout.n=2",
+        "data.max_response_length=32",
+        "trainer.total_training_steps=1",
+        "trainer.val_before_train=false",
+        "trainer.test_freq=-1",
+        "trainer.save_freq=-1",
+    )
+    run = Run(tmp_path / "smollm2", words)
     try:
-        run = lab.begin(
-            "model=smollm2_135m",
-            "data.train_size=16",
-            "data.id_size=4",
-            "data.ood_size=2",
-            "data.train_batch_size=2",
-            "actor_rollout_ref.actor.ppo_mini_batch_size=2",
-            "actor_rollout_ref.rollout.n=2",
-            "data.max_response_length=32",
-            "trainer.total_training_steps=1",
-            "trainer.val_before_train=false",
-            "trainer.test_freq=-1",
-            "trainer.save_freq=-1",
-        )
-        wait(lambda: lab.has_ended(run))
-        ended_well(run)
+        run.start()
+        assert wait(run.has_ended, PATIENCE), "it did not end in time"
+        assert run.code == 0, run.output.read_text()
     finally:
-        lab.end()
-    step = lab.folder().merged_metrics()[1]
+        run.end()
+    step = run.folder.merged_metrics()[1]
     assert 0 < step["training/rollout_probs_diff_max"] < 1e-4
     assert step["actor/grad_norm"] > 0
 

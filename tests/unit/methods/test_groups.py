@@ -7,10 +7,10 @@ from collections import defaultdict
 
 import pytest
 import torch
-from host_waits import AWAY, HostWaits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.host_waits import AWAY, HostWaits
 from gapo_lab.methods import ESTIMATORS
 from gapo_lab.methods.groups import per_group, rows_by_size, sent_to
 

@@ -123,6 +123,42 @@ def test_a_resumed_attempt_that_gave_up_nothing_goes_on_in_the_same_run(tmp_path
     assert copier.copy(folder, database) == first and len(history(database, first)) == 5
 
 
+def test_a_copier_that_follows_compares_only_once_and_misses_nothing(tmp_path, database, monkeypatch):
+    folder = make(tmp_path)
+    train(folder, range(2))
+    one, compared, real = copier.Copier(folder, database), [], mapping.samples
+    run_id = one.everything()
+    monkeypatch.setattr(mapping, "samples", lambda *args: compared.append(args) or real(*args))
+    for step in range(2, 6):
+        train(folder, [step])
+        assert one.points() == run_id == one.points()
+    assert not compared
+    assert history(database, run_id) == [(step, 0.5) for step in range(6)]
+    # what it has marked as sent is what a copier that compares everything finds
+    before = everything(database)
+    assert copier.Copier(folder, database).points() == run_id and everything(database) == before and compared
+
+
+def test_a_copier_that_follows_sees_steps_that_were_given_up_and_other_copiers(tmp_path, database):
+    folder = make(tmp_path)
+    train(folder, range(4), reward=0.1)
+    one = copier.Copier(folder, database)
+    first = one.points()
+    train(folder, [4], reward=0.1)
+    assert copier.copy(folder, database) == first  # another one, meanwhile
+    train(folder, [5], reward=0.1)
+    assert one.points() == first and history(database, first) == [(step, 0.1) for step in range(6)]
+    folder.start_attempt()
+    assert one.points() == first
+    train(folder, range(3, 5), reward=0.9, start=2000.0)
+    after = one.points()
+    assert after != first and history(database, after) == [(0, 0.1), (1, 0.1), (2, 0.1), (3, 0.9), (4, 0.9)]
+    mlflow_client.connect(database).delete_run(after)
+    train(folder, [5], reward=0.9, start=2000.0)
+    again = one.points()
+    assert again != after and len(history(database, again)) == 6
+
+
 def test_a_copy_that_was_cut_off_is_made_good(tmp_path, database, monkeypatch):
     folder = make(tmp_path)
     train(folder, range(4))

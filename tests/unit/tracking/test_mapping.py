@@ -45,6 +45,23 @@ def test_what_was_sent_is_known_from_the_mark_alone(rows, data):
     assert mapping.sent(mapping.Copied.from_text(None), attempts, {"a": 1.0}) == set()
 
 
+@given(ROWS, st.lists(st.dictionaries(st.sampled_from("ab"), st.sampled_from([0.0, math.nan])), max_size=4))
+def test_a_mark_that_has_grown_is_the_mark_of_all(before, more):
+    attempts = {1: [], 2: before}
+    new = [Row(10 + number, 9.0, values) for number, values in enumerate(more)]
+    mark, points = mapping.to_send(attempts, None)
+    grown, added = mark.grown(2, new)
+    assert (grown, points | added) == mapping.to_send({1: [], 2: before + new}, None) and not points & added
+
+
+def test_a_mark_of_an_earlier_version_is_understood():
+    attempts = {1: [Row(1, 1.0, {"a": 1.0, "b": 2.0})]}
+    _, points = mapping.to_send(attempts, None)
+    old = mapping.Copied({1: 1}, False, mapping.digest(sorted(points)))
+    assert mapping.sent(old, attempts, None) == points
+    assert mapping.sent(old, {1: [Row(1, 1.0, {"a": 1.5, "b": 2.0})]}, None) is None
+
+
 def test_a_changed_row_is_noticed():
     mark, _ = mapping.to_send({1: [Row(1, 1.0, {"a": 1.0})]}, {"best": 1.0})
     assert mapping.sent(mark, {1: [Row(1, 1.0, {"a": 2.0})]}, {"best": 1.0}) is None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from host_waits import AWAY, HostWaits
 
+from bench.host_waits import AWAY, HostWaits
 from gapo_lab import method_registry as registry
 from gapo_lab.training import batch_context
 
