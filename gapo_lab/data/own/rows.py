@@ -27,6 +27,15 @@ def rows_of(data: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return out
 
 
+def sizes(data: Mapping[str, Any]) -> dict[str, int]:
+    """How many rows of each set of `data=parquet` are taken. UserError where a file cannot be read."""
+    out = {}
+    for name, paths in sets.named(data).items():
+        there, most = files.count(paths), data[SIZES.get(name, "ood_size")]
+        out[name] = there if most is None else min(there, most)
+    return out
+
+
 def _row(row: dict[str, Any], path: Path, number: int, name: str, index: int, data: Mapping) -> dict[str, Any]:
     """One row of the set `name`, its `index`-th; `number`: its place in its file."""
     where = f"row {number} of {path.name}"
