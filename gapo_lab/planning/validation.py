@@ -159,7 +159,7 @@ def _expected(config: ConfigView) -> Iterator[str]:
 def _own_rows(config: ConfigView) -> Iterator[str]:
     """The words of `data=parquet`, and the columns of the files."""
     yield from wrong_values(
-        config, {f"data.{key}": f"{COUNT} or null" for key in ("train_size", "id_size", "ood_size")}
+        config, {f"data.{key}": f"{COUNT} or null" for key in ("train_size", "id_size", "dev_size", "ood_size")}
     )
     sets.check(config.data)
 
