@@ -20,6 +20,7 @@ from analysis.tables import (
     captions,
     claims,
     differences,
+    learning_curves,
     new_cases,
     noise_and_tau,
     paper,
@@ -238,7 +239,8 @@ def _tables(asked: Asked, results: Results) -> list[Table]:
     found.append(statistics.cells_table(results, f"statistics{suffix}", f"{title}: seeds and test set"))
     compared = statistics.comparisons_table(results, f"comparisons{suffix}", f"{title}: methods compared")
     fast = speed.table(results, f"comparisons_speed{suffix}", f"{title}: how fast") if one.is_share else None
-    found += [table for table in (compared, fast) if table]
+    fitted = learning_curves.table(results, f"statistics_curves{suffix}", f"{title}: learning curves")
+    found += [table for table in (compared, fast, fitted) if table]
     return found + (_against(results, title, suffix) if asked.against_paper else [])
 
 
