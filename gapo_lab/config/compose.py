@@ -136,10 +136,11 @@ def _nearest(word: str, options: Sequence[str]) -> str:
     return f" ({near})" if near else ""
 
 
-def known_keys() -> list[str]:
-    """Every key of the default configuration, dotted: verl's and ours."""
+@cache
+def known_keys() -> tuple[str, ...]:
+    """Every key of the default configuration, dotted: verl's and ours. A folder of one's own changes none of them."""
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        return sorted(flatten(OmegaConf.to_container(compose("config"), resolve=False)))
+        return tuple(sorted(flatten(OmegaConf.to_container(compose("config"), resolve=False))))
 
 
 @cache
