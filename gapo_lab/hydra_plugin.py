@@ -51,7 +51,7 @@ class LabSweeper(Sweeper):
 
 
 class LabLauncher(Launcher):
-    """Runs the jobs that a sweeper of someone else asks for, and waits; returns the best of their objective."""
+    """Runs the jobs of another sweeper and waits for them; returns the best of each one's main measure."""
 
     __module__ = MODULE
 
@@ -61,11 +61,11 @@ class LabLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from gapo_lab.launch import executor
         from gapo_lab.planning.plan import draft
-        from gapo_lab.runs import objective
+        from gapo_lab.runs import measures
 
         plan = executor.plan_of([tuple(words) for words in job_overrides])
         summaries = executor.carry_out(plan, wait=True)
-        best = {run.key: objective.best(summaries[run.key]) for run in plan.runs}
+        best = {run.key: measures.best(summaries[run.key]) for run in plan.runs}
         keys = [run.key for run in draft([tuple(words) for words in job_overrides])]
         out = [JobReturn(overrides=list(words), status=JobStatus.COMPLETED) for words in job_overrides]
         for done, key in zip(out, keys, strict=True):

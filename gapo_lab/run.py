@@ -26,7 +26,7 @@ from gapo_lab import hydra_plugin
 from gapo_lab.config import compose, search_path
 from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.paths import CONF
-from gapo_lab.runs import objective
+from gapo_lab.runs import measures
 from gapo_lab.utils.text import type_and_line
 
 # What may be on the command line of one run; anything else is for Hydra: -m, --help, --cfg job.
@@ -39,7 +39,7 @@ def one_run(overrides: Sequence[str], wait: bool = False) -> float | None:
 
     console = Console(width=None if Console().is_terminal else 120)
     summary = foreground.run(executor.plan_of_one(overrides), console, wait)
-    return objective.best(summary)
+    return measures.best(summary)
 
 
 def is_plain(asked: argparse.Namespace, others: Sequence[str]) -> bool:

@@ -31,7 +31,7 @@ from analysis.tables.document import Document, Picture
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 from gapo_lab.errors import UserError
-from gapo_lab.runs import objective
+from gapo_lab.runs import measures
 from gapo_lab.utils.key_names import did_you_mean
 
 
@@ -115,10 +115,10 @@ def _selected(source: Source, asked: Asked) -> Selection:
 
 
 def _about(source: Source, asked: Asked, selection: Selection) -> Asked:
-    """What is asked for, with the objective of these runs on each of their test sets."""
+    """What is asked for, with the main measure of these runs on each of their test sets."""
     if asked.metric is not None:
         return asked
-    found = objective.metrics_of(source.summarised([run.id for run in selection.runs]))
+    found = measures.metrics_of(source.summarised([run.id for run in selection.runs]))
     return replace(asked, tests=tuple(found)) if found else asked
 
 

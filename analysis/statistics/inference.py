@@ -41,9 +41,10 @@ class Summary:
 class Comparison:
     """``method`` minus ``baseline``; ``model`` None: pooled over the models of which both have two seeds.
 
-    n, against: seeds of the method and of the baseline, of a pooled one over all its models. p: Welch's;
-    p_permuted: of the labels. interaction: p of all models having one difference, NaN of a single model.
-    is_claim: named before the runs; then p_corrected is p corrected over its family and for the families before it.
+    n, against: seeds of the method and of the baseline, of a pooled one over all its models. error, freedom: of the
+    difference. p: Welch's; p_permuted: of the labels. interaction: p of all models having one difference, NaN of a
+    single model. is_claim: named before the runs; then p_corrected is p corrected over its family and for the families
+    before it.
     """
 
     metric: str
@@ -58,6 +59,8 @@ class Comparison:
     p: float
     p_permuted: float
     improvement: float
+    error: float = math.nan
+    freedom: float = math.nan
     interaction: float = math.nan
     models: int = 1
     is_claim: bool = False
@@ -145,6 +148,8 @@ def _comparison(
         p=found.p,
         p_permuted=math.nan if math.isnan(found.p) else permuted_p(strata),
         improvement=float(np.mean([improvement(ours, theirs) for ours, theirs in strata])),
+        error=found.error,
+        freedom=found.freedom,
         interaction=interaction_p(parts),
         models=len(strata),
         is_no_result=measured.is_no_result,

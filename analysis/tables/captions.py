@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from analysis.results.measurements import Measured
-from analysis.tables import statistics
+from analysis.tables import power, statistics
 from analysis.tables.paper import Results
 
 SET = {"id": "the test set", "ood": "the OOD set", "dev": "the dev set"}
@@ -32,5 +32,9 @@ def lower(title: str) -> str:
 def verdicts(results: Results, pool: str = "all models") -> list[str]:
     """What the report says in words. pool: what pooled comparisons are over."""
     where = title(results.measured).rpartition(" on ")[2]
-    lines = (*statistics.answers(results, pool), *statistics.verdicts(results.comparisons, statistics.told(results)))
+    lines = (
+        *statistics.answers(results, pool),
+        *power.sentences(results, pool),
+        *statistics.verdicts(results.comparisons, statistics.told(results)),
+    )
     return [f"{where}: {line}" for line in lines]

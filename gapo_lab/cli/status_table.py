@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import metrics, naming, objective
+from gapo_lab.runs import measures, metrics, naming
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import COLOURS, NEW, RunStatus, State
 from gapo_lab.utils.text import duration, several
@@ -113,7 +113,7 @@ def _row(folder: RunFolder, study: str, cell: str, seed: int | None, status: Run
         state=status.state,
         step=f"{_step(numbers, status):.0f}/{status.total_steps or '?'}",
         best=_best(numbers),
-        about=objective.of_summary(numbers) or "",
+        about=measures.of_summary(numbers) or "",
         seen=None if status.updated is None else max(0.0, now - status.updated),
         message=_message(folder.key, status),
     )
@@ -121,8 +121,8 @@ def _row(folder: RunFolder, study: str, cell: str, seed: int | None, status: Run
 
 def _best(numbers: Mapping[str, float]) -> dict[str, float]:
     """The best value on each test set of what the run is about."""
-    about = objective.of_summary(numbers)
-    names = {where: f"best/{where}/{about}" for where in objective.sets_of(numbers)}
+    about = measures.of_summary(numbers)
+    names = {where: f"best/{where}/{about}" for where in measures.sets_of(numbers)}
     return {where: numbers[name] for where, name in names.items() if name in numbers}
 
 
@@ -153,7 +153,7 @@ def show(table: Table, console: Console, cells_only: bool = False) -> None:
     notes = Notes()
     cells = _cells(table.rows)
     sets = _sets(table.rows)
-    heads = (*HEADS, *(f"best {objective.set_label(name)}" for name in sets), *LAST_HEADS)
+    heads = (*HEADS, *(f"best {measures.set_label(name)}" for name in sets), *LAST_HEADS)
     lines = [[_line(row, sets, notes) for row in runs] for _, _, runs in cells]
     columns = zip(heads, *(line for cell in lines for line in cell), strict=True)
     widths = [max(map(len, column)) for column in columns]
@@ -191,14 +191,14 @@ def _summary(runs: Sequence[Row]) -> str:
     for name in _sets(over):
         values = [row.best[name] for row in over if name in row.best]
         if len(values) == len(over) and len({row.about for row in over}) == 1:
-            means.append(f"{objective.set_label(name)} {objective.shown(over[0].about, statistics.fmean(values))}")
+            means.append(f"{measures.set_label(name)} {measures.shown(over[0].about, statistics.fmean(values))}")
     what = "" if not means or over[0].about == metrics.EXACT_MATCH else f"{over[0].about} "
     return text + (f", mean best {what}{', '.join(means)}" if means else "")
 
 
 def _sets(rows: Iterable[Row]) -> list[str]:
     """The test sets of these runs, in the order of tables; ID and OOD where nothing was measured yet."""
-    return objective.in_order(name for row in rows for name in row.best) or ["id", "ood"]
+    return measures.in_order(name for row in rows for name in row.best) or ["id", "ood"]
 
 
 def _line(row: Row, sets: Sequence[str], notes: Notes) -> list[str]:
@@ -207,7 +207,7 @@ def _line(row: Row, sets: Sequence[str], notes: Notes) -> list[str]:
         "" if row.seed is None else str(row.seed),
         row.state,
         row.step,
-        *(objective.shown(row.about, row.best[name]) if name in row.best else "" for name in sets),
+        *(measures.shown(row.about, row.best[name]) if name in row.best else "" for name in sets),
         "" if row.seen is None else f"{duration(row.seen)} ago",
         notes.mark(row),
     ]

@@ -20,6 +20,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.planning import cost, resources
 from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.cost import UNKNOWN, Expected
+from gapo_lab.planning.default_data import with_data
 from gapo_lab.planning.differs_from_defaults import Namer
 from gapo_lab.planning.past_runs import PastRuns
 from gapo_lab.planning.spec import Spec, spec_of
@@ -169,7 +170,7 @@ def draft(cells: Iterable[Sequence[str]], composer: Composer | None = None) -> l
 
 def _drafted(words: tuple[str, ...], composer: Composer, namer: Namer) -> Planned:
     try:
-        composed = composer.compose(words)
+        words, composed = with_data(words, composer.compose(words), composer)
     except UserError as error:
         return Planned(words, action=Action.INVALID, why=str(error))
     try:

@@ -23,12 +23,15 @@ def notes(plan: Plan) -> list[str]:
 
 
 def _data(runs: list[Planned]) -> str:
-    if not any(run.valid_spec.data == "micro" for run in runs):
-        return ""
-    return (
-        "trains on data=micro, the default: generated edits of some 200 tokens. For edits of real repositories mine "
-        "them and take data=git (docs/data.md)"
-    )
+    on = {name: [run for run in runs if run.valid_spec.data == name] for name in ("micro", "git")}
+    if on["micro"]:
+        return (
+            "trains on data=micro: generated edits of some 200 tokens, since no others were asked for or are in "
+            f"{on['micro'][0].settings['mined']}. For edits of real repositories: python -m gapo_lab.data mine REPO... "
+            f"--out {on['micro'][0].settings['mined']}, then the same command (docs/data.md)"
+        )
+    places = dict.fromkeys(str(run.settings["data.path"]) for run in on["git"] if run.settings["data.path"])
+    return f"trains on the mined edits in {', '.join(places)}" if places else ""
 
 
 def _attention(runs: list[Planned]) -> str:

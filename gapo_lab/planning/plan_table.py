@@ -11,6 +11,7 @@ from rich.table import Table
 
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_notes import notes
+from gapo_lab.planning.power_note import power_note
 from gapo_lab.planning.resources import asked_for
 from gapo_lab.runs import naming
 from gapo_lab.utils.machine import cores
@@ -57,8 +58,9 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
     console.print(totals(plan), highlight=False, soft_wrap=True)
     for line in asked_of_slurm(plan):
         console.print(line, highlight=False, soft_wrap=True)
-    for note in rest:
-        console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
+    for note in (*rest, power_note(plan)):
+        if note:
+            console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
 
 
 def in_common(plan: Plan) -> list[str]:

@@ -29,7 +29,7 @@ NOT_SCIENCE = (
     *("reward.name", "reward.timeout", "reward.sandbox.parallel"),
     # places
     *("actor_rollout_ref.model.path", "data.train_files", "data.val_files"),
-    *("data.repos", "data.path", "data.ood_path"),
+    *("data.repos", "data.path", "data.ood_path", "mined"),
     # measures what is trained anyway, and draws nothing
     "data.expected",
     *("trainer.default_", "trainer.rollout_data_dir", "trainer.validation_data_dir"),

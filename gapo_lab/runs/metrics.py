@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from gapo_lab.runs import objective
+from gapo_lab.runs import measures
 
 EXACT_MATCH, EXPECTED = "em", "em_expected"
 RENAMED = {"critic/score/mean": "train/reward"}
@@ -127,20 +127,20 @@ def _number(name: str, value: Any) -> float:
 def summary(merged: Mapping[int, Mapping[str, float]], metric: str | None = None) -> dict[str, float]:
     """The run in a few numbers, from ``{step: {metric: value}}``.
 
-    For the objective (``gapo_lab.runs.objective``; ``metric`` is the one that was asked for) on each test set and its
+    For the main measure (``gapo_lab.runs.measures``; ``metric`` is the one that was asked for) on each test set and its
     ``_greedy`` twin, and for exact match and what is expected of it where these are measured too: ``first/id/em``,
     ``final/id/em`` (the first and last step at which it was measured) and ``best/id/em``: each at its own best, the
     earliest step where several tie.
-    The objective stands first, and the step of its best is ``best/id/step`` (greedy: ``best/id/step_greedy``). Also
+    The main measure stands first, and the step of its best is ``best/id/step`` (greedy: ``best/id/step_greedy``). Also
     ``first|final/train/reward``, ``final/step`` and the mean of ``perf/throughput``. NaN is never the best. What was
     not measured is absent.
     """
     out: dict[str, float] = {}
     names = dict.fromkeys(name for at in merged.values() for name in at)
-    about = objective.objective(names, metric)
+    about = measures.main_measure(names, metric)
     for measure in dict.fromkeys([about, EXACT_MATCH, EXPECTED] if about else []):
-        for suffix in ("", objective.GREEDY):
-            for where in objective.measures(names):
+        for suffix in ("", measures.GREEDY):
+            for where in measures.measures(names):
                 out |= _of_curve(merged, where, f"{measure}{suffix}", f"step{suffix}" if measure == about else "")
     if reward := series(merged, "train/reward"):
         out["first/train/reward"], out["final/train/reward"] = reward[0][1], reward[-1][1]

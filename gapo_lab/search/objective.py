@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import metrics, objective
+from gapo_lab.runs import measures, metrics
 
 Merged = Mapping[int, Mapping[str, float]]
 
@@ -35,7 +35,7 @@ class Objective:
     def metric(self) -> str:
         """The metric as the run logs it: `val/id/em` for `best/id/em`, also of dev and ood; others in full."""
         name = self.name.partition("/")[2]
-        return f"val/{name}" if name.partition("/")[0] in objective.SETS else name
+        return f"val/{name}" if name.partition("/")[0] in measures.SETS else name
 
     @property
     def direction(self) -> str:

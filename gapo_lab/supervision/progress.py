@@ -21,7 +21,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from gapo_lab.runs import metrics, objective
+from gapo_lab.runs import measures, metrics
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.history import History, last, newest_first
 from gapo_lab.runs.status import State
@@ -80,8 +80,8 @@ def snapshot(folder: RunFolder, now: float, history: History | None = None) -> S
     points = history.look()
     if not history.begun:  # what earlier attempts did would look like the progress of this one
         points = {}
-    about = objective.objective(history.names) if points else None
-    sets = objective.measures(history.names) if about else ()
+    about = measures.main_measure(history.names) if points else None
+    sets = measures.measures(history.names) if about else ()
     newest = {where: last(points, f"val/{where}/{about}") for where in sets}
     trained = list(islice((at["train/reward"].time for at in newest_first(points) if "train/reward" in at), RECENT + 1))
     return Snapshot(
@@ -120,8 +120,7 @@ def line(shot: Snapshot) -> str:
             parts.append(f"reward {shot.reward:.3f}")
     name = "EM" if shot.about == metrics.EXACT_MATCH else shot.about
     parts += [
-        f"{name} {objective.set_label(where)} {objective.shown(shot.about, value)}"
-        for where, value in shot.tests.items()
+        f"{name} {measures.set_label(where)} {measures.shown(shot.about, value)}" for where, value in shot.tests.items()
     ]
     if shot.pace is not None:
         parts.append(f"{shot.pace:.1f} s/step")
@@ -193,7 +192,7 @@ def table(summary: Mapping[str, float], title: str = "") -> Table:
     out.add_column("")
     for name in ("before", "after", "change", "best", "at step"):
         out.add_column(name, justify="right")
-    for name in objective.measured_in(summary):
+    for name in measures.measured_in(summary):
         out.add_row(_label(name), *_changes(summary, name))
     if "final/train/reward" in summary:
         first, final = summary["first/train/reward"], summary["final/train/reward"]
@@ -204,21 +203,21 @@ def table(summary: Mapping[str, float], title: str = "") -> Table:
 def _label(name: str) -> str:
     """`ID exact match, greedy` for `id/em_greedy`."""
     where, measure = name.split("/", 1)
-    plain = measure.removesuffix(objective.GREEDY)
+    plain = measure.removesuffix(measures.GREEDY)
     what = {metrics.EXACT_MATCH: "exact match", metrics.EXPECTED: "exact match, expected"}.get(plain, plain)
-    return f"{objective.set_label(where)} {what}, {'T=1.0' if plain == measure else 'greedy'}"
+    return f"{measures.set_label(where)} {what}, {'T=1.0' if plain == measure else 'greedy'}"
 
 
 def _changes(summary: Mapping[str, float], name: str) -> list[str]:
     """Before, after, change, best, and the step of the best where the run is about this."""
     first, final, best = (summary.get(f"{which}/{name}", math.nan) for which in ("first", "final", "best"))
     where, measure = name.split("/", 1)
-    share = objective.is_share(measure)
+    share = measures.is_share(measure)
     change = points(final - first) if share else f"{final - first:+.3f}"
-    suffix = objective.GREEDY if measure.endswith(objective.GREEDY) else ""
-    about = objective.of_summary(summary) == measure.removesuffix(objective.GREEDY)
+    suffix = measures.GREEDY if measure.endswith(measures.GREEDY) else ""
+    about = measures.of_summary(summary) == measure.removesuffix(measures.GREEDY)
     step = summary.get(f"best/{where}/step{suffix}", math.nan) if about else math.nan
-    texts = [objective.shown(measure, value) for value in (first, final, best)]
+    texts = [measures.shown(measure, value) for value in (first, final, best)]
     return [*texts[:2], change, texts[2], "" if math.isnan(step) else f"{step:.0f}"]
 
 

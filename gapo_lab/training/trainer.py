@@ -13,7 +13,7 @@ from verl.utils.debug import marked_timer
 from gapo_lab.errors import RESUME, STOPPED, UserError
 from gapo_lab.rewards.answer_noise import answer_noise
 from gapo_lab.rewards.list_diversity import pop_diversity
-from gapo_lab.runs import objective
+from gapo_lab.runs import measures
 from gapo_lab.training import batch_context, truths
 from gapo_lab.training.recorder import TRAINING, Recorder
 
@@ -159,7 +159,7 @@ class LabTrainer(PPOTrainerSync):
         what the reward returns."""
         asked = self.config.get("metric")
         if asked and asked not in reward_extra_infos_dict:
-            raise UserError(objective.unmeasured(asked, reward_extra_infos_dict))
+            raise UserError(measures.unmeasured(asked, reward_extra_infos_dict))
         diversity = pop_diversity(data_sources, reward_extra_infos_dict)
         diversity |= answer_noise(data_sources, sample_uids, reward_extra_infos_dict)
         return (

@@ -132,6 +132,21 @@ def test_one_run_goes_to_the_cluster_too(lab):
         time.sleep(0.2)
 
 
+def test_the_doctor_asks_slurm_and_a_node(lab):
+    words = ("doctor", "--on-node", "scale=rehearsal", "cluster=dev", "study=doctor")
+    done = lab.command(*words)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, node = done.stdout.split("submitted as SLURM job")
+    assert re.search(r"ok +sbatch +partition=main .*: accepted", first)
+    assert re.search(r"^node n\d:$", node, re.MULTILINE) and re.search(r"ok +shared +n\d sees", node)
+    for about in ("packages", "model nano", "tokenizer nano", "data", "run root", "disk", "MLflow"):
+        assert re.search(rf"(ok|note) +{about} ", node), node
+    # nothing stays of it
+    assert not lab.keys("doctor") and not list(lab.root.glob(".submissions/*/findings.json"))
+    refused = lab.command(*words[:1], *words[2:], "cluster.partition=nowhere")
+    assert refused.returncode == 1 and re.search(r"wrong +sbatch .*partition", refused.stdout), refused.stdout
+
+
 def test_a_refused_retry_leaves_what_was_there(lab):
     words = ("study=again", "+rehearsal.of=again", "rehearsal.steps=200", "seed=0")
     assert submitted(lab.sweep(*words)) == 1

@@ -14,5 +14,8 @@ def mined_digest(folder: Path) -> str:
     """The content hash of a mined folder. Raises UserError when the folder is not one."""
     about = atomic_files.read_json(folder / "about.json") if folder.is_dir() else None
     if about is None or "digest" not in about:
-        raise UserError(f"{folder}: no mined data here (no about.json); make it: python -m gapo_lab.data mine REPO")
+        raise UserError(
+            f"{folder}: no mined data here (no about.json); make it: python -m gapo_lab.data mine REPO... "
+            f"--out {folder}, or take data=micro, generated edits"
+        )
     return about["digest"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from analysis_database import Database
@@ -17,6 +18,7 @@ from gapo_lab.planning.validation import check
 from gapo_lab.runs.provenance import Provenance
 from gapo_lab.runs.status import RunStatus
 from gapo_lab.tracking import mapping
+from gapo_lab.utils.power import seeds_needed, visible
 
 LINE = "median over grpo on val/id/em"
 
@@ -69,6 +71,19 @@ def test_without_claims_the_papers_are_tested_and_a_slice_decides_nothing(empty_
     assert set(verdicts(sliced, next(t.name for t in sliced.tables if t.name.startswith("comp"))).values()) == {
         "exploratory"
     }
+
+
+def test_an_open_claim_says_what_it_could_see_and_what_it_would_take(empty_mlflow, tmp_path):
+    found = runs([[LINE]])
+    for run in found:  # medians that hardly differ from GRPO's
+        run["points"]["val/id/em"][10] = 0.4 + 0.01 * (run["seed"] * 2 % 5) + 0.004 * (run["algo"] == "median")
+    made = report(empty_mlflow, tmp_path, found)
+    (line,) = [line for line in made.verdicts if "power of" in line]
+    sd = 0.01 * 2.5**0.5
+    seen = 100 * visible(5) * sd
+    assert f"5 seeds a method see {seen:.2f} points from zero in 80% of studies" in line
+    needed = int(re.search(r"the difference found, \+0\.40, would take (\d+): ", line)[1])
+    assert abs(needed - seeds_needed(0.004, sd)) <= 1 and f"{2 * (needed - 5):,} more runs" in line
 
 
 def test_an_empty_list_claims_nothing(empty_mlflow, tmp_path):

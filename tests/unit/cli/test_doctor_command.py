@@ -51,7 +51,7 @@ def test_what_is_wrong_is_told_line_by_line(doctor):
 
 def test_a_large_sweep_without_its_cluster(doctor, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    code, found = doctor("+sweep=table2", "cluster=slurm")
+    code, found = doctor("+sweep=table2", "cluster=slurm", "data=micro")
     assert code == 1 and found["settings"].startswith("ok 315 runs")
     assert "sbatch is not on this machine" in found["SLURM"]
     assert found["GPUs"] == "not seen no GPU here: try --on-node"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from functools import cache
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def test_a_finished_run_of_the_same_shape_sets_the_price(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SWEEPS)
-@pytest.mark.parametrize("more", [["cluster=slurm"], ["scale=nano"], ["scale=rehearsal", "cluster=dev"]])
+@pytest.mark.parametrize("more", [["cluster=slurm", "data=micro"], ["scale=nano"], ["scale=rehearsal", "cluster=dev"]])
 def test_every_sweep_plans(name, more):
     conf = compose_run([f"+sweep={name}"], hydra=True).hydra.sweeper
     cells = make_cells([f"+sweep={name}", *more], conf.params, conf.instead, conf.also)
@@ -148,9 +149,51 @@ def test_the_paper_in_miniature_has_every_axis_and_each_run_once():
 
 
 def test_two_sweeps_share_runs():
-    table2 = {run.spec.key for run in planned("+sweep=table2", "model=qwen3_4b", "algo=grpo", "cluster=slurm").runs}
-    table4 = {run.spec.key for run in planned("+sweep=table4", "model=qwen3_4b", "algo=grpo", "cluster=slurm").runs}
+    words = ("model=qwen3_4b", "algo=grpo", "cluster=slurm", "data=micro")
+    table2, table4 = ({run.spec.key for run in planned(f"+sweep={name}", *words).runs} for name in ("table2", "table4"))
     assert table2 == table4
+
+
+@pytest.fixture
+def mined(tmp_path, monkeypatch) -> Path:
+    """A working folder with mined edits in data/mined."""
+    (tmp_path / "data" / "mined").mkdir(parents=True)
+    about = {"digest": "0123456789abcdef", "rows": {"train": 51_844, "id": 3_897}}
+    (tmp_path / "data" / "mined" / "about.json").write_text(json.dumps(about))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "data" / "mined"
+
+
+BIG = ("model=qwen_coder_7b", "algo=gapo_dapo", "tau=0.1", "seed=0", "cluster=slurm")
+
+
+def test_a_large_model_trains_on_mined_edits_where_they_are(mined):
+    own, asked = planned(*BIG).runs[0], planned(*BIG, "data=git", "data.path=data/mined").runs[0]
+    assert own.spec.data == "git" and own.spec.key == asked.spec.key and "data=mined" in own.words
+    assert planned(*BIG, "data=micro").runs[0].spec.data == "micro"
+    # a word that only generated edits have
+    assert planned(*BIG, "data.train_size=1024").runs[0].spec.data == "micro"
+    assert planned("model=nano", "seed=0").runs[0].spec.data == "micro"
+    assert shown(planned(*BIG)).startswith("note trains on the mined edits in data/mined")
+
+
+def test_a_site_says_where_its_mined_edits_are(mined, tmp_path):
+    mined.rename(tmp_path / "elsewhere")
+    (run,) = planned(*BIG, "mined=elsewhere").runs
+    assert run.settings["data.path"] == "elsewhere"
+    assert run.spec.key == planned(*BIG, "data=git", "data.path=elsewhere").runs[0].spec.key
+
+
+def test_without_mined_edits_a_large_model_trains_on_generated_ones_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = planned(*BIG)
+    assert made.runs[0].words[-1] == "data=micro"  # a retry trains on the same, also when some are mined later
+    assert "python -m gapo_lab.data mine REPO... --out data/mined" in shown(made).splitlines()[0]
+    conf = compose_run(["+sweep=table2"], hydra=True).hydra.sweeper
+    cells = make_cells(["+sweep=table2", "cluster=slurm", "seed=0"], conf.params, conf.instead, conf.also)
+    refused = plan.make(plan.draft(cells[:2], composer()))
+    assert refused.counts == {Action.INVALID: 2}
+    assert "data/mined: no mined data here" in refused.runs[0].why and "data=micro" in refused.runs[0].why
 
 
 def test_a_folder_written_by_hand_is_invalid_and_left_alone(tmp_path):

@@ -50,7 +50,9 @@ def test_a_validation_has_32_rows_whatever_the_data(composer):
 @pytest.mark.parametrize(("sweep", "models"), [("table2", 9), ("table4", 5), ("table5", 3), ("tau", 1)])
 def test_a_sweep_has_one_smoke_run_a_model_in_a_study_of_its_own(composer, sweep, models):
     conf = compose_run([f"+sweep={sweep}"], hydra=True).hydra.sweeper
-    cells = make_cells([f"+sweep={sweep}", "scale=smoke", "cluster=slurm"], conf.params, conf.instead, conf.also)
+    cells = make_cells(
+        [f"+sweep={sweep}", "scale=smoke", "cluster=slurm", "data=micro"], conf.params, conf.instead, conf.also
+    )
     runs = make(draft(cells, composer)).runs
     assert len({run.spec.model for run in runs}) == len(runs) == models
     assert {run.spec.study for run in runs} == {f"{sweep}_smoke"}

@@ -47,7 +47,7 @@ def _place(name: str) -> tuple[int, str]:
     return (order.index(name) if name in order else len(order), name)
 
 
-def objective(names: Iterable[str], asked: str | None = None) -> str | None:
+def main_measure(names: Iterable[str], asked: str | None = None) -> str | None:
     """The measure that a run is about, `em`, from the names of its metrics; None where nothing was measured.
 
     Raises UserError where the one that was asked for is not measured.
@@ -59,9 +59,9 @@ def objective(names: Iterable[str], asked: str | None = None) -> str | None:
 
 
 def metrics_of(summaries: Iterable[str]) -> list[str]:
-    """The metrics of the objective on each test set, `val/id/em`, from the names of summaries: `best/id/em`.
+    """The metrics of the main measure on each test set, `val/id/em`, from the names of summaries: `best/id/em`.
 
-    Of several measures the other than exact match is the objective: it was asked for. The dev set is no test set.
+    Of several measures the other than exact match is the main measure: it was asked for. The dev set is no test set.
     """
     found = {(match["set"], match["measure"]) for name in summaries if (match := _of_set(name))}
     asked = {measure for _, measure in found if not measure.endswith(GREEDY)} - {USUAL[0], EXPECTED}
@@ -100,7 +100,7 @@ def _of_set(name: str) -> re.Match[str] | None:
 
 
 def measured_in(summary: Mapping[str, object]) -> list[str]:
-    """What a summary has a last value of: `id/em`, `id/em_greedy`, `ood/em`; the objective first, set by set."""
+    """What a summary has a last value of: `id/em`, `id/em_greedy`, `ood/em`; the main measure first, set by set."""
     found = [name.removeprefix("final/") for name in summary if name.startswith("final/") and _of_set(name)]
     about = of_summary(summary)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import metrics, objective, summaries
+from gapo_lab.runs import measures, metrics, summaries
 from gapo_lab.runs.folder import RunFolder
 
 OWN = {
@@ -14,14 +14,14 @@ OWN = {
 }
 
 
-def test_the_first_of_the_usual_is_the_objective():
-    assert objective.objective(["val/id/score", "val/id/acc", "val/id/em", "train/em"]) == "em"
-    assert objective.objective(["val/id/score", "val/id/acc", "val/id/reward"]) == "acc"
-    assert objective.objective(["val/id/reward", "val/id/score"]) == "score"
-    assert objective.objective(["train/acc"]) is None
-    assert objective.objective(["val/id/em", "val/id/passed_greedy"], "passed") == "passed"
+def test_the_first_of_the_usual_is_the_main_measure():
+    assert measures.main_measure(["val/id/score", "val/id/acc", "val/id/em", "train/em"]) == "em"
+    assert measures.main_measure(["val/id/score", "val/id/acc", "val/id/reward"]) == "acc"
+    assert measures.main_measure(["val/id/reward", "val/id/score"]) == "score"
+    assert measures.main_measure(["train/acc"]) is None
+    assert measures.main_measure(["val/id/em", "val/id/passed_greedy"], "passed") == "passed"
     with pytest.raises(UserError, match="metric=acc: the reward does not return it. It returns em, score"):
-        objective.objective(["val/id/em", "val/id/score"], "acc")
+        measures.main_measure(["val/id/em", "val/id/score"], "acc")
 
 
 def test_a_summary_is_about_it_on_every_test_set():
@@ -29,31 +29,31 @@ def test_a_summary_is_about_it_on_every_test_set():
     assert (out["first/id/acc"], out["final/id/acc"], out["best/id/acc"], out["best/id/step"]) == (0.25, 0.75, 0.75, 5)
     assert (out["best/aime/acc"], out["best/aime/step"], out["best/id/step_greedy"]) == (0.5, 5, 0)
     assert not [name for name in out if "reward" in name and "train" not in name]
-    assert objective.of_summary(out) == "acc" and objective.sets_of(out) == ["id", "aime"]
-    assert objective.measured_in(out) == ["id/acc", "id/acc_greedy", "aime/acc"]
-    assert objective.metrics_of(out) == ["val/id/acc", "val/aime/acc"]
+    assert measures.of_summary(out) == "acc" and measures.sets_of(out) == ["id", "aime"]
+    assert measures.measured_in(out) == ["id/acc", "id/acc_greedy", "aime/acc"]
+    assert measures.metrics_of(out) == ["val/id/acc", "val/aime/acc"]
 
 
-def test_another_objective_stands_beside_exact_match():
+def test_another_measure_stands_beside_exact_match():
     merged = {0: {"val/id/em": 0.5, "val/id/similarity": 0.75}, 1: {"val/id/em": 0.25, "val/id/similarity": 1.0}}
     plain, asked = metrics.summary(merged), metrics.summary(merged, "similarity")
-    assert objective.of_summary(plain) == "em" and "best/id/similarity" not in plain
-    assert objective.of_summary(asked) == "similarity"
+    assert measures.of_summary(plain) == "em" and "best/id/similarity" not in plain
+    assert measures.of_summary(asked) == "similarity"
     assert (asked["best/id/step"], asked["best/id/em"], plain["best/id/step"]) == (1, 0.5, 0)
-    assert objective.metrics_of(sorted(asked)) == ["val/id/similarity"]
-    assert objective.metrics_of(sorted(plain)) == ["val/id/em"]
+    assert measures.metrics_of(sorted(asked)) == ["val/id/similarity"]
+    assert measures.metrics_of(sorted(plain)) == ["val/id/em"]
     beside = ["best/id/em", "best/id/em_expected", "best/dev/em", "best/ood/em", "best/id/em_greedy"]
-    assert objective.metrics_of(beside) == ["val/id/em", "val/ood/em"]
-    assert objective.metrics_of(["final/step", "first/train/reward"]) == []
+    assert measures.metrics_of(beside) == ["val/id/em", "val/ood/em"]
+    assert measures.metrics_of(["final/step", "first/train/reward"]) == []
 
 
 def test_sets_stand_in_one_order_and_shares_in_percent():
-    assert objective.in_order(["aime", "ood", "id", "dev", "aime"]) == ["id", "dev", "ood", "aime"]
-    assert [objective.set_label(name) for name in ("id", "ood", "aime")] == ["ID", "OOD", "aime"]
-    assert objective.shown("acc", 0.25) == "25.0%" and objective.shown("score", 0.25) == "0.250"
+    assert measures.in_order(["aime", "ood", "id", "dev", "aime"]) == ["id", "dev", "ood", "aime"]
+    assert [measures.set_label(name) for name in ("id", "ood", "aime")] == ["ID", "OOD", "aime"]
+    assert measures.shown("acc", 0.25) == "25.0%" and measures.shown("score", 0.25) == "0.250"
 
 
-def test_a_finished_run_is_read_anew_for_another_objective(tmp_path):
+def test_a_finished_run_is_read_anew_for_another_measure(tmp_path):
     folder = RunFolder.open(tmp_path, "a1", {"key": "a1"})
     attempt = folder.start_attempt()
     for step, at in OWN.items():
@@ -62,10 +62,10 @@ def test_a_finished_run_is_read_anew_for_another_objective(tmp_path):
     before = folder.summary()
     summaries.be_about(folder, None)
     summaries.be_about(folder, "acc")
-    assert folder.summary() == before and objective.best(before) == 0.75
+    assert folder.summary() == before and measures.best(before) == 0.75
     summaries.be_about(folder, "steps")
     now = folder.summary()
-    assert objective.best(now) == 7.0 and now["wall_seconds"] == 7.0 and now["final/step"] == 5
+    assert measures.best(now) == 7.0 and now["wall_seconds"] == 7.0 and now["final/step"] == 5
     assert "best/id/acc" not in now and now["final/train/reward"] == 0.4
     with pytest.raises(UserError, match="metric=em: the reward does not return it"):
         summaries.be_about(folder, "em")

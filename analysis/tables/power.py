@@ -1,0 +1,40 @@
+"""What the seeds of a study could see, and what its open questions would take. Pure."""
+
+from __future__ import annotations
+
+import math
+
+from analysis.paper import conventions
+from analysis.statistics.inference import Comparison
+from analysis.statistics.pooling import SAMPLE
+from analysis.tables.paper import Results
+from analysis.tables.statistics import told
+from gapo_lab.utils.power import MOST, POWER, noncentrality, seeds_for_error
+from gapo_lab.utils.text import several
+
+
+def sentences(results: Results, pool: str = "all models") -> list[str]:
+    """A sentence for each claim that is open: the smallest difference it could see, and the seeds for the one found.
+
+    Pooled over five models and more the error is of the models, which more seeds do not make smaller: then none.
+    """
+    found = [one for one in told(results) if one.is_claim and one.models < SAMPLE]
+    return [_sentence(results, one, pool) for one in found if one.verdict in ("not told apart", "not decided")]
+
+
+def _sentence(results: Results, one: Comparison, pool: str) -> str:
+    text, unit = results.measured.text, " points" if results.measured.is_share else ""
+    where = f", {pool}" if one.model is None else ""
+    seeds = round((one.n + one.against) / 2 / one.models)
+    seen = noncentrality(one.freedom) * one.error if one.error > 0 else math.nan
+    out = (
+        f"power of {conventions.method(one.method)} over {conventions.method(one.baseline)}{where}: {seeds} seeds a "
+        f"method see {text(seen)}{unit} from zero in {POWER:.0%} of studies"
+    )
+    needed = seeds_for_error(one.delta, one.error, one.freedom, seeds)
+    if needed is None:
+        return f"{out}; the difference found would take more than {MOST:,}"
+    if needed <= seeds:
+        return out
+    runs = several(2 * one.models * (needed - seeds), "more run")
+    return f"{out}; the difference found, {text(one.delta, True)}, would take {needed}: {runs}"

@@ -1,0 +1,78 @@
+"""What the seeds of a plan can tell from zero, and what half of that would take."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from gapo_lab.planning.plan import Action, Plan, Planned
+from gapo_lab.runs import measures
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.utils.power import POWER, seeds_needed, visible
+from gapo_lab.utils.text import several, two_digits
+
+# What is trained there is too little for a result, or made up.
+NO_RESULT = ("rehearsal", "smoke")
+
+
+def power_note(plan: Plan) -> str:
+    """A line for a plan that compares methods over seeds; empty for any other.
+
+    The spread over seeds is that of the plan's cells that have finished runs; without any it is the unit.
+    """
+    cells: dict[str, list[Planned]] = {}
+    for run in plan.runs:
+        if run.spec and run.action is not Action.INVALID and run.spec.scale not in NO_RESULT:
+            cells.setdefault(run.cell, []).append(run)
+    seeds = min(map(len, cells.values()), default=0)
+    if not plan.todo or seeds < 2 or len({runs[0].valid_spec.algo for runs in cells.values()}) < 2:
+        return ""
+    size = visible(seeds)
+    out = f"{seeds} seeds a method see a difference of {two_digits(size)} standard deviations over seeds"
+    name, sds = _spread([*cells.values()])
+    if sds:
+        sd = math.sqrt(statistics.fmean(one**2 for one in sds))
+        scale, unit = (100, " points") if measures.is_share(name.rpartition("/")[2]) else (1, "")
+        measured = f"{two_digits(scale * sd)}{unit} over {several(len(sds), 'finished cell')}"
+        out += f" ({two_digits(scale * size * sd)}{unit} of {name}, sd {measured})"
+    half = seeds_needed(size / 2, 1.0)
+    more = half - seeds if half else 0
+    return f"{out} in {POWER:.0%} of studies; half of it takes {half}, {_cost(plan, cells, more)}"
+
+
+def _cost(plan: Plan, cells: Mapping[str, Sequence[Planned]], more: int) -> str:
+    """`360 more runs, about 5,200 GPU-hours`: so many more seeds of every cell."""
+    runs = f"{several(more * len(cells), 'more run')}"
+    hours = 0.0
+    for mine in cells.values():
+        known = [run.seconds * (run.gpus or 1) for run in mine if run.seconds is not None]
+        if not known:
+            return f"{runs} of unknown length"
+        hours += more * statistics.fmean(known) / 3600
+    on_gpus = any(run.gpus for run in plan.todo)
+    return f"{runs}, about {two_digits(hours)} {'GPU-hours' if on_gpus else 'hours of runs'}"
+
+
+def _spread(cells: Sequence[Sequence[Planned]]) -> tuple[str, list[float]]:
+    """The metric, and its standard deviation over the finished seeds of each cell that has two."""
+    by_name: dict[str, list[float]] = {}
+    for runs in cells:
+        done = [_finals(run) for run in runs if run.action is Action.SKIP]
+        for name in set.intersection(*map(set, done)) if len(done) > 1 else ():
+            by_name.setdefault(name, []).append(statistics.stdev(one[name] for one in done))
+    for name in ("final/id/em_expected", "final/id/em", *sorted(by_name)):
+        if name in by_name:
+            return f"val/{name.removeprefix('final/')}", by_name[name]
+    return "", []
+
+
+def _finals(run: Planned) -> dict[str, float]:
+    """The last values of the test sets in a run's summary."""
+    summary = RunFolder(Path(run.settings["run_root"]) / run.key).summary() or {}
+    return {
+        name: float(value)
+        for name, value in summary.items()
+        if name.startswith("final/") and name.count("/") == 2 and isinstance(value, (int, float))
+    }
