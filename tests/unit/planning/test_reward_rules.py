@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gapo_lab.planning import cost
 from gapo_lab.planning.plan import Action, draft
 
 GOOD = "def compute_score(data_source, solution_str, ground_truth, extra_info=None):\n    return 1.0\n"
@@ -76,3 +77,19 @@ def test_the_key_holds_the_content_and_not_the_place(folder):
 
 def test_the_same_reward_under_its_name_is_the_same_run(folder):
     assert planned("reward=edit").key == planned().key
+
+
+def test_a_plan_counts_the_rows(folder):
+    (folder / "far.jsonl").write_text(ROWS * 3)
+    run = own(
+        "reward=good.py", "data.ood={far: far.jsonl}", "data.dev=far.jsonl", "data.dev_size=2", "data.greedy=true"
+    )
+    assert cost.own_rows(run.settings) == {"train": 40, "id": 1, "dev": 2, "far": 3}
+    inputs = cost.CostInputs.of(run.settings)
+    assert inputs.test_tasks == 2 * (1 + 3) + 2
+    epochs = {**run.settings, "trainer.total_training_steps": None, "trainer.total_epochs": 3}
+    assert cost.steps({**epochs, "data.train_batch_size": 16}) == 3 * (40 // 16)
+    # another file is not measured by the runs of this one
+    key = cost.cost_key(run.valid_spec.as_dict())
+    (folder / "train.jsonl").write_text(ROWS * 41)
+    assert cost.cost_key(own(*run.words[3:]).valid_spec.as_dict()) != key
