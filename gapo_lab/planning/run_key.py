@@ -24,7 +24,7 @@ from gapo_lab.planning import user_files
 NOT_SCIENCE = (
     # our own words for it, and what they only name
     *("algo.name", "recipe.", "scale.", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
-    *("tracking", "on_finish", "search.", "metric", "claims"),
+    *("tracking", "on_finish", "search.", "metric", "claims", "keep", "check_disk"),
     # what the reward is called, and when it is given up; its own keys say which it is
     *("reward.name", "reward.timeout", "reward.sandbox.parallel"),
     # places
