@@ -20,9 +20,11 @@ from analysis.tables import (
     captions,
     claims,
     differences,
+    learning_curves,
     new_cases,
     noise_and_tau,
     paper,
+    sequential,
     speed,
     statistics,
     training_data,
@@ -67,7 +69,7 @@ def build(source: Source, asked: Asked) -> Report:
         )
     drawn = _confirmed(asked, selection, {one.metric: _results(asked, selection, one, seeds) for one in measured})
     tables = [table for results in drawn.values() for table in _tables(asked, results)]
-    tables += _new_cases(asked, drawn)
+    tables += [*_new_cases(asked, drawn), *_bets(asked, drawn)]
     remarks = [*source.problems(), *wording.unknown(selection), *_open_claims(selection, drawn)]
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
         remarks.append("nothing to hold against the paper: these runs share no model and metric with its tables")
@@ -205,6 +207,19 @@ def _new_cases(asked: Asked, drawn: Mapping[str, Results]) -> list[Table]:
     return [table for table in found if table]
 
 
+def _bets(asked: Asked, drawn: Mapping[str, Results]) -> list[Table]:
+    """The claims as bets that may be looked at after every seed."""
+    number = sum(one.is_claim for results in drawn.values() for one in results.comparisons)
+    found = [
+        sequential.table(
+            results, number, f"comparisons_seeds{_suffix(metric)}", f"{captions.title(results.measured)}: adding seeds"
+        )
+        for metric, results in drawn.items()
+        if not asked.is_slice
+    ]
+    return [table for table in found if table]
+
+
 def _open_claims(selection: Selection, drawn: Mapping[str, Results]) -> list[str]:
     """Claims that nothing here answers, and those that were named after the first runs."""
     out = [
@@ -238,7 +253,8 @@ def _tables(asked: Asked, results: Results) -> list[Table]:
     found.append(statistics.cells_table(results, f"statistics{suffix}", f"{title}: seeds and test set"))
     compared = statistics.comparisons_table(results, f"comparisons{suffix}", f"{title}: methods compared")
     fast = speed.table(results, f"comparisons_speed{suffix}", f"{title}: how fast") if one.is_share else None
-    found += [table for table in (compared, fast) if table]
+    fitted = learning_curves.table(results, f"statistics_curves{suffix}", f"{title}: learning curves")
+    found += [table for table in (compared, fast, fitted) if table]
     return found + (_against(results, title, suffix) if asked.against_paper else [])
 
 

@@ -78,7 +78,7 @@ def _case(plan: Plan) -> Case:
     """What is examined of a plan; of invalid runs too, as far as they can be composed. UserError where none can."""
     from gapo_lab.config.fast_compose import Composer
     from gapo_lab.doctor.case import Case
-    from gapo_lab.planning.plan_notes import checkpoints_size
+    from gapo_lab.planning import disk
 
     composer, settings, error = Composer(), [], None
     for run in plan.runs:
@@ -88,7 +88,7 @@ def _case(plan: Plan) -> Case:
             error = wrong
     if not settings:
         raise error or UserError("no runs: nothing to check")
-    return Case.of(settings, Path(settings[0]["run_root"]), checkpoints_size(plan.todo))
+    return Case.of(settings, Path(settings[0]["run_root"]), disk.at_most(plan.todo))
 
 
 def _print(finding: Finding, console: Console) -> None:

@@ -19,7 +19,8 @@ from gapo_lab.cli.select import chosen
 from gapo_lab.config import search_path
 from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
-from gapo_lab.runs import naming
+from gapo_lab.runs import checkpoints, naming
+from gapo_lab.runs.checkpoints import Keep
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.status import NEW, STOPPED, Cause, State, resumptions
@@ -50,6 +51,9 @@ def add(one: Adder) -> None:
     words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     words = one("gc", gc, "remove what finished runs no longer need: checkpoints, old code copies")
     words.add_argument("study", nargs="?", default="all", help="a study, the key of a run, or all (default)")
+    words.add_argument(
+        "--keep", choices=[*map(str, Keep)], help="of their checkpoints; without it each run's own `keep`"
+    )
     words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
 
@@ -67,13 +71,16 @@ def plan(asked: argparse.Namespace) -> int:
         return 0
     made = executor.plan_of(words.cells())
     show_plan(made, console, everything=asked.all)
+    refusal = executor.no_room(executor.root_of(made.runs), made.todo)
+    if refusal:
+        console.print(refusal, highlight=False, soft_wrap=True)
     if asked.show_sbatch:
         scripts = executor.scripts(made)
         for script in scripts:
             print(f"\n{script}", end="")
         if not scripts:
             print("no batch script: nothing of this goes to SLURM (cluster=NAME)")
-    return 2 if made.doing(executor.Action.INVALID) else 0
+    return 2 if refusal or made.doing(executor.Action.INVALID) else 0
 
 
 def watch(asked: argparse.Namespace) -> int:
@@ -152,17 +159,22 @@ def gc(asked: argparse.Namespace) -> int:
 
 def _clean(asked: argparse.Namespace, keys: list[str]) -> int:
     found = run_states.read(asked.root, [folder.key for folder in find(asked.root)])
-    gone = [asked.root / key / "checkpoints" for key in keys if found.get(key, NEW).state is State.FINISHED]
-    gone = [path for path in gone if path.is_dir()]
+    finished = [RunFolder(asked.root / key) for key in keys if found.get(key, NEW).state is State.FINISHED]
+    keeps = {folder: Keep(asked.keep) if asked.keep else Keep.of(folder.config()) for folder in finished}
+    spare = [path for folder, keep in keeps.items() for path in checkpoints.unneeded(folder.checkpoints, keep)]
+    gone: list[Path] = []
     if not any(status.is_active for status in found.values()):
         gone += sorted((asked.root / ".code").glob("*"))
         gone += [p for p in sorted((asked.root / ".submissions").glob("*")) if time.time() - p.stat().st_mtime > 60]
-    size = sum(_size(path) for path in gone)
-    for path in gone:
-        if not asked.dry_run:
+    size = sum(_size(path) for path in spare + gone)
+    if not asked.dry_run:
+        for folder, keep in keeps.items():
+            with atomic_files.writing(folder.checkpoints):
+                checkpoints.retain(folder.checkpoints, keep)
+        for path in gone:
             with atomic_files.writing(path):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    print(f"{'would remove' if asked.dry_run else 'removed'} {len(gone)} things, {size / 1e6:,.1f} MB")
+    print(f"{'would remove' if asked.dry_run else 'removed'} {len(spare + gone)} things, {size / 1e6:,.1f} MB")
     kept = [key for key in keys if found.get(key, NEW).has_stopped]
     for key in kept[:SHOWN]:
         name = run_name(RunFolder(asked.root / key).spec)

@@ -19,6 +19,7 @@ from gapo_lab.config import attention, search_path
 from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF, NANO, PACKAGE
+from gapo_lab.runs.checkpoints import default_keep
 from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.key_names import did_you_mean
 
@@ -37,8 +38,8 @@ python -m gapo_lab --help                    doctor, status, watch, logs, cancel
 
 Words that choose a file (and +sweep=NAME, one of sweeps/):
 $APP_CONFIG_GROUPS
-Words with a value: tau=0.5 noise=0 seed=0 study=default run_root=runs on_finish=null, and any key of verl, such as
-actor_rollout_ref.actor.optim.lr=1e-4; --cfg job shows them all.
+Words with a value: tau=0.5 noise=0 seed=0 study=default run_root=runs keep=last on_finish=null, and any key of
+verl, such as actor_rollout_ref.actor.optim.lr=1e-4; --cfg job shows them all.
 """
 
 
@@ -63,6 +64,7 @@ def register() -> None:
         attention.without_flash_attention,
         attention.sequence_parallel,
         attention.tokens_per_gpu,
+        default_keep,
     ):
         OmegaConf.register_new_resolver(f"gapo_lab.{rule.__name__}", rule, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.nano", _nano_folder, replace=True)
@@ -134,10 +136,11 @@ def _nearest(word: str, options: Sequence[str]) -> str:
     return f" ({near})" if near else ""
 
 
-def known_keys() -> list[str]:
-    """Every key of the default configuration, dotted: verl's and ours."""
+@cache
+def known_keys() -> tuple[str, ...]:
+    """Every key of the default configuration, dotted: verl's and ours. A folder of one's own changes none of them."""
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        return sorted(flatten(OmegaConf.to_container(compose("config"), resolve=False)))
+        return tuple(sorted(flatten(OmegaConf.to_container(compose("config"), resolve=False))))
 
 
 @cache

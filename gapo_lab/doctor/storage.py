@@ -45,8 +45,8 @@ def check_disk(root: Path, free: float, need: float) -> Finding:
         return wrong(
             "disk",
             f"{has}; checkpoints of all runs take about {file_size(need)}",
-            "Free some, set run_root=FOLDER on a larger disk, or keep less (trainer.save_freq, "
-            "trainer.max_actor_ckpt_to_keep; python -m gapo_lab gc)",
+            "Free some, set run_root=FOLDER on a larger disk, or keep less (keep=none, cluster.max_parallel; "
+            "python -m gapo_lab gc)",
         )
     if need > 0:
         return ok("disk", f"{has}, checkpoints take about {file_size(need)} (quotas are not seen)")

@@ -18,7 +18,8 @@ from gapo_lab.launch import code_snapshot, joined_runs, local_queue, run_states,
 from gapo_lab.launch.local_queue import LocalQueue
 from gapo_lab.launch.submission import Submission
 from gapo_lab.paths import IMPORT_ROOT, PACKAGE
-from gapo_lab.planning import plan, user_files
+from gapo_lab.planning import disk, plan, user_files
+from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.past_runs import PastRuns
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import in_common, show_plan
@@ -39,7 +40,7 @@ DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 def plan_of(cells: Sequence[Sequence[str]]) -> Plan:
     """The plan of these cells (words of each run), over the run folders that are there."""
     runs = plan.draft(cells)
-    root = _root(runs)
+    root = root_of(runs)
     return plan.make(runs, partial(run_states.read, root), measured(root))
 
 
@@ -52,13 +53,13 @@ def plan_of_one(words: Sequence[str]) -> Planned:
     (run,) = plan.draft([tuple(words)], composer)
     if run.spec is None:
         return run
-    root = _root([run])
+    root = root_of([run])
     # what it will take is shown only of a run that is handed to a cluster, and reading all others takes a while
     times = None if run.cluster.is_local else measured(root)
     return plan.make([run], partial(run_states.read, root), times).runs[0]
 
 
-def _root(runs: Sequence[Planned]) -> Path:
+def root_of(runs: Sequence[Planned]) -> Path:
     """The folder of the run folders, which all runs share. UserError where there are several, or it is no folder."""
     roots = {run.settings["run_root"] for run in runs if run.settings}
     if len(roots) > 1:
@@ -113,33 +114,49 @@ def hand_over(root: Path, runs: Sequence[Planned], console: Console) -> list[Sub
     with atomic_files.locked(root / ".submit.lock"):
         # someone else may have been faster since the plan was made
         todo = Plan(tuple(runs)).decided(run_states.read(root, [run.key for run in runs])).todo
+        if refusal := no_room(root, todo):
+            raise UserError(refusal)
         # two studies may share a run, whose folder names only the first
         studies.remember(root, ((run.valid_spec.study, run.key) for run in runs))
-        submissions = [_submit(root, group, console) for group in _groups(todo)]
+        submissions = [_submit(root, group, cluster, console) for group, cluster in _groups(todo)]
     for run in runs:
         summaries.be_about(RunFolder(root / run.key), run.settings["metric"])
     return [submission for submission in submissions if submission.cluster.is_local]
 
 
-def _groups(runs: Sequence[Planned]) -> list[list[Planned]]:
-    """Runs that ask for the same resources, cut to the largest array."""
+def no_room(root: Path, todo: Sequence[Planned]) -> str:
+    """Why the checkpoints of these runs do not fit below `root`; '' where they do."""
+    there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
+    kept = [RunFolder(root / run.key).checkpoints for run in todo if run.why]
+    used = sum(file.stat().st_size for folder in kept for file in folder.glob("global_step_*/actor/*.pt"))
+    return disk.refusal(todo, shutil.disk_usage(there).free, used)
+
+
+def _groups(runs: Sequence[Planned]) -> list[tuple[list[Planned], ClusterConfig]]:
+    """Runs that ask for the same resources, cut to the largest array, and what each array asks for: their shares of
+    `max_parallel`, and the longest time to save."""
     alike: dict[tuple, list[Planned]] = {}
     for run in runs:
         alike.setdefault(run.resources, []).append(run)
     out = []
     for same in alike.values():
         cluster = same[0].cluster
-        size = len(same) if cluster.is_local else min(cluster.array_size or len(same), slurm.largest_array())
-        out += [same[i : i + size] for i in range(0, len(same), size)]
+        if cluster.is_local:
+            out.append((same, cluster))
+            continue
+        size = min(cluster.array_size or len(same), slurm.largest_array())
+        arrays = [same[i : i + size] for i in range(0, len(same), size)]
+        for number, array in enumerate(arrays):
+            share = max(1, (cluster.max_parallel + number) // len(arrays))
+            out.append((array, replace(cluster, max_parallel=share, grace=max(run.grace for run in array))))
     return out
 
 
-def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission:
+def _submit(root: Path, runs: Sequence[Planned], cluster: ClusterConfig, console: Console) -> Submission:
     """Write everything down, then start it."""
-    cluster = runs[0].cluster
     if not cluster.is_local:
         slurm.require()
-    submission = _submission(root, runs, code_snapshot.take(root), Origin.here(IMPORT_ROOT))
+    submission = _submission(root, runs, cluster, code_snapshot.take(root), Origin.here(IMPORT_ROOT))
     submission.write()
     # what the folders said before, None where there was none
     before = {run.key: _said(root / run.key) for run in runs}
@@ -158,11 +175,9 @@ def _submit(root: Path, runs: Sequence[Planned], console: Console) -> Submission
     return submission
 
 
-def _submission(root: Path, runs: Sequence[Planned], code: Path, origin: Origin) -> Submission:
+def _submission(root: Path, runs: Sequence[Planned], cluster: ClusterConfig, code: Path, origin: Origin) -> Submission:
     """The submission of runs that ask for the same resources."""
-    settings, cluster = runs[0].settings, runs[0].cluster
-    if not cluster.is_local:
-        cluster = replace(cluster, grace=max(run.grace for run in runs))
+    settings = runs[0].settings
     return Submission.new(
         root,
         [run.key for run in runs],
@@ -181,7 +196,10 @@ def scripts(wanted: Plan) -> list[str]:
     if not todo:
         return []
     root = Path(todo[0].settings["run_root"])
-    return [slurm.script(_submission(root, runs, code_snapshot.folder(root), Origin())) for runs in _groups(todo)]
+    return [
+        slurm.script(_submission(root, runs, cluster, code_snapshot.folder(root), Origin()))
+        for runs, cluster in _groups(todo)
+    ]
 
 
 def _cells(runs: Sequence[Planned]) -> str:

@@ -22,6 +22,7 @@ from typing import Any
 from gapo_lab.planning.memory import checkpoint_bytes
 from gapo_lab.runs import naming
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.dotted import unflatten
 
 GPU_FLOPS, CPU_FLOPS = 2e14, 2e11
 # Of the same GPU without flash attention: sdpa, and log-probs without its cross entropy.
@@ -58,7 +59,8 @@ def cost_key(spec: Mapping[str, Any]) -> tuple:
     """What two runs share that take equally long on the same machines; from a spec as a dict."""
     science = spec.get("science") or {}
     what = (naming.model_name(spec), spec.get("data"), spec.get("backend"))
-    return (*what, *(repr(science.get(key)) for key in COST_KEYS))
+    rows = science.get("data.content") if spec.get("data") == "parquet" else None
+    return (*what, *(repr(science.get(key)) for key in COST_KEYS), *([rows] if rows else []))
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,10 @@ class CostInputs:
         def get(key: str) -> Any:
             return config.get(key)
 
-        tasks = (get("data.id_size") or 0) + (get("data.ood_size") or 0)
-        answers = tasks * (2 if get("data.greedy") else 1) + (get("data.dev_size") or 0)
+        own = own_rows(config)
+        dev = own.pop("dev", 0) if own else get("data.dev_size") or 0
+        tasks = sum(own.values()) - own["train"] if own else (get("data.id_size") or 0) + (get("data.ood_size") or 0)
+        answers = tasks * (2 if get("data.greedy") else 1) + dev
         return cls(
             steps=steps(config),
             prompts=config["data.train_batch_size"],
@@ -220,6 +224,8 @@ def steps(config: Mapping[str, Any]) -> int | None:
 
 def training_tasks(config: Mapping[str, Any]) -> int | None:
     """How many tasks are trained on. Of repositories that are not mined yet: at the most (`data.max_per_repo` each)."""
+    if own := own_rows(config):
+        return own["train"]
     if size := config.get("data.train_size"):
         return size
     if config.get("data.name") != "git":
@@ -229,6 +235,18 @@ def training_tasks(config: Mapping[str, Any]) -> int | None:
         return (about.get("rows") or {}).get("train")
     most = config.get("data.max_per_repo")
     return None if most is None else int(most * len(config["data.repos"]) * (1 - config["data.id_share"]))
+
+
+def own_rows(config: Mapping[str, Any]) -> dict[str, int]:
+    """How many rows each set of `data=parquet` has, by name; {} for other data. Overlong prompts are still among them.
+
+    UserError where a file cannot be read.
+    """
+    if config.get("data.name") != "parquet":
+        return {}
+    from gapo_lab.data.own import rows
+
+    return rows.sizes(unflatten({k.removeprefix("data."): v for k, v in config.items() if k.startswith("data.")}))
 
 
 def gpus(config: Mapping[str, Any]) -> int:

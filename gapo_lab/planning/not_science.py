@@ -20,7 +20,7 @@ NOT_SCIENCE: dict[str, str] = {
     **dict.fromkeys(("algo.name", "study", "metric", "claims", "reward.name"), _NAMES),
     "seed": "in the key as the run's seed",
     **dict.fromkeys(("cluster.", "hydra.", "run_root", "on_finish"), _WHERE),
-    "tracking": _RECORDS,
+    **dict.fromkeys(("tracking", "keep", "check_disk"), _RECORDS),
     "search.": "how runs are proposed; each has its own values",
     "reward.timeout": "a run that is over it ends; none goes on otherwise",
     "reward.sandbox.parallel": _SPEED,

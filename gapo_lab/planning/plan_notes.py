@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
+from gapo_lab.planning import disk
 from gapo_lab.planning.cost import GPU_FLOPS, CostInputs
-from gapo_lab.planning.memory import GB, checkpoint_bytes
 from gapo_lab.planning.plan import Plan, Planned
-from gapo_lab.utils.text import file_size, several
 
 # A share of a run's time that is worth a question.
 MUCH = 0.1
@@ -18,7 +15,7 @@ def notes(plan: Plan) -> list[str]:
     on_gpus = [run for run in plan.todo if run.gpus]
     if not on_gpus:
         return []
-    lines = (_data(on_gpus), _attention(on_gpus), _checkpoints(on_gpus), _validations(on_gpus), _hours(on_gpus))
+    lines = (_data(on_gpus), _attention(on_gpus), disk.note(on_gpus), _validations(on_gpus), _hours(on_gpus))
     return [line for line in lines if line]
 
 
@@ -42,27 +39,6 @@ def _attention(runs: list[Planned]) -> str:
         "attention is sdpa, sequences are not cut over GPUs (ulysses 1): flash-attn is not installed here, or "
         "backend.attention "
         "says so. It works and takes about half as long again (docs/bench.md)"
-    )
-
-
-def checkpoints_size(runs: Iterable[Planned]) -> float:
-    """Return the bytes on disk that all runs take at once: the checkpoints that are kept, in fp32 with the optimizer's
-    state."""
-    saving = [run.settings for run in runs if (run.settings.get("trainer.save_freq") or 0) > 0]
-    return sum(
-        (settings.get("trainer.max_actor_ckpt_to_keep") or 1) * checkpoint_bytes(settings["model.billions"] * 1e9)
-        for settings in saving
-    )
-
-
-def _checkpoints(runs: list[Planned]) -> str:
-    total = checkpoints_size(runs)
-    if total < 100 * GB:
-        return ""
-    return (
-        f"checkpoints of {several(len(runs), 'run')} take about {file_size(total)} below "
-        f"{runs[0].settings['run_root']} until "
-        "`python -m gapo_lab gc` (trainer.save_freq, trainer.max_actor_ckpt_to_keep)"
     )
 
 

@@ -9,17 +9,17 @@ from typing import Any
 
 from gapo_lab.planning import cost
 from gapo_lab.planning.cluster import ClusterConfig
-from gapo_lab.planning.memory import GB, checkpoint_bytes, host_memory, host_memory_without_gpu
+from gapo_lab.planning.memory import GB, host_memory, host_memory_without_gpu
 from gapo_lab.utils.text import several
 
-# Room for what an estimate of memory does not know, and to how many GB it is rounded up.
-MEMORY_ROOM, MEMORY_STEP, MEMORY_STEP_WITHOUT_GPU = 1.1, 50, 2
+# Room for what an estimate of memory does not know.
+MEMORY_ROOM = 1.1
+# To how many GB it is rounded up: coarsely, since runs that ask for different memory go into different arrays.
+MEMORY_STEP, MEMORY_STEP_OF_MUCH, MUCH_MEMORY, MEMORY_STEP_WITHOUT_GPU = 100, 200, 400, 2
 # Options of sbatch that ask for memory in another way.
 MEMORY_OPTIONS = frozenset({"mem", "mem_per_cpu", "mem_per_gpu"})
 # Room for an estimate that is right within a factor of two, and for one that rests on a finished run.
 ESTIMATED_ROOM, MEASURED_ROOM = 2.0, 1.25
-# Bytes a second that a shared file system takes.
-SAVING_SPEED = 5e8
 # SLURM may warn a minute early, and ending the processes takes a while.
 ENDING_SECONDS = 60
 LEAST_GRACE, MOST_GRACE = 120, 65_535
@@ -45,8 +45,8 @@ def default_memory(settings: Mapping[str, Any]) -> int:
         return _up(need / GB, MEMORY_STEP_WITHOUT_GPU)
     offloaded = bool(settings.get("actor_rollout_ref.actor.fsdp_config.optimizer_offload"))
     reference = bool(settings.get(KL_LOSS) or settings.get(KL_REWARD))
-    need = host_memory(parameters / settings["trainer.nnodes"], offloaded, reference, workers)
-    return _up(MEMORY_ROOM * need / GB, MEMORY_STEP)
+    need = MEMORY_ROOM * host_memory(parameters / settings["trainer.nnodes"], offloaded, reference, workers) / GB
+    return _up(need, MEMORY_STEP if need <= MUCH_MEMORY else MEMORY_STEP_OF_MUCH)
 
 
 def grace_seconds(settings: Mapping[str, Any], seconds: float | None, measured: bool) -> int:
@@ -60,7 +60,7 @@ def grace_seconds(settings: Mapping[str, Any], seconds: float | None, measured: 
     step, validation = cost.step_seconds(run), cost.validation_seconds(run)
     if measured and seconds and run.steps:
         step = seconds / run.steps
-    saving = checkpoint_bytes(run.billions * 1e9) / SAVING_SPEED
+    saving = cost.save_seconds(run)
     room = MEASURED_ROOM if measured else ESTIMATED_ROOM
     need = room * (2 * step + validation + saving) + ENDING_SECONDS
     most = min(MOST_GRACE, settings["cluster.hours"] * 3600 / 2)

@@ -22,6 +22,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
 from gapo_lab.planning.allowed_values import COUNT, wrong_values
 from gapo_lab.planning.cluster_rules import check_cluster
+from gapo_lab.planning.disk import check_keeping
 from gapo_lab.planning.memory_check import check_memory
 from gapo_lab.planning.method_rules import METHOD_RULES
 from gapo_lab.planning.own_words import OWN_WORDS
@@ -158,7 +159,7 @@ def _expected(config: ConfigView) -> Iterator[str]:
 def _own_rows(config: ConfigView) -> Iterator[str]:
     """The words of `data=parquet`, and the columns of the files."""
     yield from wrong_values(
-        config, {f"data.{key}": f"{COUNT} or null" for key in ("train_size", "id_size", "ood_size")}
+        config, {f"data.{key}": f"{COUNT} or null" for key in ("train_size", "id_size", "dev_size", "ood_size")}
     )
     sets.check(config.data)
 
@@ -202,4 +203,5 @@ def _data_words(config: ConfigView) -> Iterator[str]:
 
 RULES: tuple[Rule, ...] = (
     *(wrong_values, _batches, _model, check_memory, _weights, _rollout, _data, check_reward, _expected, check_cluster),
+    check_keeping,
 )

@@ -18,8 +18,9 @@ from rich.console import Console
 
 from gapo_lab.errors import RESUME, STOPPED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.planning import user_files
-from gapo_lab.runs import metrics
+from gapo_lab.runs import checkpoints, metrics
 from gapo_lab.runs.attempt import Attempt
+from gapo_lab.runs.checkpoints import Keep
 from gapo_lab.runs.failure import REMEDIES, failure_cause, failure_lines
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
@@ -210,6 +211,8 @@ class Supervisor:
             found = metrics.summary(folder.merged_metrics(), folder.config().get("metric"))
             folder.write_summary({**found, "wall_seconds": self._wall})
             folder.write_status(state=State.FINISHED, message="", remedy="", cause=Cause.NONE, wall_seconds=self._wall)
+            with suppress(OSError):  # the run is finished all the same; `gc` removes the rest
+                checkpoints.retain(folder.checkpoints, Keep.of(folder.config()))
         elif code == STOPPED:
             why = folder.raw_status.ended_for or "stopped"
             stopped = self._interrupted(f"{why} after step {folder.resume_step()} (saved)")

@@ -100,7 +100,7 @@ def _load(folder: RunFolder, step: int, config: Mapping) -> tuple[torch.nn.Modul
     place = checkpoints.steps(folder.checkpoints).get(step)
     if place is None:
         raise UserError(
-            f"run {folder.key} keeps no checkpoint of step {step}, its last (gc removes them): "
+            f"run {folder.key} keeps no checkpoint of step {step}, its last (keep=none, or gc --keep none): "
             "train with data.greedy=true"
         )
     actor = place / "actor"

@@ -62,7 +62,8 @@ def load(path: str, name: str, called: str = "") -> Callable[..., Any]:
     try:
         return load_extern_object(module_path=path, object_name=name)
     except Exception as error:  # whatever the user's file does while it is imported
-        said = f"{type(error).__name__}: {error}"
+        first = error.__cause__ or error
+        said = f"{type(first).__name__}: {first}"
         raise UserError(f"reward={called or path}: cannot be loaded ({said:.300})") from error
 
 

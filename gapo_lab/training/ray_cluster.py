@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from gapo_lab.errors import RunFailed
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import State
+from gapo_lab.training import collective_timeout
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.ray_cpus import cpus
@@ -115,6 +116,8 @@ def environment(config: Mapping[str, Any], scratch: Path) -> dict[str, str]:
         "VLLM_NO_USAGE_STATS": "1",
         MARK: str(scratch),
     }
+    if limit := config["backend"].get("collective_timeout"):
+        variables[collective_timeout.VARIABLE] = str(limit)
     if config["backend"]["name"] != "cpu":
         here = [str(metadata.folder_of(scratch)), os.environ.get("PYTHONPATH", "")]
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, here))

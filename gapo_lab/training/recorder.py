@@ -14,6 +14,8 @@ from gapo_lab.utils import atomic_files
 
 # the phase in which a run can be told to save and stop
 TRAINING = "training"
+# the phase in which it does not train
+VALIDATING = "validating"
 
 
 class Stopped(Exception):
@@ -55,6 +57,10 @@ class Recorder:
     def stop_after(self, step: int, code: int = STOPPED) -> None:
         """End the job, by `Stopped` with this exit code, once this step is recorded."""
         self._last, self._code = step, code
+
+    def stops_after(self, step: int) -> bool:
+        """Return whether the job ends after this step."""
+        return self._last == step
 
     def finish(self, exit_code: int = 0) -> None:
         if self.behind is not None:

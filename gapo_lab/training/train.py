@@ -16,6 +16,7 @@ from gapo_lab.models import smollm2
 from gapo_lab.runs import checkpoints
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.training import collective_timeout
 from gapo_lab.training.ray_cluster import PATIENCE_SECONDS, in_time
 from gapo_lab.training.recorder import Recorder
 from gapo_lab.training.vllm_rollout import metadata, workers
@@ -48,6 +49,8 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
     if config.backend.name != "cpu":
         here = [str(metadata.folder_of(scratch)), os.environ.get("PYTHONPATH", "")]
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, here))
+    if limit := config.backend.get("collective_timeout"):
+        variables[collective_timeout.VARIABLE] = str(limit)
     if config.trainer.device == "cpu":
         # a second thread in every process costs far more than it gives
         variables.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
@@ -165,8 +168,15 @@ def point_at_run_folder(config: DictConfig, folder: RunFolder, attempt: Attempt)
             )
             checkpoints.prune(folder.checkpoints, keep=step)
             config.trainer.resume_from_path = str((folder.checkpoints / f"global_step_{step}").absolute())
-            # a step's validation is recorded with the step: an undisturbed run has no other
-            config.trainer.val_before_train = False
+            # a step's validation is recorded with the step, unless the run was told to stop before it
+            config.trainer.val_before_train = _owes_validation(config, folder, step)
+
+
+def _owes_validation(config: DictConfig, folder: RunFolder, step: int) -> bool:
+    """Whether the step of the checkpoint should have been validated, and was not."""
+    every, last = config.trainer.test_freq, folder.raw_status.total_steps
+    due = every > 0 and (step % every == 0 or step == last)
+    return due and not any(name.startswith("val/") for name in folder.merged_metrics().get(step, {}))
 
 
 def prepare_data(config: DictConfig, folder: RunFolder) -> Prepared:

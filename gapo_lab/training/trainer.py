@@ -13,9 +13,9 @@ from verl.utils.debug import marked_timer
 from gapo_lab.errors import RESUME, STOPPED, UserError
 from gapo_lab.rewards.answer_noise import answer_noise
 from gapo_lab.rewards.list_diversity import pop_diversity
-from gapo_lab.runs import measures
+from gapo_lab.runs import checkpoints, measures
 from gapo_lab.training import batch_context, truths
-from gapo_lab.training.recorder import TRAINING, Recorder
+from gapo_lab.training.recorder import TRAINING, VALIDATING, Recorder
 
 # What the reward function says of a step's rollouts: the mean of each number is logged, as `train/<name>`, before noise
 # where there is any.
@@ -40,7 +40,8 @@ class LabTrainer(PPOTrainerSync):
 
     Some of its private methods are wrapped (tests/unit/training/test_verl_contract.py): the one around the
     estimator, which is told what verl keeps from it, the one that turns validation rows into metrics, the one that
-    writes rollouts down, and the three that hand a batch to the workers, which then fetch what they read of it.
+    writes rollouts down, the one that saves, the one that validates, and the three that hand a batch to the workers,
+    which then fetch what they read of it.
     `_validate` adds what the actor has told of the truths (`data.expected`).
     """
 
@@ -49,6 +50,8 @@ class LabTrainer(PPOTrainerSync):
     def __init__(self, config: DictConfig, recorder: Recorder):
         self.recorder = recorder
         self.expected: dict[str, float] = {}
+        # in this attempt: verl may validate before
+        self._has_trained = False
         super().__init__(config)
 
     def fit(self, *args):
@@ -67,29 +70,59 @@ class LabTrainer(PPOTrainerSync):
 
     def on_validate_begin(self):
         self._take_over_logging()
-        self.recorder.phase("validating")
+        self.recorder.phase(VALIDATING)
         super().on_validate_begin()
 
     def on_train_begin(self):
         self._take_over_logging()
         super().on_train_begin()
 
+    def on_validate_end(self):
+        super().on_validate_end()
+        # told while it validated: it need not do another step first
+        if self._is_told() and not self.recorder.stops_after(self.global_steps):
+            if self._has_trained and not self._is_saved_by_verl():
+                self.checkpoint_manager.sleep_replicas()  # vLLM's part of the GPU is free to save in
+                self._save_checkpoint()
+            self.recorder.stop_after(self.global_steps)
+
     def on_step_begin(self):
+        self._has_trained = True
         self.recorder.phase(TRAINING)
         super().on_step_begin()
 
     def on_step_end(self):
-        every = self.config.trainer.test_freq
-        if every > 0 and (self.global_steps % every == 0 or self.global_steps >= self.total_training_steps):
+        is_told, every = self._is_told(), self.config.trainer.test_freq
+        if (is_told or self._resumes_here()) and not self._is_saved_by_verl():
+            self._save_checkpoint()  # before vLLM wakes up and takes its part of the GPU
+        is_last = self.global_steps >= self.total_training_steps
+        if every > 0 and not is_told and (self.global_steps % every == 0 or is_last):
             with marked_timer("expected", self.timing_raw):
                 self._measure_truths()
         super().on_step_end()
-        is_told = self.recorder.attempt.stop_path.exists()
         if is_told or self._resumes_here():
-            every = self.config.trainer.save_freq
-            if every <= 0 or self.global_steps % every:
-                self._save_checkpoint()
             self.recorder.stop_after(self.global_steps, STOPPED if is_told else RESUME)
+
+    def _validate(self):
+        """As verl's; a run that was told to stop leaves it to its next attempt (train.py), which begins with it."""
+        if self._has_trained and self.recorder.stops_after(self.global_steps):
+            return {}
+        return super()._validate() | self.expected
+
+    def _save_checkpoint(self):
+        """As verl's, which forgets over a restart what is there already, and would keep one more."""
+        keep, place = self.config.trainer.max_actor_ckpt_to_keep, Path(self.config.trainer.default_local_dir)
+        if keep:
+            checkpoints.keep_newest(place, max(1, keep - 1))
+        super()._save_checkpoint()
+
+    def _is_told(self) -> bool:
+        return self.recorder.attempt.stop_path.exists()
+
+    def _is_saved_by_verl(self) -> bool:
+        """Whether verl has saved this step by itself."""
+        every = self.config.trainer.save_freq
+        return every > 0 and (not self.global_steps % every or self.global_steps >= self.total_training_steps)
 
     def _resumes_here(self) -> bool:
         """Whether a smoke run ends its processes after this step, to show that a checkpoint is enough to go on."""
@@ -110,9 +143,6 @@ class LabTrainer(PPOTrainerSync):
             logs = truths.log_likelihoods(self.truths, self.actor_rollout_wg, workers)
             self.expected = truths.metrics(self.truths, logs)
             truths.write(self.recorder.attempt.generations / "truths" / f"{self.global_steps}.jsonl", self.truths, logs)
-
-    def _validate(self):
-        return super()._validate() | self.expected
 
     def _take_over_logging(self) -> None:
         """verl makes its logger inside fit(), just before the first of these hooks."""

@@ -17,6 +17,9 @@ from verl.workers.rollout.replica import RolloutReplicaRegistry  # isort: skip
 
 import gapo_lab.training.estimators
 import gapo_lab.training.noisy_reward  # noqa: F401  registers itself
+from gapo_lab.training import collective_timeout
+
+collective_timeout.use()
 
 
 def _load_cpu_replica():

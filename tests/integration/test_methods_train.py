@@ -12,13 +12,29 @@ import psutil
 import pytest
 from lab import REPO, Lab
 
+from gapo_lab.data.micro.generator import generate
+from gapo_lab.data.prepare import rows_of
 from gapo_lab.paths import CONF
+from gapo_lab.runs import metrics
 
 WORDS = {
     "group_aware": "group_aware:data=lists:data.samples=4:trainer.test_freq=2",
     "gapo_grpo": "gapo_grpo:recipe=verl",
     "gapo_dapo": "gapo_dapo:noise=0.3",
+    # rows and a reward of one's own, which `trained` writes
+    "opo": "opo:data=parquet:data.train=rows.jsonl:data.id=rows.jsonl:data.dev=rows.jsonl:data.ood=[rows.jsonl]:"
+    "reward=reward.py:data.max_response_length=24:metric=shared:trainer.test_freq=2",
 }
+# What an answer shares with the truth; beside it numbers, a text, and nothing.
+REWARD = """
+from shares import share
+
+def compute_score(data_source, solution_str, ground_truth, extra_info):
+    assert (data_source, extra_info["hint"]) == ("my/edits", "none"), (data_source, extra_info)
+    found = share(solution_str, ground_truth)
+    return {"score": found, "shared": found, "length": len(solution_str), "answer": solution_str, "nothing": None}
+"""
+SHARES = "def share(a, b):\n    return len(set(a) & set(b)) / len(set(a) | set(b))\n"
 METHODS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 SECONDS = 900  # a bound for a machine that is busy; on two free cores it takes two to three minutes
 
@@ -27,10 +43,14 @@ SECONDS = 900  # a bound for a machine that is busy; on two free cores it takes 
 def trained(tmp_path_factory) -> Path:
     """A folder with METHOD.json for every method."""
     lab = Lab(tmp_path_factory.mktemp("methods"))
+    (lab.cwd / "reward.py").write_text(REWARD)
+    (lab.cwd / "shares.py").write_text(SHARES)
+    (lab.cwd / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own_rows()))
     script = REPO / "tests" / "support" / "train_methods.py"
     words = [sys.executable, str(script), "out", *(WORDS.get(name, name) for name in METHODS)]
     env = lab.env(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    env["PYTHONPATH"] += f":{script.parent}"
+    # the working folder: a run puts what a reward imports there itself (planning/user_files.py)
+    env["PYTHONPATH"] += f":{script.parent}:{lab.cwd}"
     with open(lab.cwd / "log", "w") as log:
         process = subprocess.Popen(words, cwd=lab.cwd, env=env, stdout=log, stderr=log)
         try:
@@ -41,6 +61,20 @@ def trained(tmp_path_factory) -> Path:
                 one.kill()
             process.wait()
     return lab.cwd
+
+
+def own_rows() -> list[dict]:
+    """Edits under another name, as a person would have them."""
+    data = {"name": "micro", "template": None, "window": 6000, "window_tokens": None, "history": 8000}
+    return [
+        {
+            "data_source": "my/edits",
+            "prompt": row["prompt"],
+            "reward_model": row["reward_model"],
+            "extra_info": {"hint": "none"},
+        }
+        for row in rows_of(generate("train", 64, seed=0), "train", data)
+    ]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -84,3 +118,13 @@ def test_lists_are_measured_together(trained):
         assert 0 <= metrics[f"val/{where}/jsd"] <= 1 and 0 <= metrics[f"val/{where}/invalid"] <= 1
         assert 0 < metrics[f"val/{where}/unique"] <= 4  # below 1 where all answers to a list are invalid
     assert -1 <= metrics["train/reward"] <= 1
+
+
+def test_rows_and_a_reward_of_ones_own_are_measured_by_their_names(trained):
+    said = json.loads((trained / "out" / "opo.json").read_text())["metrics"]
+    assert {"train/reward", "train/shared", "train/length"} <= said["2"].keys() and "train/answer" not in said["2"]
+    for name in ("id", "dev", "ood"):
+        assert 0 < said["2"][f"val/{name}/shared"] <= 1 and said["2"][f"val/{name}/length"] >= 0
+        assert f"val/{name}/em_expected" not in said["2"]
+    summary = metrics.summary({int(step): at for step, at in said.items()}, "shared")
+    assert {"best/id/shared", "best/dev/shared", "best/ood/shared"} <= summary.keys()

@@ -207,7 +207,7 @@ def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, lab):
 
 
 def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(lab):
-    words = ("trainer.total_training_steps=8", "trainer.save_freq=-1", "trainer.test_freq=-1")
+    words = ("trainer.total_training_steps=8", "trainer.save_freq=-1", "trainer.test_freq=1")
     process = lab.start(*words)
     wait_for_step(lab.folder, 1, process)
     wait_until(lambda: any("tracking.live_copy" in words for words in processes_of(lab)))
@@ -223,7 +223,13 @@ def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(lab):
     done = lab.run(*words)
     assert done.returncode == 0, done.stderr
     assert f"resumes from step {step}" in done.stdout and "step ?" not in done.stdout
-    assert folder.attempts()[-1].rows()[0].step == step + 1
+    # told to stop while it trained: it saved without validating first, and the next attempt begins with that
+    first, second = (attempt.rows() for attempt in folder.attempts())
+    owed = not any(name.startswith("val/") for row in first if row.step == step for name in row.metrics)
+    assert second[0].step == (step if owed else step + 1)
+    merged = folder.merged_metrics()
+    assert sorted(merged) == list(range(9)) and all("val/id/em" in at for at in merged.values())
+    assert all("train/reward" in merged[step] for step in range(1, 9))
 
 
 def test_dynamic_sampling_repeats_itself_exactly(lab, tmp_path):

@@ -22,7 +22,7 @@ WORDS = (
     "algo=grpo,gapo_grpo",
     f"seed=range({RUNS // 2})",
     "cluster.cpus=4",
-    "cluster.max_parallel=8",
+    "cluster.max_parallel=12",
 )
 
 

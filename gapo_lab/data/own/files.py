@@ -98,12 +98,17 @@ def rows(paths: Iterable[Path]) -> Iterator[tuple[Path, int, dict[str, Any]]]:
 
 def count(paths: Iterable[Path]) -> int:
     """How many rows the files have."""
+    return sum(_count(path.absolute(), path.stat().st_mtime_ns) for path in paths)
+
+
+@cache
+def _count(path: Path, _changed: int) -> int:
     from gapo_lab.data.tasks import parquet_columns
 
-    return sum(
-        sum(1 for _ in _lines(path)) if path.suffix == LINES else parquet_columns.open_file(path).metadata.num_rows
-        for path in paths
-    )
+    if path.suffix == LINES:
+        with open(path, "rb") as file:
+            return sum(1 for line in file if line.strip())
+    return parquet_columns.open_file(path).metadata.num_rows
 
 
 def _parquet(path: Path) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,7 @@ from gapo_lab.errors import UserError
 
 # What stands in `extra_info` beside the user's own: how the row was called, for the reward and its errors.
 LAB = "gapo_lab"
-SIZES = {sets.TRAIN: "train_size", sets.ID: "id_size", sets.DEV: "id_size"}
+SIZES = {sets.TRAIN: "train_size", sets.ID: "id_size", sets.DEV: "dev_size"}
 
 
 def rows_of(data: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
@@ -24,6 +24,15 @@ def rows_of(data: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
         size = data[SIZES.get(name, "ood_size")]
         found = islice(files.rows(paths), size)
         out[name] = [_row(row, path, number, name, index, data) for index, (path, number, row) in enumerate(found)]
+    return out
+
+
+def sizes(data: Mapping[str, Any]) -> dict[str, int]:
+    """How many rows of each set of `data=parquet` are taken. UserError where a file cannot be read."""
+    out = {}
+    for name, paths in sets.named(data).items():
+        there, most = files.count(paths), data[SIZES.get(name, "ood_size")]
+        out[name] = there if most is None else min(there, most)
     return out
 
 

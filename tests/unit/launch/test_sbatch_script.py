@@ -98,8 +98,8 @@ BIG = ("cluster=slurm", "model=qwen_coder_7b", "algo=gapo_dapo")
         (["cluster.gpu_option=none", "+cluster.sbatch.exclusive=true"], ["--exclusive"], ["gpu"]),
         (["cluster.memory=0"], ["--mem=0"], ["MB"]),
         (["+cluster.sbatch.mem-per-cpu=8G"], ["--mem-per-cpu=8G"], ["--mem=", "MB"]),
-        (["algo=grpo"], ["--mem=350000MB"], []),
-        (["model=qwen_coder_14b"], ["--mem=450000MB"], []),
+        (["algo=grpo"], ["--mem=400000MB"], []),
+        (["model=qwen_coder_14b"], ["--mem=600000MB"], []),
         (["model=qwen_coder_14b", "algo=grpo"], ["--mem=600000MB"], []),
         (["cluster.cpus_per_gpu=4"], ["--cpus-per-task=32"], ["64"]),
         (["+cluster.sbatch.cpus-per-task=48"], ["--cpus-per-task=48"], ["64"]),
@@ -148,6 +148,11 @@ def test_an_array_is_cut_at_what_the_cluster_allows(scripts, monkeypatch):
     monkeypatch.setattr(executor.slurm, "largest_array", lambda: 3)
     found = [re.findall(r"--array=(\S+)", script) for script in scripts(*cells)]
     assert found == [["0-2%3"], ["0-2%3"], []]
+    # no more at a time than in one array
+    found = [
+        re.findall(r"--array=\S+%(\d+)", script) for script in scripts(*[(*c, "cluster.max_parallel=5") for c in cells])
+    ]
+    assert found == [["1"], ["2"], []]
     assert len(scripts(*[(*cell, "cluster.array_size=2") for cell in cells])) == 4
 
 

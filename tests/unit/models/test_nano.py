@@ -127,6 +127,7 @@ def test_the_network_starts_near_the_identity():
     assert (weight - torch.diag(weight.diagonal())).abs().mean() < 0.1
 
 
+@pytest.mark.slow
 def test_a_warm_start_of_a_few_steps_lowers_the_loss_and_repeats(tokenizer, tmp_path):
     settings = warm_start.WarmStart(steps=8, batch=16, warmup=2)
     losses: list[float] = []

@@ -70,7 +70,7 @@ def test_mined_data_has_an_estimate(plan_of, tmp_path):
 
 def test_a_plan_says_what_its_checkpoints_take(plan_of):
     (line,) = [note for note in notes(plan_of(*BIG)) if "checkpoints" in note]
-    assert "180 GB" in line
+    assert "180 GB" in line and "30 GB once" in line
     assert not any("checkpoints" in note for note in notes(plan_of(*BIG, "trainer.save_freq=-1")))
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from gapo_lab.errors import UserError
+from gapo_lab.planning import cost
 from gapo_lab.planning.plan import Action, draft
+from gapo_lab.search.config import make_search
 
 GOOD = "def compute_score(data_source, solution_str, ground_truth, extra_info=None):\n    return 1.0\n"
 ROWS = '{"prompt": "1 + 1 =", "reward_model": {"ground_truth": "2"}}\n'
@@ -47,6 +50,8 @@ def test_a_reward_that_can_be_called(folder, word):
         (("reward=good.py:scor",), "reward=good.py:scor: no function scor in it. Write reward=good.py:compute_score"),
         (("reward=narrow.py",), r"compute_score\(\) does not take data_source, extra_info"),
         (("reward=broken.py",), "reward=broken.py, line 1: is not Python"),
+        (("reward=gsm8k", "metric=em"), "metric=em: reward=gsm8k does not return it. It returns acc, answered, score"),
+        (("reward=edit", "metric=acc"), "metric=acc: reward=edit does not return it"),
         (("reward=good.py", "reward.timeout=0"), "reward.timeout=0: must be a number of seconds above 0"),
         (("reward=good.py", "data.prompt_key=question"), "data.prompt_key=question: no such column in train.jsonl"),
         (("reward=good.py", "data.id=no.jsonl"), "data.id=no.jsonl: no such file"),
@@ -76,3 +81,33 @@ def test_the_key_holds_the_content_and_not_the_place(folder):
 
 def test_the_same_reward_under_its_name_is_the_same_run(folder):
     assert planned("reward=edit").key == planned().key
+
+
+def test_a_plan_counts_the_rows(folder):
+    (folder / "far.jsonl").write_text(ROWS * 3)
+    run = own(
+        "reward=good.py", "data.ood={far: far.jsonl}", "data.dev=far.jsonl", "data.dev_size=2", "data.greedy=true"
+    )
+    assert cost.own_rows(run.settings) == {"train": 40, "id": 1, "dev": 2, "far": 3}
+    inputs = cost.CostInputs.of(run.settings)
+    assert inputs.test_tasks == 2 * (1 + 3) + 2
+    epochs = {**run.settings, "trainer.total_training_steps": None, "trainer.total_epochs": 3}
+    assert cost.steps({**epochs, "data.train_batch_size": 16}) == 3 * (40 // 16)
+    # another file is not measured by the runs of this one
+    key = cost.cost_key(run.valid_spec.as_dict())
+    (folder / "train.jsonl").write_text(ROWS * 41)
+    assert cost.cost_key(own(*run.words[3:]).valid_spec.as_dict()) != key
+
+
+def test_what_a_shipped_reward_is_about(folder):
+    assert own("reward=gsm8k").settings["metric"] == "acc" and own("reward=edit").settings["metric"] is None
+    assert own("reward=unit_tests", "metric=passed").settings["metric"] == "passed"
+
+
+def test_a_search_asks_what_a_reward_of_ones_own_is_about(folder):
+    words = ["+sweep=search", "tau=interval(0.1,0.9)", "data=parquet", "data.train=train.jsonl", "data.id=id.jsonl"]
+    words += ["data.dev=id.jsonl", "reward=good.py"]
+    with pytest.raises(UserError, match="reward=good.py need not return em. Say which .*metric=acc"):
+        make_search(words)
+    (objective,) = make_search([*words, "metric=acc"]).objectives
+    assert objective.metric == "val/dev/acc"

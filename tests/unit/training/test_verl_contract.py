@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import os
+import subprocess
+import sys
 import zlib
 from collections import defaultdict
 from importlib.metadata import version
@@ -83,6 +86,64 @@ def test_the_hooks_we_fill_exist():
         assert hook in vars(PPOTrainer)
     fit = inspect.getsource(PPOTrainer.fit)
     assert fit.index("self.logger = Tracking(") < fit.index("self.on_validate_begin()") < fit.index("self._validate()")
+
+
+def test_workers_wait_as_long_as_the_run_says(tmp_path):
+    """verl names no limit and torch has its own. In a process apart: it is torch's default that changes."""
+    from verl.workers.engine_workers import TrainingWorker
+
+    from gapo_lab.training import collective_timeout
+
+    assert "initialize_global_process_group_ray(timeout_second=None)" in inspect.getsource(TrainingWorker.__init__)
+    code = """
+import gapo_lab.training.verl_plugin
+import torch.distributed as dist
+from torch.distributed import distributed_c10d as c10d
+from verl.utils.distributed import initialize_global_process_group_ray
+initialize_global_process_group_ray(timeout_second=None, backend="cpu:gloo")
+made = [dist.group.WORLD, dist.new_group([0])]
+seconds = [group._get_backend(c10d.torch.device("cpu")).options._timeout.total_seconds() for group in made]
+seconds += [c10d._get_default_timeout(c10d.Backend(name)).total_seconds() for name in ("cpu:gloo,cuda:nccl", "nccl")]
+print(seconds)
+"""
+    variables = {collective_timeout.VARIABLE: "7200", "DIST_INIT_METHOD": f"file://{tmp_path}/meeting"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **variables}, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip().endswith("[7200.0, 7200.0, 7200.0, 7200.0]"), done.stdout + done.stderr
+
+
+def test_a_step_is_saved_before_it_is_validated_and_recorded_after():
+    """What a run that is told to stop relies on, and `trainer.max_actor_ckpt_to_keep`."""
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+    from verl.utils.checkpoint.checkpoint_manager import BaseCheckpointManager
+
+    fit = inspect.getsource(PPOTrainer.fit)
+    loop = fit[fit.index("while current_epoch") :]
+    calls = ("self.on_step_begin()", "self._save_checkpoint()", "self.on_step_end()", "self.on_validate_begin()")
+    calls += ("self._validate()", "self.on_validate_end()", "metrics.update(val_metrics)", "self.logger.log(")
+    places = [loop.index(call) for call in calls]
+    assert places == sorted(places)
+    assert {"_validate", "_save_checkpoint", "on_validate_end", "on_step_end"} <= set(vars(PPOTrainer))
+    # verl counts only what this process has saved
+    assert "self.previous_saved_paths = []" in inspect.getsource(BaseCheckpointManager.__init__)
+
+
+def test_ray_is_told_of_the_cpus_that_verl_books():
+    from transfer_queue.controller import TransferQueueController
+    from transfer_queue.storage.simple_storage import SimpleStorageUnit
+    from verl.single_controller.ray.base import ResourcePoolManager
+
+    from gapo_lab.config.compose import verl_defaults
+    from gapo_lab.utils import ray_cpus
+
+    assert ResourcePoolManager.max_colocate_count == ray_cpus.PER_WORKER
+    units = "transfer_queue.backend.SimpleStorage.num_data_storage_units"
+    assert verl_defaults()[units] == ray_cpus.STORAGE_UNITS
+    for actor in (TransferQueueController, SimpleStorageUnit):
+        assert actor._default_options["num_cpus"] == 1
+    assert [ray_cpus.booked(gpus) for gpus in (8, 4)] == [34, 22]
+    assert all(ray_cpus.cpus(gpus) >= ray_cpus.booked(gpus) for gpus in range(1, 17))
 
 
 def test_the_replay_buffer_takes_what_we_pass():

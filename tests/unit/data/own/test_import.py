@@ -99,7 +99,7 @@ def test_programs_and_their_tests_reach_the_reward(name, found, good, capsys):
     raw("raw/test.jsonl", [found])
     assert main(["import", name, "raw"]) == 0
     data = {
-        **dict.fromkeys(("dev", "ood", "train_size", "id_size", "ood_size")),
+        **dict.fromkeys(("dev", "ood", "train_size", "id_size", "dev_size", "ood_size")),
         **dict.fromkeys(("train", "id"), f"data/{name}/test.parquet"),
         "prompt_key": "prompt",
         "truth_key": "reward_model.ground_truth",

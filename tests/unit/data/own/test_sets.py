@@ -46,6 +46,7 @@ def data(tmp_path) -> dict:
         "ood": None,
         "train_size": None,
         "id_size": None,
+        "dev_size": None,
         "ood_size": None,
         "prompt_key": "prompt",
         "truth_key": "reward_model.ground_truth",
