@@ -48,7 +48,10 @@ KEYS = frozenset(
 
 
 def made_from(data: Mapping[str, Any], tokenizer, template: str) -> dict[str, Any]:
-    """What the rows of a run's `data` node are made from, ready for JSON. template: the text that prompts are made with."""
+    """What the rows of a run's `data` node are made from, ready for JSON.
+
+    template: the text that prompts are made with.
+    """
     return {
         "data": {key: data[key] for key in sorted(data) if key in KEYS and not _is_place(key, data)},
         "source": {
