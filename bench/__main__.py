@@ -15,6 +15,7 @@ from bench.data import describing_and_validating, mining
 from bench.estimators import gapo_against_plain_python, gapo_against_verl, gapo_is_linear
 from bench.launch import plan_against_hydra, status_of_a_thousand
 from bench.looking import looking_at_a_long_run
+from bench.many_runs import status_of_ten_thousand
 from bench.measurement import Row, keep_freed_memory
 from bench.overhead import platform_share_of_a_run
 from bench.reward import reward_against_dynamic_programme
@@ -41,6 +42,7 @@ ROWS: list[Callable[[], list[Row]]] = [
     describing_and_validating,
     plan_against_hydra,
     status_of_a_thousand,
+    status_of_ten_thousand,
     looking_at_a_long_run,
     search_without_training,
     statistics_of_a_whole_report,

@@ -41,10 +41,12 @@ LONGEST = [
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not import a whole file of verl's where the marks leave it out: that takes a quarter of a minute."""
-    if "not verl" in config.option.markexpr and collection_path.suffix == ".py":
-        return "\npytestmark = pytest.mark.verl\n" in collection_path.read_text(encoding="utf-8") or None
-    return None
+    """Do not import a file where the marks leave all of it out: verl takes a quarter of a minute, MLflow seconds."""
+    if collection_path.suffix != ".py":
+        return None
+    out = [mark for mark in ("verl", "slow") if f"not {mark}" in config.option.markexpr]
+    text = collection_path.read_text(encoding="utf-8") if out else ""
+    return any(f"\npytestmark = pytest.mark.{mark}" in text for mark in out) or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -24,6 +24,7 @@ from analysis.tables import (
     new_cases,
     noise_and_tau,
     paper,
+    sequential,
     speed,
     statistics,
     training_data,
@@ -68,7 +69,7 @@ def build(source: Source, asked: Asked) -> Report:
         )
     drawn = _confirmed(asked, selection, {one.metric: _results(asked, selection, one, seeds) for one in measured})
     tables = [table for results in drawn.values() for table in _tables(asked, results)]
-    tables += _new_cases(asked, drawn)
+    tables += [*_new_cases(asked, drawn), *_bets(asked, drawn)]
     remarks = [*source.problems(), *wording.unknown(selection), *_open_claims(selection, drawn)]
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
         remarks.append("nothing to hold against the paper: these runs share no model and metric with its tables")
@@ -203,6 +204,19 @@ def _new_cases(asked: Asked, drawn: Mapping[str, Results]) -> list[Table]:
         }
         title = f"{captions.title(results.measured)}: seeds and cases"
         found.append(new_cases.table(results, answered, f"comparisons_cases{_suffix(metric)}", title))
+    return [table for table in found if table]
+
+
+def _bets(asked: Asked, drawn: Mapping[str, Results]) -> list[Table]:
+    """The claims as bets that may be looked at after every seed."""
+    number = sum(one.is_claim for results in drawn.values() for one in results.comparisons)
+    found = [
+        sequential.table(
+            results, number, f"comparisons_seeds{_suffix(metric)}", f"{captions.title(results.measured)}: adding seeds"
+        )
+        for metric, results in drawn.items()
+        if not asked.is_slice
+    ]
     return [table for table in found if table]
 
 

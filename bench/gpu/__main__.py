@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import re
 import shutil
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 from bench.gpu.conductor import PATIENCE_SECONDS, Stage, conduct, stage
 from bench.gpu.findings import DONE, Ending, Notebook, is_well, table
 from bench.gpu.form import BACKENDS, Form
-from gapo_lab.utils.machine import has_gpu
+from gapo_lab.utils.machine import gpus, has_gpu
 from gapo_lab.utils.sigterm import raise_on_signals
 
 # By name: seconds on a GPU and on a CPU. Those of one group run side by side on a GPU: both mostly start up.
@@ -38,7 +39,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return _refuse(f"--out {out}: a check has been written there. Name another folder.")
     out.mkdir(parents=True, exist_ok=True)
     work = (asked.work or Path(tempfile.mkdtemp(prefix="gpu-check-"))).absolute()
-    form = Form(out=out, work=work, backend=backend, beside=asked.beside)
+    form = Form(out=out, work=work, backend=backend, beside=asked.beside, gpu_gib=_gpu_gib())
     form.write()
     raise_on_signals()
     minutes = asked.minutes or MINUTES[form.on_gpu]
@@ -48,6 +49,12 @@ def main(words: Sequence[str] | None = None) -> int:
     finally:
         _tidy(work, keep=asked.work is not None or not well)
     return 0 if well else 1
+
+
+def _gpu_gib() -> float:
+    """The memory of the first GPU as nvidia-smi says it (`name, 81559 MiB, driver`); an H100's where it does not."""
+    found = re.search(r"(\d+) MiB", next(iter(gpus()), ""))
+    return int(found[1]) / 1024 if found else Form.gpu_gib
 
 
 def _parse(words: Sequence[str] | None) -> argparse.Namespace:

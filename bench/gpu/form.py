@@ -9,19 +9,19 @@ from pathlib import Path
 BACKENDS = ("vllm", "vllm_cpu", "cpu")
 # Both forms: nothing is copied to MLflow, nothing is downloaded.
 COMMON = ("tracking=later", "data.val_batch_size=null")
+# Steps of each run of nano. A checkpoint after each: the run that is killed goes on after the first.
+STEPS = ("trainer.total_training_steps=3", "trainer.test_freq=3", "trainer.save_freq=1")
+# GiB of a GPU for vLLM: nano's weights, cache and buffers; the large model's.
+NANO_GIB, LARGE_GIB = 5, 16
 # nano on a GPU: steps as `scale=nano` has them, on a card that several runs share.
 ON_GPU = (
     "data.train_size=256",
     "data.id_size=32",
     "data.dev_size=16",
     "data.ood_size=16",
-    "trainer.total_training_steps=4",
-    "trainer.test_freq=4",
-    "trainer.save_freq=2",
     "trainer.n_gpus_per_node=1",
     "reward.num_workers=2",
     "actor_rollout_ref.rollout.agent.num_workers=2",
-    "actor_rollout_ref.rollout.gpu_memory_utilization=0.06",
     "actor_rollout_ref.rollout.enforce_eager=true",
 )
 ON_CPU = (
@@ -32,9 +32,6 @@ ON_CPU = (
     "data.train_batch_size=8",
     "actor_rollout_ref.actor.ppo_mini_batch_size=4",
     "actor_rollout_ref.rollout.n=4",
-    "trainer.total_training_steps=3",
-    "trainer.test_freq=3",
-    "trainer.save_freq=1",
 )
 LARGE_ON_GPU = (
     "data.train_size=64",
@@ -47,12 +44,10 @@ LARGE_ON_GPU = (
     "model.max_tokens_per_gpu=2560",
     "actor_rollout_ref.actor.ppo_mini_batch_size=8",
     "actor_rollout_ref.rollout.agent.num_workers=4",
-    "actor_rollout_ref.rollout.gpu_memory_utilization=0.2",
     "actor_rollout_ref.rollout.enforce_eager=true",
     "trainer.n_gpus_per_node=1",
     "reward.num_workers=2",
 )
-LARGE_ON_CPU = ON_CPU[:7]
 LARGE = (
     "trainer.total_training_steps=2",
     "trainer.test_freq=-1",
@@ -67,13 +62,14 @@ class Form:
     """What was asked for.
 
     out: the folder of results and logs. work: that of the runs. backend: of the runs. beside: the method that is
-    trained beside gapo_grpo.
+    trained beside gapo_grpo. gpu_gib: the memory of the GPU.
     """
 
     out: Path
     work: Path
     backend: str = "vllm"
     beside: str = "grpo"
+    gpu_gib: float = 80.0
 
     @property
     def on_gpu(self) -> bool:
@@ -82,11 +78,6 @@ class Form:
     @property
     def device(self) -> str:
         return "cuda" if self.on_gpu else "cpu"
-
-    @property
-    def saves_at(self) -> int:
-        """The step after which the run that is to be killed has a checkpoint."""
-        return 2 if self.on_gpu else 1
 
     @property
     def at_a_time(self) -> int:
@@ -99,7 +90,8 @@ class Form:
         `same` and `killed` are one run twice. On a GPU they are deterministic and `gapo` is the same run as it comes;
         on a CPU every run is deterministic.
         """
-        words = (f"backend={self.backend}", *COMMON, *(ON_GPU if self.on_gpu else ON_CPU))
+        sizes = (*ON_GPU, self._vllm_has(NANO_GIB)) if self.on_gpu else ON_CPU
+        words = (f"backend={self.backend}", *COMMON, *STEPS, *sizes)
         gapo = (*words, "algo=gapo_grpo")
         same = (*gapo, DETERMINISTIC) if self.on_gpu else gapo
         beside = (*words, f"algo={self.beside}", "seed=1")
@@ -109,8 +101,11 @@ class Form:
 
     def large(self, model: Path) -> tuple[str, ...]:
         """The words of the run of the stage `large`, with the model in a folder."""
-        sizes = LARGE_ON_GPU if self.on_gpu else LARGE_ON_CPU
+        sizes = (*LARGE_ON_GPU, self._vllm_has(LARGE_GIB)) if self.on_gpu else ON_CPU
         return (f"backend={self.backend}", *COMMON, *sizes, *LARGE, "algo=gapo_grpo", f"model.path={model}")
+
+    def _vllm_has(self, gib: float) -> str:
+        return f"actor_rollout_ref.rollout.gpu_memory_utilization={min(0.9, gib / self.gpu_gib):.3f}"
 
     def write(self) -> None:
         (self.out / "form.json").write_text(json.dumps(asdict(self), default=str), encoding="utf-8")

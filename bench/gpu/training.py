@@ -38,7 +38,7 @@ def _carry_out(runs: Mapping[str, Run], form: Form, notebook: Notebook) -> None:
         time.sleep(POLL_SECONDS)
         for name in list(active):
             each = runs[name]
-            due = name == "killed" and killed_after is None and each.reached(form.saves_at)
+            due = name == "killed" and killed_after is None and each.reached(1)
             if due and not each.has_ended():
                 killed_after = _kill_and_start_again(each, runs, notebook)
             elif each.has_ended():

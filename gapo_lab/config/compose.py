@@ -72,7 +72,7 @@ def register() -> None:
 
 
 def _nano_folder(data: str) -> str:
-    return str(NANO / ("lists_checkpoint" if data == "lists" else "checkpoint"))
+    return str(NANO / {"lists": "lists_checkpoint", "micro_blocks": "blocks_checkpoint"}.get(data, "checkpoint"))
 
 
 def _smollm2_folder() -> str:
@@ -136,10 +136,11 @@ def _nearest(word: str, options: Sequence[str]) -> str:
     return f" ({near})" if near else ""
 
 
-def known_keys() -> list[str]:
-    """Every key of the default configuration, dotted: verl's and ours."""
+@cache
+def known_keys() -> tuple[str, ...]:
+    """Every key of the default configuration, dotted: verl's and ours. A folder of one's own changes none of them."""
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        return sorted(flatten(OmegaConf.to_container(compose("config"), resolve=False)))
+        return tuple(sorted(flatten(OmegaConf.to_container(compose("config"), resolve=False))))
 
 
 @cache

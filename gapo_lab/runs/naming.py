@@ -74,10 +74,10 @@ def cell_names(specs: Iterable[Spec], without: Collection[str] = ()) -> dict[str
     """
     names: dict[str, str] = {}
     for spec in specs:
-        name = cell_name(spec, without)
+        one = cell_id(spec)
         # a run from before names were complete does not name the cell where a newer one does
-        if cell_id(spec) not in names or "differs" in spec:
-            names[cell_id(spec)] = name
+        if one not in names or "differs" in spec:
+            names[one] = cell_name(spec, without)
     shared: dict[str, list[str]] = {}
     for one, name in names.items():
         shared.setdefault(name, []).append(one)

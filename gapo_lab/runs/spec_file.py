@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def read(path: Path) -> dict[str, Any]:
     """The spec in a file. UserError where there is none, or no spec."""
     try:
-        spec = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
+        spec = parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path.parent} is no run folder: it has no spec.yaml") from error
     except yaml.YAMLError as error:
@@ -29,6 +32,41 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(spec, dict):
         raise UserError(f"{path} holds no spec (it was cut short?): move the folder away")
     return spec
+
+
+def parsed(text: str) -> Any:
+    """What YAML makes of a spec's text. A long part that other specs hold, too, is parsed once: the runs of a cell have
+    the same science, which is most of what there is to read."""
+    if "&" in text or "*" in text:  # anchors: a part may refer to another one
+        return yaml.load(text, Loader=LOADER)
+    parts: dict[str, str] = {}
+
+    def taken_out(found: re.Match[str]) -> str:
+        if found["lines"].count("\n") < LONG or found["name"] in parts:
+            return found[0]
+        parts[found["name"]] = found["lines"]
+        return f"{found['name']}: null\n"
+
+    rest = _PART.sub(taken_out, text)
+    try:
+        spec = yaml.load(rest, Loader=LOADER)
+        if not isinstance(spec, dict) or any(spec.get(name, "") is not None for name in parts):
+            return yaml.load(text, Loader=LOADER)
+        return spec | {name: pickle.loads(_part(lines)) for name, lines in parts.items()}
+    except yaml.YAMLError:
+        return yaml.load(text, Loader=LOADER)
+
+
+# A part of a spec: its name alone on a line, and indented lines.
+_PART = re.compile(r"^(?P<name>[a-z_]+):\n(?P<lines>(?:  .*\n)+)(?=\S|\Z)", re.MULTILINE)
+# Lines from which a part is worth keeping.
+LONG = 8
+
+
+@lru_cache(maxsize=4096)
+def _part(lines: str) -> bytes:
+    """What YAML makes of a part, pickled: each reader gets one of its own, faster than by copying."""
+    return pickle.dumps(yaml.load(lines, Loader=LOADER))
 
 
 def write(path: Path, spec: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 BAR = 20.0  # 1 / 0.05
 SPREAD = 1.0  # g: the variance of true differences, in standard deviations over seeds, that the bet expects
 FEWEST = 2  # differences from which there is a t
+ROUNDING = 1e-9  # differences that differ by less of their size are the same
 # Bets of `symmetric_e`, in units of the difference that matters.
 STAKES = (0.25, 0.5, 1.0, 2.0)
 
@@ -51,7 +52,7 @@ def bet(differences: Sequence[float], claims: int = 1, spread: float = SPREAD) -
         raise ValueError(f"claims={claims}, spread={spread}: at least one claim, and a spread above 0")
     n, bar = len(differences), BAR * claims
     mean = math.fsum(differences) / n if n else math.nan
-    if n < FEWEST or min(differences) == max(differences):
+    if n < FEWEST or max(differences) - min(differences) <= ROUNDING * max(map(abs, differences)):
         return Bet(n, mean, 1.0, -math.inf, math.inf, bar)
     error = math.sqrt(math.fsum((one - mean) ** 2 for one in differences) / (n - 1) / n)
     half = _reach(n, bar, spread) * error

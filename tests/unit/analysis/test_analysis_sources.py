@@ -24,6 +24,8 @@ from gapo_lab.runs.folder import RunFolder
 from gapo_lab.tracking import copier, mapping
 from gapo_lab.utils.dotted import flatten
 
+pytestmark = pytest.mark.slow  # whole reports
+
 
 def copied(root: Path = Path("runs")) -> None:
     folders = [RunFolder(path.parent) for path in sorted(root.glob("*/spec.yaml"))]

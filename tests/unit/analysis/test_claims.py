@@ -18,6 +18,7 @@ from gapo_lab.planning.validation import check
 from gapo_lab.runs.provenance import Provenance
 from gapo_lab.runs.status import RunStatus
 from gapo_lab.tracking import mapping
+from gapo_lab.utils.e_process import bet
 from gapo_lab.utils.power import seeds_needed, visible
 
 LINE = "median over grpo on val/id/em"
@@ -84,6 +85,22 @@ def test_an_open_claim_says_what_it_could_see_and_what_it_would_take(empty_mlflo
     assert f"5 seeds a method see {seen:.2f} points from zero in 80% of studies" in line
     needed = int(re.search(r"the difference found, \+0\.40, would take (\d+): ", line)[1])
     assert abs(needed - seeds_needed(0.004, sd)) <= 1 and f"{2 * (needed - 5):,} more runs" in line
+
+
+def test_a_claim_is_a_bet_that_may_be_looked_at_after_every_seed(empty_mlflow, tmp_path):
+    made = report(empty_mlflow, tmp_path, runs([[LINE, "gapo_grpo over grpo on val/ood/em"]]))
+    (line,) = next(one for one in made.tables if one.name == "comparisons_seeds_id").lines
+    # five equal differences have no scale to bet on
+    assert [entry.text for entry in line.entries] == ["5", "+10.00", "1.00", "40", "–", "open"]
+    found = runs([[LINE]])
+    for run in found:
+        run["points"]["val/id/em"][10] += 0.001 * run["seed"] * (run["algo"] == "median")
+    (line,) = next(
+        one for one in report(empty_mlflow, tmp_path, found).tables if one.name == "comparisons_seeds_id"
+    ).lines
+    wanted = bet([0.1 + 0.001 * seed for seed in range(5)])
+    assert line.entries[2].value == pytest.approx(wanted.e) and line.entries[5].text == "better"
+    assert line.entries[4].text == f"[{100 * wanted.low:+.2f}, {100 * wanted.high:+.2f}]"
 
 
 def test_an_empty_list_claims_nothing(empty_mlflow, tmp_path):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from trained_runs import trained
 
 from analysis import report
 from analysis.report import build
 from analysis.report.options import Asked
 from analysis.sources.run_folders import RunFolders
+
+pytestmark = pytest.mark.slow  # whole reports
 
 
 def test_a_report_on_rehearsals_says_so_everywhere_and_claims_nothing(study, capsys):

@@ -133,6 +133,15 @@ def test_what_cannot_be_run_is_refused_in_one_line(words, says, monkeypatch, cap
     assert says in said and said.count("\n") == 1
 
 
+def test_vllm_gets_so_many_gib_of_whatever_card(monkeypatch):
+    monkeypatch.setattr(check, "gpus", lambda: ["NVIDIA H200, 143771 MiB, 570.1"])
+    assert check._gpu_gib() == pytest.approx(140.4, abs=0.1)
+    words = Form(out=".", work=".", gpu_gib=160.0).runs()["gapo"]
+    assert "actor_rollout_ref.rollout.gpu_memory_utilization=0.031" in words
+    monkeypatch.setattr(check, "gpus", list)
+    assert check._gpu_gib() == Form.gpu_gib
+
+
 def test_results_are_never_written_over(tmp_path, capsys):
     Notebook(tmp_path, "x").found("y", 1)
     assert check.main(["--cpu", "--out", str(tmp_path)]) == 2

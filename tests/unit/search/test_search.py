@@ -21,6 +21,8 @@ from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.search import storage
 from gapo_lab.training.rehearsal import curve
 
+pytestmark = pytest.mark.slow  # whole searches over simulated runs
+
 
 def study_of(root: Path, *words: str) -> optuna.Study:
     return storage.open_study(replace(search_of(*words), root=root))

@@ -9,6 +9,8 @@ from gapo_lab.runs import naming
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.tracking import copier, mapping, mlflow_client
 
+pytestmark = pytest.mark.slow  # a real MLflow
+
 
 def history(database, run_id, name="train/reward"):
     return table(database, f"SELECT step, value FROM metrics WHERE run_uuid='{run_id}' AND key='{name}' ORDER BY step")

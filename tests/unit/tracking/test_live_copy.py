@@ -6,9 +6,12 @@ import subprocess
 import sys
 import time
 
+import pytest
 from copied_runs import finish, make, table, train
 
 from gapo_lab.tracking import live_copy, mlflow_client
+
+pytestmark = pytest.mark.slow  # a real MLflow
 
 
 def test_follow_copies_while_the_run_goes_on_and_to_the_end(tmp_path, database):

@@ -14,6 +14,8 @@ from gapo_lab.tracking import copier, mlflow_client, study_page
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.study_page import NOTE
 
+pytestmark = pytest.mark.slow  # a real MLflow
+
 
 def share(root: Path, **studies: list[str]) -> None:
     (root / ".studies").mkdir(parents=True, exist_ok=True)

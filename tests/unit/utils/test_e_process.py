@@ -40,7 +40,7 @@ def test_the_differences_that_stay_open_are_those_with_a_small_e(values):
 
 
 def test_what_says_nothing_leaves_all_open():
-    for values in ([], [0.3], [0.2, 0.2, 0.2]):
+    for values in ([], [0.3], [0.2, 0.2, 0.2], [0.0] * 5, [0.3 - 0.2, 0.1, 0.1, 0.1, 0.1]):
         assert bet(values).e == 1 and bet(values).verdict == "open"
     assert bet([1.0, 1.01, 0.99]).low == -math.inf, "three seeds can never decide"
     assert bet([1.0, 1.01, 0.99, 1.02, 0.98]).verdict == "better"

@@ -1,0 +1,44 @@
+"""spec.yaml is read in parts, and reads as YAML says."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gapo_lab.runs import spec_file
+
+SCIENCE = st.dictionaries(
+    st.from_regex(r"[a-z]{1,6}(\.[a-z]{1,6})?", fullmatch=True),
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=12), st.just("a & b *c"),
+        st.lists(st.integers(), max_size=3), st.dictionaries(st.sampled_from("xy"), st.text(max_size=4), max_size=2),
+    ),
+    max_size=14,
+)  # fmt: skip
+
+
+@given(science=SCIENCE, model=st.text(max_size=5), words=st.lists(st.text(max_size=8), max_size=3), last=SCIENCE)
+def test_a_spec_read_in_parts_is_the_spec(science, model, words, last):
+    """Long parts are parsed once for all specs that hold them; what is read belongs to the reader all the same."""
+    spec = {"model": model, "overrides": words, "science": science, "differs": last, "key": "1e5"}
+    text = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True)
+    for _ in range(2):
+        found = spec_file.parsed(text)
+        assert found == yaml.safe_load(text) == spec and list(found) == list(spec)
+        found["science"]["changed"] = True
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "science: &one\n" + "".join(f"  k{n}: {n}\n" for n in range(9)) + "differs: *one\n",
+        "science:\n" + "".join(f"  k{n}: {n}\n" for n in range(9)) + "science: 3\n",
+        "note: 'a\n\nscience:\n" + "".join(f"  k{n}: {n}\n" for n in range(9)) + "  end'\n",
+        "---\nscience:\n" + "".join(f"  - {n}\n" for n in range(9)),
+        "# only a comment\n",
+    ],
+)
+def test_a_spec_that_was_written_by_hand_reads_as_yaml_says(text):
+    assert spec_file.parsed(text) == yaml.safe_load(text)
