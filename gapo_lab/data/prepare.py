@@ -122,6 +122,12 @@ def _micro(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
     return {"train": generate("train", data["train_size"], seed), "id": held, "dev": dev}
 
 
+def _micro_blocks(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
+    from gapo_lab.data.micro.blocks import generate
+
+    return {split: generate(split, data[f"{split}_size"], data["generator_seed"]) for split in ("train", "id", "dev")}
+
+
 def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
     from gapo_lab.data.mining import dataset
     from gapo_lab.data.tasks.parquet_rows import read_tasks
@@ -164,7 +170,7 @@ def _lists(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
     return {"train": generate("train", data["train_size"], seed), "id": held, "dev": dev}
 
 
-TASKS = {"micro": _micro, "git": _git, "lists": _lists}
+TASKS = {"micro": _micro, "micro_blocks": _micro_blocks, "git": _git, "lists": _lists}
 # Built-in templates other than the one for edits.
 TEMPLATES = {"lists": Path(__file__).parent / "lists" / "template.txt"}
 
