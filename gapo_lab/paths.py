@@ -15,5 +15,5 @@ SWEEPS = _SHIPPED / "sweeps"
 SLURM = _SHIPPED / "slurm"
 # One file a method.
 METHODS = PACKAGE / "methods"
-# The shipped models: checkpoint, large_checkpoint, lists_checkpoint.
+# The shipped models: checkpoint, large_checkpoint, lists_checkpoint, blocks_checkpoint.
 NANO = PACKAGE / "models" / "nano"

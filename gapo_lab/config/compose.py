@@ -72,7 +72,7 @@ def register() -> None:
 
 
 def _nano_folder(data: str) -> str:
-    return str(NANO / ("lists_checkpoint" if data == "lists" else "checkpoint"))
+    return str(NANO / {"lists": "lists_checkpoint", "micro_blocks": "blocks_checkpoint"}.get(data, "checkpoint"))
 
 
 def _smollm2_folder() -> str:

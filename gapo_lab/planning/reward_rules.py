@@ -25,6 +25,14 @@ SANDBOX: dict[str, Rule] = {
 }
 WHOLE = ("memory_mb", "processes", "output_kb", "disk_mb", "parallel")
 SHIPPED = ("edit", "gsm8k", "math", "unit_tests")
+# The numbers that the shipped rewards return.
+RETURNS = {
+    "edit": ("em", "similarity", "score"),
+    "choice": ("em", "score"),
+    "gsm8k": ("acc", "answered", "score"),
+    "math": ("acc", "answered", "score"),
+    "unit_tests": ("acc", "passed", "stopped", "score"),
+}
 
 
 def check_reward(config: ConfigView) -> None:
@@ -37,6 +45,9 @@ def check_reward(config: ConfigView) -> None:
                 f"reward={', '.join(SHIPPED)}."
             )
         return
+    metric, returned = config.get("metric"), RETURNS.get(str(called))
+    if metric is not None and returned and metric not in (*returned, "reward"):
+        raise UserError(f"metric={metric}: reward={called} does not return it. It returns {', '.join(returned)}.")
     seconds = config.reward.timeout
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0:
         raise UserError(f"reward.timeout={seconds}: must be a number of seconds above 0")

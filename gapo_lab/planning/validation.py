@@ -35,7 +35,7 @@ from gapo_lab.utils.machine import has_gpu
 
 # A rule yields a line for each fault that it finds, or raises UserError.
 Rule = Callable[[ConfigView], Iterable[str] | None]
-DATA = ("micro", "git", "lists", "parquet")
+DATA = ("micro", "micro_blocks", "git", "lists", "parquet")
 
 
 def check(config: DictConfig) -> None:
@@ -179,8 +179,8 @@ def _data_words(config: ConfigView) -> Iterator[str]:
         yield f"data.name={data.name}: no such data; there are {', '.join(DATA)}"
     if data.name == "parquet":
         return
-    if data.name == "lists" and config.model.name == "nano_large":
-        yield "model=nano_large: was only taught edits; data=lists takes model=nano"
+    if data.name in ("lists", "micro_blocks") and config.model.name == "nano_large":
+        yield f"model=nano_large: was only taught edits of one line; data={data.name} takes model=nano"
     if data.template is not None and not Path(data.template).is_file():
         yield f"data.template={data.template}: no such file; leave the key out for the built-in template"
     if data.name == "git" and not data.path:

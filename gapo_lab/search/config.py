@@ -80,6 +80,7 @@ def make_search(words: Sequence[str]) -> Search:
     if not objectives:
         raise UserError("search.maximize and search.minimize are empty: give one of them, such as final/dev/em")
     _has_dev(config, objectives)
+    _says_what_it_is_about(config, objectives)
     names = [one.name for one in objectives]
     if len(set(names)) < len(names):
         raise UserError(f"search: an objective is there twice ({', '.join(names)})")
@@ -105,6 +106,19 @@ def _has_dev(config: Any, objectives: Sequence[Objective]) -> None:
             raise UserError(
                 f"search: {one.name} is measured on a dev set, and data.dev is none. Give one: data.dev=FILE; or let "
                 f"the test set choose, which flatters: search.maximize=[final/id/{measure}]"
+            )
+
+
+def _says_what_it_is_about(config: Any, objectives: Sequence[Objective]) -> None:
+    """Raise UserError where exact match is the objective only because nobody said what one's own reward returns."""
+    function = config.reward.custom_reward_function.path
+    if config.metric is not None or str(function).startswith("pkg://gapo_lab."):
+        return
+    for one in objectives:
+        if one.metric.startswith("val/") and one.metric.endswith("/em"):
+            raise UserError(
+                f"search: {one.name}: reward={config.reward.name} need not return em. Say which of its numbers the "
+                "search is about: metric=acc, metric=score, ..."
             )
 
 

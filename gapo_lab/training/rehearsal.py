@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import random
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -116,7 +117,10 @@ def _save(place: Path, step: int) -> None:
 
 
 def _metrics(config: Mapping[str, Any], step: int) -> dict[str, float]:
-    asked = config["rehearsal"]
+    asked, metric = config["rehearsal"], config.get("metric") or "em"
     if asked["best_tau"] is None:
-        return made_up(config["seed"], step)
-    return curve(config["seed"], step, asked["tau"], asked["best_tau"])
+        found = made_up(config["seed"], step)
+    else:
+        found = curve(config["seed"], step, asked["tau"], asked["best_tau"])
+    # what the study is about, in place of exact match
+    return {re.sub(r"^(val/[^/]+)/em\b", rf"\1/{metric}", name): value for name, value in found.items()}

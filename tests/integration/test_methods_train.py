@@ -49,7 +49,8 @@ def trained(tmp_path_factory) -> Path:
     script = REPO / "tests" / "support" / "train_methods.py"
     words = [sys.executable, str(script), "out", *(WORDS.get(name, name) for name in METHODS)]
     env = lab.env(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
-    env["PYTHONPATH"] += f":{script.parent}"
+    # the working folder: a run puts what a reward imports there itself (planning/user_files.py)
+    env["PYTHONPATH"] += f":{script.parent}:{lab.cwd}"
     with open(lab.cwd / "log", "w") as log:
         process = subprocess.Popen(words, cwd=lab.cwd, env=env, stdout=log, stderr=log)
         try:

@@ -42,7 +42,7 @@ SOURCES = {
         "put edit_eval/edit_eval.jsonl of https://github.com/qishenghu/CodeInstruct into {folder}/",
     ),
 }
-GENERATED = ("micro", "lists")
+GENERATED = ("micro", "micro_blocks", "lists")
 NAMES = (*GENERATED, *SOURCES)
 
 
@@ -123,6 +123,10 @@ def tasks(data: Mapping[str, Any]) -> list:
         from gapo_lab.data.micro.generator import generate
 
         return generate("ood", size, seed=data["generator_seed"])
+    if name == "micro_blocks":
+        from gapo_lab.data.micro import blocks
+
+        return blocks.generate("ood", size, seed=data["generator_seed"])
     if name == "lists":
         from gapo_lab.data.lists import generator
 

@@ -14,8 +14,9 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +63,20 @@ class Example:
 
 def train(settings: WarmStart, tokenizer, report=None):
     """A model taught for `settings.steps` steps. `report(step, loss, model)` is called after each step."""
+    model = network.build(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id, settings.seed, settings.size)
+    return teach(model, settings, tokenizer, partial(generate, "train"), report)
+
+
+def teach(model, settings: WarmStart, tokenizer, draw: Callable[[int, int], list[Task]], report=None):
+    """`model` after `settings.steps` steps on tasks that `draw(size, seed)` gives."""
     import torch
 
     torch.set_num_threads(1)
-    model = network.build(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id, settings.seed, settings.size)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=settings.rate, betas=(0.9, 0.98), weight_decay=settings.weight_decay
     )
     model.train()
-    for step, rows in zip(range(1, settings.steps + 1), _batches(settings, tokenizer), strict=False):
+    for step, rows in zip(range(1, settings.steps + 1), _batches(settings, tokenizer, draw), strict=False):
         loss = _loss(model, rows, tokenizer.pad_token_id, settings.smoothing)
         update(model, optimizer, loss, settings.rate * _schedule(step, settings))
         if report:
@@ -124,13 +130,13 @@ def _schedule(step: int, settings: WarmStart) -> float:
     return 1 - 0.9 * (step - settings.warmup) / max(1, settings.steps - settings.warmup)
 
 
-def _batches(settings: WarmStart, tokenizer) -> Iterator[list[Example]]:
-    """Batches of examples of like length, from ever new train tasks."""
+def _batches(settings: WarmStart, tokenizer, draw: Callable[[int, int], list[Task]]) -> Iterator[list[Example]]:
+    """Batches of examples of like length, from ever new tasks."""
     rng = random.Random(settings.seed)
     words = replaceable(tokenizer)
     chunk = 0
     while True:
-        tasks = generate("train", CHUNK, seed=1_000_000 * (settings.seed + 1) + chunk)
+        tasks = draw(CHUNK, 1_000_000 * (settings.seed + 1) + chunk)
         rows = sorted(examples(tasks, tokenizer, settings.history_weight), key=lambda e: len(e.ids))
         rows = [_renamed(r, rng, words) if rng.random() < settings.renamed else r for r in rows]
         starts = list(range(0, CHUNK - settings.batch + 1, settings.batch))

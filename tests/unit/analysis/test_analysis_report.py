@@ -106,6 +106,7 @@ def test_what_changes_keeps_its_predecessor(database, tmp_path, capsys):
     assert "kept in" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_else_and_escapes_names(database, tmp_path, capsys):
     database.add(trials(model=NASTY, algos=("grpo", "a_new_<method>")))
     assert report.main(["s", "--no-log", "--against", "paper"]) == 0

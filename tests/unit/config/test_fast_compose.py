@@ -55,6 +55,7 @@ def test_any_mixture(composer, groups, values):
     same_as_hydra(composer, [f"{group}={name}" for group, name in groups.items()] + values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words", [["~reward.num_workers"], ["seed=1", "seed=2"], ["+x={a: 1}"], ["data.repos=[]", "data=git"]]
 )

@@ -93,6 +93,7 @@ def test_a_plan(own, capsys, how):
     assert "mine" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_search(own, capsys):
     words = ["+sweep=search", "study=s", "scale=rehearsal", "algo=mine,grpo"]
     assert main(["plan", *flag(own), *words]) == 0
@@ -106,6 +107,7 @@ def test_the_working_folder(working_folder, capsys):
     assert "2 runs" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_one_run_in_the_working_folder(working_folder, lab):
     done = lab.run("algo=mine", "scale=rehearsal", tiny=False)
     assert done.returncode == 0, done.stderr

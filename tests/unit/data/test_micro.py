@@ -52,6 +52,7 @@ def test_dev_shares_no_task_with_any_other_split(module):
         assert dev.isdisjoint(task.id for task in module.generate(split, 500, seed=3))
 
 
+@pytest.mark.slow
 def test_a_split_never_repeats_a_task(splits):
     for tasks in splits.values():
         assert len({t.id for t in tasks}) == len({content(t) for t in tasks}) == len(tasks)

@@ -70,6 +70,7 @@ def test_jobs_of_one_array_that_start_together_on_new_data_make_them_once(tmp_pa
     assert pq.read_table(folder / "train.parquet").num_rows == 40
 
 
+@pytest.mark.slow
 def test_runs_with_other_lengths_mine_the_same_repository_once(tmp_path):
     """Two models: other prepared rows, the same mined tasks below."""
     repo = grow(tmp_path / "repo", ["a.py", "b.go"], 12)

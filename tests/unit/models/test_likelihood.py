@@ -40,6 +40,7 @@ def test_it_is_the_sum_of_the_tokens_log_probs_whatever_the_batch(nano, monkeypa
     assert together[0.5][0] == pytest.approx(float(wanted), abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_sampled_answers_are_right_as_often_as_it_says(nano, temperature):
     """And hardly more often: what other tokens of the same text, or white space around it, add is under a point."""

@@ -9,10 +9,11 @@ import torch
 
 from gapo_lab.config.compose import compose_run
 from gapo_lab.config.view import ConfigView
+from gapo_lab.data.micro import blocks
 from gapo_lab.data.micro.generator import SPLITS, generate
 from gapo_lab.data.tasks.prompt import MARKERS, messages
 from gapo_lab.errors import UserError
-from gapo_lab.models.nano import exact_match, network, warm_start
+from gapo_lab.models.nano import block_warm_start, exact_match, network, warm_start
 from gapo_lab.models.nano import tokenizer as vocabulary
 from gapo_lab.planning.validation import check_settings
 from gapo_lab.utils import command_line
@@ -127,6 +128,7 @@ def test_the_network_starts_near_the_identity():
     assert (weight - torch.diag(weight.diagonal())).abs().mean() < 0.1
 
 
+@pytest.mark.slow
 def test_a_warm_start_of_a_few_steps_lowers_the_loss_and_repeats(tokenizer, tmp_path):
     settings = warm_start.WarmStart(steps=8, batch=16, warmup=2)
     losses: list[float] = []
@@ -146,3 +148,26 @@ def test_the_command_names_a_bad_number_of_steps(tmp_path, capsys):
         warm_start.main(["--out", str(tmp_path / "x"), "--size", "huge"])
     assert command_line.script(lambda: warm_start.main(["--out", str(tmp_path / "x"), "--steps", "0"])) == 2
     assert capsys.readouterr().err == "--steps 0: at least one step is needed\n"
+
+
+def test_the_one_for_blocks_has_the_rare_kinds_to_learn(tokenizer):
+    from transformers import AutoModelForCausalLM
+
+    config = compose_run(["data=micro_blocks"])
+    folder = Path(config.model.path)
+    assert folder.name == "blocks_checkpoint" and vocabulary.load(folder).get_vocab() == tokenizer.get_vocab()
+    tasks = blocks.generate("id", 128)
+    truths = tokenizer([task.truth for task in tasks])["input_ids"]
+    assert max(map(len, truths)) < config.data.max_response_length <= exact_match.LONGEST_ANSWER
+    assert max(map(len, exact_match.prompt_ids(tokenizer, tasks))) <= config.data.max_prompt_length
+    taught = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    rare = [task for task in tasks if task.kind in blocks.RARE_KINDS]
+    common = [task for task in tasks if task.kind in blocks.COMMON_KINDS]
+    assert exact_match.exact_match(taught, tokenizer, rare) + 0.2 < exact_match.exact_match(taught, tokenizer, common)
+
+
+def test_the_warm_start_for_blocks_goes_on_from_nano_and_learns(tokenizer):
+    losses = []
+    settings = block_warm_start.BlockStart(steps=8, batch=16)
+    block_warm_start.train(settings, tokenizer, lambda _, loss, __: losses.append(loss))
+    assert sum(losses[-3:]) < sum(losses[:3])

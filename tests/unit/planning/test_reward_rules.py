@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from gapo_lab.errors import UserError
 from gapo_lab.planning import cost
 from gapo_lab.planning.plan import Action, draft
+from gapo_lab.search.config import make_search
 
 GOOD = "def compute_score(data_source, solution_str, ground_truth, extra_info=None):\n    return 1.0\n"
 ROWS = '{"prompt": "1 + 1 =", "reward_model": {"ground_truth": "2"}}\n'
@@ -48,6 +50,8 @@ def test_a_reward_that_can_be_called(folder, word):
         (("reward=good.py:scor",), "reward=good.py:scor: no function scor in it. Write reward=good.py:compute_score"),
         (("reward=narrow.py",), r"compute_score\(\) does not take data_source, extra_info"),
         (("reward=broken.py",), "reward=broken.py, line 1: is not Python"),
+        (("reward=gsm8k", "metric=em"), "metric=em: reward=gsm8k does not return it. It returns acc, answered, score"),
+        (("reward=edit", "metric=acc"), "metric=acc: reward=edit does not return it"),
         (("reward=good.py", "reward.timeout=0"), "reward.timeout=0: must be a number of seconds above 0"),
         (("reward=good.py", "data.prompt_key=question"), "data.prompt_key=question: no such column in train.jsonl"),
         (("reward=good.py", "data.id=no.jsonl"), "data.id=no.jsonl: no such file"),
@@ -93,3 +97,17 @@ def test_a_plan_counts_the_rows(folder):
     key = cost.cost_key(run.valid_spec.as_dict())
     (folder / "train.jsonl").write_text(ROWS * 41)
     assert cost.cost_key(own(*run.words[3:]).valid_spec.as_dict()) != key
+
+
+def test_what_a_shipped_reward_is_about(folder):
+    assert own("reward=gsm8k").settings["metric"] == "acc" and own("reward=edit").settings["metric"] is None
+    assert own("reward=unit_tests", "metric=passed").settings["metric"] == "passed"
+
+
+def test_a_search_asks_what_a_reward_of_ones_own_is_about(folder):
+    words = ["+sweep=search", "tau=interval(0.1,0.9)", "data=parquet", "data.train=train.jsonl", "data.id=id.jsonl"]
+    words += ["data.dev=id.jsonl", "reward=good.py"]
+    with pytest.raises(UserError, match="reward=good.py need not return em. Say which .*metric=acc"):
+        make_search(words)
+    (objective,) = make_search([*words, "metric=acc"]).objectives
+    assert objective.metric == "val/dev/acc"

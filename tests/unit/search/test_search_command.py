@@ -14,6 +14,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.search import samplers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [

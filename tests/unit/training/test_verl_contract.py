@@ -84,7 +84,12 @@ def test_the_hooks_we_fill_exist():
     assert private <= set(vars(PPOTrainer))
     for hook in ("on_init_end", "on_validate_begin", "on_train_begin", "on_step_begin"):
         assert hook in vars(PPOTrainer)
+    # the truths are asked of the actor before its weights go to who generates, and their metrics join a validation's
+    assert "_validate" in vars(PPOTrainer) and {"on_init_end", "on_step_end"} <= set(vars(PPOTrainerSync))
+    for hook in (PPOTrainerSync.on_init_end, PPOTrainerSync.on_step_end):
+        assert "self.checkpoint_manager.update_weights(" in inspect.getsource(hook)
     fit = inspect.getsource(PPOTrainer.fit)
+    assert fit.rindex("self.on_step_end()") < fit.rindex("self._validate()")
     assert fit.index("self.logger = Tracking(") < fit.index("self.on_validate_begin()") < fit.index("self._validate()")
 
 
