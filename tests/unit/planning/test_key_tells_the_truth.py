@@ -51,6 +51,7 @@ def outcome(composer: Composer, words: tuple[str, ...], key: str, before: str) -
     return "listed" if key.startswith(tuple(NOT_SCIENCE)) or key in (*SEEDS, *UNSEEN) else "ignored"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("files", [(), ("backend=vllm", "cluster=slurm", "algo=dapo", "data=git"), ("data=lists",)])
 def test_no_leaf_is_ignored(composer, files):
     """Of config files that are chosen, the leaves that they bring or set otherwise."""
