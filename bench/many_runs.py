@@ -12,6 +12,7 @@ from bench.launch import GRID
 from bench.measurement import Row
 
 RUNS, KINDS = 10_000, 40
+SEED, KEY = 987_654_321, "rKEYKEYKEY"  # what stands in a spec's text for them
 
 
 def status_of_ten_thousand() -> list[Row]:
@@ -39,13 +40,20 @@ def make_runs(root: Path, number: int) -> None:
     cells = make_grid(GRID).cells()
     specs = [run.valid_spec.as_dict() for run in executor.plan_of(cells[:: len(cells) // KINDS][:KINDS]).runs]
     kinds = [_kind(root / f"kind{finished}", specs[0], finished) for finished in (False, True)]
+    texts = []
+    for spec in specs:  # YAML is slow to write: the seed and the key are put into its text
+        spec_file.write(root / "text", {**spec, "seed": SEED, "key": KEY})
+        texts.append((root / "text").read_text(encoding="utf-8"))
+    (root / "text").unlink()
     for count in range(number):
-        spec = {**specs[count % KINDS], "seed": count // KINDS, "key": f"{count:010x}"}
-        folder = root / spec["key"]
-        for name, content in kinds[count % 5 > 0].items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
-        spec_file.write(folder / "spec.yaml", spec)
+        key = f"r{count:09x}"
+        files = kinds[count % 5 > 0]
+        for folder in {(root / key / name).parent for name in files}:
+            folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            (root / key / name).write_bytes(content)
+        text = texts[count % KINDS].replace(str(SEED), str(count // KINDS)).replace(KEY, key)
+        (root / key / "spec.yaml").write_text(text, encoding="utf-8")
 
 
 def _kind(root: Path, spec: dict, finished: bool) -> dict[Path, bytes]:

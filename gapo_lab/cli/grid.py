@@ -47,6 +47,8 @@ class AskedGrid:
 
 def add_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config-dir", "-cd", metavar="DIR", help="a folder of your own with config groups")
+    # the words of a run are pasted with its -m
+    parser.add_argument("--multirun", "-m", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("overrides", nargs="*", metavar="WORD", help="as after gapo_lab.run -m")
 
 
@@ -57,7 +59,7 @@ def read(asked: argparse.Namespace) -> AskedGrid:
     from gapo_lab.config import compose
 
     for word in asked.overrides:
-        if "=" not in word:
+        if "=" not in word and not word.startswith("~"):
             raise UserError(f"{word}: a plan's words look as after gapo_lab.run -m: KEY=VALUE")
     words = search_path.use(asked.overrides, asked.config_dir)
     asked_for = [word for word in words if word.lstrip("+").startswith(("sweep=", "hydra"))]

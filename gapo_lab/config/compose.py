@@ -11,6 +11,7 @@ from functools import cache
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -118,9 +119,29 @@ def explain(error: Exception) -> str:
             return f"{several.group(1)}: one at a time; what two sweeps share is one run"
         return f"{several.group(1)}: several values are a sweep: add -m after gapo_lab.run; a list is KEY=[a,b]"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as a setting; quote what the shell or Hydra would take apart"
+        return unreadable(error.override, error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " ".join(lines[:3])[:400]
+
+
+def unreadable(word: str, error: Exception) -> str:
+    """One line for a word that Hydra's grammar refuses: what it stumbled over, and how to quote the value."""
+    key, sign, value = word.partition("=")
+    if value.startswith("choice(") and "NoneType" in str(error):
+        return f"{word}: choice() takes no null. Write {key}={value[len('choice(') : -1]}"
+    said = str(error).strip().partition("\n")[0]
+    quoted = f'{key}="{value}"'
+    if sign and '"' not in value and _is_readable(quoted):
+        return f"{word}: cannot be read as a setting ({said}). Keep the value whole by quotes inside quotes: '{quoted}'"
+    return f"{word}: cannot be read as a setting, KEY=VALUE ({said})"
+
+
+def _is_readable(word: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException:
+        return False
+    return True
 
 
 def _unknown_key(key: str) -> str:

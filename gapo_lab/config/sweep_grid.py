@@ -8,10 +8,10 @@ from itertools import islice, product
 from math import prod
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.errors import HydraException
 
-from gapo_lab.config.compose import explain
+from gapo_lab.config.compose import unreadable
 from gapo_lab.errors import UserError
 
 # More runs than this is a slip of the finger.
@@ -127,6 +127,8 @@ def _axis(word: str) -> tuple[str, ...]:
             "an interval"
         )
     values = override.value()
+    if isinstance(values, Glob):
+        raise UserError(f"{word}: glob() is not supported. Name the values: {key(word)}=A,B")
     size = abs(values.stop - values.start) / abs(values.step) if isinstance(values, RangeSweep) and values.step else 0
     if size > LARGEST:
         raise UserError(f"{word}: more than {LARGEST:,} values: sweep over less at a time")
@@ -144,5 +146,4 @@ def parse(word: str) -> Override:
     try:
         return OverridesParser.create().parse_override(word)
     except (HydraException, ValueError) as error:
-        said = explain(error) if "=" not in word or ")" in word else "quote what the shell would take apart"
-        raise UserError(f"{word}: cannot be read as a setting, KEY=VALUE ({said})") from error
+        raise UserError(unreadable(word, error)) from error

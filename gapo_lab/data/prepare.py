@@ -17,7 +17,7 @@ from gapo_lab.data import fingerprint
 from gapo_lab.data.ood import registry as ood
 from gapo_lab.data.ood import zeta
 from gapo_lab.data.own import rows as own_rows
-from gapo_lab.data.own import sets as own_sets
+from gapo_lab.data.prepared_key import made_from
 from gapo_lab.data.tasks.prompt import Budget, Template, load_template, messages
 from gapo_lab.data.tasks.task import DEV, GREEDY_AGENT, SAMPLED_AGENT, Task, verl_row
 from gapo_lab.errors import UserError
@@ -49,12 +49,8 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
     Raises UserError when nothing is left to train on or a batch would be larger than the training set. Processes that
     ask for the same rows at the same time make them once.
     """
-    recipe = {
-        "data": {key: data[key] for key in sorted(data) if key in RECIPE_KEYS and not _is_place(key, data)},
-        "source": _source_digest(data),
-        "vocabulary": hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[:12],
-        "chat_template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:12],
-    }
+    template = "" if data["name"] == "parquet" else repr(template_of(data))
+    recipe = made_from(data, tokenizer, template)
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:12]
     folder = Path(root) / f"{data['name']}-{digest}"
     if not (folder / "about.json").exists():
@@ -70,47 +66,6 @@ def _all_rows(data: Mapping[str, Any], tokenizer, root: Path) -> dict[str, list[
         return own_rows.rows_of(data)
     splits = {split: rows_of(tasks, split, data, tokenizer) for split, tasks in TASKS[data["name"]](data, root).items()}
     return {**splits, "ood": _ood_rows(data, tokenizer)}
-
-
-def _is_place(key: str, data: Mapping[str, Any]) -> bool:
-    """Whether a setting only says where one's own rows lie: their content is in the recipe."""
-    return data["name"] == "parquet" and key in own_sets.PLACES
-
-
-# What decides which rows come out; everything else in the `data` node is verl's own. The template counts by its text.
-RECIPE_KEYS = frozenset(
-    [
-        "name",
-        "generator_seed",
-        "train_size",
-        "id_size",
-        "dev_size",
-        "ood",
-        "ood_prompt",
-        "ood_size",
-        "max_per_repo",
-        "since",
-        "until",
-        "split",
-        "id_share",
-        "test_repos",
-        "no_change",
-        "private",
-        "leaks",
-        "window",
-        "samples",
-        "window_tokens",
-        "history",
-        "greedy",
-        "max_prompt_length",
-        "max_response_length",
-        "apply_chat_template_kwargs",
-        "system_role",
-        "prompt_key",
-        "truth_key",
-        "source_key",
-    ]
-)
 
 
 def _micro(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
@@ -178,31 +133,6 @@ TEMPLATES = {"lists": Path(__file__).parent / "lists" / "template.txt"}
 def template_of(data: Mapping[str, Any]) -> Template:
     """The template that a run's `data` node asks for, or the built-in one for its kind of data."""
     return load_template(data["template"] or TEMPLATES.get(data["name"]))
-
-
-# The folders of gapo_lab/data/ whose code decides, with this file, which rows come out. The rest prints and checks
-# them.
-MAKES_ROWS = ("tasks", "micro", "lists", "mining", "ood", "own")
-
-
-def code_digest(folder: Path) -> str:
-    """Twelve hex digits over the code that makes rows, in gapo_lab/data/ (`folder`)."""
-    sha = hashlib.sha256()
-    for path in (
-        folder / "prepare.py",
-        *(p for name in MAKES_ROWS for p in sorted((folder / name).rglob("*.py"))),
-    ):
-        sha.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes() + b"\0")
-    return sha.hexdigest()[:12]
-
-
-def _source_digest(data: Mapping[str, Any]) -> dict[str, str]:
-    """What the rows come from beside the settings: our own code, the template, the content of files and histories."""
-    return {
-        "code": code_digest(Path(__file__).parent),
-        "template": "" if data["name"] == "parquet" else repr(template_of(data)),
-        "content": fingerprint.of(data) or "",
-    }
 
 
 def _ood_rows(data: Mapping[str, Any], tokenizer) -> list[dict[str, Any]]:

@@ -44,12 +44,12 @@ def check_disk(root: Path, free: float, need: float) -> Finding:
     if need + SPARE > free:
         return wrong(
             "disk",
-            f"{has}; checkpoints of all runs take about {file_size(need)}",
-            "Free some, set run_root=FOLDER on a larger disk, or keep less (keep=none, cluster.max_parallel; "
-            "python -m gapo_lab gc)",
+            f"{has}; checkpoints of all runs take up to {file_size(need)}",
+            "Free some, set run_root=FOLDER on a larger disk, keep less (keep=none), or run fewer at a time "
+            "(cluster.max_parallel)",
         )
     if need > 0:
-        return ok("disk", f"{has}, checkpoints take about {file_size(need)} (quotas are not seen)")
+        return ok("disk", f"{has}, checkpoints take up to {file_size(need)} (quotas are not seen)")
     return ok("disk", has)
 
 

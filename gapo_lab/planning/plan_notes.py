@@ -63,9 +63,10 @@ def _hours(runs: list[Planned]) -> str:
         )
     if all(run.measured for run in runs):
         return ""
+    is_smoke = all(run.settings["scale.name"] == "smoke" for run in runs)
     tokens = sorted({round(CostInputs.of(run.settings).row_tokens) for run in runs})
     rows = f"{tokens[0]:,}" if len(tokens) == 1 else f"{tokens[0]:,} to {tokens[-1]:,}"
     return (
         f"the hours are a formula's ({GPU_FLOPS:.0e} FLOP/s a GPU, {rows} tokens a prompt with its answer; "
-        "docs/gpus.md#hours), right within about a factor of two. The same words with scale=smoke measure them"
-    ).replace("e+", "e")
+        "docs/gpus.md#hours), right within about a factor of two"
+    ).replace("e+", "e") + ("" if is_smoke else ". The same words with scale=smoke measure them")

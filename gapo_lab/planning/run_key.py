@@ -18,53 +18,10 @@ from gapo_lab.config.compose import verl_defaults
 from gapo_lab.data import fingerprint
 from gapo_lab.data.own import sets
 from gapo_lab.models import smollm2
+from gapo_lab.paths import NANO
 from gapo_lab.planning import user_files
+from gapo_lab.planning.not_science import NOT_SCIENCE, SEEDS
 
-# Where and how a run happens; beginnings of dotted keys. Everything else is science.
-NOT_SCIENCE = (
-    # our own words for it, and what they only name
-    *("algo.name", "recipe.", "scale.", "backend.", "cluster.", "hydra.", "model.", "run_root", "study", "tau", "seed"),
-    *("tracking", "on_finish", "search.", "metric", "claims", "keep", "check_disk"),
-    # what the reward is called, and when it is given up; its own keys say which it is
-    *("reward.name", "reward.timeout", "reward.sandbox.parallel"),
-    # places
-    *("actor_rollout_ref.model.path", "data.train_files", "data.val_files"),
-    *("data.repos", "data.path", "data.ood_path", "mined"),
-    # measures what is trained anyway, and draws nothing
-    "data.expected",
-    *("trainer.default_", "trainer.rollout_data_dir", "trainer.validation_data_dir"),
-    # logging, keeping, resuming
-    *("trainer.experiment_name", "trainer.project_name", "trainer.log", "trainer.max_actor_ckpt_to_keep"),
-    *("trainer.resume", "trainer.save_freq", "actor_rollout_ref.rollout.prometheus."),
-    *("trainer.esi_redundant_time", "trainer.del_local_ckpt_after_load", "global_profiler."),
-    *("actor_rollout_ref.actor.checkpoint.", "actor_rollout_ref.rollout.disable_log_stats"),
-    # machines, processes and how the work is cut over them
-    *("ray_kwargs.", "transfer_queue.", "trainer.device", "trainer.n_gpus_per_node", "trainer.nnodes"),
-    *("data.dataloader_num_workers", "reward.num_workers", "reward.reward_model.rollout."),
-    *("actor_rollout_ref.rollout.name", "actor_rollout_ref.rollout.free_cache_engine"),
-    *("actor_rollout_ref.rollout.agent.num_workers",),
-    *("actor_rollout_ref.rollout.checkpoint_engine.", "actor_rollout_ref.rollout.gpu_memory_utilization"),
-    *("actor_rollout_ref.rollout.tensor_model_parallel_size", "actor_rollout_ref.rollout.log_prob_"),
-    *("actor_rollout_ref.rollout.enforce_eager", "actor_rollout_ref.rollout.max_num_"),
-    *("actor_rollout_ref.rollout.enable_sleep_mode", "actor_rollout_ref.rollout.max_model_len"),
-    *("actor_rollout_ref.actor.ppo_micro_batch_size", "actor_rollout_ref.actor.ppo_max_token_len_per_gpu"),
-    *("actor_rollout_ref.actor.use_dynamic_bsz", "actor_rollout_ref.actor.strategy"),
-    *("actor_rollout_ref.actor.use_torch_compile", "actor_rollout_ref.actor.ulysses_sequence_parallel_size"),
-    *(
-        f"actor_rollout_ref.ref.{key}"
-        for key in ("strategy", "log_prob_", "ulysses_sequence_parallel_size", "use_torch_compile")
-    ),
-    *("actor_rollout_ref.model.enable_gradient_checkpointing", "actor_rollout_ref.model.use_remove_padding"),
-    "actor_rollout_ref.model.use_fused_kernels",
-    "actor_rollout_ref.model.override_config.attn_implementation",
-    *(
-        f"actor_rollout_ref.{role}.fsdp_config.{key}"
-        for role in ("actor", "ref")
-        for key in ("strategy", "param_offload", "optimizer_offload", "use_torch_compile", "reshard_after_forward")
-    ),
-    # how often the sampler looks; what it chooses is science
-    *("trainer.v1.sampler.sampler_kwargs.poll_interval", "trainer.v1.sampler.sampler_kwargs.train_batch_size"),
-)
 # At this value a setting is as if it were not there: the keys of runs from before it was thought of stay.
 NEUTRAL = {"noise": 0}
 # The same for the size of the dev set, by data.
@@ -82,15 +39,10 @@ ONLY_METRICS = {"actor_rollout_ref.rollout.calculate_log_probs": False}
 UNNAMED_BACKENDS = ("cpu", "vllm")
 # Address of a module of ours -> the name it has in keys. A module that moves keeps the name it had first.
 CANONICAL = {"pkg://gapo_lab.training.replay_buffer": "pkg://gapo_lab.training.replay"}
+# Files of a model folder that say how it is read.
+READ_AS_TEXT = (".json", ".jinja", ".txt", ".model", ".py")
 # A checkpoint's digest reads files up to WHOLE bytes, and BLOCKS blocks of BLOCK bytes of larger ones.
 WHOLE, BLOCKS, BLOCK = 64 << 20, 64, 1 << 16
-# Everyday words that verl also needs in its tree: said once, under the name a person uses.
-SEEDS = (
-    "data.seed",
-    "actor_rollout_ref.actor.data_loader_seed",
-    "actor_rollout_ref.actor.fsdp_config.seed",
-    "actor_rollout_ref.rollout.seed",
-)
 
 
 def run_key(model: str, seed: int, science: Mapping[str, Any]) -> str:
@@ -108,6 +60,8 @@ def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str
     chosen = science_settings(written, resolved)
     # weights at hand are named by their content, others by where they are fetched
     chosen["checkpoint"] = checkpoint_digest(Path(resolved["model.path"])) or resolved["model.path"]
+    if read := reading_digest(Path(resolved["model.path"])):
+        chosen["checkpoint.reading"] = read
     if digest := fingerprint.of({k.removeprefix("data."): v for k, v in resolved.items() if k.startswith("data.")}):
         chosen["data.content"] = digest
     chosen |= {k: f"content {v}" for k, v in user_files.digests(resolved).items() if k not in NAMED_OTHERWISE}
@@ -149,7 +103,7 @@ def _plain(value: object) -> object:
 @cache
 def is_science(key: str) -> bool:
     """Whether the setting at this dotted key is part of what a run computes."""
-    return not key.startswith(NOT_SCIENCE) and key not in SEEDS
+    return not key.startswith(tuple(NOT_SCIENCE)) and key not in SEEDS
 
 
 def checkpoint_digest(folder: Path) -> str | None:
@@ -163,6 +117,24 @@ def checkpoint_digest(folder: Path) -> str | None:
     if not weights:
         return None
     return _digest(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in weights))
+
+
+def reading_digest(folder: Path) -> str | None:
+    """Twelve hex digits over the tokenizer, template and configuration of a user's own model folder.
+
+    None for a name to be fetched, and where they are those of a shipped model, whose weights' digest names them too.
+    """
+    if folder == smollm2.folder() or not folder.is_dir():
+        return None
+    found = _small_files(folder)
+    shipped = [_small_files(path) for path in NANO.glob("*checkpoint")]
+    return None if not found or found in shipped else hashlib.sha256(repr(found).encode()).hexdigest()[:12]
+
+
+def _small_files(folder: Path) -> list[tuple[str, str]]:
+    """How a model folder is read: the names and digests of its files of text."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in READ_AS_TEXT and path.is_file())
+    return [(p.name, _digest(((p, p.stat().st_mtime_ns, p.stat().st_size),))) for p in files]
 
 
 @cache

@@ -41,6 +41,9 @@ NUMBERS = (
 )
 TEXTS = ("model.path", "data.name", "run_root", "data.template")
 
+# Estimators that give the only rollout of a group an advantage of 0: nothing would be learnt.
+ZERO_ALONE = ("gapo", "gapo_centred", "huber", "median", "qae", "rank", "trimmed_mean")
+
 
 def key_problems(config: ConfigView, written: Mapping[str, Any]) -> Iterator[str]:
     """A line for each key that would be replaced or ignored, that the backend does not have or is of the wrong kind.
@@ -126,5 +129,5 @@ def _problems(config: ConfigView) -> Iterator[str]:
         yield f"algorithm.norm_adv_by_std_in_grpo=false: not read by {estimator}; take algo=dr_grpo"
     if estimator == "gapo" and config.select("algorithm.gapo") is None:
         yield "algorithm.adv_estimator=gapo: without its settings; take algo=gapo_grpo or algo=gapo_dapo"
-    if estimator == "gapo" and config.select("actor_rollout_ref.rollout.n") == 1:
-        yield "actor_rollout_ref.rollout.n=1: gapo compares the rollouts of a group; give at least 2"
+    if estimator in ZERO_ALONE and config.select("actor_rollout_ref.rollout.n") == 1:
+        yield f"actor_rollout_ref.rollout.n=1: {estimator} compares the rollouts of a group; give at least 2"

@@ -18,7 +18,7 @@ from gapo_lab.data import dataset_summary, task_view
 from gapo_lab.data.commands import main
 from gapo_lab.data.mining import dataset
 from gapo_lab.data.mining.miner import mine
-from gapo_lab.data.prepare import code_digest
+from gapo_lab.data.prepared_key import code_digest
 from gapo_lab.data.tasks.task import Hunk, Task
 from gapo_lab.paths import PACKAGE
 

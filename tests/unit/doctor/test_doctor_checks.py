@@ -166,7 +166,7 @@ def test_data():
 
 def test_disk(tmp_path):
     assert storage.check_disk(tmp_path, 2e12, 1e12).verdict is Verdict.OK
-    assert is_wrong(storage.check_disk(tmp_path, 5e11, 1e12), "500 GB free", "1.0 TB", "gc")
+    assert is_wrong(storage.check_disk(tmp_path, 5e11, 1e12), "500 GB free", "1.0 TB", "keep=none")
     assert not failed(storage.look(tmp_path / "not" / "there", 0.0, is_cluster=False))
     assert not (tmp_path / "not").exists()
 

@@ -11,7 +11,19 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gapo_lab.methods import gapo, gapo_centred, grpo, grpo_shifted, huber, median, rank, shrinkage, trimmed_mean
+from gapo_lab.methods import (
+    ESTIMATORS,
+    gapo,
+    gapo_centred,
+    grpo,
+    grpo_shifted,
+    huber,
+    median,
+    rank,
+    shrinkage,
+    trimmed_mean,
+)
+from gapo_lab.planning import verl_key_rules
 
 GROUPS = st.lists(
     st.one_of(st.integers(0, 4).map(lambda i: i / 4), st.floats(0, 1, allow_subnormal=False, width=32)),
@@ -128,6 +140,16 @@ def test_shrinkage_at_its_ends():
 def test_equal_rewards_and_groups_of_one_give_zero(method):
     rewards, groups = torch.tensor([0.1, 0.1, 0.1, 0.7]), torch.tensor([1, 1, 1, 2])
     assert method(rewards, groups).tolist() == [0.0] * 4 and method(rewards, groups).dtype == torch.float32
+
+
+def test_the_estimators_that_a_plan_refuses_for_one_rollout_are_those_that_give_it_nothing():
+    groups = torch.arange(3)
+    silent = {
+        name
+        for name, method in ESTIMATORS.items()
+        if name not in ("gdpo", "group_aware") and not method(torch.tensor([0.1, 0.5, 0.9]), groups).any()
+    }
+    assert silent == set(verl_key_rules.ZERO_ALONE)
 
 
 @pytest.mark.parametrize("method", OVER_STD)

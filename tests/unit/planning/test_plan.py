@@ -132,6 +132,7 @@ def of_sweep(name: str, *words: str) -> plan.Plan:
     )
 
 
+@pytest.mark.slow
 def test_the_paper_in_miniature_has_every_axis_and_each_run_once():
     made = of_sweep("paper")
     specs = [run.spec for run in made.runs]

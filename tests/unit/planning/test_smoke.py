@@ -21,6 +21,8 @@ SMALLER = {
     "data.id_size",
     "data.ood_size",
     "data.dev_size",
+    # nobody evaluates it
+    "keep",
     "actor_rollout_ref.actor.optim.lr_warmup_steps",
 }
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.verl
 FILES = {
     "shares.py": "HALF = 0.5\n",
     "mine.py": """
-import asyncio, time
+import asyncio
 from shares import HALF
 
 def number(data_source, solution_str, ground_truth, extra_info):
@@ -37,9 +37,6 @@ def told(data_source, solution_str, ground_truth, extra_info):
 async def waits(data_source, solution_str, ground_truth, extra_info):
     await asyncio.sleep(0.3)
     return 1.0
-
-def hangs(data_source, solution_str, ground_truth, extra_info):
-    time.sleep(99)
 
 async def hangs_async(data_source, solution_str, ground_truth, extra_info):
     await asyncio.sleep(99)
@@ -109,10 +106,12 @@ def test_an_async_function_answers_several_at_a_time():
     assert time.monotonic() - began < 50 * 0.3
 
 
-@pytest.mark.parametrize("name", ["hangs_async"])
-def test_what_hangs_is_named_with_its_row(name):
-    with pytest.raises(TooLong, match=f"reward=mine.py:{name}: has not answered on row 3 of id.jsonl for 0.2 seconds"):
-        scored(["a"], "a", f"reward=mine.py:{name}", "reward.timeout=0.2")
+def test_what_hangs_is_named_with_its_row():
+    """An `async def`; for others see test_own_reward.py."""
+    with pytest.raises(
+        TooLong, match="reward=mine.py:hangs_async: has not answered on row 3 of id.jsonl for 0.2 seconds"
+    ):
+        scored(["a"], "a", "reward=mine.py:hangs_async", "reward.timeout=0.2")
 
 
 def test_a_file_that_cannot_be_imported_is_named(tmp_path):
