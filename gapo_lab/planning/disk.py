@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gapo_lab.config.view import ConfigView
-from gapo_lab.errors import UserError
 from gapo_lab.planning import cost
 from gapo_lab.planning.memory import GB, checkpoint_bytes
 from gapo_lab.runs.checkpoints import Keep
@@ -18,19 +16,6 @@ if TYPE_CHECKING:
 
 # What is worth a line.
 MUCH = 100 * GB
-
-
-def check_keeping(config: ConfigView) -> None:
-    """Raise UserError where a run would not keep what is asked for, or could lose everything."""
-    if config.keep not in tuple(Keep):
-        raise UserError(f"keep={config.keep}: must be one of {', '.join(Keep)}")
-    if not isinstance(config.check_disk, bool):
-        raise UserError(f"check_disk={config.check_disk}: must be true or false")
-    if config.select("trainer.max_actor_ckpt_to_keep") == 1:
-        raise UserError(
-            "trainer.max_actor_ckpt_to_keep=1: a run that is killed right after saving would start anew, since the "
-            "step of its only checkpoint is not recorded yet; take 2 (keep= says what a finished run keeps)"
-        )
 
 
 def while_training(settings: Mapping[str, Any]) -> float:

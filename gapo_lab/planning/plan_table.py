@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
 
@@ -54,7 +55,7 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
         console.print(f"... and {len(cells) - len(shown):,} more cells (all: python -m gapo_lab plan --all ...)")
     for run, count in _wrong(plan):
         console.print(f"[red]invalid[/] {escape(run.name)}" + (f" and {count - 1} more" if count > 1 else ""))
-        console.print(f"        {escape(run.why)}", highlight=False, soft_wrap=True)
+        console.print(textwrap.indent(escape(run.why), " " * 8), highlight=False, soft_wrap=True)
     console.print(totals(plan), highlight=False, soft_wrap=True)
     for line in asked_of_slurm(plan):
         console.print(line, highlight=False, soft_wrap=True)

@@ -22,7 +22,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
 from gapo_lab.planning.allowed_values import COUNT, wrong_values
 from gapo_lab.planning.cluster_rules import check_cluster
-from gapo_lab.planning.disk import check_keeping
+from gapo_lab.planning.keep_rules import check_keeping
 from gapo_lab.planning.memory_check import check_memory
 from gapo_lab.planning.method_rules import METHOD_RULES
 from gapo_lab.planning.own_words import OWN_WORDS
