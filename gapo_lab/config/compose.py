@@ -30,6 +30,7 @@ VERLS = ("data=legacy_data", "reward=reward")
 OWN = {
     "data": "Rows of your own: data=parquet data.train=FILE data.id=FILE",
     "reward": "A function of your own: reward=FILE.py:FUNCTION",
+    "algo": "A method of your own: algo=FILE.py:FUNCTION",
 }
 
 HELP = """python -m gapo_lab.run WORD=VALUE ...        one run
