@@ -103,7 +103,7 @@ def test_a_loss_of_ones_own_has_grpos_advantage(project):
         ),
         (["algo=pkg.nowhere:f"], "no module pkg in this folder"),
         (["algo=wrong.py:f"], "algo.path=wrong.py, line 1: is not Python"),
-        (["algo=mine.py:halved", "+algo.label=3"], "algo.label=3: must be a text"),
+        (["algo=mine.py:halved", "algo.label=3"], "algo.label=3: must be a text"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line_before_anything_starts(project, words, says):
