@@ -14,6 +14,7 @@ from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSou
 from omegaconf import OmegaConf
 
 from gapo_lab import method_registry
+from gapo_lab.config.user_models import model_of
 from gapo_lab.utils.python_source import source
 
 # `a/b.py`, `a/b.py:score`; `package.module:score`, `package.module`
@@ -85,7 +86,7 @@ def _method(name: str, function: UserFunction) -> dict[str, Any]:
 
 
 # Group -> what makes the content of the config file (at the root) of a word, or None where the word is no such word.
-MAKERS = {"reward": _reward, "algo": _algo}
+MAKERS = {"reward": _reward, "algo": _algo, "model": model_of}
 
 
 class UserWords(ConfigSource):
