@@ -44,9 +44,9 @@ def problems(config: ConfigView) -> Iterator[str]:
     if taken := [name for name in defined if method_registry.is_taken(name)]:
         yield f"{METHOD}={address}: {taken[0]} is a method of verl's or of ours. Rename the function"
     elif not defined:
-        wanted = [name for name in asked if not method_registry.is_taken(name)] or list(asked[:1])
+        lacking = [name for name in asked if not method_registry.is_taken(name)] or list(asked[:1])
         yield (
-            f"{METHOD}={address}: no function {wanted[0]} in it. Name one of it: algo={address}:FUNCTION, or as "
+            f"{METHOD}={address}: no function {lacking[0]} in it. Name one of it: algo={address}:FUNCTION, or as "
             "algorithm.adv_estimator in a file ./conf/algo/NAME.yaml"
         )
     elif (CONF / "algo" / f"{config.algo.name}.yaml").is_file():

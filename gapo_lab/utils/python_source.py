@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 PACKAGE_ADDRESS = "pkg://"
 
@@ -27,15 +28,15 @@ def source(address: str) -> Path | None:
     for part in parts:
         name = f"{name}.{part}"
         spec = _in(list(spec.submodule_search_locations or ()), name) if spec else None
-    path = Path(spec.origin) if spec and spec.origin else None
-    return path if path and path.suffix == ".py" and path.is_file() else None
+    found = Path(spec.origin) if spec and spec.origin else None
+    return found if found and found.suffix == ".py" and found.is_file() else None
 
 
 def _in(folders: list[str], name: str) -> importlib.machinery.ModuleSpec | None:
     return importlib.machinery.PathFinder.find_spec(name, folders)
 
 
-def load(address: str, name: str) -> object:
+def load(address: str, name: str) -> Any:
     """The object ``name`` of the module at such an address. ImportError where there is none."""
     if address.startswith(PACKAGE_ADDRESS):
         module = importlib.import_module(address.removeprefix(PACKAGE_ADDRESS).replace("/", "."))
