@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from gapo_lab.cli import forget, grid
+from gapo_lab.cli import forget, from_verl, grid
 from gapo_lab.cli.select import chosen
 from gapo_lab.config import search_path
 from gapo_lab.errors import UserError
@@ -35,6 +35,7 @@ def add(one: Adder) -> None:
     """Put the commands into the parser; ``one(name, function, text)`` makes the parser of one."""
     words = one("plan", plan, "what a sweep would do; starts nothing")
     words.add_argument("--all", action="store_true", help="show every cell of a large plan")
+    words.add_argument("--from-verl", metavar="FILE.sh", help="plan what a launch script of verl's trains, and say how")
     words.add_argument("--show-sbatch", action="store_true", help="also print the batch scripts that SLURM would get")
     grid.add_words(words)
     words = one("watch", watch, "follow runs until they have ended; Ctrl-C leaves them alone")
@@ -61,6 +62,8 @@ def plan(asked: argparse.Namespace) -> int:
     from gapo_lab.launch import executor
     from gapo_lab.planning.plan_table import show_plan
 
+    if asked.from_verl:
+        asked.overrides = from_verl.read(asked.from_verl, asked.overrides)
     words = grid.read(asked)
     console = Console()
     console = console if console.is_terminal else Console(width=120)

@@ -51,6 +51,12 @@ def parser() -> argparse.ArgumentParser:
         help="tasks with keys, tokens or e-mail addresses: drop (default), mask, keep",
     )
     one.add_argument(
+        "--wish",
+        default="auto",
+        metavar="HOW",
+        help="the user's wish: auto (default), the commit's subject where it says something; subject; none",
+    )
+    one.add_argument(
         "--split",
         default="time",
         metavar="HOW",
@@ -117,7 +123,7 @@ def mine(asked: argparse.Namespace) -> int:
     if asked.workers is not None and asked.workers < 1:
         raise UserError(f"--workers {asked.workers}: must be 1 or above")
     options = dataset.Options(
-        rules=Rules(asked.min_chars, asked.max_chars, asked.no_change, asked.private),
+        rules=Rules(asked.min_chars, asked.max_chars, asked.no_change, asked.private, asked.wish),
         since=asked.since,
         until=asked.until,
         max_per_repo=asked.max_per_repo,

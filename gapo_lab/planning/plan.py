@@ -39,6 +39,10 @@ class Action(StrEnum):
     INVALID = "invalid"
 
 
+# Of a run that has no name, so many words stand for all.
+NAMED = 8
+
+
 @dataclass(frozen=True)
 class Planned:
     """One run of a plan. Without ``spec`` and ``settings`` where it is invalid; ``expected`` is how long it will take.
@@ -83,14 +87,21 @@ class Planned:
 
     @property
     def cell(self) -> str:
-        """What the runs of its cell share and no other: the cell's id, or its name where it is invalid."""
-        return self.spec.cell if self.spec else self.name
+        """What the runs of its cell share and no other: the cell's id, or its overrides where it is invalid."""
+        return self.spec.cell if self.spec else self.called or " ".join(self._overrides)
+
+    @property
+    def _overrides(self) -> list[str]:
+        return [word for word in self.words if not word.startswith("seed=")]
 
     @property
     def name(self) -> str:
-        """The name of its cell; the overrides without the seed where they cannot be composed."""
+        """The name of its cell; the first overrides without the seed where they cannot be composed."""
         if self.spec is None:
-            return self.called or " ".join(word for word in self.words if not word.startswith("seed="))
+            more = len(self._overrides) - NAMED
+            return self.called or " ".join(
+                [*self._overrides[:NAMED], *([f"and {more} more words"] if more > 0 else [])]
+            )
         return naming.cell_name(self.spec.as_dict())
 
     @cached_property

@@ -8,6 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    IntDistribution,
+    check_distribution_compatibility,
+)
 from optuna.storages.journal import JournalFileBackend
 
 from gapo_lab.config import sweep_grid
@@ -67,7 +73,33 @@ def open_study(search: Search) -> optuna.Study:
             f"study {search.study} holds trials with {name}={_said(there.get(name))}, not {_said(asked[name])}: "
             "choose another study=NAME, or give the words that it had"
         )
+    _check_space(search, study)
     return study
+
+
+def _check_space(search: Search, study: optuna.Study) -> None:
+    """Raise UserError where Optuna would not take the space beside that of the trials there are."""
+    there: dict[str, BaseDistribution] = {}
+    for trial in study.get_trials(deepcopy=False):
+        there |= trial.distributions
+    for axis in search.space.axes:
+        try:
+            check_distribution_compatibility(there.get(axis.key, axis.distribution), axis.distribution)
+        except ValueError as error:
+            raise UserError(
+                f"study {search.study} holds trials with {_space(axis.key, there[axis.key])}, and Optuna keeps choices "
+                f"and scales as the first trial had them, not {_space(axis.key, axis.distribution)}: choose another "
+                "study=NAME (runs that both share are not made again), or give what it had"
+            ) from error
+
+
+def _space(key: str, one: BaseDistribution) -> str:
+    """`algo=grpo,dapo`, or the kind of number."""
+    if isinstance(one, CategoricalDistribution):
+        return f"{key}={','.join(map(str, one.choices))}"
+    return f"{key} {'a whole number' if isinstance(one, IntDistribution) else 'a number'}" + (
+        " by its logarithm" if getattr(one, "log", False) else ""
+    )
 
 
 def question(search: Search) -> dict[str, Any]:

@@ -26,6 +26,35 @@ _VENDORED = {
 }
 
 
+# A bundler wrote the file: its own functions, the way back to the sources.
+_BUNDLE = re.compile(rb"__webpack_require__|webpackUniversalModuleDefinition|sourceMappingURL=")
+# The heads of bundles that libraries written by hand have, too.
+_BUNDLE_HEAD = re.compile(rb"typeof (exports|module|define) ?===? ?['\"](object|function|undefined)['\"]")
+_BUNDLED = (".js", ".mjs", ".cjs", ".ts", ".jsx", ".tsx")
+# A number by itself, or as part of a table.
+_TOKEN = re.compile(r"0[xX][0-9a-fA-F]+|\d[\w.]*|[A-Za-z_]\w*")
+NUMBERS = 8  # so many new ones at the least are a table,
+TABLE = 2 / 3  # where they are this share of all new words
+
+
+def is_built(path: str, data: bytes) -> bool:
+    """Put together from other files: what lies in `dist/`, and bundles in `build/` or by their text."""
+    folders = path.lower().split("/")[:-1]
+    bundled = path.lower().endswith(_BUNDLED)
+    if "dist" in folders or (bundled and _BUNDLE.search(data)):
+        return True
+    return bundled and "build" in folders and bool(_BUNDLE_HEAD.search(data[:2000]))
+
+
+def is_numbers(before: str, after: str) -> bool:
+    """Most of what the edit adds are numbers that were not there: nobody could guess them."""
+    _, added = changed_lines(before.splitlines(), after.splitlines())
+    words = _TOKEN.findall("\n".join(added))
+    there = set(_TOKEN.findall(before))
+    numbers = [word for word in words if word[0].isdigit() and word not in there]
+    return len(set(numbers)) >= NUMBERS and len(numbers) >= TABLE * len(words)
+
+
 def is_generated(path: str, data: bytes) -> bool:
     """Written by a tool, by the file's name or by a mark in its first 1000 bytes."""
     return bool(_GENERATED_NAME.search(path) or _GENERATED_MARK.search(data[:1000]))

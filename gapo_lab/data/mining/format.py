@@ -7,7 +7,7 @@ from pathlib import Path
 from gapo_lab.errors import UserError
 from gapo_lab.utils import atomic_files
 
-FORMAT = 1  # of mined data: raised whenever the same history would give other rows
+FORMAT = 2  # of mined data: raised whenever the same history would give other rows
 
 
 def mined_digest(folder: Path) -> str:

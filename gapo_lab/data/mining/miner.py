@@ -18,6 +18,7 @@ import pygit2
 from pygit2.enums import DeltaStatus, FileMode
 
 from gapo_lab.data.mining import file_filters as filters
+from gapo_lab.data.mining import wishes
 from gapo_lab.data.mining.privacy import KEY_BLOCK, Detector
 from gapo_lab.data.mining.repository import Origin, first_parents, open_repository, origin, subject, when
 from gapo_lab.data.mining.rules import (
@@ -96,11 +97,13 @@ class Miner:
                 raise _Dropped("merge")
             if not commit.parent_ids or commit.parent_ids[0] not in self.repository:
                 raise _Dropped("first commit")
+            if wishes.is_release(subject(commit), self.origin.name):
+                raise _Dropped("a release")
             provenance = self._provenance(commit)
             diff = commit.parents[0].tree.diff_to_tree(commit.tree)
             if len(diff) > MAX_FILES:
                 raise _Dropped(f"over {MAX_FILES} files")
-            instruction = subject(commit)
+            instruction = wishes.wish(subject(commit), self.rules.wish)
             for delta in diff.deltas:
                 try:
                     tasks += self._file(delta, instruction, provenance)
@@ -134,6 +137,8 @@ class Miner:
         if len(hunks) > MAX_HUNKS:
             raise _Dropped(f"over {MAX_HUNKS} hunks")
         before, after = _lines(_decoded(old)), _lines(_decoded(new))
+        if filters.is_built(path, new):
+            raise _Dropped("built")
         if filters.is_generated(path, new):
             raise _Dropped("generated")
         spans = [(_span(h.old_start, h.old_lines), _span(h.new_start, h.new_lines)) for h in hunks]
@@ -220,6 +225,8 @@ class Miner:
             self.drops["output too short"] += 1
         elif len(task.truth) > self.rules.max_chars:
             self.drops["output too long"] += 1
+        elif task.kind != NO_CHANGE and filters.is_numbers(task.region, task.truth):
+            self.drops["numbers"] += 1
         elif self.rules.private == "keep" or not (found := self._private(task)):
             return task
         elif self.rules.private == "drop" or KEY_BLOCK in found.values():

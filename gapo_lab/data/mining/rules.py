@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from gapo_lab.data.mining.privacy import MODES
+from gapo_lab.data.mining.wishes import WISHES
 from gapo_lab.errors import UserError
 
 MAX_FILES = 40  # in a commit
@@ -20,11 +21,13 @@ DROPS = (
     "first commit",
     f"over {MAX_FILES} files",
     "impossible date",
+    "a release",
     "objects missing",
     "not modified",
     "other language",
     "not a file",
     "vendored",
+    "built",
     f"over {MAX_BLOB // 1000} kB",
     "binary",
     "single hunk",
@@ -35,6 +38,7 @@ DROPS = (
     "only white space",
     "output too short",
     "output too long",
+    "numbers",
     "private",
     "duplicate",
     "over max-per-repo",
@@ -48,7 +52,8 @@ class Rules:
     """Which tasks are taken. Lengths of a truth are in characters (the paper's Table 1: 36 to 833).
 
     `no_change` is the share, in [0, 0.5], of tasks in which nothing should change; `private` is what happens to a
-    task with something private in it: `drop`, `mask` (such a task is no longer the committed file) or `keep`.
+    task with something private in it: `drop`, `mask` (such a task is no longer the committed file) or `keep`. `wish` is
+    the user's: `subject` of the commit, `none`, or `auto`, the subject where it says something.
     Raises UserError for values that cannot be.
     """
 
@@ -56,6 +61,7 @@ class Rules:
     max_chars: int = 833
     no_change: float = 0.0
     private: str = "drop"
+    wish: str = "auto"
 
     def __post_init__(self):
         if not 0 < self.min_chars <= self.max_chars:
@@ -64,6 +70,8 @@ class Rules:
             raise UserError(f"no-change share {self.no_change}: must be from 0 to 0.5")
         if self.private not in MODES:
             raise UserError(f"private={self.private}: must be one of {', '.join(MODES)}")
+        if self.wish not in WISHES:
+            raise UserError(f"wish={self.wish}: must be one of {', '.join(WISHES)}")
 
 
 def nothing_mined(repo: object, drops: Counter) -> str:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapo_lab.data.mining.file_filters import changed_lines, edit_kind, is_generated, is_vendored
+from gapo_lab.data.mining.file_filters import changed_lines, edit_kind, is_built, is_generated, is_numbers, is_vendored
 from gapo_lab.data.tasks.text import common_prefix, language
 
 
@@ -81,3 +81,34 @@ def test_changed_lines_keeps_only_what_differs(before, after):
     )
     if removed and added:
         assert removed[0] != added[0] and removed[-1] != added[-1]
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "want"),
+    [
+        ("dist/axios.js", b"x", True),
+        ("packages/a/dist/esm/a.py", b"x", True),
+        ("build/a.js", b"x", False),
+        ("build/a.js", b"typeof exports === 'object' && typeof module !== 'undefined'", True),
+        ("build/a.py", b"typeof exports === 'object'", False),
+        ("src/a.js", b"typeof exports === 'object'", False),
+        ("lib/a.js", b"function __webpack_require__(moduleId) {", True),
+        ("distance/a.js", b"x", False),
+    ],
+)
+def test_built(path, data, want):
+    assert is_built(path, data) is want
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "want"),
+    [
+        ("", "0x1f, 0x2e, 0x3d, 0x4c, 0x5b,\n12, 13, 14, 15\n", True),
+        ("", "int primes[] = {2, 3, 5, 7, 11, 13, 17, 19};\n", True),
+        ("int a[] = {2, 3, 5, 7, 11, 13, 17, 19};\n", "int a[] = {19, 17, 13, 11, 7, 5, 3, 2};\n", False),
+        ("", "width = 3\nheight = 4\nreturn width * height\n", False),
+        ("", "for i in 1 2 3; do echo $i; done\n", False),
+    ],
+)
+def test_numbers_that_nobody_could_guess(before, after, want):
+    assert is_numbers(before, after) is want

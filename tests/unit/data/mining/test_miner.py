@@ -279,3 +279,15 @@ def test_the_history_of_this_project():
     for task in result.tasks:
         assert task.edited == committed(root, task)
         assert 36 <= len(task.truth) <= 833
+
+
+def test_releases_bundles_and_tables_are_counted(repo):
+    table = code(l10="first", l40=", ".join(map(str, range(200, 212))))
+    files = {"a.go": code(), "dist/a.js": code(), "t.go": code()}
+    commit(repo, files)
+    commit(repo, {"a.go": TWICE}, "Release 1.2.0", day=1)
+    commit(repo, {"a.go": code(), "dist/a.js": TWICE, "t.go": table}, "fix", day=2)
+    result = mine(repo)
+    assert result.drops == {"first commit": 1, "a release": 1, "built": 1, "numbers": 1}
+    assert [(task.path, task.instruction) for task in result.tasks] == [("a.go", "")]
+    assert mine(repo, wish="subject").tasks[0].instruction == "fix"
