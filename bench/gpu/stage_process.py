@@ -13,7 +13,8 @@ from gapo_lab.utils.processes import adopt_orphans
 from gapo_lab.utils.sigterm import raise_on_signals
 
 # What the stage and its runs start with, unless it is set. flashinfer compiles its sampler at its first use: that takes
-# minutes, and a CUDA compiler, which not every machine has.
+# minutes, and a CUDA compiler, which not every machine has. (vLLM 0.24 does not take that sampler where verl asks for
+# log-probs, as a run does; this makes sure of it.)
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "VLLM_NO_USAGE_STATS": "1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -12,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gapo_lab.doctor.finding import Finding, ok, wrong
+from gapo_lab.doctor.python_process import python_error
 from gapo_lab.utils import machine
+from gapo_lab.utils.scratch import LONGEST_PLACE, place
 
+# Whether torch can use a GPU, and how long that may take on a slow disk.
+USE_CUDA, CUDA_SECONDS = "import torch; torch.zeros(1, device='cuda').item()", 300
 # A card that is sold with 80 GB shows a little less.
 NEARLY = 0.97
-# A Unix socket's path may have 107 characters, of which Ray takes about 60.
-LONGEST_SCRATCH = 40
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,18 @@ def check_gpus(found: Sequence[Gpu], count: int, gib: float | None) -> Finding:
     return ok("GPUs", has)
 
 
+def check_cuda(error: str | None, driver: str) -> Finding:
+    """error: what torch said when it was told to use a GPU; None where it could. driver: its version."""
+    if error is None:
+        return ok("CUDA", f"torch computes on the GPU, driver {driver}")
+    return wrong(
+        "CUDA",
+        f"torch cannot use the GPU, driver {driver}: {error}",
+        "torch 2.11 of `make setup GPU=1` is for CUDA 13: driver 580 or later. With an older driver install torch and "
+        "vLLM for CUDA 12",
+    )
+
+
 def check_compiler(compiler: str | None, header: Path) -> Finding:
     """Triton and torch's compiler build small C programs against Python.h when a run starts."""
     missing = [*([] if compiler else ["gcc"]), *([] if header.is_file() else [f"Python.h ({header})"])]
@@ -71,7 +86,7 @@ def check_scratch(folder: str, error: str | None) -> Finding:
     remedy = "Set GAPO_LAB_TMP to a short folder on a disk of the node"
     if error is not None:
         return wrong("scratch", f"{folder}: {error}", remedy)
-    if len(folder) > LONGEST_SCRATCH:
+    if len(folder) > LONGEST_PLACE:
         return wrong("scratch", f"{folder}: too long for the sockets below it", remedy)
     return ok("scratch", folder)
 
@@ -82,19 +97,23 @@ def check_scratch(folder: str, error: str | None) -> Finding:
 def look(needs_gpu: bool, count: int, gib: float | None) -> Iterator[Finding]:
     """The findings about the machine where runs happen."""
     if needs_gpu:
-        yield check_gpus(parse_gpus(machine.gpus()), count, gib)
+        lines = machine.gpus()
+        yield check_gpus(parse_gpus(lines), count, gib)
+        if lines:
+            yield check_cuda(python_error(USE_CUDA, CUDA_SECONDS), lines[0].rpartition(", ")[2])
         compiler = os.environ.get("CC") or next(filter(None, map(shutil.which, ("gcc", "cc", "clang"))), None)
         yield check_compiler(compiler, Path(sysconfig.get_paths()["include"]) / "Python.h")
-    folder = os.environ.get("GAPO_LAB_TMP", "/tmp")
+    folder = place()
     yield check_scratch(folder, write_error(Path(folder)))
 
 
 def write_error(folder: Path) -> str | None:
-    """Write a file into a folder and remove it: why that cannot be done, None where it can."""
+    """Write a file into a folder, lock it and remove it: why that cannot be done, None where it can."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor-") as file:
             file.write(b"ok")
             file.flush()
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         return error.strerror or type(error).__name__
     return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -12,6 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from gapo_lab.doctor.finding import Finding, note, ok, wrong
+from gapo_lab.doctor.python_process import python_error
 from gapo_lab.paths import IMPORT_ROOT
 from gapo_lab.utils.text import several
 
@@ -139,12 +139,4 @@ def look_at_attention(chosen: str, is_asked: bool) -> Finding:
 
 def import_error(module: str) -> str | None:
     """Import a module in a process of its own: the last line of the error, None where it works."""
-    words = [sys.executable, "-c", f"import {module}"]
-    try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=IMPORT_SECONDS)
-    except subprocess.TimeoutExpired:
-        return f"not within {IMPORT_SECONDS} s"
-    if done.returncode == 0:
-        return None
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return lines[-1][:200] if lines else f"exit code {done.returncode}"
+    return python_error(f"import {module}", IMPORT_SECONDS)

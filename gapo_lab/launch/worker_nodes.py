@@ -18,7 +18,7 @@ from gapo_lab.launch.submission import Submission
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training.ray_cluster import environment
 from gapo_lab.training.vllm_rollout import metadata
-from gapo_lab.utils import atomic_files
+from gapo_lab.utils import atomic_files, gpu_variables
 from gapo_lab.utils.processes import adopt_orphans, end_descendants
 from gapo_lab.utils.ray_cpus import cpus
 from gapo_lab.utils.scratch import scratch_folder
@@ -61,6 +61,7 @@ def help_rank_0(submission: Submission, task: int) -> None:
         words += ["--address", call["address"], "--temp-dir", str(scratch), "--num-cpus", str(cpus(gpus))]
         if config["trainer"]["device"] == "cpu":
             words += ["--num-gpus", str(gpus), "--object-store-memory", "500000000"]
+        gpu_variables.keep_one(os.environ)
         helper = subprocess.Popen(words, env={**os.environ, **environment(config, scratch)}, start_new_session=True)
         print(f"node {rank()} joins {call['address']}, pid {helper.pid}", flush=True)
         try:

@@ -23,6 +23,9 @@ ESTIMATED_ROOM, MEASURED_ROOM = 2.0, 1.25
 # SLURM may warn a minute early, and ending the processes takes a while.
 ENDING_SECONDS = 60
 LEAST_GRACE, MOST_GRACE = 120, 65_535
+# submitit counts a warning as one of the time limit (cluster.requeues) only in the last fifth of a job, or its last ten
+# minutes where those are more; before that it takes it for a preemption, which is not counted.
+COUNTED_SHARE, COUNTED_SECONDS = 0.2, 600
 KL_LOSS, KL_REWARD = "actor_rollout_ref.actor.use_kl_loss", "algorithm.use_kl_in_reward"
 
 
@@ -63,7 +66,9 @@ def grace_seconds(settings: Mapping[str, Any], seconds: float | None, measured: 
     saving = cost.save_seconds(run)
     room = MEASURED_ROOM if measured else ESTIMATED_ROOM
     need = room * (2 * step + validation + saving) + ENDING_SECONDS
-    most = min(MOST_GRACE, settings["cluster.hours"] * 3600 / 2)
+    limit = settings["cluster.hours"] * 3600
+    counted = max(COUNTED_SHARE * limit, COUNTED_SECONDS) - 2 * ENDING_SECONDS  # SLURM a minute early, Python late
+    most = min(MOST_GRACE, limit / 2, counted)
     return int(min(most, max(LEAST_GRACE, _up(need, 60))))
 
 

@@ -40,16 +40,18 @@ class CopierProcess:
         """Let it copy the rest; the run is safe in its folder if it cannot."""
         with suppress(OSError):  # the terminal may be gone
             with console.status("copying to MLflow") if console.is_terminal else nullcontext():
-                copied = self._copied(patience)
-            if not copied:
-                later = command("sync", self.folder.key)
-                text = f"MLflow could not be reached: nothing is lost; to copy the run later: {later}"
+                problem = self._problem(patience)
+            if problem:
+                text = f"{problem}: nothing is lost; to copy the run later: {command('sync', self.folder.key)}"
                 console.print(text, soft_wrap=True)
 
-    def _copied(self, patience: float) -> bool:
+    def _problem(self, patience: float) -> str:
+        """Why not all was copied; '' where it was. A requeued job ends the copier itself: its next attempt copies."""
         try:
-            return self._process.wait(patience) == 0
+            code = self._process.wait(patience)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
-            return False
+            code = abs(self._process.wait())
+        if code < 0:
+            return "the copy to MLflow was ended with the job"
+        return "MLflow could not be reached" if code else ""

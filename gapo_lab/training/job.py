@@ -42,8 +42,12 @@ def main(path: str, number: str, scratch: str) -> int:
 
         from gapo_lab.training.recorder import Stopped
         from gapo_lab.training.train import environment, train
+        from gapo_lab.utils import gpu_variables
+        from gapo_lab.utils.scratch import check_place
 
         config = OmegaConf.load(folder.path / "config.yaml")
+        check_place()
+        gpu_variables.keep_one(os.environ)
         os.environ.update(environment(config, attempt, Path(scratch)))
         try:
             train(config, folder, attempt, Path(scratch))

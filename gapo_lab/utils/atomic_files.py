@@ -25,6 +25,13 @@ _UNWRITABLE = {
     errno.EEXIST: "a file of that name stands there: choose another place",
 }
 
+# What a file system without locks answers, such as Lustre that is mounted without `flock`.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
+class NoLocksError(UserError):
+    """The file system has no locks."""
+
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
@@ -126,12 +133,13 @@ def append_line(path: Path, line: str) -> None:
 def try_lock(path: Path) -> int | None:
     """Take the lock file ``path``: an open descriptor, or None when another process holds it.
 
-    The lock vanishes with the process, however it ends; closing the descriptor frees it.
+    NoLocksError where the file system has none. The lock vanishes with the process, however it ends; closing the
+    descriptor frees it.
     """
     with writing(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _flock(handle, path, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
         return None
@@ -168,10 +176,22 @@ def locked(path: Path) -> Iterator[None]:
     with writing(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        _flock(handle, path, fcntl.LOCK_EX)
         yield
     finally:
         os.close(handle)
+
+
+def _flock(handle: int, path: Path, how: int) -> None:
+    try:
+        fcntl.flock(handle, how)
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        raise NoLocksError(
+            f"cannot lock {path}: its file system has no locks. Mount it with them (Lustre: -o flock), or choose "
+            "another place (run_root=FOLDER)"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -182,9 +202,6 @@ def alone(path: Path) -> Iterator[None]:
     """
     make_folder(path.parent)
     with contextlib.ExitStack() as stack:
-        try:
+        with contextlib.suppress(NoLocksError):
             stack.enter_context(locked(path.parent / f".{path.name}.lock"))
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                raise
         yield

@@ -87,8 +87,8 @@ def test_the_job_runs_the_code_as_it_was_at_submission(lab):
             if '"code"' in p.read_text() and json.loads(p.read_text())["study"] == "code"
         ).read_text()
     )
-    (script,) = (lab.root / ".submissions" / record["name"]).glob("*.sh")
-    assert "#SBATCH --job-name=code" in script.read_text() and "wckey" not in script.read_text()
+    scripts = [path.read_text() for path in (lab.root / ".submissions" / record["name"]).glob("*.sh")]
+    assert scripts and all("#SBATCH --job-name=code" in one and "wckey" not in one for one in scripts)
     folder = lab.one("code")
     assert record["code"].startswith(str(lab.root / ".code")) and record["origin"]["git"]
     assert folder.config()["model"]["path"].startswith(record["code"])

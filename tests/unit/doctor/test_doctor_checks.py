@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gapo_lab.doctor import data, machine, model, on_node, packages, slurm, storage, tracking
+from gapo_lab.doctor import data, machine, model, on_node, packages, python_process, slurm, storage, tracking
 from gapo_lab.doctor.finding import Finding, Verdict, counts, failed, note, ok, unseen, wrong
 from gapo_lab.paths import NANO
 from gapo_lab.planning.cluster import ClusterConfig
@@ -110,7 +110,17 @@ def test_a_scratch_folder_must_be_short_and_writable(tmp_path):
     assert machine.write_error(tmp_path / "absent")
     assert machine.check_scratch("/tmp", None).verdict is Verdict.OK
     assert is_wrong(machine.check_scratch("/tmp", "Read-only file system"), "GAPO_LAB_TMP")
-    assert is_wrong(machine.check_scratch("/tmp/" + "x" * 60, None), "too long")
+    assert machine.check_scratch("/" + "x" * 28, None).verdict is Verdict.OK
+    assert is_wrong(machine.check_scratch("/" + "x" * 29, None), "too long")
+
+
+def test_torch_must_be_able_to_use_the_gpu():
+    assert machine.check_cuda(None, "580.65").verdict is Verdict.OK
+    said = "RuntimeError: The NVIDIA driver on your system is too old"
+    assert is_wrong(machine.check_cuda(said, "535.54"), "535.54", "too old", "driver 580")
+    assert "RuntimeError" in str(python_process.python_error("raise RuntimeError('no GPU')", 60))
+    assert python_process.python_error("pass", 60) is None
+    assert python_process.python_error("import time; time.sleep(60)", 0.2) == "not within 0.2 s"
 
 
 # Models

@@ -175,13 +175,16 @@ def test_a_script_with_a_container_asks_scontrol_itself(scripts):
     assert script.rstrip().endswith("exit $code") and 'scontrol $(cat "$note.done")' in script
 
 
-def test_grace_grows_with_the_step_and_is_at_most_half_of_the_limit(composer):
+def test_grace_grows_with_the_step_and_submitit_counts_the_warning(composer):
     def grace(*words: str) -> float:
         (run,) = plan.make(plan.draft([(*BIG, *words)], composer)).runs
         return run.grace
 
     assert grace("data=git") > grace() >= 120
-    assert grace("data=git", "cluster.hours=0.5") == 900
+    for hours in (0.5, 1, 2, 4, 24):
+        limit = hours * 3600
+        # submitit's rule (job_environment.py): a warning after this time is one of the time limit
+        assert limit - grace("data=git", f"cluster.hours={hours}") > min(0.8 * limit, limit - 600)
     (run,) = plan.draft([("cluster=slurm",)], composer)
     assert run.grace == 120
     assert Plan((run,)).runs[0].cluster.memory == 8

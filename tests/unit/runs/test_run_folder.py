@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import json
 import math
 import os
@@ -193,6 +194,15 @@ def test_lock_is_freed_by_an_error(folder):
     with pytest.raises(ZeroDivisionError), folder.lock():
         raise ZeroDivisionError
     with folder.lock(), pytest.raises(UserError, match="already being run by pid"), folder.lock():
+        pass
+
+
+def test_a_file_system_without_locks_is_named(folder, monkeypatch):
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(UserError, match="has no locks. Mount it with them .*run_root=FOLDER"), folder.lock():
         pass
 
 

@@ -257,3 +257,18 @@ def test_a_server_holds_the_weights_it_was_given(tmp_path):
     assert server.generate_batch([[5, 6]], 1, 1.0, 1.0, -1, seed=0)[-1] == 7
     with pytest.raises(KeyError):
         server.update_weights([("no.such.weight", torch.zeros(1))])
+
+
+def test_verl_ends_a_worker_that_sees_the_variables_of_two_makers(monkeypatch):
+    """Why `gpu_variables.keep_one` is there. SLURM sets both where its gres.conf has no AutoDetect."""
+    from verl.single_controller.base.worker import Worker
+
+    from gapo_lab.utils import gpu_variables
+
+    for name in ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"):
+        monkeypatch.setenv(name, "0,1")
+    with pytest.raises(ValueError, match="ROCR_VISIBLE_DEVICES"):
+        Worker._setup_env_cuda_visible_devices(None)
+    gpu_variables.keep_one(os.environ)
+    Worker._setup_env_cuda_visible_devices(None)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
