@@ -99,11 +99,10 @@ class Composer:
                 self._bases[chosen] = self._base(chosen)
             except Exception:  # noqa: BLE001 - Hydra's own way says what is wrong
                 try:
-                    slow = self._slowly(words)
+                    return self._slowly(words)
                 except UserError as error:
                     self._refused[chosen] = str(error)
                     raise
-                return slow
         base = self._bases[chosen]
         changed: dict[str, Any] = {}
         for override in overrides:
