@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.config import attention, search_path
+from gapo_lab.config.override_caret import with_caret
 from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF, NANO, PACKAGE
@@ -33,6 +34,9 @@ OWN = {
     "model": "A model of your own: model=FOLDER, or model=OWNER/NAME",
     "algo": "A method of your own: algo=FILE.py:FUNCTION",
 }
+
+# Of one command so many faults are looked for: each takes half a second.
+MOST_FAULTS = 20
 
 HELP = """python -m gapo_lab.run WORD=VALUE ...        one run
 python -m gapo_lab.run -m WORD=A,B ...       a sweep: its plan, then what is missing of it
@@ -96,7 +100,35 @@ def compose_run(overrides: Sequence[str], hydra: bool = False) -> DictConfig:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
             return compose("config", overrides=list(overrides), return_hydra_config=hydra)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(explain(error)) from error
+        raise UserError("\n".join(_all_faults(error, overrides))) from error
+
+
+def _all_faults(error: Exception, overrides: Sequence[str]) -> list[str]:
+    """A line for each word that Hydra refuses: what it said first, and what it says without the words it spoke of."""
+    left, found = list(overrides), [explain(error)]
+    while (wrong := _culprits(error, left)) and len(found) < MOST_FAULTS:
+        left = [word for word in left if word not in wrong]
+        GlobalHydra.instance().clear()
+        try:
+            with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+                compose("config", overrides=left)
+            break
+        except (HydraException, OmegaConfBaseException) as another:
+            error = another
+            found.append(explain(error))
+    return list(dict.fromkeys(found))
+
+
+def _culprits(error: Exception, words: Sequence[str]) -> list[str]:
+    """The words that an error of Hydra's speaks of; [] where that is not known."""
+    text = str(error)
+    if isinstance(error, OverrideParseException):
+        return [word for word in words if word == error.override]
+    if found := re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", text):
+        return [word for word in words if word.partition("=")[0].lstrip("+~") == found.group(1)]
+    if found := re.search(r"Could not find '([^'/]+)/([^']+)'", text):
+        return [word for word in words if word.lstrip("+") == f"{found.group(1)}={found.group(2)}"]
+    return []
 
 
 def explain(error: Exception) -> str:
@@ -131,7 +163,8 @@ def unreadable(word: str, error: Exception) -> str:
     key, sign, value = word.partition("=")
     if value.startswith("choice(") and "NoneType" in str(error):
         return f"{word}: choice() takes no null. Write {key}={value[len('choice(') : -1]}"
-    said = str(error).strip().partition("\n")[0]
+    marked = with_caret(word)
+    said = str(error).strip().partition("\n")[0] + (f" at the ^ of {marked}" if marked != word else "")
     quoted = f'{key}="{value}"'
     if sign and '"' not in value and _is_readable(quoted):
         return f"{word}: cannot be read as a setting ({said}). Keep the value whole by quotes inside quotes: '{quoted}'"
@@ -151,7 +184,9 @@ def _unknown_key(key: str) -> str:
         return "sweep: is not in every run, so it is added: +sweep=NAME"
     leaves = known_keys()
     keys = sorted({*leaves, *(leaf.partition(".")[0] for leaf in leaves)})
-    return f"{key}: no such key{_nearest(key, keys)}; `+{key}=...` adds a new one"
+    node = key.rpartition(".")[0]
+    closed = node and any(leaf.rpartition(".")[0] == node for leaf in leaves)  # nobody would read a further one
+    return f"{key}: no such key{_nearest(key, keys)}" + ("" if closed else f"; `+{key}=...` adds a new one")
 
 
 def _nearest(word: str, options: Sequence[str]) -> str:

@@ -85,7 +85,10 @@ class Composer:
 
     def compose(self, words: Sequence[str]) -> Composed:
         """The configuration of these overrides. UserError, one line, where Hydra would refuse them."""
-        overrides = [self._parse(word) for word in words]
+        try:
+            overrides = [self._parse(word) for word in words]
+        except UserError:
+            return self._slowly(words)  # which names all that cannot be read
         if any(override.is_sweep_override() for override in overrides):
             return self._slowly(words)  # several values: Hydra refuses them, its defaults list leaves them out
         chosen = tuple(word for word, o in zip(words, overrides, strict=True) if self._chooses_file(o))
@@ -96,11 +99,10 @@ class Composer:
                 self._bases[chosen] = self._base(chosen)
             except Exception:  # noqa: BLE001 - Hydra's own way says what is wrong
                 try:
-                    slow = self._slowly(words)
+                    return self._slowly(words)
                 except UserError as error:
                     self._refused[chosen] = str(error)
                     raise
-                return slow
         base = self._bases[chosen]
         changed: dict[str, Any] = {}
         for override in overrides:
@@ -112,7 +114,7 @@ class Composer:
             if not _is_plain(value) or override.package or override.is_delete() or (override.is_add() and known):
                 return self._slowly(words)
             if not known and not self._is_new_leaf(base, override, key):
-                return self._slowly(words)
+                return self._unknown(words, (*chosen, *(one.key_or_group for one in overrides)))
             if key in base.written and (base.written[key] == {} or (isinstance(value, str) and value == "???")):
                 return self._slowly(words)
             changed[key] = _unquoted(value)
@@ -182,6 +184,17 @@ class Composer:
             self._groups[group] = self._repo.group_exists(group)
         # `data=...` chooses a file although `data` is also a node of settings; `data.x=...` sets a value
         return self._groups[group]
+
+    def _unknown(self, words: Sequence[str], place: tuple[str, ...]) -> Composed:
+        """As `_slowly`; cells that have the same unknown keys are asked once."""
+        if place in self._refused:
+            raise UserError(self._refused[place])
+        try:
+            return self._slowly(words)
+        except UserError as error:
+            if all(": no such key" in line for line in str(error).splitlines()):
+                self._refused[place] = str(error)
+            raise
 
     def _slowly(self, words: Sequence[str]) -> Composed:
         config = compose_run(words)

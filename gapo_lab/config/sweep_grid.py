@@ -11,7 +11,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.errors import HydraException
 
-from gapo_lab.config.compose import unreadable
+from gapo_lab.config.compose import compose_run, unreadable
 from gapo_lab.errors import UserError
 
 # More runs than this is a slip of the finger.
@@ -54,7 +54,7 @@ def make_grid(
     everything = merged(words, params, instead)
     if "seed" not in map(key, everything):
         everything.append(FIVE_SEEDS)
-    grid = Grid(tuple(_axis(word) for word in everything))
+    grid = Grid(_axes(everything))
     for axis in grid.axes:
         if key(axis[0]) == "study" and len(axis) > 1:
             raise UserError(f"{' '.join(axis)}: a sweep is of one study; take study={axis[0].partition('=')[2]}")
@@ -114,6 +114,29 @@ def text(value: object) -> str:
 def key(word: str) -> str:
     """`+sweep=table2` -> `sweep`: what two words must share for one to replace the other."""
     return word.partition("=")[0].lstrip("+~")
+
+
+def _axes(words: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """The words that each word stands for. UserError, a line each, for those that cannot be read."""
+    axes: list[tuple[str, ...]] = []
+    faults: list[str] = []
+    for word in words:
+        try:
+            axes.append(_axis(word))
+        except UserError as error:
+            faults.append(str(error))
+    if faults:
+        raise UserError("\n".join([*faults, *_other_faults([axis[0] for axis in axes])]))
+    return tuple(axes)
+
+
+def _other_faults(words: Sequence[str]) -> list[str]:
+    """What else is wrong with the words that can be read, a line each."""
+    try:
+        compose_run(words)
+    except UserError as error:
+        return str(error).splitlines()
+    return []
 
 
 def _axis(word: str) -> tuple[str, ...]:

@@ -17,14 +17,14 @@ from gapo_lab.config import search_path
 from gapo_lab.config.fast_compose import Composed, Composer
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
-from gapo_lab.planning import cost, resources
+from gapo_lab.planning import added_keys, cost, resources
 from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.cost import UNKNOWN, Expected
 from gapo_lab.planning.default_data import with_data
 from gapo_lab.planning.differs_from_defaults import Namer
 from gapo_lab.planning.past_runs import PastRuns
 from gapo_lab.planning.spec import Spec, spec_of
-from gapo_lab.planning.validation import check_settings
+from gapo_lab.planning.validation import faults
 from gapo_lab.runs import naming
 from gapo_lab.runs.status import RunStatus, State, resumption
 
@@ -186,7 +186,8 @@ def _drafted(words: tuple[str, ...], composer: Composer, namer: Namer) -> Planne
         return Planned(words, action=Action.INVALID, why=str(error))
     try:
         _complete(composed)
-        check_settings(ConfigView(composed.resolved), composed.written)
+        if found := [*added_keys.problems(words), *faults(ConfigView(composed.resolved), composed.written)]:
+            raise UserError("\n".join(found))
         return Planned(words, _spec(words, composed, namer), composed.resolved)
     except UserError as error:
         return Planned(words, action=Action.INVALID, why=str(error), called=_called(words, composed, namer))

@@ -20,6 +20,8 @@ from gapo_lab.errors import UserError
         ("+note=a=b,c", """quotes inside quotes: '+note="a=b,c"'"""),
         ("data.template=/x/epoch=1 (copy).txt", """'data.template="/x/epoch=1 (copy).txt"'"""),
         ("tau=[1", "cannot be read as a setting"),
+        ("+note=a=b,c", "at the ^ of +note=a^=b,c"),
+        ("study=naïve_étude", "at the ^ of study=na^ïve_étude"),
     ],
 )
 def test_a_word_that_cannot_be_read_shows_what_can(word, says):
@@ -59,3 +61,20 @@ def test_a_plan_takes_what_a_run_takes(tmp_path, monkeypatch, capsys):
     assert main(["plan", "algo=glob(gapo*)"]) == 2
     assert "glob() is not supported" in capsys.readouterr().err
     assert main(["plan", "-m", "~trainer.logger", "seed=0"]) == 0
+
+
+def test_all_words_that_are_wrong_are_told_at_once(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    wrong = ["modl=nano", "trainer.foo=1", "+trainer.val_before_train=true", "algo=nope"]
+    with pytest.raises(UserError) as composed:
+        Composer().compose(wrong)
+    for said in (
+        "modl: no such key",
+        "trainer.foo: no such key",
+        "+trainer.val_before_train: the key",
+        "algo=nope: no",
+    ):
+        assert said in str(composed.value)
+    assert main(["plan", "study=naïve", "tau=[1", *wrong, "seed=0"]) == 2
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 6 and "study=naïve: cannot" in told and "tau=[1: cannot" in told
