@@ -197,6 +197,7 @@ def _nearest(word: str, options: Sequence[str]) -> str:
 @cache
 def known_keys() -> tuple[str, ...]:
     """Every key of the default configuration, dotted: verl's and ours. A folder of one's own changes none of them."""
+    register()
     with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
         return tuple(sorted(flatten(OmegaConf.to_container(compose("config"), resolve=False))))
 
