@@ -1,19 +1,21 @@
-"""Which methods there are, ours and verl's.
+"""Which methods there are, ours, verl's and the user's.
 
-Ours are read from the files of `gapo_lab/methods/`, without importing torch; verl's are listed, and a test holds the
-lists against verl.
+Ours are read from the files of `gapo_lab/methods/`, and the user's from the files that runs name, without importing
+torch; verl's are listed, and a test holds the lists against verl.
 """
 
 from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from gapo_lab.paths import METHODS
+from gapo_lab.utils.python_source import source
 from gapo_lab.utils.value_rules import Rule
 
 # verl's own, as in verl.trainer.ppo.core_algos; those that need more than a reward a rollout are left out
@@ -33,6 +35,9 @@ VERL_LOSSES = (
     *("dppo_tv", "dppo_kl"),
 )
 
+# Parameters of an estimator that are facts of the batch, and no settings.
+FACTS = ("order", "extras", "draw")
+
 
 class Kind(StrEnum):
     """An estimator takes rewards and gives advantages; a loss takes log-probabilities."""
@@ -43,11 +48,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Method:
-    """A file `gapo_lab/methods/NAME.py` with a function NAME. ``rules``: its literal `SETTINGS`."""
+    """A function NAME, of ours in `gapo_lab/methods/NAME.py`.
+
+    ``rules``: the literal `SETTINGS` of its file. ``defaults``: its settings with the value that the function gives
+    them, as far as these are literals. ``asks``: which facts of the batch it is given, of FACTS.
+    """
 
     name: str
     kind: Kind
     rules: Mapping[str, Rule]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    asks: tuple[str, ...] = ()
 
     @property
     def verl_name(self) -> str:
@@ -59,8 +70,13 @@ class Method:
 @cache
 def methods() -> tuple[Method, ...]:
     """Every method of ours, by name. A file without a function of its own name is not one."""
-    found = (_read(path) for path in sorted(METHODS.glob("*.py")))
+    found = (read(path, path.stem) for path in sorted(METHODS.glob("*.py")))
     return tuple(method for method in found if method)
+
+
+def is_taken(name: str) -> bool:
+    """Whether a method of verl's or of ours has this name in verl."""
+    return name in (*VERL_ESTIMATORS, *NOT_HERE, *VERL_LOSSES) or name in estimators() or name in losses()
 
 
 def estimators() -> dict[str, Method]:
@@ -73,11 +89,52 @@ def losses() -> dict[str, Method]:
     return {method.verl_name: method for method in methods() if method.kind is Kind.LOSS}
 
 
-def _read(path: Path) -> Method | None:
-    kind, rules = None, {}
+def own(address: str | None, *names: str) -> dict[str, Method]:
+    """The methods among ``names`` that the file of the user's at ``address`` defines, and verl or we do not.
+
+    address: `FILE.py` or `pkg://PACKAGE.MODULE`, the run's `algo.path`. {} where it is None or cannot be read.
+    """
+    path = source(address) if address else None
+    out = {}
+    for name in names if path else ():
+        try:
+            found = read(path, name) if path else None
+        except (OSError, SyntaxError, ValueError):
+            return {}
+        if found and not is_taken(name):
+            out[name] = found
+    return out
+
+
+def read(path: Path, name: str) -> Method | None:
+    """The method that the function ``name`` of a file is; None where the file has no such function.
+
+    Raises OSError, or SyntaxError or ValueError for what is no Python.
+    """
+    found, rules = None, {}
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef) and node.name == path.stem:
-            kind = Kind.ESTIMATOR if node.args.args[0].arg == "rewards" else Kind.LOSS
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            found = node
         elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "SETTINGS":
             rules = ast.literal_eval(node.value)
-    return Method(path.stem, kind, rules) if kind else None
+    if found is None:
+        return None
+    words = [*found.args.posonlyargs, *found.args.args]
+    kind = Kind.ESTIMATOR if words and words[0].arg == "rewards" else Kind.LOSS
+    asks = tuple(one.arg for one in (*words, *found.args.kwonlyargs) if one.arg in FACTS)
+    return Method(name, kind, rules, _defaults(found) if kind is Kind.ESTIMATOR else {}, asks)
+
+
+def _defaults(function: ast.FunctionDef) -> dict[str, Any]:
+    """The literal defaults of a function's arguments, by name; what is given as a fact of the batch is no setting."""
+    given = function.args
+    words = [*given.posonlyargs, *given.args]
+    pairs = [*zip(words[len(words) - len(given.defaults) :], given.defaults, strict=True)]
+    pairs += [(word, value) for word, value in zip(given.kwonlyargs, given.kw_defaults, strict=True) if value]
+    out = {}
+    for word, value in pairs:
+        try:
+            out[word.arg] = ast.literal_eval(value)
+        except ValueError:  # an expression: the function keeps it to itself
+            continue
+    return {name: value for name, value in out.items() if name not in FACTS}

@@ -6,7 +6,7 @@ A method or model that is not here is not an error: it comes last, under its own
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 METHODS = {
@@ -39,6 +39,8 @@ METHODS = {
     "redit": "ReDit",
     "gdpo": "GDPO",
 }
+# What a report's own methods are called, as their runs say it.
+_labels: dict[str, str] = {}
 ABLATIONS = tuple(algo for algo in METHODS if algo.endswith(("_median_std", "_mean_div")))
 # What stands under which baseline: (baseline, method).
 PAIRS = (("grpo", "gapo_grpo"), ("dapo", "gapo_dapo"))
@@ -106,6 +108,16 @@ def model_order(name: str) -> tuple[int, str]:
     return (known.index(name) if name in MODELS else len(known), name)
 
 
+def take_labels(said: Iterable[tuple[str, str | None]]) -> None:
+    """Call methods that are not the paper's as their runs say: (algo, label). One with two labels keeps its name."""
+    found: dict[str, set[str]] = {}
+    for algo, label in said:
+        if label:
+            found.setdefault(algo, set()).add(label)
+    _labels.clear()
+    _labels.update({algo: labels.pop() for algo, labels in found.items() if len(labels) == 1})
+
+
 def method_order(algo: str) -> tuple[int, str]:
     known = list(METHODS)
     return (known.index(algo) if algo in METHODS else len(known), algo)
@@ -113,7 +125,7 @@ def method_order(algo: str) -> tuple[int, str]:
 
 def method(algo: str, tau: float | None = None, rollouts: int | None = None) -> str:
     """``GAPO (D)``, and with another tau than the paper's ``GAPO (D) tau=0.1 (k=1)``."""
-    label = METHODS.get(algo, algo)
+    label = METHODS.get(algo) or _labels.get(algo, algo)
     if tau is None or tau == TAU:
         return label
     return f"{label} {tau_label(tau, rollouts)}"

@@ -16,6 +16,7 @@ from gapo_lab.config.compose import compose_run
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.planning import method_rules
+from gapo_lab.utils.python_source import load
 
 Estimator = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 DEFAULT = ("grpo", "gapo_grpo", "gapo_grpo_median_std", "gapo_grpo_mean_div", "qae", "krpo")
@@ -42,9 +43,16 @@ def methods_of(names: Sequence[str], words: Sequence[str] = ()) -> list[Method]:
         method_rules.check_method(ConfigView.of(config)) if name not in NOT_REPLAYED else None
         estimator = config.algorithm.adv_estimator
         ours = method_registry.estimators().get(estimator)
+        path = config.algo.get("path")
+        theirs = method_registry.own(path, estimator).get(estimator)
         if name in NOT_REPLAYED:
             raise UserError(f"algo={name}: its advantages need more than rewards; replay can show {', '.join(DEFAULT)}")
-        if ours:
+        if theirs and theirs.asks:
+            raise UserError(f"algo={name}: {estimator}() asks for {', '.join(theirs.asks)}; replay has only rewards")
+        if theirs:
+            settings = dict(config.algorithm.get(estimator) or {})
+            found.append(Method(config.algo.name, partial(load(path, estimator), **settings)))
+        elif ours:
             settings = dict(config.algorithm.get(estimator) or {})
             found.append(Method(name, partial(methods.ESTIMATORS[ours.name], **settings)))
         else:

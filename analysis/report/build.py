@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from analysis.paper import published
+from analysis.paper import conventions, published
 from analysis.report import no_result, wording
 from analysis.report.options import Asked
 from analysis.results import runs
@@ -58,6 +58,7 @@ class ByAxis:
 def build(source: Source, asked: Asked) -> Report:
     """Read, check and draw. UserError where there is nothing to show, or cells are incomplete."""
     selection = _selected(source, asked)
+    conventions.take_labels((run.params["algo"], run.tags.get("gapo.label")) for run in selection.runs)
     asked = _about(source, asked, selection)
     seeds = tuple(range(asked.seeds)) if asked.seeds else selection.seeds
     measured = _measured(source, asked, selection)

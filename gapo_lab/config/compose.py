@@ -26,11 +26,13 @@ from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.key_names import did_you_mean
 
 # Files of verl's own tree that are parts of its configuration, and no choice here.
-VERLS = ("data=legacy_data", "reward=reward")
+VERLS = ("data=legacy_data", "reward=reward", "model=hf_model")
 # How something of one's own is named, by group.
 OWN = {
     "data": "Rows of your own: data=parquet data.train=FILE data.id=FILE",
     "reward": "A function of your own: reward=FILE.py:FUNCTION",
+    "model": "A model of your own: model=FOLDER, or model=OWNER/NAME",
+    "algo": "A method of your own: algo=FILE.py:FUNCTION",
 }
 
 # Of one command so many faults are looked for: each takes half a second.

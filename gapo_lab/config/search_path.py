@@ -182,6 +182,10 @@ def refuse_shadowed(words: Sequence[str]) -> None:
         group, _, name = word.lstrip("+").partition("=")
         if not group or "." in group or not (shipped := _shipped(group, name)):
             continue
+        if name.startswith("."):
+            raise UserError(
+                f"{word}: would be read as {group}={shipped.stem}, which comes with GAPO Lab. Give the whole path"
+            )
         for address in (*_named, *_working_folder()):
             mine = _file(address, group, name)
             if mine and mine.is_file() and mine.resolve() != shipped.resolve():

@@ -10,6 +10,7 @@ from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.method_registry import NOT_HERE, VERL_ESTIMATORS, VERL_LOSSES, estimators, losses
 from gapo_lab.paths import CONF
+from gapo_lab.planning import user_methods
 from gapo_lab.utils.key_names import did_you_mean
 from gapo_lab.utils.value_rules import Rule, problem
 
@@ -19,7 +20,7 @@ def _estimator(config: ConfigView) -> Iterator[str]:
     estimator = config.algorithm.adv_estimator
     if estimator in NOT_HERE:
         yield f"algorithm.adv_estimator={estimator}: {NOT_HERE[estimator]}"
-    elif wrong := _unknown("algorithm.adv_estimator", estimator, [*estimators(), *VERL_ESTIMATORS]):
+    elif wrong := _unknown("algorithm.adv_estimator", estimator, _known(config, [*estimators(), *VERL_ESTIMATORS])):
         yield wrong
     elif estimator != "gapo" or config.select("algorithm.gapo") is not None:  # else told with the keys
         yield from _own_settings(config, estimator)
@@ -27,8 +28,13 @@ def _estimator(config: ConfigView) -> Iterator[str]:
 
 def _loss(config: ConfigView) -> Iterator[str]:
     key = "actor_rollout_ref.actor.policy_loss.loss_mode"
-    if wrong := _unknown(key, config.select(key), [*losses(), *VERL_LOSSES]):
+    if wrong := _unknown(key, config.select(key), _known(config, [*losses(), *VERL_LOSSES])):
         yield wrong
+
+
+def _known(config: ConfigView, names: list[str]) -> list[str]:
+    """These methods and the user's own; a file without the method asked for is told by its own rule."""
+    return [*names, *user_methods.names(config)]
 
 
 def _unknown(key: str, name: str, names: list[str]) -> str | None:
@@ -48,8 +54,8 @@ def _verls_algorithm_keys() -> frozenset[str]:
 def _own_settings(config: ConfigView, estimator: str) -> Iterator[str]:
     """The node `algorithm.<estimator>`, and that there is no node of another method."""
     verls = _verls_algorithm_keys()
-    ours = estimators().get(estimator)
-    rules = ours.rules if ours else {}
+    ours = estimators().get(estimator) or user_methods.methods(config).get(estimator)
+    rules = user_methods.rules_of(ours) if ours else {}
     for name, node in config.algorithm.tree().items():
         if name in verls or node is None:
             continue
@@ -62,7 +68,7 @@ def _own_settings(config: ConfigView, estimator: str) -> Iterator[str]:
         for key, value in node.items():
             if key not in rules:
                 yield f"algorithm.{name}.{key}: no such setting; there are {', '.join(rules)}"
-            elif wrong := problem(value, rules[key]):
+            elif (rule := rules[key]) is not None and (wrong := problem(value, rule)):
                 label = "tau" if key == "tau" else f"algorithm.{name}.{key}"
                 yield f"{label}={value}: {wrong}"
         if estimator == "exact_gdpo" and len(node.get("weights", ())) != len(node.get("parts", ())):
@@ -139,7 +145,7 @@ def _shared_settings(config: ConfigView) -> Iterator[str]:
         yield (f"algo={config.algo.name} rewards choices from a list: add data=lists (it is data={config.data.name})")
 
 
-METHOD_RULES = (_estimator, _loss, _shared_settings, _noise)
+METHOD_RULES = (user_methods.problems, _estimator, _loss, _shared_settings, _noise)
 
 
 def check_method(config: ConfigView) -> None:

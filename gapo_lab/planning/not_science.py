@@ -17,7 +17,7 @@ _SPEED = "how fast, or with how much memory, the same is computed"
 # The beginning of dotted keys -> why a changed value is not another run.
 NOT_SCIENCE: dict[str, str] = {
     **dict.fromkeys(("recipe.", "scale.", "backend.", "model.", "tau"), _OWN),
-    **dict.fromkeys(("algo.name", "study", "metric", "claims", "reward.name"), _NAMES),
+    **dict.fromkeys(("algo.name", "algo.label", "study", "metric", "claims", "reward.name"), _NAMES),
     "seed": "in the key as the run's seed",
     **dict.fromkeys(("cluster.", "hydra.", "run_root", "on_finish"), _WHERE),
     **dict.fromkeys(("tracking", "keep", "check_disk"), _RECORDS),

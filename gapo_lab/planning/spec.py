@@ -21,7 +21,8 @@ class Spec:
     ``differs``: what else differs from the defaults, by short name; None where nobody has looked
     (``gapo_lab.planning.differs_from_defaults``). ``weights``: what the model is called where its weights are not its
     own.
-    ``claims``: what its study is to decide (`gapo_lab.runs.claims`); None where nothing was named.
+    ``claims``: what its study is to decide (`gapo_lab.runs.claims`); None where nothing was named. ``label``: what
+    tables call its method, where it is not one of ours.
     """
 
     study: str
@@ -37,6 +38,7 @@ class Spec:
     differs: dict[str, Any] | None = None
     weights: str | None = None
     claims: tuple[str, ...] | None = None
+    label: str | None = None
 
     @property
     def key(self) -> str:
@@ -60,7 +62,7 @@ class Spec:
 
     def as_dict(self) -> dict:
         """Plain values, with the key, as written to spec.yaml."""
-        unsaid = {name for name in ("differs", "weights", "claims") if getattr(self, name) is None}
+        unsaid = {name for name in ("differs", "weights", "claims", "label") if getattr(self, name) is None}
         values = {name: value for name, value in asdict(self).items() if name not in unsaid}
         if self.claims is not None:
             values["claims"] = list(self.claims)
@@ -87,5 +89,6 @@ def spec_of(written: Mapping[str, Any], resolved: Mapping[str, Any], overrides: 
         backend=resolved["backend.name"],
         overrides=tuple(overrides),
         science=science(written, resolved),
+        label=resolved.get("algo.label"),
         claims=None if resolved.get("claims") is None else tuple(map(str, claims.read(resolved["claims"]))),
     )

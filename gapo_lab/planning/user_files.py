@@ -24,14 +24,17 @@ import yaml
 from gapo_lab.errors import UserError
 from gapo_lab.paths import PACKAGE
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.python_source import source
 
 # Keys that name a Python file by its path, or a module as pkg://MODULE.
 PYTHON_FILES = (
     *("reward.custom_reward_function.path", "reward.reward_manager.module.path"),
     *("trainer.v1.sampler.custom_sampler.path", "data.custom_cls.path", "data.sampler.class_path", "data.datagen.path"),
     *("actor_rollout_ref.rollout.agent.custom_async_server.path", "data.function_tool_path"),
-    "actor_rollout_ref.rollout.multi_turn.function_tool_path",
+    *("actor_rollout_ref.rollout.multi_turn.function_tool_path", "algo.path"),
 )
+# The file of a method of the user's.
+METHOD = "algo.path"
 # Keys that name modules, or a class in one: `my_package.loops.MyManager`.
 MODULES = (
     *("actor_rollout_ref.model.external_lib", "actor_rollout_ref.rollout.checkpoint_engine.custom_backend_module"),
@@ -56,17 +59,19 @@ CLASSES = ("_target_", "class_name")
 class UserFile:
     """One file of the user's. ``path`` is None for a module, which only brings what it imports.
 
-    ``imported``: what is imported from the same folder, by its place below that folder.
+    ``imported``: what is imported from the same folder, by its place below that folder. ``installed``: the files of
+    an installed package that a method is from; they are read, and not copied.
     """
 
     path: Path | None
     imported: Mapping[str, Path] = field(default_factory=dict)
+    installed: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """Twelve hex digits over the text of the file and of what it imports; its name and place are not in it."""
         sha = hashlib.sha256(self.path.read_bytes() if self.path else b"")
-        for place, path in sorted(self.imported.items()):
+        for place, path in sorted({**self.imported, **self.installed}.items()):
             sha.update(b"\0" + place.encode() + b"\0" + path.read_bytes())
         return sha.hexdigest()[:12]
 
@@ -85,7 +90,8 @@ def find(key: str, value: Any) -> UserFile | None:
         return UserFile(None, imported) if imported else None
     address = str(value)
     if address.startswith("pkg://"):
-        return _module(key, address.removeprefix("pkg://").replace("/", "."))
+        name = address.removeprefix("pkg://").replace("/", ".")
+        return _module(key, name) or (_installed_method(address) if key == METHOD and not is_ours(name) else None)
     path = Path(address.removeprefix("file://")).expanduser()
     if is_ours(str(path)):
         return None
@@ -229,6 +235,16 @@ def _module(key: str, name: str) -> UserFile | None:
             places = {file.relative_to(folder).as_posix(): file for file in files}
             return UserFile(None, _closure(key, folder, files, places))
     raise UserError(f"{key}={name}: no module {top} in this folder, in PYTHONPATH or among the installed packages")
+
+
+def _installed_method(address: str) -> UserFile | None:
+    """The Python files of the installed package that a method is from: another release of it is another run."""
+    if (path := source(address)) is None:
+        raise UserError(f"{METHOD}={address}: the package that is installed has no such module")
+    depth = address.count(".") + (path.name == "__init__.py")
+    top = path.parents[depth - 1] if depth else path
+    files = sorted(top.rglob("*.py")) if top.is_dir() else [top]
+    return UserFile(None, installed={file.relative_to(top.parent).as_posix(): file for file in files})
 
 
 def _classes(key: str, path: Path) -> dict[str, Path]:

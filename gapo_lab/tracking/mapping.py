@@ -90,6 +90,7 @@ def tags(
         "gapo.study": spec.get("study") or "default",
         "gapo.rehearsal": "yes" if is_rehearsal(spec) else None,
         "gapo.claims": json.dumps(spec["claims"]) if "claims" in spec else None,
+        "gapo.label": spec.get("label"),
         "gapo.started": None if started is None else milliseconds(started),
         "gapo.state": None if status.state is State.NEW else status.state,
         "gapo.attempt": status.attempt,

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import json
+import os
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import partial, wraps
 
 import numpy as np
 import torch
@@ -21,6 +23,8 @@ from verl.utils.torch_functional import masked_mean
 from gapo_lab import method_registry
 from gapo_lab.methods import ESTIMATORS, LOSSES
 from gapo_lab.training import batch_context
+from gapo_lab.training.own_methods import OWN_METHODS
+from gapo_lab.utils.python_source import load
 
 
 def outcome_advantage(
@@ -114,7 +118,36 @@ def batch_mean_loss(
     return mean, metrics
 
 
+def register_own(told: str) -> None:
+    """Register the user's methods that the value of OWN_METHODS names."""
+    said = json.loads(told)
+    for name, kind in said["methods"].items():
+        method = checked(load(said["path"], name), name)
+        if kind == method_registry.Kind.ESTIMATOR:
+            register_estimator(name, method)
+        else:
+            register_policy_loss(name)(partial(batch_mean_loss, method))
+
+
+def checked(method: Callable[..., torch.Tensor], name: str) -> Callable[..., torch.Tensor]:
+    """The user's method; ValueError where it does not give one number a rollout, as its first argument has rows."""
+
+    @wraps(method)
+    def call(first: torch.Tensor, *others, **settings):
+        found = method(first, *others, **settings)
+        if not isinstance(found, torch.Tensor) or found.shape != first.shape[:1]:
+            given = f"shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
+            raise ValueError(f"{name}() returned {given}: it must return one number a rollout, ({len(first)},)")
+        if found.device.type == "cpu" and not bool(torch.isfinite(found).all()):
+            raise ValueError(f"{name}() returned numbers that are not finite")
+        return found
+
+    return call
+
+
 for _name, _ours in method_registry.estimators().items():
     register_estimator(_name, ESTIMATORS[_ours.name])
 for _name, _ours in method_registry.losses().items():
     register_policy_loss(_name)(partial(batch_mean_loss, LOSSES[_ours.name]))
+if _told := os.environ.get(OWN_METHODS):
+    register_own(_told)

@@ -17,6 +17,7 @@ from gapo_lab.runs import checkpoints
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training import collective_timeout
+from gapo_lab.training.own_methods import OWN_METHODS, own_methods
 from gapo_lab.training.ray_cluster import PATIENCE_SECONDS, in_time
 from gapo_lab.training.recorder import Recorder
 from gapo_lab.training.vllm_rollout import metadata, workers
@@ -46,6 +47,8 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
     }
+    if told := own_methods(config):
+        variables[OWN_METHODS] = told
     if config.backend.name != "cpu":
         here = [str(metadata.folder_of(scratch)), os.environ.get("PYTHONPATH", "")]
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, here))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -100,6 +101,24 @@ def test_a_sweep_its_status_and_its_report(scripts, empty):
     report = run(lab, "report", "try", cwd=empty)
     assert report.returncode == 0, report.stdout + report.stderr
     assert (empty / "reports" / "try" / "report.html").exists()
+
+
+def test_a_project_of_ones_own(scripts, tmp_path):
+    """`examples/own-project`: a method, a reward, rows and a sweep, without the checkout."""
+    mine = tmp_path / "mine"
+    shutil.copytree(REPO / "examples" / "own-project", mine)
+    lab = scripts / "gapo-lab"
+    plan = run(lab, "plan", "+sweep=compare", cwd=mine)
+    assert plan.returncode == 0 and "15 runs in 3 cells" in plan.stdout, plan.stdout + plan.stderr
+    words = ("+sweep=compare", "algo=grpo,halfway", "seed=0", "scale=rehearsal", "tracking=later")
+    done = run(lab, "run", "-m", *words, cwd=mine)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(path.name for path in mine.glob("runs/*/files/algo/*")) == ["halfway.py"]
+    report = run(lab, "report", "compare", cwd=mine)
+    assert report.returncode == 0 and "Halfway" in report.stdout, report.stdout + report.stderr
+    (mine / "rewards.csv").write_text("uid,reward\n" + "".join(f"a,{r}\n" for r in (0.0, 0.1, 0.2, 0.9)))
+    replay = run(lab, "replay", "rewards.csv", "algo=grpo,halfway", cwd=mine)
+    assert replay.returncode == 0 and "halfway" in replay.stdout, replay.stdout + replay.stderr
 
 
 def test_the_programs_have_their_help(scripts, empty):

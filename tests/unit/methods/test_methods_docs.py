@@ -6,21 +6,53 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
+from pathlib import Path
 
 import pytest
 from lab import REPO
 
+from analysis.paper import conventions
 from gapo_lab.paths import CONF
 
 PAGE = (REPO / "docs" / "methods.md").read_text(encoding="utf-8")
 
 
-def test_every_method_has_a_section_or_stands_in_one():
-    headings = set(re.findall(r"^## (\S+)$", PAGE, flags=re.MULTILINE))
-    for path in (CONF / "algo").glob("*.yaml"):
-        linked = re.search(r"docs/methods\.md#(\S+)", path.read_text())
-        assert linked and linked.group(1) in {heading.lower() for heading in headings}, path.name
-        assert f"`{path.stem}`" in PAGE or path.stem in headings, path.name
+HEADINGS = set(re.findall(r"^## (\S+)$", PAGE, flags=re.MULTILINE))
+
+
+def unwritten(path: Path) -> str | None:
+    """What a method's file still lacks in the page; AssertionError where it links to a section that is not there."""
+    linked = re.search(r"docs/methods\.md#(\S+)", path.read_text())
+    if linked is None:
+        return (
+            f"{path.name}: has no section yet. Write `## {path.stem}` into docs/methods.md (its formula, its source, "
+            f"its settings), and end the first comment of {path.name} with docs/methods.md#{path.stem}"
+        )
+    assert linked.group(1) in {heading.lower() for heading in HEADINGS}, (
+        f"{path.name}: links to docs/methods.md#{linked.group(1)}. Write that section, or leave the link out until then"
+    )
+    assert f"`{path.stem}`" in PAGE or path.stem in HEADINGS, f"{path.name}: name `{path.stem}` in docs/methods.md"
+    return None
+
+
+@pytest.mark.parametrize("path", sorted((CONF / "algo").glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_method_has_a_section_or_is_told_what_to_write(path):
+    if lacking := unwritten(path):  # a fork's, before it is written about: told, and no failure
+        warnings.warn(lacking, stacklevel=1)
+
+
+def test_a_method_of_a_fork_is_told_what_to_write_and_a_wrong_link_is_an_error(tmp_path):
+    path = tmp_path / "midrange.yaml"
+    path.write_text("# @package _global_\n# The middle of the range.\n")
+    assert "Write `## midrange` into docs/methods.md" in str(unwritten(path))
+    path.write_text("# The middle of the range. docs/methods.md#midrange\n")
+    with pytest.raises(AssertionError, match="Write that section"):
+        unwritten(path)
+
+
+def test_every_method_of_the_papers_and_around_it_is_written_about():
+    assert not [name for name in conventions.METHODS if unwritten(CONF / "algo" / f"{name}.yaml")]
 
 
 @pytest.mark.slow

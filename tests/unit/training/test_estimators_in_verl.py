@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,29 @@ def test_names_that_plans_check_are_the_ones_verl_has(algos):
     assert set(algos.POLICY_LOSS_REGISTRY) == set(registry.losses()) | set(registry.VERL_LOSSES)
     for name, method in registry.estimators().items():
         assert name == (f"exact_{method.name}" if method.name in verls else method.name)
+
+
+def test_a_users_methods_are_registered_from_their_file_and_checked(algos, tmp_path, monkeypatch):
+    from gapo_lab.training.estimators import register_own
+
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "def twice(rewards, groups, k=2.0, *, order):\n    return k * rewards + 0 * order\n"
+        "def summed(rewards, groups):\n    return rewards.sum()\n"
+        "def loud(log_prob, old_log_prob, advantages, mask, low, high):\n    return -(advantages * mask).sum(1)\n"
+    )
+    for registry_of in ("ADV_ESTIMATOR_REGISTRY", "POLICY_LOSS_REGISTRY"):
+        monkeypatch.setattr(algos, registry_of, dict(getattr(algos, registry_of)))
+    kinds = {"twice": "estimator", "summed": "estimator", "loud": "loss"}
+    register_own(json.dumps({"path": str(path), "methods": kinds}))
+    facts = batch_context.BatchFacts(order=[0, 1, 0, 1])
+    found = call(algos, "twice", {"twice": {"k": 3.0}}, mask=torch.ones(4, 2), facts=facts)
+    assert torch.allclose(found[:, 0], torch.tensor([0.3, 1.5, 1.8, 2.7]))
+    with pytest.raises(
+        ValueError, match=r"summed\(\) returned shape \(\): it must return one number a rollout, \(4,\)"
+    ):
+        call(algos, "summed")
+    assert "loud" in algos.POLICY_LOSS_REGISTRY
 
 
 @pytest.mark.parametrize("name", ["exact_grpo", "gapo", "krpo", "qae", "redit", "exact_gdpo", "group_aware"])

@@ -1,0 +1,64 @@
+"""A method of the user's own, `algo=FILE.py:FUNCTION`: what a run takes from its file, and what is wrong with that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from gapo_lab import method_registry
+from gapo_lab.config.view import ConfigView
+from gapo_lab.method_registry import Kind, Method
+from gapo_lab.paths import CONF
+from gapo_lab.planning.user_files import METHOD
+from gapo_lab.utils.python_source import source
+from gapo_lab.utils.value_rules import Rule
+
+LOSS_MODE = "actor_rollout_ref.actor.policy_loss.loss_mode"
+
+
+def names(config: ConfigView) -> tuple[str, ...]:
+    """The estimator and the loss that a run with a file of its own asks for; none without one."""
+    if not config.select(METHOD):
+        return ()
+    return (str(config.algorithm.adv_estimator), str(config.select(LOSS_MODE)))
+
+
+def methods(config: ConfigView) -> dict[str, Method]:
+    """The methods that a run takes from the user's file, by name."""
+    return method_registry.own(config.select(METHOD), *names(config))
+
+
+def rules_of(method: Method) -> Mapping[str, Rule | None]:
+    """What its settings may be: `SETTINGS` of its file; None for one that it does not name there."""
+    return {**dict.fromkeys(method.defaults), **method.rules}
+
+
+def problems(config: ConfigView) -> Iterator[str]:
+    """What is wrong with the user's file: nothing of it is run."""
+    address, asked = config.select(METHOD), names(config)
+    if not address or (path := source(address)) is None:
+        return  # no file of one's own, or one that is not there, which is told with the files
+    try:
+        defined = {name: found for name in asked if (found := method_registry.read(path, name))}
+    except (SyntaxError, ValueError):
+        return  # no Python: told with the files
+    if taken := [name for name in defined if method_registry.is_taken(name)]:
+        yield f"{METHOD}={address}: {taken[0]} is a method of verl's or of ours. Rename the function"
+    elif not defined:
+        lacking = [name for name in asked if not method_registry.is_taken(name)] or list(asked[:1])
+        yield (
+            f"{METHOD}={address}: no function {lacking[0]} in it. Name one of it: algo={address}:FUNCTION, or as "
+            "algorithm.adv_estimator in a file ./conf/algo/NAME.yaml"
+        )
+    elif (CONF / "algo" / f"{config.algo.name}.yaml").is_file():
+        yield f"algo.name={config.algo.name}: is a method that comes with GAPO Lab. Give it another name"
+    label = config.select("algo.label")
+    if label is not None and (not isinstance(label, str) or not label.strip()):
+        yield f"algo.label={label}: must be a text, what tables call the method"
+    for name, found in defined.items():
+        wanted = Kind.ESTIMATOR if name == asked[0] else Kind.LOSS
+        if found.kind is not wanted:
+            first = "rewards" if wanted is Kind.ESTIMATOR else "log_prob"
+            yield f"{METHOD}={address}: {name}() is taken as {_WORDS[wanted]}. Its first parameter must be {first}"
+
+
+_WORDS = {Kind.ESTIMATOR: "an estimator", Kind.LOSS: "a loss"}

@@ -1,0 +1,129 @@
+"""`model=FOLDER` and `model=OWNER/NAME`: what is read from a model's files."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gapo_lab.config.compose import compose_run
+from gapo_lab.config.fast_compose import Composer
+from gapo_lab.errors import UserError
+from gapo_lab.paths import NANO
+from gapo_lab.planning.differs_from_defaults import Namer
+from gapo_lab.planning.spec import make_spec, spec_of
+from gapo_lab.planning.validation import check
+
+TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}{{ '' if enable_thinking else '<no>' }}"
+# The config.json of Qwen2.5-Coder-7B-Instruct, as far as it is read.
+QWEN = {
+    "num_hidden_layers": 28,
+    "hidden_size": 3584,
+    "intermediate_size": 18944,
+    "vocab_size": 152064,
+    "num_attention_heads": 28,
+    "num_key_value_heads": 4,
+    "max_position_embeddings": 32768,
+    "tie_word_embeddings": False,
+}
+
+
+def folder_of(place: Path, said: dict, template: str | None = TEMPLATE) -> Path:
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "config.json").write_text(json.dumps(said))
+    (place / "tokenizer_config.json").write_text(json.dumps({"chat_template": template} if template else {}))
+    return place
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch) -> Path:
+    shutil.copytree(NANO / "large_checkpoint", tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "mine"
+
+
+def test_a_small_folder_trains_without_a_gpu_and_is_called_by_its_name(mine):
+    composed = Composer().compose(["model=mine", "seed=0"])
+    spec = Namer(Composer()).named(spec_of(composed.written, composed.resolved, ("model=mine", "seed=0")), composed)
+    assert spec.model == "mine" and spec.name.startswith("mine gapo_grpo")
+    config = compose_run(["model=./mine"])
+    check(config)
+    assert config.model.name == "mine" and config.model.cpu and config.model.path == str(mine)
+    assert config.model.billions == pytest.approx(compose_run(["model=nano_large"]).model.billions, rel=0.05)
+    assert (config.backend.name, config.scale.name) == ("cpu", "nano")
+    assert config.model.max_prompt_length + config.model.max_response_length <= 256
+    assert compose_run(["model=mine", "model.max_response_length=16"]).data.max_response_length == 16
+
+
+def test_its_content_is_in_the_key_and_its_place_is_not(mine):
+    before = make_spec(compose_run(["model=mine"])).key
+    shutil.copytree(mine, mine.parent / "there" / "mine")
+    assert make_spec(compose_run(["model=there/mine"])).key == before
+    with open(mine.parent / "there" / "mine" / "chat_template.jinja", "a") as file:
+        file.write("\n")
+    assert make_spec(compose_run(["model=there/mine"])).key != before
+
+
+def test_a_large_one_has_the_settings_of_the_shipped_model_of_its_shape(tmp_path):
+    path = folder_of(tmp_path / "my-coder", QWEN)
+    found, shipped = compose_run([f"model={path}"]), compose_run(["model=qwen_coder_7b"])
+    for key in ("tied", "layers", "hidden", "feed_forward", "vocabulary", "kv_heads", "head_size", "cpu", "gpus"):
+        assert found.model[key] == shipped.model[key], key
+    for key in ("tensor_parallel", "ulysses", "max_tokens_per_gpu", "max_prompt_length", "max_response_length"):
+        assert found.model[key] == shipped.model[key], key
+    assert found.model.billions == pytest.approx(shipped.model.billions, rel=0.01)
+    assert (found.backend.name, found.scale.name) == ("vllm", "paper")
+    assert found.model.system_role and found.model.chat_template_kwargs == {"enable_thinking": False}
+    with pytest.raises(UserError, match="model=my-coder has 7.62B parameters and cannot be trained without a GPU"):
+        check(compose_run([f"model={path}", "backend=cpu"]))
+
+
+@pytest.mark.parametrize(
+    ("template", "has"),
+    [
+        ("{% if messages[0].role == 'system' %}{{ raise_exception('no system turn') }}{% endif %}", False),
+        ("{% for m in messages %}{% if m.role == 'user' %}{{ m.content }}{% endif %}{% endfor %}", False),
+        ("{% for m in messages %}{{ m.content }}{% endfor %}{{ strftime_now('%d') }}", True),
+    ],
+)
+def test_a_template_without_a_system_turn_is_seen(tmp_path, template, has):
+    assert compose_run([f"model={folder_of(tmp_path / 'm', QWEN, template)}"]).model.system_role is has
+
+
+def test_an_id_is_looked_up_in_the_cache_and_never_fetched(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        UserError, match="model=Some/Coder-7B: no such folder, and not in the cache .* hf download Some/"
+    ):
+        compose_run(["model=Some/Coder-7B"])
+    place = tmp_path / "models--Some--Coder-7B"
+    folder_of(place / "snapshots" / "abc", QWEN)
+    (place / "refs").mkdir()
+    (place / "refs" / "main").write_text("abc")
+    config = compose_run(["model=Some/Coder-7B"])
+    assert (config.model.name, config.model.path) == ("Coder-7B", "Some/Coder-7B")
+    assert config.actor_rollout_ref.model.path == "Some/Coder-7B"
+
+
+@pytest.mark.parametrize(
+    ("said", "template", "says"),
+    [
+        (None, None, "no such folder"),
+        ({}, TEMPLATE, "does not say num_hidden_layers, hidden_size, vocab_size"),
+        (QWEN, None, "its tokenizer has no chat template"),
+    ],
+)
+def test_what_cannot_be_trained_is_told_in_one_line(tmp_path, said, template, says):
+    path = tmp_path / "m" if said is None else folder_of(tmp_path / "m", said, template)
+    with pytest.raises(UserError, match=says) as told:
+        compose_run([f"model={path}"])
+    assert "\n" not in str(told.value)
+
+
+def test_a_folder_with_the_name_of_a_shipped_model_has_another_name(mine):
+    shutil.copytree(mine, mine.parent / "nano")
+    assert compose_run([f"model={mine.parent / 'nano'}"]).model.name.startswith("nano-")
+    with pytest.raises(UserError, match="would be read as model=nano, which comes with GAPO Lab. Give the whole path"):
+        compose_run(["model=./nano"])
