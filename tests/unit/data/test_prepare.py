@@ -83,7 +83,7 @@ def test_runs_with_other_lengths_mine_the_same_repository_once(tmp_path):
 
 def test_where_the_file_system_has_no_locks_each_makes_them_and_all_go_on(tmp_path, monkeypatch):
     def no_locks(path):
-        raise OSError(37, "No locks available")
+        raise preparing.atomic_files.NoLocksError(f"{path}: no locks")
 
     monkeypatch.setattr(preparing.atomic_files, "locked", no_locks)
     assert together([node(*SMALL)] * 2, tmp_path / "data", tmp_path / "log") == [0, 0]
