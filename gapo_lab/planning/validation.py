@@ -47,9 +47,9 @@ def check(config: DictConfig) -> None:
     check_settings(ConfigView(flatten(tree)), flatten(OmegaConf.to_container(config, resolve=False)))
 
 
-def check_settings(config: ConfigView, written: Mapping[str, Any] | None = None) -> None:
+def check_settings(config: ConfigView, written: Mapping[str, Any]) -> None:
     """As `check`, for a configuration that is resolved already; ``written`` has its interpolations as they stand."""
-    if found := faults(config, written or config.flat()):
+    if found := faults(config, written):
         raise UserError("\n".join(found))
 
 

@@ -8,14 +8,13 @@ import pytest
 import torch
 
 from gapo_lab.config.compose import compose_run
-from gapo_lab.config.view import ConfigView
 from gapo_lab.data.micro import blocks
 from gapo_lab.data.micro.generator import SPLITS, generate
 from gapo_lab.data.tasks.prompt import MARKERS, messages
 from gapo_lab.errors import UserError
 from gapo_lab.models.nano import block_warm_start, exact_match, network, warm_start
 from gapo_lab.models.nano import tokenizer as vocabulary
-from gapo_lab.planning.validation import check_settings
+from gapo_lab.planning.validation import check
 from gapo_lab.utils import command_line
 
 
@@ -66,7 +65,7 @@ def test_the_large_one_is_twice_the_size_answers_better_and_has_the_same_words(m
 
 def test_the_large_one_takes_no_lists():
     with pytest.raises(UserError, match="model=nano_large: was only taught edits"):
-        check_settings(ConfigView.of(compose_run(["model=nano_large", "data=lists", "algo=group_aware"])))
+        check(compose_run(["model=nano_large", "data=lists", "algo=group_aware"]))
 
 
 def test_the_tokenizer_is_read_from_the_folder_as_it_was_trained(tokenizer):

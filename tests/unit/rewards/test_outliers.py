@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gapo_lab.config.compose import compose_run
-from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.planning.spec import make_spec
-from gapo_lab.planning.validation import check_settings
+from gapo_lab.planning.validation import check
 from gapo_lab.rewards import outliers
 from gapo_lab.rewards.edit_reward import score
 from gapo_lab.runs.naming import run_name
@@ -153,13 +152,13 @@ def test_validation_has_no_noise(tokenizer):
 @pytest.mark.parametrize("word", ["noise=1", "noise=-0.1", "noise=much", "noise=nan", "noise=null"])
 def test_a_share_that_cannot_be_is_refused_in_one_line(word):
     with pytest.raises(UserError, match=r"^noise=.*\[0, 1\)") as caught:
-        check_settings(ConfigView.of(compose_run([word])))
+        check(compose_run([word]))
     assert "\n" not in str(caught.value)
 
 
 def test_lists_have_no_such_reward():
     with pytest.raises(UserError, match="data=lists"):
-        check_settings(ConfigView.of(compose_run(["noise=0.1", "data=lists", "algo=group_aware"])))
+        check(compose_run(["noise=0.1", "data=lists", "algo=group_aware"]))
 
 
 def test_no_noise_is_the_run_that_it_was_and_noise_another():
