@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from gapo_lab.errors import UserError
 from gapo_lab.paths import PACKAGE
 from gapo_lab.utils import atomic_files
 
@@ -35,8 +36,13 @@ def take(root: Path) -> Path:
             shutil.copytree(PACKAGE, aside / PACKAGE.name, ignore=shutil.ignore_patterns(*SKIPPED))
             os.chmod(aside, 0o755)
             os.rename(aside, there)
-        except OSError:
+        except OSError as error:
             shutil.rmtree(aside, ignore_errors=True)
+            if isinstance(error, shutil.Error):  # a list of (from, to, reason)
+                why = str(error.args[0][0][2]).partition(": ")[0]
+                raise UserError(
+                    f"cannot copy the code to {there.parent}: {why}. Free some space or choose another run_root"
+                ) from error
             if not there.is_dir():  # someone else has just made the same
                 raise
     return there

@@ -82,4 +82,5 @@ def refusal(runs: Sequence[Planned], free: float, there: float = 0.0) -> str:
 
 
 def _parameters(settings: Mapping[str, Any]) -> float:
-    return settings["model.billions"] * 1e9
+    """How many a checkpoint holds; a rehearsal's is a line of text."""
+    return 0.0 if settings.get("rehearsal.steps") else settings["model.billions"] * 1e9

@@ -134,9 +134,14 @@ def fill_up(file: Path) -> None:
 def test_a_full_disk_is_told_and_the_run_goes_on_afterwards(lab):
     disk = lab.cwd / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", disk], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", disk], check=True)
     try:
         words = (f"run_root={disk}", "rehearsal.steps=60", "seed=0", "rehearsal.seconds=0.2")
+        subprocess.run(["mount", "-o", "remount,size=4m", disk], check=True)
+        refused = sweep(lab, *words)
+        assert refused.returncode == 2 and "cannot copy the code to" in refused.stderr + refused.stdout
+        assert "No space left" in refused.stderr + refused.stdout and not find(disk)
+        subprocess.run(["mount", "-o", "remount,size=24m", disk], check=True)
         process = lab.start(*REHEARSE, *words, tiny=False)
         wait_until(lambda: any(f.merged_metrics() for f in find(disk)), process)
         filler = disk / "filler"

@@ -85,3 +85,7 @@ def test_keeping_is_no_science(runs_of):
     keys = {runs_of("model=nano", word)[0].key for word in ("seed=0", "keep=all", "keep=none", "check_disk=false")}
     assert len(keys) == 1
     assert runs_of("model=nano")[0].settings["keep"] == "last" and runs_of(*BIG)[0].settings["keep"] == "weights"
+
+
+def test_a_rehearsal_takes_nothing(runs_of):
+    assert disk.at_most(runs_of("scale=rehearsal")) == 0 < disk.at_most(runs_of("model=nano"))
