@@ -18,13 +18,15 @@ MISSING = object()
 
 
 @lru_cache(maxsize=512)
-def _nodes(keys: frozenset[str]) -> frozenset[str]:
-    """Every dotted key that has others below it; the cells of a grid share their keys."""
-    out = set()
+def _nodes(keys: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The names right below each node, by its dotted key with a dot behind it; the cells of a grid share their keys."""
+    below: dict[str, dict[str, None]] = {}
     for key in keys:
-        while key := key.rpartition(".")[0]:
-            out.add(key)
-    return frozenset(out)
+        prefix = ""
+        for name in key.split("."):
+            below.setdefault(prefix, {})[name] = None
+            prefix += name + "."
+    return {prefix: tuple(names) for prefix, names in below.items()}
 
 
 class ConfigView:
@@ -35,9 +37,11 @@ class ConfigView:
 
     __slots__ = ("_flat", "_nodes", "_prefix")
 
-    def __init__(self, flat: Mapping[str, Any], prefix: str = "", nodes: frozenset[str] | None = None) -> None:
+    def __init__(
+        self, flat: Mapping[str, Any], prefix: str = "", nodes: Mapping[str, tuple[str, ...]] | None = None
+    ) -> None:
         self._flat, self._prefix = flat, prefix
-        self._nodes = nodes if nodes is not None else _nodes(frozenset(flat))
+        self._nodes = nodes if nodes is not None else _nodes(tuple(flat))
 
     @classmethod
     def of(cls, config: DictConfig) -> ConfigView:
@@ -53,7 +57,8 @@ class ConfigView:
         full = self._prefix + key
         if (value := self._flat.get(full, MISSING)) is not MISSING:
             return value
-        return ConfigView(self._flat, full + ".", self._nodes) if full in self._nodes else MISSING
+        below = full + "."
+        return ConfigView(self._flat, below, self._nodes) if below in self._nodes else MISSING
 
     def __getattr__(self, name: str) -> Any:
         if (found := self._find(name)) is MISSING:
@@ -75,9 +80,7 @@ class ConfigView:
 
     def __iter__(self) -> Iterator[str]:
         """The names right below this node."""
-        cut = len(self._prefix)
-        below = (key[cut:].partition(".")[0] for key in self._flat if key.startswith(self._prefix))
-        return iter(dict.fromkeys(below))
+        return iter(self._nodes.get(self._prefix, ()))
 
     def tree(self) -> dict[str, Any]:
         """This node as nested dicts."""

@@ -125,7 +125,7 @@ def problems(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterato
     defaults = verl_defaults()
     for key, value in written.items():
         default = defaults.get(key)
-        if value in (default, _resolved(default, resolved)) or resolved.get(key) in OURS.get(key, ()):
+        if value == default or value == _resolved(default, resolved) or resolved.get(key) in OURS.get(key, ()):
             continue
         if key in LOGGED and resolved.get("trainer.logger"):
             continue

@@ -66,9 +66,6 @@ def metric(config: ConfigView) -> Iterator[str]:
 
 def checkpoints(config: ConfigView) -> Iterator[str]:
     """A run can go on from its checkpoints."""
-    kept = config.get("trainer").get("max_actor_ckpt_to_keep")
-    if kept is not None and (isinstance(kept, bool) or not isinstance(kept, int) or kept < 1):
-        yield f"trainer.max_actor_ckpt_to_keep={kept}: keeps no checkpoint, so a run could not go on; give 2 or more"
     for name in ("save_contents", "load_contents"):
         value = config.select(f"{CHECKPOINT}.{name}") or []
         if missing := [one for one in CONTENTS if one not in value]:

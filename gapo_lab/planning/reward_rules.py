@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
+from gapo_lab.planning import user_files
 from gapo_lab.utils.key_names import nearest
 from gapo_lab.utils.value_rules import Rule, problem
 
@@ -78,20 +79,9 @@ def _check_file(path: Path, name: str, said: str) -> None:
     functions = {node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
     if name in functions:
         _check_arguments(functions[name], said)
-    elif name not in _other_names(tree):
+    elif name not in user_files.assigned(tree):
         close = (nearest(name, functions) or sorted(functions) or ["FUNCTION"])[0]
         raise UserError(f"{said}: no function {name} in it. Write reward={path}:{close}")
-
-
-def _other_names(tree: ast.Module) -> set[str]:
-    """Names at the top of a module that are no functions defined there: imported, or assigned."""
-    names: set[str] = set()
-    for node in tree.body:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
-            names |= {alias.asname or alias.name for alias in node.names}
-        else:
-            names |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
-    return names | ({"*"} if "*" in names else set())
 
 
 def _check_arguments(function: ast.FunctionDef | ast.AsyncFunctionDef, said: str) -> None:

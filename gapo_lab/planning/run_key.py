@@ -39,6 +39,8 @@ ONLY_METRICS = {"actor_rollout_ref.rollout.calculate_log_probs": False}
 UNNAMED_BACKENDS = ("cpu", "vllm")
 # Address of a module of ours -> the name it has in keys. A module that moves keeps the name it had first.
 CANONICAL = {"pkg://gapo_lab.training.replay_buffer": "pkg://gapo_lab.training.replay"}
+# Where rows of one's own lie (data=parquet): data.content is what they are.
+OWN_PLACES = tuple(f"data.{name}." for name in sets.PLACES)
 # Files of a model folder that say how it is read.
 READ_AS_TEXT = (".json", ".jinja", ".txt", ".model", ".py")
 # A checkpoint's digest reads files up to WHOLE bytes, and BLOCKS blocks of BLOCK bytes of larger ones.
@@ -71,26 +73,22 @@ def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str
 def science_settings(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
     """`science` without what is named by its content: the weights and the data."""
     defaults = verl_defaults()
+    places = OWN_PLACES if resolved.get("data.name") == "parquet" else ()
     chosen = {
         key: resolved[key]
         for key, value in written.items()
-        if is_science(key)
-        and not _is_own_place(key, resolved)
-        and key in resolved
+        # first what leaves most of them out: this is done for every cell of a sweep
+        if key in resolved
+        and (key not in defaults or defaults[key] not in (value, resolved[key]))
+        and is_science(key)
+        and not f"{key}.".startswith(places)
         and not (key in NEUTRAL and resolved[key] == NEUTRAL[key])
         and not (key == "data.dev_size" and resolved[key] == NEUTRAL_DEV.get(resolved["data.name"]))
         and not (key in OURS_UNNAMED and user_files.is_ours(resolved[key]))
-        and (key not in defaults or defaults[key] not in (value, resolved[key]))
     }
     if (backend := resolved.get("backend.name", "cpu")) not in UNNAMED_BACKENDS:
         chosen["backend"] = backend
     return chosen | {key: value for key, value in ONLY_METRICS.items() if key in resolved}
-
-
-def _is_own_place(key: str, resolved: Mapping[str, Any]) -> bool:
-    """Whether a setting says where rows of one's own lie: data.content is what they are."""
-    own = resolved.get("data.name") == "parquet" and key.startswith("data.")
-    return own and key.split(".")[1] in sets.PLACES
 
 
 def _plain(value: object) -> object:

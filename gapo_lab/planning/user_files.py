@@ -51,6 +51,8 @@ OTHER_FILES = (
 KEYS = (*PYTHON_FILES, *MODULES, *OTHER_FILES)
 # The folder of a run that holds the copies, and the one in it that Python imports from.
 FOLDER, IMPORTED = "files", "imported"
+# What has a name of its own in a Python file.
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 # In a YAML file: keys whose value is a class.
 CLASSES = ("_target_", "class_name")
 
@@ -137,13 +139,17 @@ def imported(folder: Path) -> Path:
 
 def defined(path: Path) -> set[str]:
     """The names that a Python file defines or imports at its top. UserError where it is no Python."""
+    tree = _parse("", path)
+    return {node.name for node in tree.body if isinstance(node, DEFINITIONS)} | assigned(tree)
+
+
+def assigned(tree: ast.Module) -> set[str]:
+    """The names that a module imports or assigns at its top; `*` where it imports all of another."""
     names: set[str] = set()
-    for node in _parse("", path).body:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-            names.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+    for node in tree.body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
             names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
-        else:
+        elif not isinstance(node, DEFINITIONS):
             names |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
     return names
 

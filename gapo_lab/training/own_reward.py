@@ -10,7 +10,7 @@ import inspect
 import math
 import os
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -73,13 +73,11 @@ def score(
 ) -> dict:
     """What the user's function says of one answer, as numbers and texts by name; `score` is the reward."""
     with reason_kept():
-        function = load(lab["path"], lab["name"], lab["called"])
-        row = place(extra_info)
-        words = _words(data_source, solution_str, ground_truth, extra_info, lab, more)
+        call, row = _call(data_source, solution_str, ground_truth, extra_info, lab, more)
         if lab["seconds"] is None:
-            return checked(function(**words), lab["called"], row)
+            return checked(call(), lab["called"], row)
         with deadline(lab["seconds"], hung(lab, row), _reason()):
-            return checked(function(**words), lab["called"], row)
+            return checked(call(), lab["called"], row)
 
 
 @labelled
@@ -88,20 +86,22 @@ async def score_async(
 ) -> dict:
     """As `score`, for an `async def`."""
     with reason_kept():
-        function = load(lab["path"], lab["name"], lab["called"])
-        row = place(extra_info)
-        words = _words(data_source, solution_str, ground_truth, extra_info, lab, more)
+        call, row = _call(data_source, solution_str, ground_truth, extra_info, lab, more)
         try:
-            found = await asyncio.wait_for(function(**words), lab["seconds"])
+            found = await asyncio.wait_for(call(), lab["seconds"])
         except TimeoutError as error:
             raise TooLong(hung(lab, row)) from error
         return checked(found, lab["called"], row)
 
 
-def _words(data_source: str, solution: str, truth: Any, extra_info: Any, lab: Mapping, more: Mapping) -> dict[str, Any]:
+def _call(
+    data_source: str, solution: str, truth: Any, extra_info: Any, lab: Mapping, more: Mapping
+) -> tuple[Callable[[], Any], str]:
+    """The call of the user's function on this answer, and the place of its row."""
+    function, row = load(lab["path"], lab["name"], lab["called"]), place(extra_info)
     source, truth, about = told(data_source, truth, extra_info)
     words = {"data_source": source, "solution_str": solution, "ground_truth": truth, "extra_info": about}
-    return {**words, **more, **lab["settings"]}
+    return partial(function, **{**words, **more, **lab["settings"]}), row
 
 
 def hung(lab: Mapping, row: str) -> str:

@@ -6,6 +6,7 @@ What only a shell could say, such as `$(date)`, becomes a hole in its word, with
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Mapping
 
 from gapo_lab.utils import shell_arithmetic
@@ -45,13 +46,7 @@ class _Reader:
                 self.at += 1
                 if sign == "\n":
                     self._skip_heredocs()
-            elif sign in " \t":
-                self.at += 1
-            elif self.text.startswith("\\\n", self.at):
-                self.at += 2
-            elif sign == "#":
-                self._skip_line()
-            else:
+            elif not self._skipped(" \t"):
                 now.line = now.line or self._line()
                 self._word(now)
         self._end(now, out)
@@ -104,13 +99,7 @@ class _Reader:
             if sign == ")":
                 self.at += 1
                 return out
-            if sign.isspace():
-                self.at += 1
-            elif self.text.startswith("\\\n", self.at):
-                self.at += 2
-            elif sign == "#":
-                self._skip_line()
-            else:
+            if not self._skipped(string.whitespace):
                 out += self._fields(split=True)
         raise ValueError("an array is not closed by )")
 
@@ -267,6 +256,19 @@ class _Reader:
     def _skip_line(self) -> None:
         end = self.text.find("\n", self.at)
         self.at = len(self.text) if end < 0 else end
+
+    def _skipped(self, blanks: str) -> bool:
+        """Go over one of ``blanks``, a continued line or a comment; False where a word begins."""
+        sign = self.text[self.at]
+        if sign in blanks:
+            self.at += 1
+        elif self.text.startswith("\\\n", self.at):
+            self.at += 2
+        elif sign == "#":
+            self._skip_line()
+        else:
+            return False
+        return True
 
     def _skip_to(self, signs: str) -> None:
         while self.at < len(self.text) and self.text[self.at] not in signs:

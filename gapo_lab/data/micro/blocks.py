@@ -7,12 +7,11 @@ task has a language or a kind that the others never have.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from random import Random
 
 from gapo_lab.data.micro.edit_kinds import SEEN_KINDS, UNSEEN_KINDS, Maker
-from gapo_lab.data.micro.generator import cursor_place
+from gapo_lab.data.micro.generator import cursor_place, digest, distinct, hunk, share
 from gapo_lab.data.micro.syntax import (
     CALLS,
     FORMS,
@@ -26,7 +25,7 @@ from gapo_lab.data.micro.syntax import (
     random_line,
     write,
 )
-from gapo_lab.data.tasks.task import Hunk, Task
+from gapo_lab.data.tasks.task import Task
 from gapo_lab.errors import UserError
 
 SPLITS = ("train", "dev", "id", "ood")
@@ -89,21 +88,12 @@ def generate(split: str, size: int, seed: int = 0) -> list[Task]:
     """
     if split not in (*SPLITS, "warm"):
         raise UserError(f"split={split}: no such split of the blocks; choose one of {', '.join(SPLITS)}")
-    if size < 1:
-        raise UserError(f"size={size}: a split needs at least one task")
-    rng = Random(f"blocks/{split}/{seed}")
-    tasks: dict[str, Task] = {}
-    while len(tasks) < size:
-        task = _draw(rng, split)
-        if task.kind != "no_change" and task.truth == task.region:
-            continue
-        if split == "ood" or _belongs(task.id) == split.replace("warm", "train"):
-            tasks.setdefault(task.id, task)
-    return list(tasks.values())
+    rng, home = Random(f"blocks/{split}/{seed}"), split.replace("warm", "train")
+    return distinct(size, lambda: _draw(rng, split), lambda task: split == "ood" or _home(task) == home)
 
 
-def _belongs(task_id: str) -> str:
-    return {0: "id", 1: "dev"}.get(int(task_id.rpartition("-")[2], 16) % _SHARES, "train")
+def _home(task: Task) -> str:
+    return {0: "id", 1: "dev"}.get(share(task, _SHARES), "train")
 
 
 def _draw(rng: Random, split: str) -> Task:
@@ -129,12 +119,10 @@ def _compose(rng: Random, kind: str, syntax: Syntax) -> Task:
     while len(lines) < count:
         lines.append(make() if rng.random() < 0.5 else _untouched(rng, kind, gone))
     rng.shuffle(lines)
-    history = tuple(Hunk(f"lib.{syntax.suffix}", write(a, syntax), write(b, syntax)) for a, b in shown)
+    history = tuple(hunk(pair, syntax) for pair in shown)
     region, truth = ("\n".join(write(line[side], syntax) for line in lines) for side in (0, 1))
-    text = "\0".join((*(h.before + "\0" + h.after for h in history), region, truth))
-    name = hashlib.sha1(f"{syntax.language}\0{text}".encode()).hexdigest()[:12]
     return Task(
-        id=f"blocks-{kind}-{name}",
+        id=f"blocks-{kind}-{digest(syntax, history, region, truth)}",
         language=syntax.language,
         kind=kind,
         path=f"app.{syntax.suffix}",

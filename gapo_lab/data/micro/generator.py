@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from random import Random
 
 from gapo_lab.data.micro.edit_kinds import KINDS, SEEN_KINDS, UNSEEN_KINDS
@@ -38,21 +38,36 @@ def generate(split: str, size: int, seed: int = 0, without: Collection[str] = ()
     """
     if split not in SPLITS:
         raise UserError(f"split={split}: no such split of the micro edits; choose one of {', '.join(SPLITS)}")
+    rng, home = Random(f"micro/{split}/{seed}"), "id" if split == "dev" else split
+
+    def belongs(task: Task) -> bool:
+        return (split == "ood" or _home(task) == home) and task.id not in without
+
+    return distinct(size, lambda: _draw(rng, split), belongs)
+
+
+def distinct(size: int, draw: Callable[[], Task], belongs: Callable[[Task], bool]) -> list[Task]:
+    """Draw until there are `size` different tasks that belong; an edit that changes nothing is none.
+
+    Raises UserError for a size below 1.
+    """
     if size < 1:
         raise UserError(f"size={size}: a split needs at least one task")
-    rng = Random(f"micro/{split}/{seed}")
     tasks: dict[str, Task] = {}
     while len(tasks) < size:
-        task = _draw(rng, split)
-        if task.kind != "no_change" and task.truth == task.region:
-            continue
-        if (split == "ood" or _belongs(task.id) == ("id" if split == "dev" else split)) and task.id not in without:
+        task = draw()
+        if (task.kind == "no_change" or task.truth != task.region) and belongs(task):
             tasks.setdefault(task.id, task)
     return list(tasks.values())
 
 
-def _belongs(task_id: str) -> str:
-    return "id" if int(task_id.rpartition("-")[2], 16) % _ID_SHARE == 0 else "train"
+def share(task: Task, shares: int) -> int:
+    """Which of so many equal shares of all tasks a task is in, by the hash of its text."""
+    return int(task.id.rpartition("-")[2], 16) % shares
+
+
+def _home(task: Task) -> str:
+    return "id" if share(task, _ID_SHARE) == 0 else "train"
 
 
 def _draw(rng: Random, split: str) -> Task:
@@ -71,15 +86,13 @@ def _compose(rng: Random, kind: str, syntax: Syntax) -> Task:
     make = KINDS[kind](rng)
     extra = rng.random()
     hunks = 2 if extra < 0.12 and kind != "no_change" else 1
-    history = tuple(_hunk(make(), syntax) for _ in range(hunks))
+    history = tuple(hunk(make(), syntax) for _ in range(hunks))
     before, after = make()
     region, truth = write(before, syntax), write(after, syntax)
     context = write(random_line(rng), syntax) if 0.12 < extra < 0.3 else ""
     prefix, suffix = (f"{context}\n", "") if extra < 0.21 and context else ("", f"\n{context}" if context else "")
-    text = "\0".join((*(h.before + "\0" + h.after for h in history), prefix, region, suffix, truth))
-    name = hashlib.sha1(f"{syntax.language}\0{text}".encode()).hexdigest()[:12]
     return Task(
-        id=f"micro-{kind}-{name}",
+        id=f"micro-{kind}-{digest(syntax, history, prefix, region, suffix, truth)}",
         language=syntax.language,
         kind=kind,
         path=f"app.{syntax.suffix}",
@@ -93,7 +106,13 @@ def _compose(rng: Random, kind: str, syntax: Syntax) -> Task:
     )
 
 
-def _hunk(pair: tuple[Line, Line], syntax: Syntax) -> Hunk:
+def digest(syntax: Syntax, history: tuple[Hunk, ...], *code: str) -> str:
+    """Twelve hex digits over the text of a task: its history, then the parts of its code and the truth in order."""
+    text = "\0".join((*(h.before + "\0" + h.after for h in history), *code))
+    return hashlib.sha1(f"{syntax.language}\0{text}".encode()).hexdigest()[:12]
+
+
+def hunk(pair: tuple[Line, Line], syntax: Syntax) -> Hunk:
     return Hunk(f"lib.{syntax.suffix}", write(pair[0], syntax), write(pair[1], syntax))
 
 

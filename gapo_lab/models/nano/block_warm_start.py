@@ -17,25 +17,20 @@ from functools import partial
 from gapo_lab.data.micro.blocks import RARE_KINDS, generate
 from gapo_lab.models.nano import tokenizer as vocabulary
 from gapo_lab.models.nano.exact_match import exact_match
-from gapo_lab.models.nano.warm_start import WarmStart, asked, save, teach
+from gapo_lab.models.nano.warm_start import Teaching, asked, save, teach
 from gapo_lab.utils import command_line
 
 DTYPE = "bfloat16"  # of the checkpoint: half the size
 
 
 @dataclass(frozen=True)
-class BlockStart:
-    """How long and how hard to teach; the words are those of `WarmStart`."""
+class BlockStart(Teaching):
+    """How long and how hard to teach."""
 
     steps: int = 600
-    batch: int = 32
     rate: float = 1e-3
     warmup: int = 20
     smoothing: float = 0.0
-    history_weight: float = 0.3
-    renamed: float = 0.5
-    weight_decay: float = 0.1
-    seed: int = 0
 
 
 def train(settings: BlockStart, tokenizer, report: Callable | None = None):
@@ -45,7 +40,7 @@ def train(settings: BlockStart, tokenizer, report: Callable | None = None):
 
     torch.manual_seed(settings.seed)
     model = AutoModelForCausalLM.from_pretrained(vocabulary.FOLDER, dtype=torch.float32)
-    return teach(model, WarmStart(**vars(settings)), tokenizer, partial(generate, "warm"), report)
+    return teach(model, settings, tokenizer, partial(generate, "warm"), report)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -33,7 +33,7 @@ CHUNK = 4096
 
 
 @dataclass(frozen=True)
-class WarmStart:
+class Teaching:
     """How long and how hard to teach.
 
     `history_weight` is the weight of the history's added lines, where the model learns to copy. `smoothing`
@@ -50,6 +50,12 @@ class WarmStart:
     renamed: float = 0.5
     weight_decay: float = 0.1
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class WarmStart(Teaching):
+    """How to teach a new model of this size."""
+
     size: str = "nano"
 
 
@@ -67,7 +73,7 @@ def train(settings: WarmStart, tokenizer, report=None):
     return teach(model, settings, tokenizer, partial(generate, "train"), report)
 
 
-def teach(model, settings: WarmStart, tokenizer, draw: Callable[[int, int], list[Task]], report=None):
+def teach(model, settings: Teaching, tokenizer, draw: Callable[[int, int], list[Task]], report=None):
     """`model` after `settings.steps` steps on tasks that `draw(size, seed)` gives."""
     import torch
 
@@ -123,14 +129,14 @@ def save(model, tokenizer, out: Path) -> None:
     os.replace(draft, out)
 
 
-def _schedule(step: int, settings: WarmStart) -> float:
+def _schedule(step: int, settings: Teaching) -> float:
     """Linear up over `warmup` steps, then linear down to a tenth."""
     if step <= settings.warmup:
         return step / settings.warmup
     return 1 - 0.9 * (step - settings.warmup) / max(1, settings.steps - settings.warmup)
 
 
-def _batches(settings: WarmStart, tokenizer, draw: Callable[[int, int], list[Task]]) -> Iterator[list[Example]]:
+def _batches(settings: Teaching, tokenizer, draw: Callable[[int, int], list[Task]]) -> Iterator[list[Example]]:
     """Batches of examples of like length, from ever new tasks."""
     rng = random.Random(settings.seed)
     words = replaceable(tokenizer)
