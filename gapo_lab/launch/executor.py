@@ -23,7 +23,7 @@ from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.past_runs import PastRuns
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import in_common, show_plan
-from gapo_lab.runs import studies, summaries
+from gapo_lab.runs import spec_file, studies, summaries
 from gapo_lab.runs.folder import RunFolder, find
 from gapo_lab.runs.forget import forget
 from gapo_lab.runs.provenance import Origin
@@ -226,7 +226,7 @@ def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> Run
     """The run folder, ready to be worked on by whoever is given it."""
     folder = RunFolder.open(root, run.key, run.valid_spec.as_dict())
     settings = user_files.copy(run.settings, folder.path)
-    text = yaml.dump(unflatten(settings), Dumper=DUMPER, sort_keys=False, allow_unicode=True)
+    text = spec_file.as_yaml(unflatten(settings), DUMPER)
     # the shipped files it names are those of the copy, too
     folder.write_config(text.replace(str(PACKAGE), str(submission.code / PACKAGE.name)))
     fields: dict[str, Any] = {"submitted": submission.time}

@@ -70,7 +70,14 @@ def _part(lines: str) -> bytes:
 
 
 def write(path: Path, spec: Mapping[str, Any]) -> None:
-    atomic_files.write_text(path, yaml.safe_dump(spec, sort_keys=False, allow_unicode=True))
+    atomic_files.write_text(path, as_yaml(spec))
+
+
+def as_yaml(values: Mapping[str, Any], dumper: Any = yaml.SafeDumper) -> str:
+    """``values`` as YAML that a person can read, and that reads as the same values. PyYAML writes U+0085 as it stands
+    and reads it as the end of a line; text that holds it is escaped."""
+    text: str = yaml.dump(dict(values), Dumper=dumper, sort_keys=False, allow_unicode=True)
+    return yaml.dump(dict(values), Dumper=dumper, sort_keys=False) if "\x85" in text else text
 
 
 def plain(spec: Mapping[str, Any]) -> dict[str, Any]:

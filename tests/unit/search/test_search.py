@@ -50,7 +50,7 @@ def test_the_best_tau_is_found_and_bad_trials_are_stopped(thirty):
     best = found.candidates[0]
     tau = float(best.words[-1].removeprefix("tau="))
     assert abs(tau - BEST) < 0.03 and best.seeds == 5 and len(found.candidates) == 3
-    assert found.line.startswith("python -m gapo_lab.run model=nano algo=gapo_grpo scale=rehearsal")
+    assert found.line.startswith("python -m gapo_lab.run data=micro model=nano algo=gapo_grpo scale=rehearsal")
     assert found.line.endswith(f"tau={tau:g}") and found.line in out
     states = found.states
     assert states["complete"] + states["pruned"] == 30 and states["pruned"] >= 5 and found.saved > 0.15
