@@ -24,9 +24,10 @@ from gapo_lab.planning.past_runs import PastRuns
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import in_common, show_plan
 from gapo_lab.runs import spec_file, studies, summaries
-from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.forget import forget
 from gapo_lab.runs.provenance import Origin
+from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import NEW, RunStatus, State, resumptions
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.dotted import unflatten
@@ -72,7 +73,8 @@ def root_of(runs: Sequence[Planned]) -> Path:
 
 def measured(root: Path) -> PastRuns:
     """The finished runs of this root, which say how long others will take."""
-    return PastRuns(find(root))
+    with RunRoot(root) as runs:
+        return PastRuns(runs.folders())
 
 
 def carry_out(

@@ -98,11 +98,11 @@ class RunStatus:
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         """Read status.json, also one of an older version."""
         named = {name: value for name, value in raw.items() if name in _NAMES and value is not None}
-        other = {name: value for name, value in raw.items() if name not in _NAMES | Process.NAMES}
+        other = {name: value for name, value in raw.items() if name not in _NOT_OTHER}
         cause, remedy = str(named.get("cause", "")), str(named.get("remedy", ""))
         if cause.startswith(Cause.PRUNED) and cause != Cause.PRUNED:  # "pruned at step 20"
             named |= {"cause": Cause.PRUNED, "ended_for": cause}
-        elif cause not in set(Cause):
+        elif cause not in _CAUSES:
             named["cause"] = Cause.NONE
         if "last checkpoint" in remedy:  # it named no step; `advice` does
             named["remedy"] = ""
@@ -157,6 +157,8 @@ NEW = RunStatus()
 ALWAYS = ("state", "message", "step")
 _DEFAULTS = {one.name: one.default for one in fields(RunStatus) if one.name not in ("process", "other")}
 _NAMES = frozenset(_DEFAULTS)
+_NOT_OTHER = _NAMES | Process.NAMES
+_CAUSES = frozenset(Cause)
 
 
 def resumption(step: int) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.tracking import mapping
 
 WHOLE = ("spec.yaml", "config.yaml", "provenance.json", "summary.json")
 LOG_TAIL = 200_000  # bytes of the last train.log
@@ -23,6 +25,11 @@ def collect(folder: RunFolder) -> dict[str, str]:
     for name, path in _generations(folder).items():
         found[name] = _head(path)
     return found
+
+
+def mark(found: Mapping[str, str]) -> str:
+    """Return what these files and texts hash to, by which a copier sees that it has sent them."""
+    return mapping.digest(sorted((name, mapping.digest(text)) for name, text in found.items()))
 
 
 def _generations(folder: RunFolder) -> dict[str, Path]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gapo_lab.runs import naming, studies
@@ -120,7 +119,7 @@ class Copier:
         return run
 
     def _create(self, experiment: str, kept_tags: Mapping[str, str]) -> Run:
-        tags = dict(kept_tags) | {KEY: self.folder.key, "mlflow.parentRunId": self._cell(experiment)}
+        tags = dict(kept_tags) | {KEY: self.folder.key, "mlflow.parentRunId": self.cell(experiment)}
         started = self.folder.started()
         run = self.client.create_run(
             experiment, mapping.milliseconds(started) if started else None, tags, naming.run_name(self.spec)
@@ -128,7 +127,7 @@ class Copier:
         self._log_params(run.info.run_id, mapping.params(self.spec, self._config))
         return self.client.get_run(run.info.run_id)
 
-    def _cell(self, experiment: str) -> str:
+    def cell(self, experiment: str) -> str:
         """The id of the parent run, which stands for the cell: the runs that differ only in seed."""
         if found := self._find(experiment, **{IS_CELL: "yes", CELL: naming.cell_id(self.spec)}):
             return found.info.run_id
@@ -262,7 +261,7 @@ class Copier:
 
     def _copy_files(self, run: Run) -> None:
         found = artifacts.collect(self.folder)
-        mark = mapping.digest(sorted((name, mapping.digest(text)) for name, text in found.items()))
+        mark = artifacts.mark(found)
         if run.data.tags.get(FILES) == mark:
             return
         for name, text in found.items():
@@ -279,21 +278,3 @@ class Copier:
         else:
             ended = status.updated  # a status.json written by hand may lack it
             self.client.set_terminated(run.info.run_id, state, int(ended * 1000) if ended else None)
-
-
-def copy_all(folders: Iterable[RunFolder], uri: str | None = None) -> dict[Path, str | Exception]:
-    """``copy`` of each folder through one connection: its run id, or the error that kept it out.
-
-    Raises MLflow's own error when it cannot be reached at all.
-    """
-    uri = addresses.resolve(uri)
-    client = mlflow_client.connect(uri)
-    out: dict[Path, str | Exception] = {}
-    client.search_experiments(max_results=1)  # away is said once, not for each folder
-    for folder in folders:
-        try:
-            out[folder.path] = Copier(folder, uri, client).everything()
-        except Exception as error:  # noqa: BLE001 - one broken folder must not keep the others out
-            out[folder.path] = error
-    mlflow_client.analyze(uri)
-    return out

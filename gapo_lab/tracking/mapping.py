@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -138,6 +139,11 @@ def note(spec: Mapping[str, Any], provenance: Provenance, status: RunStatus) -> 
 def metric_name(name: str) -> str:
     """``name`` as MLflow takes it: ``@`` is ``_at_``, any other character it refuses is ``_``."""
     return re.sub(r"[^/\w.\- :]", "_", name.replace("@", "_at_"))[:250]
+
+
+def is_plain(name: str) -> bool:
+    """Whether a name is no path that MLflow refuses, such as `a//b` or `../a`."""
+    return bool(name) and posixpath.normpath(name) == name and not name.startswith(("/", ".."))
 
 
 class Sample(NamedTuple):
