@@ -76,9 +76,12 @@ def draw(
             ax.xaxis.set_major_locator(MaxNLocator(5, steps=NICE, integer=True))
             if note and (said := note(series)):
                 ax.set_title(said, loc="right", fontsize=7, color=series[-1].colour)
-        # One label for all panels: a label of each would push apart rows of which the last is not full.
-        figure.supylabel(ylabel, fontsize=8)
-        figure.supxlabel("training step", fontsize=8)
+        if len(panels) == 1:
+            axes[0, 0].set(xlabel="training step", ylabel=ylabel)
+        else:
+            # One label for all panels: a label of each would push apart rows of which the last is not full.
+            figure.supylabel(ylabel, fontsize=8)
+            figure.supxlabel("training step", fontsize=8)
         figure.legend(
             handles.values(),
             handles.keys(),

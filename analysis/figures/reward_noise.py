@@ -109,10 +109,10 @@ def distributions(by_level: Groups) -> Drawing:
         figure.supxlabel("reward", fontsize=8)
         figure.supylabel("share of rollouts, %", fontsize=8)
         handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=4)
+        figure.legend(handles, labels, loc="outside upper center", ncols=6)
         caption = (
             "Rewards of the rollouts before training by model and share of outliers, coloured by the kind of "
-            "their prompt (Figure 1). Dashed: the mean; dotted: the median of all rollouts."
+            "their prompt (Figure 1), with the mean and the median of all rollouts."
         )
         return Drawing("figureS1", caption, figure)
 
@@ -130,8 +130,8 @@ def _panel(ax, title: str, groups: Sequence[np.ndarray]) -> None:
         label=KINDS,
         color=[rewards.HUES[name] for name in KINDS],
     )
-    ax.axvline(everything.mean(), color="black", linewidth=0.9, linestyle=curves.DASHED)
-    ax.axvline(np.median(everything), color="black", linewidth=0.9, linestyle=curves.DOTTED)
+    ax.axvline(everything.mean(), color="black", linewidth=0.9, linestyle=curves.DASHED, label="mean")
+    ax.axvline(np.median(everything), color="black", linewidth=0.9, linestyle=curves.DOTTED, label="median")
     ax.set_title(title, loc="left", fontsize=7.5)
 
 
@@ -181,7 +181,8 @@ def _line(ax, results: Results, model: str, algo: str, algos: Sequence[str], pla
         label=conventions.method(algo),
         color=colours.of_methods(algos)[algo],
         linestyle=stroke,
-        marker="o",
+        marker="s" if algo in curves.BASELINES else "o",
+        markerfacecolor="white" if algo in curves.BASELINES else None,
         markersize=3,
         capsize=2,
         elinewidth=0.8,

@@ -107,10 +107,23 @@ def entry(one: Entry) -> str:
 
 
 def table(one: Table) -> str:
-    """The .tex fragment of a table; what it was drawn from stands in a comment at its head."""
+    """Return the .tex fragment of a table, a whole float; a comment at its head says what it was drawn from."""
     parts = [Part(header, down) for header, blocks in _across(one) for down in _down(blocks)]
     template = _environment().get_template("table.tex.jinja")
     return template.render(table=one, parts=parts, align="l" if one.ragged else "r")
+
+
+def bare(one: Table) -> str:
+    """Return the `tabular` alone, uncut, to \\input into a float of one's own; its notes stand in comments.
+
+    Of runs that are no result its last row says so.
+    """
+    blocks = one.blocks
+    if one.notice:
+        blocks = (*blocks, (Line(one.notice, tuple(Entry() for _ in range(one.width))),))
+    part = Part(one.header, blocks)
+    template = _environment().get_template("bare.tex.jinja")
+    return template.render(table=one, part=part, align="l" if one.ragged else "r")
 
 
 @dataclass(frozen=True)
@@ -186,6 +199,7 @@ def document(one: Document) -> str:
             facts=one.facts,
             missing=one.missing,
             verdicts=one.verdicts,
+            claims=one.claims,
             figures=[(f"{p.name}.pdf", p.number, p.caption) for p in one.pictures],
         )
     )

@@ -19,6 +19,7 @@ from analysis.tables import (
     against_paper,
     captions,
     claims,
+    conclusions,
     differences,
     learning_curves,
     new_cases,
@@ -89,8 +90,9 @@ def build(source: Source, asked: Asked) -> Report:
         from analysis.figures import selection as figures
 
         by_noise = {captions.title(r.measured).rpartition(" on ")[2]: r for r in by_axis.noisy.values()}
-        found = figures.draw(source, selection, drawn.get(asked.metrics[0]), asked.runs_root, by_noise)
-        pictures = tuple(drawing.render(one, no_result.short(selection)) for one in found.drawings)
+        with drawing.font(asked.font):
+            found = figures.draw(source, selection, drawn.get(asked.metrics[0]), asked.runs_root, by_noise)
+            pictures = tuple(drawing.render(one, no_result.short(selection)) for one in found.drawings)
         more, tables, remarks = found.measured, [*tables, *found.tables], [*remarks, *found.remarks]
     document = Document(
         title=f"Stud{'ies' if len(asked.studies) > 1 else 'y'} {', '.join(asked.studies)}",
@@ -100,6 +102,7 @@ def build(source: Source, asked: Asked) -> Report:
         verdicts=() if notice else tuple(_verdicts(drawn, by_axis)),
         tables=tuple(sorted(no_result.marked(tables, no_result.short(selection)), key=_place)),
         pictures=pictures,
+        claims=() if notice else tuple(line for one in drawn.values() for line in conclusions.sentences(one)),
     )
     return Report(document, selection, (*measured, *more))
 
