@@ -77,7 +77,7 @@ def draw(
             if note and (said := note(series)):
                 ax.set_title(said, loc="right", fontsize=7, color=series[-1].colour)
         if len(panels) == 1:
-            axes[0, 0].set(xlabel="training step", ylabel=ylabel)
+            figure.axes[0].set(xlabel="training step", ylabel=ylabel)
         else:
             # One label for all panels: a label of each would push apart rows of which the last is not full.
             figure.supylabel(ylabel, fontsize=8)
