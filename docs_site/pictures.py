@@ -1,7 +1,7 @@
 """The README's pictures, from real runs in the working folder: `make pictures`, or `python -m docs_site.pictures`.
 
-plan.svg and demo.svg are what a terminal shows; report.png is the front of a report in Chromium. Runs that are not there
-yet are made first: `make demo`, and the six of docs/first-run.md.
+plan.svg and demo.svg are what a terminal shows; report.png is the front of a report in Chromium. Missing runs are made
+first: `make demo`, and the six of docs/first-run.md.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _power(tables: Sequence[Published]) -> Iterator[str]:
-    """What the check of cells can find at all."""
+    """Yield what the check of cells can find at all."""
     for table in tables:
         if not table.test_cases:
             yield f"table {table.table}: it does not say its test cases, so no cell can be found impossible"

@@ -129,7 +129,7 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def by_method(results: Results, measured: Measured, methods: Sequence[str]) -> list[tuple[str, list[Series]]]:
-    """A panel a model, a line a method; baselines are dotted."""
+    """Return a panel a model, a line a method; baselines are dotted."""
     panels, hue = [], colours.of_methods(methods)
     for column in results.grid.columns:
         series = []
@@ -145,7 +145,8 @@ def by_method(results: Results, measured: Measured, methods: Sequence[str]) -> l
 
 
 def by_tau(by_cell: Mapping[str, Trials], algo: str) -> list[tuple[str, list[Series]]]:
-    """A panel a model, a line a tau, for the models where ``algo`` ran with several; the paper's is solid blue."""
+    """Return a panel a model, a line a tau, for the models where ``algo`` ran with several; the paper's is solid
+    blue."""
     models: dict[str, list[Trials]] = {}
     for trials in by_cell.values():
         if trials.cell.algo == algo and trials.cell.tau is not None and not trials.cell.noise:

@@ -64,7 +64,7 @@ def numbers(groups: Sequence[np.ndarray]) -> dict[str, float]:
 
 
 def table(by_level: Groups) -> Table:
-    """A line a model and noise."""
+    """Return a line a model and noise."""
     blocks: dict[str, list[Line]] = {}
     head: tuple[str, ...] = ()
     for (model, noise), groups in by_level.items():
@@ -93,7 +93,7 @@ def _level(noise: float) -> str:
 
 
 def distributions(by_level: Groups) -> Drawing:
-    """A panel a model and noise: all rewards, coloured by the kind of their prompt."""
+    """Return a panel a model and noise: all rewards, coloured by the kind of their prompt."""
     across = max(2, *(sum(model == m for m, _ in by_level) for model, _ in by_level))
     models = list(dict.fromkeys(model for model, _ in by_level))
     with matplotlib.rc_context(STYLE):
@@ -136,7 +136,7 @@ def _panel(ax, title: str, groups: Sequence[np.ndarray]) -> None:
 
 
 def accuracy(by_set: Mapping[str, Results]) -> Drawing | None:
-    """A panel a model and test set, a line a method over the noise: mean over seeds and its interval."""
+    """Return a panel a model and test set, a line a method over the noise: mean over seeds and its interval."""
     panels = {}
     for name, results in by_set.items():
         for model in dict.fromkeys(column[0] for column in results.grid.columns):

@@ -139,7 +139,7 @@ HEADS = {
 
 
 def _show(shown: Table, rows, columns: tuple[str, ...], console: Console) -> None:
-    """The table, 80 columns wide; a method's or a skew's name is said once."""
+    """Print the table, 80 columns wide; a method's or a skew's name is said once."""
     for column in columns:
         words = column in ("algo", "kind", "skew")
         shown.add_column(HEADS.get(column, column), justify="left" if words else "right", no_wrap=words)

@@ -102,7 +102,7 @@ class Draft:
         return Entry(DASH, None, marks=(self.notes.letter(reason),))
 
     def delta(self, name: str, of: str, over: str, percent: bool = False) -> Line:
-        """The difference of the means of two rows, from unrounded values; in percent of the second."""
+        """Return the difference of the means of two rows, from unrounded values; in percent of the second."""
         entries = []
         for column in self.columns:
             ours, theirs = (self.results.trials((algo,), column) for algo in (of, over))
@@ -120,7 +120,7 @@ class Draft:
         return Line(name, tuple(entries), "delta")
 
     def _said(self, column: str, of: str, over: str) -> tuple[str, ...]:
-        """The mark of a difference that is not decided; only one that is has none."""
+        """Return the mark of a difference that is not decided; only one that is has none."""
         one = self.results.comparison(column, of, over)
         if self.results.measured.is_no_result:
             return ()

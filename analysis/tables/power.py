@@ -14,7 +14,8 @@ from gapo_lab.utils.text import several
 
 
 def sentences(results: Results, pool: str = "all models") -> list[str]:
-    """A sentence for each claim that is open: the smallest difference it could see, and the seeds for the one found.
+    """Return a sentence for each claim that is open: the smallest difference it could see, and the seeds for the one
+    found.
 
     Pooled over five models and more the error is of the models, which more seeds do not make smaller: then none.
     """

@@ -100,7 +100,7 @@ def watch(asked: argparse.Namespace) -> int:
 
 
 def _specs(root: Path, keys: Sequence[str]) -> list[Mapping[str, Any]]:
-    """The specs of these runs; of those that can be read."""
+    """Return the specs of these runs; of those that can be read."""
     out: list[Mapping[str, Any]] = []
     for key in keys:
         with suppress(UserError):

@@ -54,7 +54,7 @@ def existing(root: Path, keys: Iterable[str]) -> list[str]:
 
 
 def read(root: Path, keys: Iterable[str]) -> dict[str, RunStatus]:
-    """The status of each run that has a folder, by key, as it really is."""
+    """Return the status of each run that has a folder, by key, as it really is."""
     found = {key: _status(RunFolder(Path(root) / key)) for key in existing(root, keys)}
     waiting = {key: status for key, status in found.items() if status.state in ASKED and status.submission}
     if waiting:
@@ -70,7 +70,7 @@ def _known(root: Path, key: str, status: RunStatus, seen: Mapping[tuple[str, int
 
 
 def _sent(root: Path, statuses: Iterable[RunStatus]) -> list[sacct.Sent]:
-    """The submissions of these runs, with their jobs as far as they were written down."""
+    """Return the submissions of these runs, with their jobs as far as they were written down."""
     since = {status.submission: status.submitted or 0.0 for status in statuses if status.submission}
     records = {name: read_json(root / FOLDER / f"{name}.json") or {} for name in since}
     return [

@@ -17,7 +17,7 @@ Network = Callable[[Tensor, Tensor, Tensor, Sequence[float]], Tensor]
 
 
 def truth_ids(tokenizer, truth: str) -> list[int]:
-    """The tokens of an answer that is `truth` and then ends, as the tokenizer writes the text."""
+    """Return the tokens of an answer that is `truth` and then ends, as the tokenizer writes the text."""
     return [*tokenizer.encode(truth, add_special_tokens=False), tokenizer.eos_token_id]
 
 
@@ -66,7 +66,8 @@ def sums(
     pad_id: int,
     device: torch.device | str,
 ) -> Tensor:
-    """The log-probabilities of (prompt, answer) rows in one forward pass, (temperatures, rows), float64 on the CPU."""
+    """Return the log-probabilities of (prompt, answer) rows in one forward pass, (temperatures, rows), float64 on
+    the CPU."""
     width = max(len(prompt) + len(answer) for prompt, answer in rows)
     ids = torch.tensor([[*p, *a, *[pad_id] * (width - len(p) - len(a))] for p, a in rows])
     # the row, and the place before each of its answer's tokens; padding stands behind, where nothing sees it
@@ -80,7 +81,7 @@ def sums(
 def log_probs(
     model: torch.nn.Module, ids: Tensor, row: Tensor, before: Tensor, temperatures: Sequence[float]
 ) -> Tensor:
-    """The log-probs of the tokens behind the places `before` of the rows `row`, (temperatures, A).
+    """Return the log-probs of the tokens behind the places `before` of the rows `row`, (temperatures, A).
 
     model: of transformers; its output layer is computed at these places only. ids: (B, L). row, before: (A,).
     """

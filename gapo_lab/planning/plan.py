@@ -144,7 +144,7 @@ class Plan:
         return Counter(run.action for run in self.runs)
 
     def gpu_hours(self) -> float:
-        """Expected of what will be started; runs of unknown length are left out (see ``unknown``)."""
+        """Return the expected time of what will be started; runs of unknown length are left out (see ``unknown``)."""
         return sum(run.seconds * run.gpus for run in self.todo if run.seconds is not None) / 3600
 
     @property
@@ -153,7 +153,7 @@ class Plan:
         return sum(run.seconds is None for run in self.todo)
 
     def decided(self, states: Mapping[str, RunStatus]) -> Plan:
-        """The same runs, with what happens to them where their folders are in ``states`` (key -> status)."""
+        """Return the same runs, with what happens to them where their folders are in ``states`` (key -> status)."""
         return Plan(tuple(_decided(run, states) for run in self.runs))
 
 
@@ -162,7 +162,7 @@ def make(
     states: Callable[[list[str]], Mapping[str, RunStatus]] = lambda keys: {},
     measured: PastRuns | None = None,
 ) -> Plan:
-    """The plan of these runs (see ``draft``).
+    """Return the plan of these runs (see ``draft``).
 
     states: from run keys to the statuses of those that have a run folder.
     measured: the finished runs that say how long these will take.
@@ -173,7 +173,7 @@ def make(
 
 
 def draft(cells: Iterable[Sequence[str]], composer: Composer | None = None) -> list[Planned]:
-    """The runs of these cells, composed and checked; a wrong one is INVALID with the line that says why."""
+    """Return the runs of these cells, composed and checked; a wrong one is INVALID with the line that says why."""
     composer = composer or Composer()
     namer = Namer(composer)
     return _told_apart([_drafted(tuple(words), composer, namer) for words in cells])
@@ -199,7 +199,7 @@ def _spec(words: tuple[str, ...], composed: Composed, namer: Namer) -> Spec:
 
 
 def _called(words: tuple[str, ...], composed: Composed, namer: Namer) -> str:
-    """The name of a cell that is invalid; with the overrides themselves where one has no valid value."""
+    """Return the name of a cell that is invalid; with the overrides themselves where one has no valid value."""
     try:
         return naming.cell_name(_spec(words, composed, namer).as_dict())
     except (UserError, ValueError, TypeError, OSError):
@@ -210,7 +210,7 @@ def _called(words: tuple[str, ...], composed: Composed, namer: Namer) -> str:
 
 
 def _told_apart(runs: list[Planned]) -> list[Planned]:
-    """The same runs; where two cells have one name, the beginnings of their ids are part of it from now on."""
+    """Return the same runs; where two cells have one name, the beginnings of their ids are part of it from now on."""
     specs = {run.spec.cell: run.spec.as_dict() for run in runs if run.spec}
     names = naming.cell_names(specs.values())
     added = {
@@ -255,7 +255,7 @@ def _decided(run: Planned, states: Mapping[str, RunStatus]) -> Planned:
 
 
 def decide(status: RunStatus) -> tuple[Action, str]:
-    """What happens to a run whose folder has this status, and a word on why."""
+    """Return what happens to a run whose folder has this status, and a word on why."""
     match status.state:
         case State.FINISHED:
             return Action.SKIP, "finished"

@@ -70,13 +70,13 @@ class Spec:
 
 
 def make_spec(config: DictConfig, overrides: tuple[str, ...] = ()) -> Spec:
-    """The spec of a composed configuration. Interpolations are resolved here."""
+    """Return the spec of a composed configuration. Interpolations are resolved here."""
     written = flatten(OmegaConf.to_container(config, resolve=False))
     return spec_of(written, flatten(OmegaConf.to_container(config, resolve=True)), overrides)
 
 
 def spec_of(written: Mapping[str, Any], resolved: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> Spec:
-    """The spec of a configuration by dotted key: as written, and with its interpolations resolved."""
+    """Return the spec of a configuration by dotted key: as written, and with its interpolations resolved."""
     tau = resolved.get(f"algorithm.{resolved.get('algorithm.adv_estimator')}.tau")
     return Spec(
         study=resolved["study"],

@@ -38,7 +38,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, root: Path, key: str, spec: Mapping[str, Any]) -> RunFolder:
-        """The folder of run ``key``, made if need be; UserError when another config lives there."""
+        """Return the folder of run ``key``, made if need be; UserError when another config lives there."""
         folder = cls(Path(root) / key)
         atomic_files.make_folder(folder.path)
         mine, path = spec_file.plain(spec), folder.path / "spec.yaml"
@@ -109,7 +109,7 @@ class RunFolder:
         return attempt
 
     def resume_step(self) -> int:
-        """The step that the next attempt resumes from; 0 where it starts anew.
+        """Return the step that the next attempt resumes from; 0 where it starts anew.
 
         The newest whole checkpoint whose step is recorded too. verl writes a checkpoint before it logs the step: a run
         that was killed in between goes back one checkpoint, so that no step is missing from its curves.
@@ -246,14 +246,15 @@ class RunFolder:
             return {}
 
     def config_values(self, keys: Collection[str]) -> dict[str, Any]:
-        """The values at a few dotted keys of config.yaml, found without parsing all of it."""
+        """Return the values at a few dotted keys of config.yaml, found without parsing all of it."""
         try:
             return config_text.pick((self.path / "config.yaml").read_text(encoding="utf-8"), keys)
         except FileNotFoundError:
             return {}
 
     def data_folder(self) -> Path | None:
-        """The prepared data that data.json names, as seen from here or from where the run folders lie; None where they
+        """Return the prepared data that data.json names, as seen from here or from where the run folders lie; None
+        where they
         are not on this machine."""
         named = (atomic_files.read_json(self.path / "data.json") or {}).get("folder")
         places = (Path(named), self.path.parent.parent / named) if named else ()

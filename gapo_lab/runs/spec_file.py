@@ -22,7 +22,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The spec in a file. UserError where there is none, or no spec."""
+    """Return the spec in a file. UserError where there is none, or no spec."""
     try:
         spec = parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -35,7 +35,8 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def parsed(text: str) -> Any:
-    """What YAML makes of a spec's text. A long part that other specs hold, too, is parsed once: the runs of a cell have
+    """Return what YAML makes of a spec's text. A long part that other specs hold, too, is parsed once: the runs of a
+    cell have
     the same science, which is most of what there is to read."""
     if "&" in text or "*" in text:  # anchors: a part may refer to another one
         return yaml.load(text, Loader=LOADER)
@@ -65,7 +66,7 @@ LONG = 8
 
 @lru_cache(maxsize=4096)
 def _part(lines: str) -> bytes:
-    """What YAML makes of a part, pickled: each reader gets one of its own, faster than by copying."""
+    """Return what YAML makes of a part, pickled: each reader gets one of its own, faster than by copying."""
     return pickle.dumps(yaml.load(lines, Loader=LOADER))
 
 

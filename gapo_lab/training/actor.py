@@ -22,7 +22,7 @@ class LabWorker(ActorRolloutRefWorker):
 
     @register(dispatch_mode=Dispatch.ONE_TO_ALL)
     def log_likelihoods(self, rows: Rows, temperatures: Sequence[float]) -> list[tuple[int, list[float]]]:
-        """The numbers of this worker's share of the rows (prompt, answer), each with log P at each temperature.
+        """Return the numbers of this worker's share of the rows (prompt, answer), each with log P at each temperature.
 
         By the weights that the actor has now. Nothing is drawn, and the actor is left as it was.
         """
@@ -53,14 +53,15 @@ def of_share(engine, rows: Rows, temperatures: Sequence[float]) -> list[tuple[in
 
 
 def share(batches: list[list[int]], rank: int, workers: int) -> list[list[int]]:
-    """The batches of one worker. Each has as many: parameters are gathered from all of them at each pass."""
+    """Return the batches of one worker. Each has as many: parameters are gathered from all of them at each pass."""
     missing = -len(batches) % workers
     return (batches + [batches[-1][-1:]] * missing)[rank::workers]
 
 
 @contextmanager
 def answering(module: torch.nn.Module) -> Iterator[likelihood.Network]:
-    """The module as a network that gives log-probs of answers (`likelihood.log_probs`), for the time of the block.
+    """Yield the module as a network that gives log-probs of answers (`likelihood.log_probs`), for the time of the
+    block.
 
     What is around the model itself, FSDP or an adapter, is called as ever: it gathers the parameters that the model's
     own forward, which is another one for this time, finds.

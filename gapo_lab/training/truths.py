@@ -30,7 +30,7 @@ class Truth:
 
 
 def read(parquet: Path, tokenizer, words: Mapping[str, Any]) -> list[Truth]:
-    """The tasks of a validation file whose answer is one text; `words`: data.apply_chat_template_kwargs.
+    """Return the tasks of a validation file whose answer is one text; `words`: data.apply_chat_template_kwargs.
 
     Sets whose answer is searched in a longer text (zeta's own prompts) have no one right text and are left out.
     """
@@ -62,7 +62,7 @@ def log_likelihoods(truths: Sequence[Truth], rows, workers) -> dict[float, list[
 
 
 def lie_ready(truths: Sequence[Truth]):
-    """The rows of the truths in Ray's memory, from where workers take them at each validation."""
+    """Return the rows of the truths in Ray's memory, from where workers take them at each validation."""
     import ray
 
     return ray.put([(truth.prompt, truth.answer) for truth in truths])
@@ -74,7 +74,7 @@ def metrics(truths: list[Truth], logs: Mapping[float, list[float]]) -> dict[str,
 
 
 def write(path: Path, truths: list[Truth], logs: Mapping[float, list[float]]) -> None:
-    """A line a task: `set`, `id`, and `loglik` and `loglik_t50` (log P at T=1 and 0.5)."""
+    """Write a line a task: `set`, `id`, and `loglik` and `loglik_t50` (log P at T=1 and 0.5)."""
     names = {temperature: f"loglik{suffix}" for temperature, suffix in expected_match.TEMPERATURES.items()}
     lines = [
         json.dumps(
