@@ -20,7 +20,7 @@ OPTIONS = ("-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-c", "max_wal
 
 
 def missing() -> str:
-    """What is not installed that a server and MLflow's way to it need; '' where all is."""
+    """Return what is not installed that a server and MLflow's way to it need; '' where all is."""
     if _programs() is None:
         return "PostgreSQL's programs: apt-get install postgresql"
     if find_spec("psycopg") is None and find_spec("psycopg2") is None:
@@ -29,7 +29,7 @@ def missing() -> str:
 
 
 def _programs() -> Path | None:
-    """The folder of initdb and postgres: Debian's, the newest version, or that of the PATH."""
+    """Return the folder of initdb and postgres: Debian's, the newest version, or that of the PATH."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
     on_path = shutil.which("initdb")
     return found[-1].parent if found else (Path(on_path).resolve().parent if on_path else None)
@@ -37,7 +37,7 @@ def _programs() -> Path | None:
 
 @contextmanager
 def server() -> Iterator[str]:
-    """The address of an empty database, while the block lasts."""
+    """Return the address of an empty database, while the block lasts."""
     programs = _programs()
     assert programs is not None, missing()
     folder = Path(tempfile.mkdtemp(prefix="gapo-postgresql-"))

@@ -107,7 +107,7 @@ def logs(asked: argparse.Namespace) -> int:
 
 
 def _log_of(folder: RunFolder) -> Path:
-    """The log of a run's last attempt; what its job printed where that died before the run started."""
+    """Return the log of a run's last attempt; what its job printed where that died before the run started."""
     attempts, before = folder.attempts(), folder.raw_status
     if before.state is State.QUEUED or not attempts:
         now = run_states.read(folder.path.parent, [folder.key]).get(folder.key, before)
@@ -183,7 +183,7 @@ def evaluate(asked: argparse.Namespace) -> int:
 
 
 def expected(found: Mapping[str, float], short: str) -> str:
-    """What is expected of sampled answers, in brackets; nothing where it was not measured."""
+    """Return what is expected of sampled answers, in brackets; nothing where it was not measured."""
     value = found.get(f"val/{short}/em_expected")
     return "" if value is None else f" (expected at T=1: {percent(value)})"
 

@@ -12,7 +12,8 @@ from gapo_lab.utils.key_names import did_you_mean
 
 
 def named(runs: RunRoot, word: str | None) -> list[RunFolder]:
-    """The runs that a word on the command line means: a study's, one by its key, all without a word or with ``all``.
+    """Return the runs that a word on the command line means: a study's, one by its key, all without a word or with
+    ``all``.
 
     UserError naming the nearest where there are runs and the word means none of them.
     """
@@ -23,7 +24,7 @@ def named(runs: RunRoot, word: str | None) -> list[RunFolder]:
 
 
 def chosen(runs: RunRoot, word: str | None) -> list[str]:
-    """The keys of the runs that a word on the command line means. UserError where there are none."""
+    """Return the keys of the runs that a word on the command line means. UserError where there are none."""
     keys = [folder.key for folder in named(runs, word)]
     if not keys:
         raise UserError(f"no runs in {runs.path} (start one: python -m gapo_lab.run)")
@@ -45,7 +46,7 @@ def _study(folder: RunFolder) -> str | None:
 
 
 def find_one(root: Path, key: str) -> RunFolder:
-    """The run whose key is, or begins with, ``key``; UserError naming the nearest where there is none."""
+    """Return the run whose key is, or begins with, ``key``; UserError naming the nearest where there is none."""
     with RunRoot(root) as runs:
         return RunFolder(_one_of(root, runs.folders(), key).path)
 

@@ -120,7 +120,7 @@ def _row(folder: RunFolder, study: str, cell: str, seed: int | None, status: Run
 
 
 def _best(numbers: Mapping[str, float]) -> dict[str, float]:
-    """The best value on each test set of what the run is about."""
+    """Return the best value on each test set of what the run is about."""
     about = measures.of_summary(numbers)
     names = {where: f"best/{where}/{about}" for where in measures.sets_of(numbers)}
     return {where: numbers[name] for where, name in names.items() if name in numbers}
@@ -140,7 +140,7 @@ def _message(key: str, status: RunStatus) -> str:
 
 @lru_cache(maxsize=4096)
 def _natural(text: str) -> list:
-    """A key that sorts `tau=0.5` before `tau=0.10`, and seed 9 before seed 10."""
+    """Return a key that sorts `tau=0.5` before `tau=0.10`, and seed 9 before seed 10."""
     parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", text)
     return [(0, float(part), "") if place % 2 else (1, 0.0, part) for place, part in enumerate(parts)]
 
@@ -180,7 +180,7 @@ def show(table: Table, console: Console, cells_only: bool = False) -> None:
 
 
 def _segments(row: Row, line: str) -> Iterator[Segment]:
-    """A line, with the word for the run's state in its colour."""
+    """Return a line, with the word for the run's state in its colour."""
     before, state, after = line.partition(row.state)
     yield from (Segment(before), Segment(state, _STYLES.get(row.state)), Segment(f"{after}\n"))
 
@@ -206,7 +206,7 @@ def _summary(runs: Sequence[Row]) -> str:
 
 
 def _sets(rows: Iterable[Row]) -> list[str]:
-    """The test sets of these runs, in the order of tables; ID and OOD where nothing was measured yet."""
+    """Return the test sets of these runs, in the order of tables; ID and OOD where nothing was measured yet."""
     return measures.in_order(name for row in rows for name in row.best) or ["id", "ood"]
 
 
@@ -254,12 +254,12 @@ class Notes:
 
 
 def _shared(row: Row) -> str:
-    """A message without what is only this run's: its job, its key, its step."""
+    """Return a message without what is only this run's: its job, its key, its step."""
     return _STEP.sub("step #", _JOB.sub("", row.message).replace(row.key, "RUN"))
 
 
 def _with_steps(shared: str, runs: Sequence[Row]) -> str:
-    """The message of several runs with their steps put back: `resumes from steps 3 to 12`."""
+    """Return the message of several runs with their steps put back: `resumes from steps 3 to 12`."""
     steps = sorted(int(step) for row in runs for step in _STEP.findall(row.message))
     if not steps:
         return shared

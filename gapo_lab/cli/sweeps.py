@@ -103,7 +103,7 @@ def watch(asked: argparse.Namespace) -> int:
 
 
 def _specs(runs: RunRoot, keys: Sequence[str]) -> list[Mapping[str, Any]]:
-    """A spec of each cell of these runs; of those that can be read."""
+    """Return a spec of each cell of these runs; of those that can be read."""
     out: dict[str, Mapping[str, Any]] = {}
     for key in keys:
         with suppress(UserError):

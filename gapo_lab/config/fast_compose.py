@@ -84,7 +84,7 @@ class Composer:
         self._refused: dict[tuple[str, ...], str] = {}
 
     def compose(self, words: Sequence[str]) -> Composed:
-        """The configuration of these overrides. UserError, one line, where Hydra would refuse them."""
+        """Return the configuration of these overrides. UserError, one line, where Hydra would refuse them."""
         try:
             overrides = [self._parse(word) for word in words]
         except UserError:
@@ -133,7 +133,7 @@ class Composer:
     def files_alone(
         self, words: Sequence[str], instead: Mapping[str, str | None], values: Mapping[str, Any]
     ) -> Composed:
-        """The configuration of the config files that these overrides choose; the other overrides are left out.
+        """Return the configuration of the config files that these overrides choose; the other overrides are left out.
 
         instead: group -> the file that takes the place of those of that group, `cluster/local`; None for none.
         values: of keys that these files have.
@@ -211,7 +211,7 @@ class Composer:
         return self._merged(self._chosen_files(chosen))
 
     def _chosen_files(self, chosen: tuple[str, ...]) -> tuple[_File, ...]:
-        """The config files that these overrides choose, in the order in which they are merged."""
+        """Return the config files that these overrides choose, in the order in which they are merged."""
         if chosen not in self._chosen:
             defaults = create_defaults_list(
                 repo=self._repo,

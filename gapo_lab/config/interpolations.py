@@ -35,7 +35,7 @@ class Resolver:
         self._words: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def resolve(self, wanted: dict[str, Any], known: Known) -> dict[str, Any]:
-        """The wanted keys with interpolations resolved; one that stands for a node gives several keys."""
+        """Return the wanted keys with interpolations resolved; one that stands for a node gives several keys."""
         out: dict[str, Any] = {}
         for key, value in wanted.items():
             if not is_interpolation(value):
@@ -67,7 +67,7 @@ class Resolver:
         return self._values[mark]
 
     def reads(self, key: str, value: Any, known: Known) -> list[str]:
-        """The dotted keys that an interpolation may read: every word in it that is one. Too many do no harm."""
+        """Return the dotted keys that an interpolation may read: every word in it that is one. Too many do no harm."""
         if not is_interpolation(value):
             return []
         mark = (key, repr(value))

@@ -55,7 +55,7 @@ def existing(root: Path, keys: Iterable[str]) -> list[str]:
 
 
 def read(root: Path, keys: Iterable[str], runs: RunRoot | None = None) -> dict[str, RunStatus]:
-    """The status of each run that has a folder, by key, as it really is.
+    """Return the status of each run that has a folder, by key, as it really is.
 
     runs: the same root, where more is asked of it; the folders are then as they were at its moment.
     """
@@ -78,7 +78,7 @@ def _known(root: Path, key: str, status: RunStatus, seen: Mapping[tuple[str, int
 
 
 def _sent(root: Path, statuses: Iterable[RunStatus]) -> list[sacct.Sent]:
-    """The submissions of these runs, with their jobs as far as they were written down."""
+    """Return the submissions of these runs, with their jobs as far as they were written down."""
     since = {status.submission: status.submitted or 0.0 for status in statuses if status.submission}
     records = {name: read_json(root / FOLDER / f"{name}.json") or {} for name in since}
     return [

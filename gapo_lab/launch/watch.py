@@ -140,7 +140,8 @@ def _table(
     histories: dict[str, History],
     left: float | None = None,
 ) -> Table:
-    """The runs that go on, a line each. histories: what was read of those shown before; those not shown are dropped."""
+    """Return the runs that go on, a line each. histories: what was read of those shown before; those not shown are
+    dropped."""
     counts = Counter(found.get(key, NEW).state for key in keys)
     title = ", ".join(
         f"{counts[state]} {state}"
@@ -162,6 +163,6 @@ def _table(
 
 
 def summary_lines(root: Path, keys: Sequence[str], found: Mapping[str, RunStatus]) -> list[str]:
-    """The end of a sweep in a few lines."""
+    """Return the end of a sweep in a few lines."""
     counts = Counter(found.get(key, NEW).state for key in keys)
     return [", ".join(f"{count} {state}" for state, count in counts.most_common())]

@@ -45,7 +45,7 @@ class Plan:
         return Counter(run.action for run in self.runs)
 
     def gpu_hours(self) -> float:
-        """Expected of what will be started; runs of unknown length are left out (see ``unknown``)."""
+        """Return the expected time of what will be started; runs of unknown length are left out (see ``unknown``)."""
         return sum(run.seconds * run.gpus for run in self.todo if run.seconds is not None) / 3600
 
     @property
@@ -54,7 +54,7 @@ class Plan:
         return sum(run.seconds is None for run in self.todo)
 
     def decided(self, states: Mapping[str, RunStatus]) -> Plan:
-        """The same runs, with what happens to them where their folders are in ``states`` (key -> status)."""
+        """Return the same runs, with what happens to them where their folders are in ``states`` (key -> status)."""
         return Plan(tuple(_decided(run, states) for run in self.runs))
 
 
@@ -63,7 +63,7 @@ def make(
     states: Callable[[list[str]], Mapping[str, RunStatus]] = lambda keys: {},
     measured: PastRuns | None = None,
 ) -> Plan:
-    """The plan of these runs (see ``draft``).
+    """Return the plan of these runs (see ``draft``).
 
     states: from run keys to the statuses of those that have a run folder.
     measured: the finished runs that say how long these will take.
@@ -74,7 +74,7 @@ def make(
 
 
 def draft(cells: Iterable[Sequence[str]], composer: Composer | None = None) -> list[Planned]:
-    """The runs of these cells, composed and checked; a wrong one is INVALID with the line that says why."""
+    """Return the runs of these cells, composed and checked; a wrong one is INVALID with the line that says why."""
     composer = composer or Composer()
     namer = Namer(composer)
     runs = same_but_seed.drafted([tuple(words) for words in cells], lambda words: _drafted(words, composer, namer))
@@ -101,7 +101,7 @@ def _spec(words: tuple[str, ...], composed: Composed, namer: Namer) -> Spec:
 
 
 def _called(words: tuple[str, ...], composed: Composed, namer: Namer) -> str:
-    """The name of a cell that is invalid; with the overrides themselves where one has no valid value."""
+    """Return the name of a cell that is invalid; with the overrides themselves where one has no valid value."""
     try:
         return naming.cell_name(_spec(words, composed, namer).as_dict())
     except (UserError, ValueError, TypeError, OSError):
@@ -112,7 +112,7 @@ def _called(words: tuple[str, ...], composed: Composed, namer: Namer) -> str:
 
 
 def _told_apart(runs: list[Planned]) -> list[Planned]:
-    """The same runs; where two cells have one name, the beginnings of their ids are part of it from now on."""
+    """Return the same runs; where two cells have one name, the beginnings of their ids are part of it from now on."""
     first = {run.spec.cell: run.spec for run in reversed(runs) if run.spec}
     specs = {cell: first[cell].as_dict() for cell in dict.fromkeys(run.spec.cell for run in runs if run.spec)}
     names = naming.cell_names(specs.values())
@@ -144,7 +144,7 @@ def _once(runs: Iterable[Planned]) -> list[Planned]:
 
 
 def _expected(runs: Iterable[Planned], past: PastRuns | None) -> Iterator[Planned]:
-    """The same runs, with how long they will take; asked once of those that differ only in their seeds."""
+    """Return the same runs, with how long they will take; asked once of those that differ only in their seeds."""
     known: dict[int, Expected] = {}
     for run in runs:
         if run.spec is None:
@@ -165,7 +165,7 @@ def _decided(run: Planned, states: Mapping[str, RunStatus]) -> Planned:
 
 
 def decide(status: RunStatus) -> tuple[Action, str]:
-    """What happens to a run whose folder has this status, and a word on why."""
+    """Return what happens to a run whose folder has this status, and a word on why."""
     match status.state:
         case State.FINISHED:
             return Action.SKIP, "finished"

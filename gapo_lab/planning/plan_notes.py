@@ -57,7 +57,7 @@ def _validations(runs: list[Planned]) -> str:
 
 
 def _hours(runs: list[Planned]) -> str:
-    """What the hours rest on; nothing where finished runs of the same size have measured them all."""
+    """Return what the hours rest on; nothing where finished runs of the same size have measured them all."""
     if scaled := next((run for run in runs if run.expected.scaled), None):
         return (
             f"the hours are what {scaled.expected.runs[0]} has measured, scaled by tokens and rows (docs/gpus.md#hours)"

@@ -51,7 +51,7 @@ class _Pattern:
     keys: frozenset[str]
 
     def run(self, seed: int) -> Planned:
-        """The run of this seed."""
+        """Return the run of this seed."""
 
         def seeded(words: Words) -> Words:
             return tuple(f"seed={seed}" if _SEED.fullmatch(word) else word for word in words)
@@ -68,7 +68,7 @@ class _Pattern:
 
 
 def _pattern(one: Planned, other: Planned) -> _Pattern | None:
-    """What both are like; None where they differ in more than their seeds."""
+    """Return what both are like; None where they differ in more than their seeds."""
     if one.spec is None or other.spec is None or one.spec.seed == other.spec.seed:
         return None
     seeds = (one.spec.seed, other.spec.seed)

@@ -67,27 +67,27 @@ class Spec:
         return {**values, "key": self.key}
 
     def with_seed(self, seed: int, overrides: tuple[str, ...]) -> Spec:
-        """The same run with another seed, in words that say so; it is of the same cell."""
+        """Return the same run with another seed, in words that say so; it is of the same cell."""
         other = replace(self, seed=seed, overrides=overrides)
         other.__dict__["cell"] = self.cell  # as if it had been asked for: hashing it costs more than all the rest
         return other
 
 
 def _copied(value: Any) -> Any:
-    """The same plain values, none of them shared: YAML would say that two places hold the same list."""
+    """Return the same plain values, none of them shared: YAML would say that two places hold the same list."""
     if isinstance(value, (list, tuple)):
         return [_copied(one) for one in value]
     return {name: _copied(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def make_spec(config: DictConfig, overrides: tuple[str, ...] = ()) -> Spec:
-    """The spec of a composed configuration. Interpolations are resolved here."""
+    """Return the spec of a composed configuration. Interpolations are resolved here."""
     written = flatten(OmegaConf.to_container(config, resolve=False))
     return spec_of(written, flatten(OmegaConf.to_container(config, resolve=True)), overrides)
 
 
 def spec_of(written: Mapping[str, Any], resolved: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> Spec:
-    """The spec of a configuration by dotted key: as written, and with its interpolations resolved."""
+    """Return the spec of a configuration by dotted key: as written, and with its interpolations resolved."""
     tau = resolved.get(f"algorithm.{resolved.get('algorithm.adv_estimator')}.tau")
     return Spec(
         study=resolved["study"],

@@ -38,7 +38,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, root: Path, key: str, spec: Mapping[str, Any]) -> RunFolder:
-        """The folder of run ``key``, made if need be; UserError when another config lives there."""
+        """Return the folder of run ``key``, made if need be; UserError when another config lives there."""
         folder = cls(Path(root) / key)
         atomic_files.make_folder(folder.path)
         mine, path = spec_file.plain(spec), folder.path / "spec.yaml"
@@ -78,7 +78,7 @@ class RunFolder:
         return self.size(name) is not None
 
     def size(self, name: str) -> int | None:
-        """The bytes of the file of this name in the run folder; None where there is none."""
+        """Return the bytes of the file of this name in the run folder; None where there is none."""
         try:
             return os.stat(self.path / name).st_size
         except (FileNotFoundError, NotADirectoryError):
@@ -130,7 +130,7 @@ class RunFolder:
         return attempt
 
     def resume_step(self) -> int:
-        """The step that the next attempt resumes from; 0 where it starts anew.
+        """Return the step that the next attempt resumes from; 0 where it starts anew.
 
         The newest whole checkpoint whose step is recorded too. verl writes a checkpoint before it logs the step: a run
         that was killed in between goes back one checkpoint, so that no step is missing from its curves.
@@ -247,7 +247,7 @@ class RunFolder:
         return found
 
     def numbers(self) -> dict[str, Any]:
-        """The run in a few numbers: its summary, or what that would be if it ended now."""
+        """Return the run in a few numbers: its summary, or what that would be if it ended now."""
         if (found := self.summary()) is not None:
             return found
         return metrics.summary(self.merged_metrics(), self.config_values(["metric"]).get("metric"))
@@ -275,19 +275,20 @@ class RunFolder:
             return {}
 
     def config_values(self, keys: Collection[str]) -> dict[str, Any]:
-        """The values at a few dotted keys of config.yaml, found without parsing all of it."""
+        """Return the values at a few dotted keys of config.yaml, found without parsing all of it."""
         try:
             return config_text.pick((self.path / "config.yaml").read_text(encoding="utf-8"), keys)
         except FileNotFoundError:
             return {}
 
     def keep(self) -> Keep:
-        """What it keeps of its checkpoints once it has finished."""
+        """Return what it keeps of its checkpoints once it has finished."""
         found = self.config_values(["keep", "model.billions"])
         return Keep.of({"keep": found.get("keep"), "model": {"billions": found.get("model.billions", 0)}})
 
     def data_folder(self) -> Path | None:
-        """The prepared data that data.json names, as seen from here or from where the run folders lie; None where they
+        """Return the prepared data that data.json names, as seen from here or from where the run folders lie; None
+        where they
         are not on this machine."""
         named = (atomic_files.read_json(self.path / "data.json") or {}).get("folder")
         places = (Path(named), self.path.parent.parent / named) if named else ()

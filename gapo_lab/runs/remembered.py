@@ -54,7 +54,7 @@ class Remembered:
         self._now, self._since = time.time(), time.monotonic()
 
     def signature(self, key: str, file: str) -> Signature | None:
-        """The signature of a file of run ``key``, as of this moment; None where nobody can say."""
+        """Return the signature of a file of run ``key``, as of this moment; None where nobody can say."""
         place = (key, file)
         if place not in self._signatures:
             try:
@@ -64,7 +64,7 @@ class Remembered:
         return self._signatures[place]
 
     def part(self, key: str, name: str, files: Callable[[], Iterable[str]], read: Callable[[], Any]) -> Any:
-        """The value of part ``name`` of run ``key``.
+        """Return the value of part ``name`` of run ``key``.
 
         files: the files it is read from, a folder before what is listed in it. read: reads it; what it raises is not
         kept.
@@ -138,7 +138,7 @@ def _code() -> str:
 
 
 def _packed(parts: Parts) -> bytes:
-    """The content of the file, without what JSON does not give back as it is: NaN, a date, a long number."""
+    """Return the content of the file, without what JSON does not give back as it is: NaN, a date, a long number."""
     body = _body(parts)
     if body is None:
         body = _body({key: {n: p for n, p in mine.items() if _body({key: {n: p}})} for key, mine in parts.items()})
@@ -180,7 +180,7 @@ def _head(body: bytes) -> bytes:
 
 
 def _read(path: Path) -> Parts:
-    """The parts in the file; none where it is not whole, or not ours."""
+    """Return the parts in the file; none where it is not whole, or not ours."""
     try:
         head, _, body = path.read_bytes().partition(b"\n")
         if head + b"\n" != _head(body):

@@ -22,7 +22,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The spec in a file. UserError where there is none, or no spec."""
+    """Return the spec in a file. UserError where there is none, or no spec."""
     try:
         spec = parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -35,8 +35,8 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def parsed(text: str) -> Any:
-    """What YAML makes of a spec's text. A part that other specs hold, too, is parsed once: the runs of a cell have the
-    same science, which is most of what there is to read."""
+    """Return what YAML makes of a spec's text. A part that other specs hold, too, is parsed once: the runs of a cell
+    have the same science, which is most of what there is to read."""
     parts = _PART.findall(text)
     whole = "".join(map("".join, parts)) == text
     # anchors: a part may refer to another one; two parts of one name, and what is no part, is left to YAML
@@ -66,7 +66,7 @@ def _value(name: str, lines: str) -> Any:
 
 @lru_cache(maxsize=32_768)
 def _alone(lines: str) -> bytes:
-    """What YAML makes of a part, pickled: each reader gets one of its own, faster than by copying."""
+    """Return what YAML makes of a part, pickled: each reader gets one of its own, faster than by copying."""
     value = yaml.load(lines, Loader=LOADER)
     if not isinstance(value, (dict, list)) or len(value) != 1:
         raise _NotAlone(lines)

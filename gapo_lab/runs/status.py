@@ -140,7 +140,7 @@ class RunStatus:
         return self.is_active and self.process is not None and self.process.is_gone()
 
     def advice(self, key: str) -> str:
-        """What a person can do about run ``key``, and where it resumes; '' unless it has stopped."""
+        """Return what a person can do about run ``key``, and where it resumes; '' unless it has stopped."""
         if not self.has_stopped:
             return self.remedy
         retry = f"python -m gapo_lab retry {key}"
@@ -162,12 +162,12 @@ _CAUSES = frozenset(Cause)
 
 
 def resumption(step: int) -> str:
-    """What a new attempt does, for the end of a sentence: the step it resumes from, if there is one."""
+    """Return what a new attempt does, for the end of a sentence: the step it resumes from, if there is one."""
     return f"resumes from step {step}" if step else "starts anew (no checkpoint yet)"
 
 
 def resumptions(statuses: Iterable[RunStatus]) -> str:
-    """What starting these runs again does: "resumes 2 runs from steps 3 to 12, starts 1 run that waited"."""
+    """Return what starting these runs again does: "resumes 2 runs from steps 3 to 12, starts 1 run that waited"."""
     stopped = [status for status in statuses if status.has_stopped]
     begun = [status.resumes_from for status in stopped if status.attempt]
     steps = sorted(step for step in begun if step)

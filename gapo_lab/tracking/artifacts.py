@@ -33,7 +33,7 @@ def mark(found: Mapping[str, str]) -> str:
 
 
 def _generations(folder: RunFolder) -> dict[str, Path]:
-    """The first and the last file of each folder of generations, the later attempt's where two have it."""
+    """Return the first and the last file of each folder of generations, the later attempt's where two have it."""
     files = {
         f"generations/{path.relative_to(attempt.generations).as_posix()}": path
         for attempt in folder.attempts()

@@ -59,7 +59,7 @@ class Copier:
             return first
 
     def points(self) -> str:
-        """The new points only: what is done every few seconds while the run goes on."""
+        """Return the new points only: what is done every few seconds while the run goes on."""
         with atomic_files.locked(self._lock):
             first, *_ = [
                 self._copy_new(experiment) or self._copy_points(experiment) for experiment in self._experiments()
@@ -106,7 +106,7 @@ class Copier:
     # The runs
 
     def _find(self, experiment: str, **tags: str) -> Run | None:
-        """The oldest run with these tags."""
+        """Return the oldest run with these tags."""
         wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
         found = self.client.search_runs([experiment], wanted, order_by=["attributes.start_time ASC"], max_results=1)
         return found[0] if found else None
@@ -128,7 +128,7 @@ class Copier:
         return self.client.get_run(run.info.run_id)
 
     def cell(self, experiment: str) -> str:
-        """The id of the parent run, which stands for the cell: the runs that differ only in seed."""
+        """Return the id of the parent run, which stands for the cell: the runs that differ only in seed."""
         if found := self._find(experiment, **{IS_CELL: "yes", CELL: naming.cell_id(self.spec)}):
             return found.info.run_id
         if found := self._find(experiment, **{IS_CELL: "yes", CELL: mapping.old_cell_id(self.spec)}):
@@ -148,7 +148,7 @@ class Copier:
         return run_id
 
     def _renewed(self, experiment: str, parent: Run) -> str:
-        """The id of a parent run from before cells had today's id and name; it and its runs get the id."""
+        """Return the id of a parent run from before cells had today's id and name; it and its runs get the id."""
         run_id = parent.info.run_id
         children = self.client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
         for run in (parent, *children):
@@ -203,7 +203,7 @@ class Copier:
         self.client.set_tag(run_id, SENT, mark.to_text())
 
     def _with_marks(self, run: Run) -> Run:
-        """The run, with the marks of earlier versions under their present names."""
+        """Return the run, with the marks of earlier versions under their present names."""
         old = {name.removeprefix("mlflow."): name for name in (SENDING, SENT, FILES)}
         if not old.keys() & run.data.tags.keys():
             return run

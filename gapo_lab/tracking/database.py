@@ -43,7 +43,7 @@ class Database:
         self._engine.dispose()
 
     def tagged(self, experiment: str, name: str) -> set[str]:
-        """The values of a tag over the active runs of an experiment."""
+        """Return the values of a tag over the active runs of an experiment."""
         from sqlalchemy import text
 
         asked = (
@@ -99,7 +99,7 @@ class _Null(float):
 
 
 def open_database(uri: str) -> Database | None:
-    """The database at an address; None where it is a server, another kind of database, or another MLflow's."""
+    """Return the database at an address; None where it is a server, another kind of database, or another MLflow's."""
     from sqlalchemy import create_engine, inspect
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
     from sqlalchemy.pool import NullPool

@@ -93,13 +93,13 @@ class _Copying:
         return out
 
     def _of(self, run: _Run) -> list[str]:
-        """The studies that asked for a run, the first of them first."""
+        """Return the studies that asked for a run, the first of them first."""
         first = str(run.spec.get("study") or "default")
         others = (study for study in self._shared.get(run.key, ()) if study != first)
         return [first, *(study for study in others if not mlflow_client.is_deleted(self.client, study))]
 
     def _study(self, name: str) -> _Study | None:
-        """The experiment of a study; None where its runs are left to the copier."""
+        """Return the experiment of a study; None where its runs are left to the copier."""
         if name not in self._studies:
             self._studies[name] = None
             try:
@@ -162,7 +162,7 @@ class _Run:
 
 
 def _read(folder: RunFolder) -> _Run | None:
-    """A finished run; None for any other, and for one that cannot be read, which the copier says why."""
+    """Return a finished run; None for any other, and for one that cannot be read, which the copier says why."""
     try:
         status = folder.status()
         if status.state is not State.FINISHED:
@@ -195,7 +195,7 @@ def _point(sample: Sample) -> Point:
 
 
 def _latest(points: Sequence[Point]) -> Iterator[Point]:
-    """The newest point of each metric, as MLflow sees it: by step, time and value."""
+    """Return the newest point of each metric, as MLflow sees it: by step, time and value."""
     newest: dict[str, Point] = {}
     for point in points:
         name, value, milliseconds, step, _ = point
@@ -206,7 +206,7 @@ def _latest(points: Sequence[Point]) -> Iterator[Point]:
 
 
 def _path(place: str) -> Path | None:
-    """The folder of this machine at an artifact address; None where it lies elsewhere."""
+    """Return the folder of this machine at an artifact address; None where it lies elsewhere."""
     parts = urlsplit(place)
     if parts.query or parts.fragment or parts.netloc or parts.scheme not in ("", "file"):
         return None
