@@ -1,4 +1,4 @@
-"""`python -m bench [--only NAME]`: print the table; the whole of it is also written to docs/bench.md, above what is
+"""`python -m bench [NAME]`: print the table; the whole of it is also written to docs/bench.md, above what is
 written there by hand."""
 
 from __future__ import annotations
@@ -11,11 +11,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.analysis import tables_against_mlflow_client, tables_through_server
+from bench.copying import copying_many_runs
 from bench.data import describing_and_validating, mining
 from bench.estimators import gapo_against_plain_python, gapo_against_verl, gapo_is_linear
 from bench.launch import plan_against_hydra, status_of_a_thousand
 from bench.looking import looking_at_a_long_run
-from bench.many_runs import status_of_ten_thousand
+from bench.many_runs import (
+    cleaning_ten_thousand,
+    status_of_ten_thousand,
+    status_on_a_slow_disk,
+    watching_two_thousand,
+)
 from bench.measurement import Row, keep_freed_memory
 from bench.overhead import platform_share_of_a_run
 from bench.reward import reward_against_dynamic_programme
@@ -43,6 +49,10 @@ ROWS: list[Callable[[], list[Row]]] = [
     plan_against_hydra,
     status_of_a_thousand,
     status_of_ten_thousand,
+    status_on_a_slow_disk,
+    watching_two_thousand,
+    cleaning_ten_thousand,
+    copying_many_runs,
     looking_at_a_long_run,
     search_without_training,
     statistics_of_a_whole_report,
@@ -57,11 +67,13 @@ OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 def main() -> None:
     names = [measure.__name__ for measure in ROWS]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", metavar="NAME", help=f"rows whose function holds NAME: {', '.join(names)}")
-    only = parser.parse_args().only
+    parser.add_argument("name", nargs="?", help=f"only rows whose function holds it: {', '.join(names)}")
+    parser.add_argument("--only", metavar="NAME", help="the same")
+    asked = parser.parse_args()
+    only = asked.name or asked.only
     chosen = [measure for measure in ROWS if only is None or only in measure.__name__]
     if not chosen:
-        parser.error(f"--only {only}: no such row; there are {', '.join(names)}")
+        parser.error(f"{only}: no such row; there are {', '.join(names)}")
 
     # Everything runs on one thread, as the processes of a run do. Set before torch is imported.
     os.environ["OMP_NUM_THREADS"] = "1"

@@ -1,33 +1,149 @@
-"""Ten thousand runs in one run root: `python -m bench --only ten_thousand`."""
+"""Ten thousand runs in one run root: `python -m bench ten_thousand`, `slow_disk`, `two_thousand`."""
 
 from __future__ import annotations
 
 import contextlib
-import io
+import json
+import os
+import resource
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from bench.launch import GRID
 from bench.measurement import Row
+from gapo_lab.runs import signature
+from gapo_lab.runs.status import RunStatus, State
+from gapo_lab.utils.processes import Process
 
 RUNS, KINDS = 10_000, 40
 SEED, KEY = 987_654_321, "rKEYKEYKEY"  # what stands in a spec's text for them
 
 
 def status_of_ten_thousand() -> list[Row]:
-    """`python -m gapo_lab status` on 10,000 runs of 40 cells (four of five finished, the others failed after a few
-    steps), processor seconds against 3.
+    """Measure `python -m gapo_lab status` on 10,000 runs of 40 cells (four of five finished, the others failed after a
+    few steps), processor seconds of the whole command with Python's start: when nothing was read before, against 3;
+    again, all runs and one study, against 1.
     """
-    from gapo_lab.cli.runs import main
-
     with tempfile.TemporaryDirectory() as root:
         make_runs(Path(root), RUNS)
-        start = time.process_time()
-        with contextlib.redirect_stdout(io.StringIO()):
-            main(["--root", root, "status"])
-        seconds = time.process_time() - start
-    return [Row(f"status of {RUNS:,} runs / 3 s", seconds, 3.0, 1.0)]
+        time.sleep(signature.SETTLED_HERE + 1)  # what has just been written is not kept
+        seconds = [_command(root, "status", *words) for words in ([], [], ["default"])]
+    names = (f"status of {RUNS:,} runs / 3 s", "again, nothing changed / 1 s", "again, one study / 1 s")
+    return [Row(name, one, limit, 1.0) for name, one, limit in zip(names, seconds, (3.0, 1.0, 1.0), strict=True)]
+
+
+def status_on_a_slow_disk() -> list[Row]:
+    """Measure `status` of 1,000 runs, seconds of the clock, where each call on their files takes 5 ms more (a library
+    that is loaded before the C library's: bench/slow_disk.c): when nothing was read before, and again.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        root, library = Path(folder) / "runs", Path(folder) / "slow_disk.so"
+        source = Path(__file__).with_name("slow_disk.c")
+        subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+        make_runs(root, 1000)
+        time.sleep(signature.SETTLED_HERE + 1)
+        slow = {"LD_PRELOAD": str(library), "SLOW_ROOT": str(root), "SLOW_MS": "5"}
+        seconds = []
+        for _ in range(2):
+            start = time.perf_counter()
+            _command(root, "status", **slow)
+            seconds.append(time.perf_counter() - start)
+    return [
+        Row("status of 1,000 runs on a disk of 5 ms a call / 10 s", seconds[0], 10.0, 1.0),
+        Row("again, nothing changed / 10 s", seconds[1], 10.0, 1.0),
+    ]
+
+
+def watching_two_thousand() -> list[Row]:
+    """Measure `watch` of 2,000 queued and running runs of which 40 do a step each second: its processor seconds against
+    those of the clock, for 30 of them.
+    """
+    import io
+
+    from rich.console import Console
+
+    from gapo_lab.launch import watch
+    from gapo_lab.runs.folder import RunFolder
+
+    class Over(Exception):
+        pass
+
+    with tempfile.TemporaryDirectory() as root:
+        make_runs(Path(root), 2000)
+        keys = sorted(path.name for path in Path(root).iterdir())
+        process = Process(os.getpid(), None, "another machine")
+        for number, key in enumerate(keys):
+            (Path(root) / key / "summary.json").unlink(missing_ok=True)
+            state = State.RUNNING if number % 5 else State.QUEUED
+            status = RunStatus(state, attempt=1, step=1, total_steps=40, process=process, started=time.time())
+            (Path(root) / key / "status.json").write_text(json.dumps(status.to_json()), encoding="utf-8")
+        time.sleep(signature.SETTLED_HERE + 1)
+        others = 0.0
+        began, end = [], time.perf_counter() + 30 + 5  # the first look, which reads all, is not counted
+
+        def tick() -> bool:
+            nonlocal others
+            if not began and time.perf_counter() > end - 30:
+                began.extend((time.process_time(), time.perf_counter()))
+                others = 0.0
+            start = time.process_time()
+            for key in keys[:40]:
+                RunFolder(Path(root) / key).report(step=2)
+            others += time.process_time() - start
+            if time.perf_counter() > end:
+                raise Over
+            return True
+
+        with contextlib.suppress(Over):
+            watch.follow(Path(root), keys, Console(file=io.StringIO()), tick)
+        used, passed = time.process_time() - began[0] - others, time.perf_counter() - began[1]
+    return [Row("watch of 2,000 active runs / the seconds it lasts", used, passed, 0.05)]
+
+
+def cleaning_ten_thousand() -> list[Row]:
+    """Measure `gc`, `cancel` of 2,000 queued runs and `retry` of 2,000 that failed, of 10,000 runs: processor seconds
+    of the whole command, of `retry` until the runs are handed over; against 10.
+    """
+    with tempfile.TemporaryDirectory() as root:
+        make_runs(Path(root), RUNS)
+        gc = _command(root, "gc")
+        failed = [path for path in sorted(Path(root).glob("r*")) if not (path / "summary.json").exists()]
+        code = (
+            "import io, sys; from pathlib import Path; from rich.console import Console\n"
+            "from gapo_lab.cli.runs import main; from gapo_lab.launch import executor\n"
+            "def stop(wanted, **words):\n"
+            "    executor.hand_over(Path(sys.argv[1]), wanted.runs, Console(file=io.StringIO()))\n"
+            "executor.carry_out = stop\n"
+            "sys.exit(main(['--root', sys.argv[1], 'retry', 'default']))\n"
+        )
+        again = _child([sys.executable, "-c", code, root])
+        for path in failed:
+            status = RunStatus(State.QUEUED, submission="gapo-0", submitted=time.time())
+            (path / "status.json").write_text(json.dumps(status.to_json()), encoding="utf-8")
+        cancelled = _command(root, "cancel", "all")
+    return [
+        Row(f"gc of {RUNS:,} runs / 10 s", gc, 10.0, 1.0),
+        Row(f"cancel of 2,000 of {RUNS:,} runs / 10 s", cancelled, 10.0, 1.0),
+        Row(f"retry of 2,000 of {RUNS:,} runs / 10 s", again, 10.0, 1.0),
+    ]
+
+
+def _command(root: Path | str, *words: str, **environment: str) -> float:
+    """Processor seconds of a command of `python -m gapo_lab`."""
+    return _child([sys.executable, "-m", "gapo_lab", "--root", str(root), *words], **environment)
+
+
+def _child(words: list[str], **environment: str) -> float:
+    """Processor seconds of a command, with those of its own children."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(words, env={**os.environ, **environment}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words[1:4])} ended with {done.returncode}: {done.stderr[-2000:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def make_runs(root: Path, number: int) -> None:

@@ -18,8 +18,8 @@ from gapo_lab.runs.remembered import Remembered
 from gapo_lab.runs.status import NEW, RunStatus
 
 # Where looking at a run takes this long, the disk is waited for, and several can wait at once.
-SLOW_SECONDS, AT_ONCE = 0.004, 32
-FIRST = 16  # runs that are looked at one by one, to see how long it takes
+SLOW_SECONDS, AT_ONCE = 0.001, 64
+FEW = 16  # runs that are looked at one by one, to see how long it takes
 
 
 class RunRoot:
@@ -87,12 +87,13 @@ def ahead(folders: Sequence[RunFolder], read: Callable[[Any], object]) -> None:
             read(folder)
 
     began = time.perf_counter(), time.process_time()
-    for folder in folders[:FIRST]:
+    few = folders[:: max(1, len(folders) // FEW)][:FEW]
+    for folder in few:
         one(folder)
     waited = (time.perf_counter() - began[0]) - (time.process_time() - began[1])
-    if len(folders) > FIRST and waited > FIRST * SLOW_SECONDS:
+    if len(folders) > len(few) and waited > len(few) * SLOW_SECONDS:
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(one, folders[FIRST:]))
+            list(pool.map(one, folders))
 
 
 class RememberedFolder(RunFolder):

@@ -7,6 +7,7 @@ import json
 import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gapo_lab.runs import metrics, naming
@@ -136,6 +137,7 @@ def note(spec: Mapping[str, Any], provenance: Provenance, status: RunStatus) -> 
     return "\n".join(lines)
 
 
+@lru_cache(maxsize=65_536)
 def metric_name(name: str) -> str:
     """``name`` as MLflow takes it: ``@`` is ``_at_``, any other character it refuses is ``_``."""
     return re.sub(r"[^/\w.\- :]", "_", name.replace("@", "_at_"))[:250]

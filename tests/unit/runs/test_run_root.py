@@ -258,7 +258,7 @@ def test_on_a_slow_disk_folders_are_read_at_once(tmp_path: Path) -> None:
         raise UserError("broken, which its reader will hear of")
 
     ahead(folders, slowly)
-    assert sorted(read) == sorted(folder.key for folder in folders)
+    assert set(read) == {folder.key for folder in folders}
     read.clear()
     ahead(folders, lambda folder: read.append(folder.key))
     assert len(read) < len(folders)  # there is nothing to wait for
