@@ -73,7 +73,7 @@ def watching_two_thousand() -> list[Row]:
 
     with tempfile.TemporaryDirectory() as root:
         make_runs(Path(root), 2000)
-        keys = sorted(path.name for path in Path(root).iterdir())
+        keys = sorted(path.name for path in Path(root).glob("[0-9a-f]*"))
         process = Process(os.getpid(), None, "another machine")
         for number, key in enumerate(keys):
             (Path(root) / key / "summary.json").unlink(missing_ok=True)
@@ -110,7 +110,7 @@ def cleaning_ten_thousand() -> list[Row]:
     with tempfile.TemporaryDirectory() as root:
         make_runs(Path(root), RUNS)
         gc = _command(root, "gc")
-        failed = [path for path in sorted(Path(root).glob("r*")) if not (path / "summary.json").exists()]
+        failed = [path for path in sorted(Path(root).glob("[0-9a-f]*")) if not (path / "summary.json").exists()]
         code = (
             "import io, sys; from pathlib import Path; from rich.console import Console\n"
             "from gapo_lab.cli.runs import main; from gapo_lab.launch import executor\n"
@@ -154,7 +154,12 @@ def make_runs(root: Path, number: int) -> None:
     from gapo_lab.runs import spec_file
 
     cells = make_grid(GRID).cells()
-    specs = [run.valid_spec.as_dict() for run in executor.plan_of(cells[:: len(cells) // KINDS][:KINDS]).runs]
+    kinds_of_cell = [tuple(word for word in cell if not word.startswith("seed=")) for cell in cells]
+    chosen = list(dict.fromkeys(kinds_of_cell))
+    chosen = chosen[:: len(chosen) // KINDS][:KINDS]
+    words = [(*cell, f"seed={seed}") for seed in range(-(-number // KINDS)) for cell in chosen]
+    planned = [run.valid_spec for run in executor.plan_of(words).runs]
+    specs = [spec.as_dict() for spec in planned[:KINDS]]
     kinds = [_kind(root / f"kind{finished}", specs[0], finished) for finished in (False, True)]
     texts = []
     for spec in specs:  # YAML is slow to write: the seed and the key are put into its text
@@ -162,7 +167,7 @@ def make_runs(root: Path, number: int) -> None:
         texts.append((root / "text").read_text(encoding="utf-8"))
     (root / "text").unlink()
     for count in range(number):
-        key = f"r{count:09x}"
+        key = planned[count].key
         files = kinds[count % 5 > 0]
         for folder in {(root / key / name).parent for name in files}:
             folder.mkdir(parents=True, exist_ok=True)

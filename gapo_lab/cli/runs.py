@@ -28,6 +28,7 @@ from gapo_lab.runs.status import State
 from gapo_lab.tracking import study_page, uri
 from gapo_lab.utils import command_line
 from gapo_lab.utils.text import duration, percent, type_and_line
+from gapo_lab.utils.without_gc import without_gc
 
 
 def main(words: list[str] | None = None) -> int:
@@ -71,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
 # status
 
 
+@without_gc()
 def status(asked: argparse.Namespace) -> int:
     console = Console()
     with RunRoot(asked.root) as runs:

@@ -27,6 +27,7 @@ from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import NEW, STOPPED, Cause, State, resumptions
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.text import several
+from gapo_lab.utils.without_gc import without_gc
 
 SHOWN = 5  # runs named one by one
 Adder = Callable[..., argparse.ArgumentParser]
@@ -59,6 +60,7 @@ def add(one: Adder) -> None:
     words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
 
+@without_gc()
 def plan(asked: argparse.Namespace) -> int:
     from gapo_lab.launch import executor
     from gapo_lab.planning.plan_table import show_plan

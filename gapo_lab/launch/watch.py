@@ -68,7 +68,7 @@ def follow(
                 live.update(_table(root, keys, names, found, histories, left))
             slurm = any(status.submission for status in found.values())
             pause = max(every, EVERY_SCHEDULER if slurm and len(keys) > 1 else 2.0) if slurm else every
-            time.sleep(max(pause, (time.process_time() - began) / MOST))
+            time.sleep(max(pause, min((time.process_time() - began) / MOST, EVERY_SCHEDULER)))
 
 
 class Pace:

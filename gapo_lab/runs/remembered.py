@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +23,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.runs import checkpoints, measures, metrics, naming, signature, spec_file
 from gapo_lab.runs.signature import Signature
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.without_gc import without_gc
 
 FOLDER, NAME = ".cache", "runs.json"
 # What was kept by other code may mean something else.
@@ -165,7 +166,7 @@ def _body(parts: Parts) -> bytes | None:
 
 
 def _unpacked(body: bytes) -> Parts:
-    with _without_gc():
+    with without_gc():
         found = orjson.loads(body)
         science = found["science"]
         for mine in found["runs"].values():
@@ -188,17 +189,3 @@ def _read(path: Path) -> Parts:
         return _unpacked(body)
     except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
         return {}
-
-
-@contextlib.contextmanager
-def _without_gc() -> Iterator[None]:
-    """Python looks for circles each time so many objects were made; there are none in JSON."""
-    import gc
-
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
