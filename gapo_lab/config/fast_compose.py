@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from hydra import initialize_config_dir
 from hydra._internal.config_repository import CachingConfigRepository
@@ -21,10 +21,11 @@ from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gapo_lab.config import compose, search_path
+from gapo_lab.config import attention, compose, search_path
 from gapo_lab.config.compose import compose_run
 from gapo_lab.config.interpolations import Known, Resolver, is_under, prefixes, readers_of
 from gapo_lab.errors import UserError
@@ -64,15 +65,36 @@ class _Base:
         return self.known.written
 
 
+class _Repository(CachingConfigRepository):
+    """Hydra's config files. Those that come with GAPO Lab, verl and Hydra are read once in a process."""
+
+    _shipped: ClassVar[dict[str, ConfigResult | None]] = {}
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        if not search_path.is_shipped_file(config_path):
+            return super().load_config(config_path)
+        if config_path not in self._shipped:
+            self._shipped[config_path] = super().load_config(config_path)
+        return self._shipped[config_path]
+
+
 class Composer:
-    """Composes cells. Everything it has learnt is kept for the next cell; make a new one when files change."""
+    """Composes cells. Everything it has learnt is kept for the next cell; make a new one when files change.
+
+    What comes of shipped files alone does not change while a process lives, and is kept for all composers in it.
+    """
+
+    _resolver: ClassVar = Resolver()  # which keeps values by all that they depend on
+    _shipped_files: ClassVar[dict[tuple[str, ...], tuple[_File, ...]]] = {}
+    _shipped_bases: ClassVar[dict[tuple, _Base]] = {}
+    _shipped_content: ClassVar[dict[str, tuple[str | None, dict[str, Any]]]] = {}
 
     def __init__(self) -> None:
         compose.register()
         GlobalHydra.instance().clear()
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
             loader = GlobalHydra.instance().config_loader()
-        self._repo = CachingConfigRepository(loader.repository)
+        self._repo = _Repository(loader.repository)
         self._parser = OverridesParser.create()
         self._parsed: dict[str, Override] = {}
         self._files: dict[str, tuple[str | None, dict[str, Any]]] = {}
@@ -80,7 +102,6 @@ class Composer:
         self._chosen: dict[tuple[str, ...], tuple[_File, ...]] = {}
         self._alone: dict[tuple[_File, ...], _Base] = {}
         self._groups: dict[str, bool] = {}
-        self._resolver = Resolver()
         self._refused: dict[tuple[str, ...], str] = {}
 
     def compose(self, words: Sequence[str]) -> Composed:
@@ -146,10 +167,7 @@ class Composer:
             path = instead.get(group, file.path)
             if path is not None:
                 files[_File(path, file.package)] = None
-        key = tuple(files)
-        if key not in self._alone:
-            self._alone[key] = self._merged(key)
-        base = self._alone[key]
+        base = self._of_files(tuple(files), search_path.only_shipped(chosen))
         new = {name: v for name, v in values.items() if name in base.written and base.written[name] != v}
         return self._with(base, new)
 
@@ -208,24 +226,44 @@ class Composer:
 
     def _base(self, chosen: tuple[str, ...]) -> _Base:
         search_path.refuse_shadowed(chosen)
-        return self._merged(self._chosen_files(chosen))
+        return self._of_files(self._chosen_files(chosen), search_path.only_shipped(chosen))
+
+    def _of_files(self, files: tuple[_File, ...], shipped: bool) -> _Base:
+        """What these files come to; ``shipped``: whether none of them is the user's."""
+        if files in self._alone:
+            return self._alone[files]
+        kept = (files, attention.installed())
+        base = self._shipped_bases.get(kept) if shipped else None
+        if base is None:
+            base = self._merged(files)
+            if shipped and not any(Resolver.place({"": value})[0] for value in base.written.values()):
+                self._shipped_bases[kept] = base
+        self._alone[files] = base
+        return base
 
     def _chosen_files(self, chosen: tuple[str, ...]) -> tuple[_File, ...]:
         """The config files that these overrides choose, in the order in which they are merged."""
+        if search_path.only_shipped(chosen):
+            if chosen not in self._shipped_files:
+                self._shipped_files[chosen] = self._listed(chosen)
+            return self._shipped_files[chosen]
         if chosen not in self._chosen:
-            defaults = create_defaults_list(
-                repo=self._repo,
-                config_name="config",
-                overrides_list=[self._parsed[word] for word in chosen],
-                prepend_hydra=True,
-                skip_missing=False,
-            )
-            self._chosen[chosen] = tuple(
-                _File(str(default.config_path), default.package)
-                for default in defaults.defaults
-                if not default.config_path.startswith("hydra/")
-            )
+            self._chosen[chosen] = self._listed(chosen)
         return self._chosen[chosen]
+
+    def _listed(self, chosen: tuple[str, ...]) -> tuple[_File, ...]:
+        defaults = create_defaults_list(
+            repo=self._repo,
+            config_name="config",
+            overrides_list=[self._parsed[word] for word in chosen],
+            prepend_hydra=True,
+            skip_missing=False,
+        )
+        return tuple(
+            _File(str(default.config_path), default.package)
+            for default in defaults.defaults
+            if not default.config_path.startswith("hydra/")
+        )
 
     def _merged(self, files: Sequence[_File]) -> _Base:
         tree: dict[str, Any] = {}
@@ -251,19 +289,20 @@ class Composer:
         )
 
     def _file(self, path: str) -> tuple[str | None, dict[str, Any]]:
-        if path not in self._files:
+        kept = self._shipped_content if search_path.is_shipped_file(path) else self._files
+        if path not in kept:
             loaded = self._repo.load_config(path)
             content = OmegaConf.to_container(loaded.config, resolve=False)
             content.pop("defaults", None)
-            self._files[path] = (loaded.header["package"], content)
-        package, content = self._files[path]
+            kept[path] = (loaded.header["package"], content)
+        package, content = kept[path]
         return package, content
 
     # Values and interpolations
 
     def _with(self, base: _Base, changed: dict[str, Any]) -> Composed:
         if not changed:
-            return Composed(base.written, base.resolved)
+            return Composed(dict(base.written), dict(base.resolved))
         written = base.written | changed
         nodes = base.known.nodes
         if added := changed.keys() - base.written.keys():

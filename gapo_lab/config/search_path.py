@@ -10,6 +10,7 @@ minute; finding its folder takes nothing.
 import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Optional
 
@@ -190,6 +191,28 @@ def refuse_shadowed(words: Sequence[str]) -> None:
             mine = _file(address, group, name)
             if mine and mine.is_file() and mine.resolve() != shipped.resolve():
                 raise UserError(f"{word}: {mine} has the name of a file that comes with GAPO Lab. Give it another name")
+
+
+def only_shipped(words: Sequence[str]) -> bool:
+    """Whether these words, each of which chooses a config file, choose none but those that come with GAPO Lab.
+
+    False where the user has named folders: they come before verl's own files.
+    """
+    chosen = (word.lstrip("+").partition("=") for word in words)
+    return not _named and all(_shipped(group, name) for group, _, name in chosen)
+
+
+@cache
+def _comes_with_us(config_path: str) -> bool:
+    group, _, name = config_path.partition("/")
+    places = [CONF / config_path, verl_config_folder() / config_path]
+    places += [FOLDERS[group] / name] if group in FOLDERS else []
+    return any(path.with_name(f"{path.name}.yaml").is_file() for path in places)
+
+
+def is_shipped_file(config_path: str) -> bool:
+    """Whether `GROUP/NAME` is a config file that comes with GAPO Lab or verl, and no folder of the user's is before."""
+    return not _named and _comes_with_us(config_path.removesuffix(".yaml"))
 
 
 def _shipped(group: str, name: str) -> Path | None:
