@@ -137,7 +137,7 @@ def explain(error: Exception) -> str:
     if there := re.search(r"Could not append.*?already at '([^']+)'", text):
         return f"+{there.group(1)}: the key is there already. Leave the + out"
     if missing := re.search(r"Could not (?:override|append|delete).*?'([^']+)'", text):
-        return _unknown_key(missing.group(1))
+        return unknown_key(missing.group(1))
     if missing := re.search(
         r"Could not find '([^']+)'\s*\n\s*Available options in '([^']+)':\s*\n(.*?)(?:\n\S|$)",
         text,
@@ -179,7 +179,8 @@ def _is_readable(word: str) -> bool:
     return True
 
 
-def _unknown_key(key: str) -> str:
+def unknown_key(key: str) -> str:
+    """One line for a key that no configuration has."""
     if key == "sweep":
         return "sweep: is not in every run, so it is added: +sweep=NAME"
     leaves = known_keys()

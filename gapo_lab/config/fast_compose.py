@@ -13,23 +13,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from hydra import initialize_config_dir
-from hydra._internal.config_repository import CachingConfigRepository
-from hydra._internal.defaults_list import create_defaults_list
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
-from hydra.plugins.config_source import ConfigResult
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.config import attention, compose, search_path
 from gapo_lab.config.compose import compose_run
+from gapo_lab.config.config_files import ConfigFiles, File
 from gapo_lab.config.interpolations import Known, Resolver, is_under, prefixes, readers_of
 from gapo_lab.errors import UserError
-from gapo_lab.paths import CONF
 from gapo_lab.utils.dotted import flatten, nodes
 
 _MISSING = object()
@@ -41,13 +36,6 @@ class Composed:
 
     written: dict[str, Any]
     resolved: dict[str, Any]
-
-
-class _File(NamedTuple):
-    """A config file, and the node it goes to where that is not the one it names itself."""
-
-    path: str
-    package: str | None
 
 
 @dataclass
@@ -65,19 +53,6 @@ class _Base:
         return self.known.written
 
 
-class _Repository(CachingConfigRepository):
-    """Hydra's config files. Those that come with GAPO Lab, verl and Hydra are read once in a process."""
-
-    _shipped: ClassVar[dict[str, ConfigResult | None]] = {}
-
-    def load_config(self, config_path: str) -> ConfigResult | None:
-        if not search_path.is_shipped_file(config_path):
-            return super().load_config(config_path)
-        if config_path not in self._shipped:
-            self._shipped[config_path] = super().load_config(config_path)
-        return self._shipped[config_path]
-
-
 class Composer:
     """Composes cells. Everything it has learnt is kept for the next cell; make a new one when files change.
 
@@ -85,24 +60,17 @@ class Composer:
     """
 
     _resolver: ClassVar = Resolver()  # which keeps values by all that they depend on
-    _shipped_files: ClassVar[dict[tuple[str, ...], tuple[_File, ...]]] = {}
     _shipped_bases: ClassVar[dict[tuple, _Base]] = {}
-    _shipped_content: ClassVar[dict[str, tuple[str | None, dict[str, Any]]]] = {}
 
     def __init__(self) -> None:
-        compose.register()
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-            loader = GlobalHydra.instance().config_loader()
-        self._repo = _Repository(loader.repository)
+        self._files = ConfigFiles()
         self._parser = OverridesParser.create()
         self._parsed: dict[str, Override] = {}
-        self._files: dict[str, tuple[str | None, dict[str, Any]]] = {}
         self._bases: dict[tuple[str, ...], _Base] = {}
-        self._chosen: dict[tuple[str, ...], tuple[_File, ...]] = {}
-        self._alone: dict[tuple[_File, ...], _Base] = {}
+        self._alone: dict[tuple[File, ...], _Base] = {}
         self._groups: dict[str, bool] = {}
         self._refused: dict[tuple[str, ...], str] = {}
+        self._refused_keys: dict[str, str] = {}
 
     def compose(self, words: Sequence[str]) -> Composed:
         """The configuration of these overrides. UserError, one line, where Hydra would refuse them."""
@@ -135,7 +103,7 @@ class Composer:
             if not _is_plain(value) or override.package or override.is_delete() or (override.is_add() and known):
                 return self._slowly(words)
             if not known and not self._is_new_leaf(base, override, key):
-                return self._unknown(words, (*chosen, *(one.key_or_group for one in overrides)))
+                return self._unknown(words, overrides, base)
             if key in base.written and (base.written[key] == {} or (isinstance(value, str) and value == "???")):
                 return self._slowly(words)
             changed[key] = _unquoted(value)
@@ -161,19 +129,19 @@ class Composer:
         """
         overrides = [self._parse(word) for word in words]
         chosen = tuple(word for word, o in zip(words, overrides, strict=True) if self._chooses_file(o))
-        files: dict[_File, None] = {}
-        for file in self._chosen_files(chosen):
+        files: dict[File, None] = {}
+        for file in self._listed(chosen):
             group = file.path.partition("/")[0]
             path = instead.get(group, file.path)
             if path is not None:
-                files[_File(path, file.package)] = None
+                files[File(path, file.package)] = None
         base = self._of_files(tuple(files), search_path.only_shipped(chosen))
         new = {name: v for name, v in values.items() if name in base.written and base.written[name] != v}
         return self._with(base, new)
 
     def has(self, group: str, name: str) -> bool:
         """Whether there is a config file `group=name`."""
-        return self._repo.config_exists(f"{group}/{name}")
+        return self._files.has(f"{group}/{name}")
 
     def _is_new_leaf(self, base: _Base, override: Override, key: str) -> bool:
         """Whether `+key=value` only adds a leaf: no node is there, and no leaf stands in its way."""
@@ -199,20 +167,30 @@ class Composer:
     def _chooses_file(self, override: Override) -> bool:
         group = override.key_or_group
         if group not in self._groups:
-            self._groups[group] = self._repo.group_exists(group)
+            self._groups[group] = self._files.has_group(group)
         # `data=...` chooses a file although `data` is also a node of settings; `data.x=...` sets a value
         return self._groups[group]
 
-    def _unknown(self, words: Sequence[str], place: tuple[str, ...]) -> Composed:
-        """As `_slowly`; cells that have the same unknown keys are asked once."""
-        if place in self._refused:
-            raise UserError(self._refused[place])
-        try:
+    def _unknown(self, words: Sequence[str], overrides: Sequence[Override], base: _Base) -> Composed:
+        """Raise UserError with a line for each key that is not there, and those of the other words' faults."""
+        keys = {
+            word: one.key_or_group
+            for word, one in zip(words, overrides, strict=True)
+            if not self._chooses_file(one) and one.key_or_group not in base.written | dict.fromkeys(base.known.nodes)
+        }
+        if any(one.is_add() or one.is_force_add() or one.is_delete() or one.package for one in overrides):
             return self._slowly(words)
+        lines = [self._told(key) for key in keys.values()]
+        try:
+            self.compose([word for word in words if word not in keys])
         except UserError as error:
-            if all(": no such key" in line for line in str(error).splitlines()):
-                self._refused[place] = str(error)
-            raise
+            lines += str(error).splitlines()
+        raise UserError("\n".join(lines))
+
+    def _told(self, key: str) -> str:
+        if key not in self._refused_keys:
+            self._refused_keys[key] = compose.unknown_key(key)
+        return self._refused_keys[key]
 
     def _slowly(self, words: Sequence[str]) -> Composed:
         config = compose_run(words)
@@ -226,9 +204,9 @@ class Composer:
 
     def _base(self, chosen: tuple[str, ...]) -> _Base:
         search_path.refuse_shadowed(chosen)
-        return self._of_files(self._chosen_files(chosen), search_path.only_shipped(chosen))
+        return self._of_files(self._listed(chosen), search_path.only_shipped(chosen))
 
-    def _of_files(self, files: tuple[_File, ...], shipped: bool) -> _Base:
+    def _of_files(self, files: tuple[File, ...], shipped: bool) -> _Base:
         """What these files come to; ``shipped``: whether none of them is the user's."""
         if files in self._alone:
             return self._alone[files]
@@ -241,34 +219,13 @@ class Composer:
         self._alone[files] = base
         return base
 
-    def _chosen_files(self, chosen: tuple[str, ...]) -> tuple[_File, ...]:
-        """The config files that these overrides choose, in the order in which they are merged."""
-        if search_path.only_shipped(chosen):
-            if chosen not in self._shipped_files:
-                self._shipped_files[chosen] = self._listed(chosen)
-            return self._shipped_files[chosen]
-        if chosen not in self._chosen:
-            self._chosen[chosen] = self._listed(chosen)
-        return self._chosen[chosen]
+    def _listed(self, chosen: tuple[str, ...]) -> tuple[File, ...]:
+        return self._files.chosen(chosen, [self._parsed[word] for word in chosen])
 
-    def _listed(self, chosen: tuple[str, ...]) -> tuple[_File, ...]:
-        defaults = create_defaults_list(
-            repo=self._repo,
-            config_name="config",
-            overrides_list=[self._parsed[word] for word in chosen],
-            prepend_hydra=True,
-            skip_missing=False,
-        )
-        return tuple(
-            _File(str(default.config_path), default.package)
-            for default in defaults.defaults
-            if not default.config_path.startswith("hydra/")
-        )
-
-    def _merged(self, files: Sequence[_File]) -> _Base:
+    def _merged(self, files: Sequence[File]) -> _Base:
         tree: dict[str, Any] = {}
         for file in files:
-            package, content = self._file(file.path)
+            package, content = self._files.content(file.path)
             package = file.package if file.package is not None else package
             for name in reversed(package.split(".") if package else []):
                 content = {name: content}
@@ -287,16 +244,6 @@ class Composer:
             readers,
             bool(sweeper.get("params")) or "search" in tree,
         )
-
-    def _file(self, path: str) -> tuple[str | None, dict[str, Any]]:
-        kept = self._shipped_content if search_path.is_shipped_file(path) else self._files
-        if path not in kept:
-            loaded = self._repo.load_config(path)
-            content = OmegaConf.to_container(loaded.config, resolve=False)
-            content.pop("defaults", None)
-            kept[path] = (loaded.header["package"], content)
-        package, content = kept[path]
-        return package, content
 
     # Values and interpolations
 

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Optional
 
+import hydra.conf
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
@@ -32,6 +33,8 @@ MODULE = "hydra_plugins.gapo_lab"
 # Config groups that have a folder of another name outside conf/.
 FOLDERS = {"sweep": SWEEPS, "cluster": SLURM}
 KEY = "hydra.searchpath"
+# Hydra's own config files, which come first on its search path.
+HYDRAS = Path(hydra.conf.__file__).parent
 # The folders that the user has named on this process's command line, as Hydra's addresses (`use`).
 _named: list[str] = []
 
@@ -205,13 +208,13 @@ def only_shipped(words: Sequence[str]) -> bool:
 @cache
 def _comes_with_us(config_path: str) -> bool:
     group, _, name = config_path.partition("/")
-    places = [CONF / config_path, verl_config_folder() / config_path]
+    places = [HYDRAS / config_path, CONF / config_path, verl_config_folder() / config_path]
     places += [FOLDERS[group] / name] if group in FOLDERS else []
     return any(path.with_name(f"{path.name}.yaml").is_file() for path in places)
 
 
 def is_shipped_file(config_path: str) -> bool:
-    """Whether `GROUP/NAME` is a config file that comes with GAPO Lab or verl, and no folder of the user's is before."""
+    """Whether `GROUP/NAME` comes with GAPO Lab, verl or Hydra, and no folder of the user's is looked at before."""
     return not _named and _comes_with_us(config_path.removesuffix(".yaml"))
 
 

@@ -165,6 +165,7 @@ def test_the_one_for_blocks_has_the_rare_kinds_to_learn(tokenizer):
     assert exact_match.exact_match(taught, tokenizer, rare) + 0.2 < exact_match.exact_match(taught, tokenizer, common)
 
 
+@pytest.mark.slow
 def test_the_warm_start_for_blocks_goes_on_from_nano_and_learns(tokenizer):
     losses = []
     settings = block_warm_start.BlockStart(steps=8, batch=16)

@@ -78,10 +78,12 @@ if INSTALLED:
 
         return AutoTokenizer.from_pretrained(model_folder)
 
+    @pytest.mark.slow
     def test_the_tokenizer_ends_and_pads_with_its_own_signs(tokenizer):
         assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|endoftext|>")
         assert len({tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.bos_token_id}) == 3
 
+    @pytest.mark.slow
     def test_the_tokenizer_read_again_gives_the_same_ids(tokenizer):
         fresh = smollm2._tokenizer(smollm2._weights())
         for text in TEXTS:
@@ -89,14 +91,17 @@ if INSTALLED:
             assert ids == fresh(text)["input_ids"]
             assert tokenizer.decode(ids) == text
 
+    @pytest.mark.slow
     def test_digits_are_cut_apart_first(tokenizer):
         assert tokenizer.tokenize("    42") == ["ĠĠĠĠ", "4", "2"]
 
+    @pytest.mark.slow
     def test_the_chat_template(tokenizer):
         messages = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
         text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         assert text == ("<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n")
 
+    @pytest.mark.slow
     def test_greedy_english_that_ends(model_folder, tokenizer):
         import torch
         from transformers import AutoModelForCausalLM

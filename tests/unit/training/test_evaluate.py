@@ -12,6 +12,8 @@ from gapo_lab.cli import runs
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.tracking import mapping
 
+pytestmark = pytest.mark.slow  # asks a run that has really trained
+
 
 @pytest.fixture
 def sampled(finished, tmp_path, monkeypatch):
@@ -37,7 +39,6 @@ def sampled(finished, tmp_path, monkeypatch):
     return folder, measured
 
 
-@pytest.mark.slow
 def test_it_finds_what_the_trainer_measured(sampled, capsys):
     folder, measured = sampled
     assert runs.main(["evaluate"]) == 0
