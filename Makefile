@@ -1,4 +1,4 @@
-# make setup | demo | paper | results | lint | test | test-fast | bench | smollm2 | lock | clean
+# make setup | demo | paper | results | docs | pictures | lint | test | test-fast | bench | smollm2 | lock | clean
 #   PYTHON=python3.11  the Python that .venv is made from
 #   GPU=1              set up for GPUs (verl's vLLM stack)
 #   VLLM_CPU=1         set up for backend=vllm_cpu, too (vLLM without a GPU)
@@ -10,7 +10,7 @@ PYTHON ?= python3
 WORKERS ?= 3
 ready := .venv/.ready$(if $(GPU),-gpu)
 
-.PHONY: setup demo paper results lint test test-fast bench smollm2 lock clean help
+.PHONY: setup demo paper results docs pictures lint test test-fast bench smollm2 lock clean help
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
@@ -37,6 +37,19 @@ paper: setup
 # The report of make paper as a page: docs/results.md.
 results: setup
 	.venv/bin/python -m analysis.report paper --seeds 5 --spread --against paper --markdown docs/results.md
+
+# The site, in site/: open site/index.html. Needs no network to be read.
+docs: $(ready) .venv/.ready-docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet
+	@echo "open site/index.html"
+
+# The README's pictures, from real runs (ten more minutes where these are not there yet). Needs Chromium.
+pictures: setup
+	.venv/bin/python -m docs_site.pictures
+
+.venv/.ready-docs: requirements-docs.lock $(ready)
+	@WITH=docs ./setup.sh
+	@touch $@
 
 lint: setup
 	.venv/bin/ruff check .

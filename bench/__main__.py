@@ -84,7 +84,7 @@ def line(row: Row) -> str:
 
 
 def document(rows: list[Row]) -> str:
-    """The page docs/bench.md."""
+    """Return the page docs/bench.md."""
     head = "| what | ours | theirs | ours / theirs | target | |\n|---|---|---|---|---|---|"
     table = "\n".join([head, *map(line, rows)])
     notes = "\n\n".join(f"**{measure.__name__}**: {inspect.getdoc(measure)}" for measure in ROWS)
@@ -96,7 +96,7 @@ def document(rows: list[Row]) -> str:
 
 
 def by_hand(page: str) -> str:
-    """The sections of the page that are not ours: all from its first second-level heading on."""
+    """Return the sections of the page that are not ours: all from its first second-level heading on."""
     _, heading, after = page.partition("\n## ")
     return heading + after
 

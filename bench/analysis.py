@@ -90,7 +90,7 @@ def _client_seconds(uri: str) -> float:
 
 
 def _fill(path: Path, runs: int, metrics: int, steps: int) -> None:
-    """A study of 5-seed cells, written as SQL into a database that MLflow has made."""
+    """Write a study of 5-seed cells, as SQL, into a database that MLflow has made."""
     from gapo_lab.tracking import mlflow_client
 
     uri = f"sqlite:///{path}"

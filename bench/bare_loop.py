@@ -124,7 +124,8 @@ class Loop:
         return f"exact match {right:.1%}  reward {rewards.mean():.3f}"
 
     def policy_loss(self, rollouts: Sequence[tuple[list[int], list[int], list[float]]], advantages: Tensor) -> Tensor:
-        """The clipped loss, a mean over tokens, of rollouts (prompt, answer, log-probs) and their advantages (R,)."""
+        """Return the clipped loss, a mean over tokens, of rollouts (prompt, answer, log-probs) and their advantages
+        (R,)."""
         rows = [torch.tensor(prompt + answer) for prompt, answer, _ in rollouts]
         lengths = torch.tensor([len(answer) for _, answer, _ in rollouts])
         tokens, offsets = torch.cat(rows), torch.tensor([0, *map(len, rows)]).cumsum(0)
@@ -163,7 +164,7 @@ class Loop:
 
 
 def _share(schedule: str, done: float) -> float:
-    """The share of the rate when this part of the steps is done."""
+    """Return the share of the rate when this part of the steps is done."""
     return {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done, "constant": 1.0}[schedule]
 
 

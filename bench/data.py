@@ -86,7 +86,7 @@ def _seconds(call) -> float:
 
 
 def _history(folder: Path, commits: int = COMMITS) -> Path:
-    """A repository written by one `git fast-import`, packed."""
+    """Return a repository written by one `git fast-import`, packed."""
     pick = random.Random(0)
     files = {f"src/{n}/file{n}.{SUFFIXES[n % 10]}": [_line(pick) for _ in range(LINES)] for n in range(FILES)}
     subprocess.run(["git", "init", "-q", "-b", "main", str(folder)], check=True)

@@ -82,7 +82,7 @@ def gapo_is_linear() -> list[Row]:
 
 
 def plain_estimator(rewards: list[list[float]], mask: list[list[int]], uids: list[str]) -> list[list[float]]:
-    """What verl asks of an estimator, in plain Python: token rewards, mask and uids -> token advantages."""
+    """Return what verl asks of an estimator, in plain Python: token rewards, mask and uids -> token advantages."""
     advantages = plain_gapo([sum(row) for row in rewards], uids, 0.5)
     return [[advantage * kept for kept in row] for advantage, row in zip(advantages, mask, strict=True)]
 
@@ -117,7 +117,7 @@ def _rewards(prompts: int):
 
 
 def _batch(prompts: int, tokens: int) -> dict:
-    """What verl hands to an estimator: the reward on the last token, a mask, a uid a row."""
+    """Return what verl hands to an estimator: the reward on the last token, a mask, a uid a row."""
     import numpy as np
     import torch
 

@@ -27,7 +27,7 @@ SAMPLE = 12  # cells that Hydra composes; it takes as long for each
 
 
 def plan_against_hydra() -> list[Row]:
-    """A plan (composed, checked, keyed, held against the run folders) of 1,080 and of 10,152 cells.
+    """Return a plan (composed, checked, keyed, held against the run folders) of 1,080 and of 10,152 cells.
 
     Against Hydra: its BasicSweeper composes every cell to validate it and its launchers compose it again, with
     `load_sweep_config`; that is timed on 12 cells and taken for all. Against the clock: 5 s and 30 s.

@@ -57,7 +57,7 @@ def make_runs(root: Path, number: int) -> None:
 
 
 def _kind(root: Path, spec: dict, finished: bool) -> dict[Path, bytes]:
-    """The files of a run of one kind, by their place in its folder; the folder itself is removed."""
+    """Return the files of a run of one kind, by their place in its folder; the folder itself is removed."""
     import shutil
 
     from gapo_lab.runs.folder import RunFolder

@@ -18,7 +18,8 @@ WANTED_SEEDS = {0.5: 18.4, 1.0: 12.8, 1.5: 8.6, 2.0: 7.0, 3.0: 5.8}
 
 
 def statistics_of_a_whole_report() -> list[Row]:
-    """Reports of `make paper`'s eleven methods, two models, two test sets and five seeds in which nothing differs. A
+    """Return reports of `make paper`'s eleven methods, two models, two test sets and five seeds in which nothing
+    differs. A
     report errs where it says better or worse of anything; each shows 78 comparisons, of which four are claims. Beside
     it the same share where all comparisons were judged by their 95% intervals, as an eye does.
     """

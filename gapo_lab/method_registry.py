@@ -90,7 +90,7 @@ def losses() -> dict[str, Method]:
 
 
 def own(address: str | None, *names: str) -> dict[str, Method]:
-    """The methods among ``names`` that the file of the user's at ``address`` defines, and verl or we do not.
+    """Return the methods among ``names`` that the file of the user's at ``address`` defines, and verl or we do not.
 
     address: `FILE.py` or `pkg://PACKAGE.MODULE`, the run's `algo.path`. {} where it is None or cannot be read.
     """
@@ -107,7 +107,7 @@ def own(address: str | None, *names: str) -> dict[str, Method]:
 
 
 def read(path: Path, name: str) -> Method | None:
-    """The method that the function ``name`` of a file is; None where the file has no such function.
+    """Return the method that the function ``name`` of a file is; None where the file has no such function.
 
     Raises OSError, or SyntaxError or ValueError for what is no Python.
     """
@@ -126,7 +126,8 @@ def read(path: Path, name: str) -> Method | None:
 
 
 def _defaults(function: ast.FunctionDef) -> dict[str, Any]:
-    """The literal defaults of a function's arguments, by name; what is given as a fact of the batch is no setting."""
+    """Return the literal defaults of a function's arguments, by name; what is given as a fact of the batch is no
+    setting."""
     given = function.args
     words = [*given.posonlyargs, *given.args]
     pairs = [*zip(words[len(words) - len(given.defaults) :], given.defaults, strict=True)]

@@ -28,11 +28,16 @@ ASSUMPTIONS = (
 )
 
 
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of `python -m analysis.check`."""
+    out = argparse.ArgumentParser(prog="python -m analysis.check", description=ABOUT)
+    out.add_argument("tables", nargs="+", help="'paper', or YAML files like analysis/paper/published/table2.yaml")
+    return out
+
+
 def main(words: list[str] | None = None) -> int:
-    """Exit code 0 whether or not there are misprints: finding them is the job."""
-    parser = argparse.ArgumentParser(prog="python -m analysis.check", description=ABOUT)
-    parser.add_argument("tables", nargs="+", help="'paper', or YAML files like analysis/paper/published/table2.yaml")
-    asked = parser.parse_args(words)
+    """Run the command. Exit code 0, with misprints too: finding them is the job; 2 for a user's mistake."""
+    asked = parser().parse_args(words)
     try:
         tables = [
             table
@@ -56,7 +61,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _power(tables: Sequence[Published]) -> Iterator[str]:
-    """What the check of cells can find at all."""
+    """Yield what the check of cells can find at all."""
     for table in tables:
         if not table.test_cases:
             yield f"table {table.table}: it does not say its test cases, so no cell can be found impossible"

@@ -30,19 +30,19 @@ class Misprint:
 
 
 def possible(printed: float, cases: int, trials: int = 1) -> list[int]:
-    """The k for which 100 k / (cases trials) is printed as ``printed`` (percent, two decimals)."""
+    """Return the k for which 100 k / (cases trials) is printed as ``printed`` (percent, two decimals)."""
     total = cases * trials
     low, high = (printed - HALF) * total / 100, (printed + HALF) * total / 100
     return list(range(math.ceil(low), math.floor(high) + 1))
 
 
 def nearest(printed: float, cases: int, trials: int = 1) -> float:
-    """The possible mean that is nearest to ``printed``, in percent."""
+    """Return the possible mean that is nearest to ``printed``, in percent."""
     return 100 * round(printed * cases * trials / 100) / (cases * trials)
 
 
 def check(table: Published) -> list[Misprint]:
-    """What cannot be right in one table."""
+    """Return what cannot be right in one table."""
     return _check_counts(table) if table.kind == "counts" else [*_check_cells(table), *_check_deltas(table)]
 
 
@@ -91,7 +91,7 @@ def _check_deltas(table: Published) -> Iterable[Misprint]:
 
 
 def _difference(table: Published, delta: Delta, a: float, b: float, printed: float) -> tuple[float, str] | None:
-    """The recomputed difference and the sum behind it, where ``printed`` is not possible."""
+    """Return the recomputed difference and the sum behind it, where ``printed`` is not possible."""
     (a, slack_a), (b, slack_b) = _exact(table, a), _exact(table, b)
     corners = [(a + i * slack_a, b + j * slack_b) for i in (-1, 1) for j in (-1, 1)]
     if delta.kind == "points":
@@ -108,7 +108,7 @@ def _difference(table: Published, delta: Delta, a: float, b: float, printed: flo
 
 
 def _exact(table: Published, printed: float) -> tuple[float, float]:
-    """The value behind ``printed`` and how far it may be off: 0 where only one fraction is printed so."""
+    """Return the value behind ``printed`` and how far it may be off: 0 where only one fraction is printed so."""
     if table.test_cases:
         trials = table.trials or 1
         if len(possible(printed, table.test_cases, trials)) == 1:
@@ -144,7 +144,7 @@ def _misprint(table: Published, row: str, column: str, printed: float, value: fl
 
 
 def lines(found: Sequence[Misprint]) -> list[str]:
-    """A plain table, one misprint a line."""
+    """Return a plain table, one misprint a line."""
     head = ("table", "row", "column", "printed", "recomputed", "why")
     signed = [(m.table, m.row, m.column, *(_number(v, m.row) for v in (m.printed, m.recomputed)), m.why) for m in found]
     rows = [head, *signed]

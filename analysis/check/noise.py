@@ -43,7 +43,8 @@ class Claim:
 
 
 def placebos(table: Published) -> list[float]:
-    """The differences, in points, of methods that are not GAPO's from the baseline that they are compared with."""
+    """Return the differences, in points, of methods that are not GAPO's from the baseline that they are compared
+    with."""
     found = []
     for method, values in table.rows.items():
         of = [name for name in conventions.baselines(method) if name in table.rows and name not in GAPOS]
@@ -96,7 +97,8 @@ def z(claim: Claim, sd: float) -> float:
 
 
 def equal_cells(table: Published) -> list[tuple[str, str, list[str]]]:
-    """(method, method, columns) where two methods that train differently print the same number to two decimals."""
+    """Return (method, method, columns) where two methods that train differently print the same number to two
+    decimals."""
     found = []
     for one, other in combinations(table.rows, 2):
         same = [
@@ -110,7 +112,8 @@ def equal_cells(table: Published) -> list[tuple[str, str, list[str]]]:
 
 
 def equal_by_chance(table: Published) -> float:
-    """The chance that two cells with the placebos' spread are printed alike: one step of the print over its density."""
+    """Return the chance that two cells with the placebos' spread are printed alike: one step of the print over its
+    density."""
     spread = root_mean_square(placebos(table))
     cases = (table.test_cases or 0) * (table.trials or 1)
     step = max(0.01, 100 / cases) if cases else 0.01

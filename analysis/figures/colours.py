@@ -24,7 +24,8 @@ SPARE = (BLACK, GREEN, SKY, RED, PURPLE, ORANGE)
 
 
 def of_methods(names: Sequence[str]) -> dict[str, str]:
-    """A colour for each method of a figure. One that has no colour of its own gets one that is still free there."""
+    """Return a colour for each method of a figure. One that has no colour of its own gets one that is still free
+    there."""
     used = {KNOWN.get(name) for name in names}
     spare = cycle([colour for colour in SPARE if colour not in used] or SPARE)
     return {name: KNOWN.get(name) or next(spare) for name in names}

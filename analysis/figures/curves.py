@@ -76,9 +76,12 @@ def draw(
             ax.xaxis.set_major_locator(MaxNLocator(5, steps=NICE, integer=True))
             if note and (said := note(series)):
                 ax.set_title(said, loc="right", fontsize=7, color=series[-1].colour)
-        # One label for all panels: a label of each would push apart rows of which the last is not full.
-        figure.supylabel(ylabel, fontsize=8)
-        figure.supxlabel("training step", fontsize=8)
+        if len(panels) == 1:
+            figure.axes[0].set(xlabel="training step", ylabel=ylabel)
+        else:
+            # One label for all panels: a label of each would push apart rows of which the last is not full.
+            figure.supylabel(ylabel, fontsize=8)
+            figure.supxlabel("training step", fontsize=8)
         figure.legend(
             handles.values(),
             handles.keys(),
@@ -126,7 +129,7 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def by_method(results: Results, measured: Measured, methods: Sequence[str]) -> list[tuple[str, list[Series]]]:
-    """A panel a model, a line a method; baselines are dotted."""
+    """Return a panel a model, a line a method; baselines are dotted."""
     panels, hue = [], colours.of_methods(methods)
     for column in results.grid.columns:
         series = []
@@ -142,7 +145,8 @@ def by_method(results: Results, measured: Measured, methods: Sequence[str]) -> l
 
 
 def by_tau(by_cell: Mapping[str, Trials], algo: str) -> list[tuple[str, list[Series]]]:
-    """A panel a model, a line a tau, for the models where ``algo`` ran with several; the paper's is solid blue."""
+    """Return a panel a model, a line a tau, for the models where ``algo`` ran with several; the paper's is solid
+    blue."""
     models: dict[str, list[Trials]] = {}
     for trials in by_cell.values():
         if trials.cell.algo == algo and trials.cell.tau is not None and not trials.cell.noise:

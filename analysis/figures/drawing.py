@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ matplotlib.use("Agg")
 from matplotlib.figure import Figure
 
 from analysis.tables.document import Picture
-from gapo_lab.utils.plot_style import RED, STYLE
+from gapo_lab.utils.plot_style import FONTS, RED, STYLE
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,11 @@ class Drawing:
     name: str
     caption: str
     figure: Figure
+
+
+def font(name: str) -> AbstractContextManager[None]:
+    """Draw with this font, a key of `FONTS`, for as long as the context lasts."""
+    return matplotlib.rc_context(FONTS[name])
 
 
 def render(one: Drawing, notice: str = "") -> Picture:

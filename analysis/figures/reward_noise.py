@@ -64,7 +64,7 @@ def numbers(groups: Sequence[np.ndarray]) -> dict[str, float]:
 
 
 def table(by_level: Groups) -> Table:
-    """A line a model and noise."""
+    """Return a line a model and noise."""
     blocks: dict[str, list[Line]] = {}
     head: tuple[str, ...] = ()
     for (model, noise), groups in by_level.items():
@@ -93,7 +93,7 @@ def _level(noise: float) -> str:
 
 
 def distributions(by_level: Groups) -> Drawing:
-    """A panel a model and noise: all rewards, coloured by the kind of their prompt."""
+    """Return a panel a model and noise: all rewards, coloured by the kind of their prompt."""
     across = max(2, *(sum(model == m for m, _ in by_level) for model, _ in by_level))
     models = list(dict.fromkeys(model for model, _ in by_level))
     with matplotlib.rc_context(STYLE):
@@ -109,10 +109,10 @@ def distributions(by_level: Groups) -> Drawing:
         figure.supxlabel("reward", fontsize=8)
         figure.supylabel("share of rollouts, %", fontsize=8)
         handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=4)
+        figure.legend(handles, labels, loc="outside upper center", ncols=6)
         caption = (
             "Rewards of the rollouts before training by model and share of outliers, coloured by the kind of "
-            "their prompt (Figure 1). Dashed: the mean; dotted: the median of all rollouts."
+            "their prompt (Figure 1), with the mean and the median of all rollouts."
         )
         return Drawing("figureS1", caption, figure)
 
@@ -130,13 +130,13 @@ def _panel(ax, title: str, groups: Sequence[np.ndarray]) -> None:
         label=KINDS,
         color=[rewards.HUES[name] for name in KINDS],
     )
-    ax.axvline(everything.mean(), color="black", linewidth=0.9, linestyle=curves.DASHED)
-    ax.axvline(np.median(everything), color="black", linewidth=0.9, linestyle=curves.DOTTED)
+    ax.axvline(everything.mean(), color="black", linewidth=0.9, linestyle=curves.DASHED, label="mean")
+    ax.axvline(np.median(everything), color="black", linewidth=0.9, linestyle=curves.DOTTED, label="median")
     ax.set_title(title, loc="left", fontsize=7.5)
 
 
 def accuracy(by_set: Mapping[str, Results]) -> Drawing | None:
-    """A panel a model and test set, a line a method over the noise: mean over seeds and its interval."""
+    """Return a panel a model and test set, a line a method over the noise: mean over seeds and its interval."""
     panels = {}
     for name, results in by_set.items():
         for model in dict.fromkeys(column[0] for column in results.grid.columns):
@@ -181,7 +181,8 @@ def _line(ax, results: Results, model: str, algo: str, algos: Sequence[str], pla
         label=conventions.method(algo),
         color=colours.of_methods(algos)[algo],
         linestyle=stroke,
-        marker="o",
+        marker="s" if algo in curves.BASELINES else "o",
+        markerfacecolor="white" if algo in curves.BASELINES else None,
         markersize=3,
         capsize=2,
         elinewidth=0.8,

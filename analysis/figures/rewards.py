@@ -17,12 +17,12 @@ HUES = {"left-skewed": BLUE, "right-skewed": ORANGE, "symmetric": GREEN, "flat":
 
 
 def groups(path: Path) -> list[np.ndarray]:
-    """The rewards of each prompt in a file of training generations, (G,) each; groups of one are left out."""
+    """Return the rewards of each prompt in a file of training generations, (G,) each; groups of one are left out."""
     return [scores for scores in load(path, "score").members() if len(scores) > 1]
 
 
 def first_generations(runs_root: Path, keys: Sequence[str]) -> Path | None:
-    """The rollouts of the first training step of the first of these runs that still has them here.
+    """Return the rollouts of the first training step of the first of these runs that still has them here.
 
     An attempt that ended before its first step has none: of several that have, the newest is the one that went on.
     """

@@ -16,6 +16,7 @@ from analysis.tables.paper import Results
 from analysis.tables.table import Table
 
 LINES = 8  # of one panel
+ON_CPU = ("cpu", "vllm_cpu")  # backends whose runs share the cores of their machine
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ def draw(
         on = ", ".join(conventions.method(m) for m in methods)
         if not sets and len(rows) > LINES:
             on += f" (the first {LINES} of {len(rows)} methods)"
-        gain = curves.mean_gain if sets else None
+        shared = any(run.params.get("backend") in ON_CPU for run in selection.runs)
+        gain = curves.mean_gain if sets and not shared else None
         for name, what, one, smooth, note, ylabel in (
             ("figure3", "Accuracy on the test set", accuracy, False, None, shown),
             ("figure4", "Clip fraction in training", clipped, True, None, "clip fraction, %"),
@@ -74,10 +76,10 @@ def draw(
             caption = f"{what}, {on}. {band}"
             caption += f"{', running mean over 2% of the steps' if smooth else ''}."
             if note:
-                caption += (
-                    " A worker is one GPU, or one process on a CPU. Above each panel: the gain of the mean over all"
-                    " steps, without an interval; runs that share a machine slow one another."
-                )
+                caption += " Above each panel: the gain of the mean over all steps, without an interval."
+            elif one is speed:
+                caption += " A worker is one GPU, or one process on a CPU."
+                caption += " No gain is stated: these runs shared the cores of a machine." if shared else ""
             found.append(curves.draw(f"{name}{suffix}", caption, panels, ylabel, scale, smooth, note))
     for algo, suffix in (("gapo_dapo", ""), ("gapo_grpo", "_grpo")):
         for name, what, one, smooth, ylabel in (

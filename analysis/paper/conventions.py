@@ -50,7 +50,7 @@ TAU = 0.5  # the paper's
 
 
 def baselines(algo: str) -> tuple[str, ...]:
-    """What a method is compared with: the baseline it builds on, and for a variant also GAPO itself."""
+    """Return what a method is compared with: the baseline it builds on, and for a variant also GAPO itself."""
     if algo in CONTROLS:
         return PAIRS[0]
     for baseline, method in PAIRS:

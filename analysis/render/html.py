@@ -9,8 +9,19 @@ from dataclasses import dataclass
 import jinja2
 
 from analysis.render.latex import TEMPLATES
-from analysis.tables.document import Document
+from analysis.tables.document import Document, Picture
 from analysis.tables.table import numbers
+
+# What of the facts stands at the head of the page; all of them stand with the runs.
+SHORT = ("Runs", "Data", "Scale", "Training")
+# The folded tables: a heading, and what their names begin with.
+GROUPS = (
+    ("More tables", ("table", "slice", "rewards")),
+    ("By noise and by tau", ("noise", "tau")),
+    ("Beside the paper", ("against",)),
+    ("Comparisons", ("comparisons",)),
+    ("Statistics of each cell", ("statistics",)),
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,7 @@ class CellLink:
 
 
 def page(document: Document, links: Sequence[CellLink]) -> str:
-    """The whole page. Whatever stands in names and messages is escaped."""
+    """Return the page, with one screen in front and the rest folded. What stands in names and messages is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -37,19 +48,31 @@ def page(document: Document, links: Sequence[CellLink]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    # A PNG says its width in bytes 16 to 19; it is drawn for screens and print of twice the usual density.
-    shown = [
-        (one, int.from_bytes(one.png[16:20], "big") // 2, base64.b64encode(one.png).decode())
-        for one in document.pictures
-    ]
+    front_table, front_picture = document.main_table, document.main_picture
+    rest = [one for one in document.tables if one is not front_table]
+    names = {id(one) for _, start in GROUPS for one in rest if one.name.startswith(start)}
+    groups = [(head, [one for one in rest if one.name.startswith(start)]) for head, start in GROUPS]
+    groups[0] = (groups[0][0], groups[0][1] + [one for one in rest if id(one) not in names])
     return environment.get_template("report.html.jinja").render(
         title=document.title,
         notice=document.notice,
         facts=document.facts,
+        short=SHORT,
         missing=document.missing,
+        claims=document.claims,
         verdicts=document.verdicts,
-        tables=document.tables,
+        tables=groups,
         numbers=numbers([one.name for one in document.tables]),
-        pictures=shown,
+        front_table=front_table,
+        front_picture=front_picture and _shown(front_picture),
+        pictures=[_shown(one) for one in document.pictures if one is not front_picture],
         links=links,
     )
+
+
+def _shown(one: Picture) -> tuple[Picture, int, str]:
+    """Return a picture with its width on the page, in pixels, and its bytes in base64.
+
+    A PNG says its width in bytes 16 to 19; it is drawn for screens and print of twice the usual density.
+    """
+    return one, int.from_bytes(one.png[16:20], "big") // 2, base64.b64encode(one.png).decode()

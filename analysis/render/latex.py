@@ -86,12 +86,12 @@ def _plain(char: str) -> str:
 
 
 def _signed(text: str) -> str:
-    """A number with a minus that is as wide as its plus."""
+    """Return a number with a minus that is as wide as its plus."""
     return _SIGN.sub(lambda sign: f"${sign[0]}$", escape(text))
 
 
 def entry(one: Entry) -> str:
-    """A cell: bold for the best, underlined for the second, footnote letters raised."""
+    """Return a cell: bold for the best, underlined for the second, footnote letters raised."""
     text = _signed(one.text)
     if one.rank == 1:
         text = rf"\textbf{{{text}}}"
@@ -107,10 +107,23 @@ def entry(one: Entry) -> str:
 
 
 def table(one: Table) -> str:
-    """The .tex fragment of a table; what it was drawn from stands in a comment at its head."""
+    """Return the .tex fragment of a table, a whole float; a comment at its head says what it was drawn from."""
     parts = [Part(header, down) for header, blocks in _across(one) for down in _down(blocks)]
     template = _environment().get_template("table.tex.jinja")
     return template.render(table=one, parts=parts, align="l" if one.ragged else "r")
+
+
+def bare(one: Table) -> str:
+    """Return the `tabular` alone, uncut, to \\input into a float of one's own; its notes stand in comments.
+
+    Of runs that are no result its last row says so.
+    """
+    blocks = one.blocks
+    if one.notice:
+        blocks = (*blocks, (Line(one.notice, tuple(Entry() for _ in range(one.width))),))
+    part = Part(one.header, blocks)
+    template = _environment().get_template("bare.tex.jinja")
+    return template.render(table=one, part=part, align="l" if one.ragged else "r")
 
 
 @dataclass(frozen=True)
@@ -150,7 +163,7 @@ def _across(one: Table) -> Iterator[tuple[Header, Blocks]]:
 
 
 def _cut(level: Sequence[tuple[str, int]], start: int, end: int) -> Iterator[tuple[str, int]]:
-    """The heads of the columns from ``start`` to ``end``."""
+    """Yield the heads of the columns from ``start`` to ``end``."""
     at = 0
     for text, span in level:
         if (inside := min(at + span, end) - max(at, start)) > 0:
@@ -159,7 +172,7 @@ def _cut(level: Sequence[tuple[str, int]], start: int, end: int) -> Iterator[tup
 
 
 def _down(blocks: Blocks) -> list[Blocks]:
-    """The lines of one page after the other."""
+    """Return the lines of one page after the other."""
     parts: list[list[tuple[Line, ...]]] = [[]]
     room = LINES
     for block in blocks:
@@ -173,7 +186,7 @@ def _down(blocks: Blocks) -> list[Blocks]:
 
 
 def document(one: Document) -> str:
-    """The report; its tables are the .tex fragments beside it, its figures the .pdf files."""
+    """Return the report; its tables are the .tex fragments beside it, its figures the .pdf files."""
     names = [table.name for table in one.tables]
     return (
         _environment()
@@ -186,13 +199,14 @@ def document(one: Document) -> str:
             facts=one.facts,
             missing=one.missing,
             verdicts=one.verdicts,
+            claims=one.claims,
             figures=[(f"{p.name}.pdf", p.number, p.caption) for p in one.pictures],
         )
     )
 
 
 def pages(tables: Sequence[str]) -> str:
-    """A document with each of these .tex fragments on a page of its own."""
+    """Return a document with each of these .tex fragments on a page of its own."""
     return _environment().get_template("pages.tex.jinja").render(tables=tables)
 
 
@@ -216,7 +230,8 @@ def _environment() -> jinja2.Environment:
 
 
 def compile(folder: Path, name: str, text: str) -> tuple[bytes | None, str]:
-    """The PDF of the document ``text``, which may \\input what lies in ``folder``; or None and one line that says why.
+    """Return the PDF of the document ``text``, which may \\input what lies in ``folder``; or None and one line that
+    says why.
 
     The same files give the same PDF, byte for byte. One pass: nothing in these documents refers to another page.
     """

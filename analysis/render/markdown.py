@@ -23,7 +23,7 @@ BEGIN, END = "<!-- your own words: kept when this page is written again -->", "<
 
 
 def page(document: Document, images: str, own: str = "") -> str:
-    """The page. images: the folder of its figures as the page names it; own: what a person has to say."""
+    """Return the page. images: the folder of its figures as the page names it; own: what a person has to say."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -48,7 +48,7 @@ def page(document: Document, images: str, own: str = "") -> str:
 
 
 def own_words(path: Path) -> str:
-    """What a person wrote into the page that is there; UserError for a page that does not say where this is."""
+    """Return what a person wrote into the page that is there; UserError for a page that does not say where this is."""
     try:
         old = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -77,7 +77,7 @@ def write(document: Document, path: Path) -> list[Path]:
 
 
 def grid(table: Table) -> str:
-    """A table of GitHub's Markdown: levels of the head in one row, the best in bold, differences indented."""
+    """Return a table of GitHub's Markdown: levels of the head in one row, the best in bold, differences indented."""
     rows = rows_of(table, _entry)
     levels = len(table.header)
     head = [" ".join(dict.fromkeys(word for word in column if word)) for column in zip(*rows[:levels], strict=True)]

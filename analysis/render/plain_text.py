@@ -57,7 +57,7 @@ def to_text(table: Table, width: int = 120) -> str:
 
 
 def _column(table: Table, texts: Sequence[str], after: Sequence[str], head: int) -> list[str]:
-    """The cells of a column, equally wide: digits stand below digits, and what follows them behind."""
+    """Return the cells of a column, equally wide: digits stand below digits, and what follows them behind."""
     if table.ragged:
         words = [text + mark for text, mark in zip(texts, after, strict=True)]
         return [text.ljust(max(map(len, words))) for text in words]

@@ -20,19 +20,24 @@ from gapo_lab.errors import UserError
 from gapo_lab.utils.plot_style import STYLE
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """The command. Exit code 0, or 2 for a user's mistake, told in one line."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of `python -m analysis.replay`."""
+    out = argparse.ArgumentParser(
         prog="python -m analysis.replay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("rewards", nargs="?", metavar="REWARDS", help="a run folder, JSONL, CSV or parquet file")
-    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="algo=a,b tau=0.5 algorithm.gapo.ddof=1 ...")
-    parser.add_argument("--simulate", action="store_true", help="true rewards and skewed noise instead of a record")
-    parser.add_argument("--groups", type=int, default=1000, help="groups that the simulator draws (default 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="of the simulator")
-    parser.add_argument("--column", default="reward", help="the column that holds the reward (default: reward, score)")
-    parser.add_argument("--out", type=Path, default=Path("reports/replay"), help="folder (default reports/replay)")
-    asked = parser.parse_intermixed_args(arguments)
+    out.add_argument("rewards", nargs="?", metavar="REWARDS", help="a run folder, JSONL, CSV or parquet file")
+    out.add_argument("words", nargs="*", metavar="KEY=VALUE", help="algo=a,b tau=0.5 algorithm.gapo.ddof=1 ...")
+    out.add_argument("--simulate", action="store_true", help="true rewards and skewed noise instead of a record")
+    out.add_argument("--groups", type=int, default=1000, help="groups that the simulator draws (default 1000)")
+    out.add_argument("--seed", type=int, default=0, help="of the simulator")
+    out.add_argument("--column", default="reward", help="the column that holds the reward (default: reward, score)")
+    out.add_argument("--out", type=Path, default=Path("reports/replay"), help="folder (default reports/replay)")
+    return out
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command. Exit code 0, or 2 for a user's mistake, told in one line."""
+    asked = parser().parse_intermixed_args(arguments)
     words = [word for word in [asked.rewards, *asked.words] if word and "=" in word and not Path(word).exists()]
     paths = [word for word in [asked.rewards, *asked.words] if word and word not in words]
     console = Console()
@@ -134,7 +139,7 @@ HEADS = {
 
 
 def _show(shown: Table, rows, columns: tuple[str, ...], console: Console) -> None:
-    """The table, 80 columns wide; a method's or a skew's name is said once."""
+    """Print the table, 80 columns wide; a method's or a skew's name is said once."""
     for column in columns:
         words = column in ("algo", "kind", "skew")
         shown.add_column(HEADS.get(column, column), justify="left" if words else "right", no_wrap=words)

@@ -33,7 +33,7 @@ class Method:
 
 
 def methods_of(names: Sequence[str], words: Sequence[str] = ()) -> list[Method]:
-    """The estimators that runs of `algo=name` use, with the settings that `words` ask for.
+    """Return the estimators that runs of `algo=name` use, with the settings that `words` ask for.
 
     Raises UserError for a word that does not exist or a method that needs more than rewards.
     """

@@ -18,7 +18,7 @@ SHARE = 0.25  # of the rollouts that noise hits
 
 
 def draw(groups: int, size: int, level: float, skew: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """True and observed rewards, (groups, size) each.
+    """Return true and observed rewards, (groups, size) each.
 
     A prompt's true rewards are normal around 0.5 with standard deviation 0.1. A quarter of the rollouts get noise,
     exponential with mean `level`, downwards (`left`-skewed) or upwards (`right`).

@@ -19,6 +19,7 @@ from analysis.tables import (
     against_paper,
     captions,
     claims,
+    conclusions,
     differences,
     learning_curves,
     new_cases,
@@ -89,8 +90,9 @@ def build(source: Source, asked: Asked) -> Report:
         from analysis.figures import selection as figures
 
         by_noise = {captions.title(r.measured).rpartition(" on ")[2]: r for r in by_axis.noisy.values()}
-        found = figures.draw(source, selection, drawn.get(asked.metrics[0]), asked.runs_root, by_noise)
-        pictures = tuple(drawing.render(one, no_result.short(selection)) for one in found.drawings)
+        with drawing.font(asked.font):
+            found = figures.draw(source, selection, drawn.get(asked.metrics[0]), asked.runs_root, by_noise)
+            pictures = tuple(drawing.render(one, no_result.short(selection)) for one in found.drawings)
         more, tables, remarks = found.measured, [*tables, *found.tables], [*remarks, *found.remarks]
     document = Document(
         title=f"Stud{'ies' if len(asked.studies) > 1 else 'y'} {', '.join(asked.studies)}",
@@ -100,12 +102,13 @@ def build(source: Source, asked: Asked) -> Report:
         verdicts=() if notice else tuple(_verdicts(drawn, by_axis)),
         tables=tuple(sorted(no_result.marked(tables, no_result.short(selection)), key=_place)),
         pictures=pictures,
+        claims=() if notice else tuple(line for one in drawn.values() for line in conclusions.sentences(one)),
     )
     return Report(document, selection, (*measured, *more))
 
 
 def _selected(source: Source, asked: Asked) -> Selection:
-    """The runs that count; UserError, with the reason, where no run of the studies has finished."""
+    """Return the runs that count; UserError, with the reason, where no run of the studies has finished."""
     everything = connect.find_runs(source, asked.studies, asked.runs_root)
     selection = runs.select(everything, asked.where)
     names = ", ".join(asked.studies)
@@ -118,7 +121,7 @@ def _selected(source: Source, asked: Asked) -> Selection:
 
 
 def _about(source: Source, asked: Asked, selection: Selection) -> Asked:
-    """What is asked for, with the main measure of these runs on each of their test sets."""
+    """Return what is asked for, with the main measure of these runs on each of their test sets."""
     if asked.metric is not None:
         return asked
     found = measures.metrics_of(source.summarised([run.id for run in selection.runs]))
@@ -126,13 +129,13 @@ def _about(source: Source, asked: Asked, selection: Selection) -> Asked:
 
 
 def _values(everything: Sequence[Run], names: Mapping[str, str]) -> str:
-    """The values that these parameters have."""
+    """Return the values that these parameters have."""
     there = {name: sorted({r.params[name] for r in everything if name in r.params}) for name in names}
     return "; ".join(f"{name} is one of {', '.join(values) or 'nothing'}" for name, values in there.items())
 
 
 def _measured(source: Source, asked: Asked, selection: Selection) -> list[Measured]:
-    """The metrics of the tables that some run has; UserError where none has any."""
+    """Return the metrics of the tables that some run has; UserError where none has any."""
     exactly = asked.metric is not None
     found = [measure(source, selection, name, asked.pick, asked.cases, exactly) for name in asked.metrics]
     found = [one for one in found if any(t.values for t in one.by_cell.values())]
@@ -149,7 +152,8 @@ def _results(asked: Asked, selection: Selection, one: Measured, seeds: Sequence[
 
 
 def _confirmed(asked: Asked, selection: Selection, drawn: Mapping[str, Results]) -> dict[str, Results]:
-    """The results with the study's claims judged; what no run named, the paper's tables claim, a slice nothing."""
+    """Return the results with the study's claims judged; what no run named, the paper's tables claim, a slice
+    nothing."""
     named = claims.of_runs(selection.runs)
     if named is None:
         named = () if asked.is_slice else claims.papers(list(drawn))
@@ -158,7 +162,7 @@ def _confirmed(asked: Asked, selection: Selection, drawn: Mapping[str, Results])
 
 
 def _by_axis(asked: Asked, selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]) -> ByAxis:
-    """What the paper's tables leave out: runs with noise, and with another tau."""
+    """Return what the paper's tables leave out: runs with noise, and with another tau."""
     noisy: dict[str, Results] = {}
     tables: list[Table] = []
     shown: dict[str, set[str]] = {one.metric: set() for one in measured}
@@ -184,7 +188,7 @@ def _missing(selection: Selection, drawn: Mapping[str, Results], by_axis: ByAxis
 
 
 def _suffix(metric: str) -> str:
-    """What the names of a test set's tables end with: `_id`."""
+    """Return what the names of a test set's tables end with: `_id`."""
     return f"_{metric.split('/')[1]}"
 
 
@@ -194,7 +198,7 @@ def _verdicts(drawn: Mapping[str, Results], by_axis: ByAxis) -> list[str]:
 
 
 def _new_cases(asked: Asked, drawn: Mapping[str, Results]) -> list[Table]:
-    """The claims over seeds and cases at once, of runs whose folders are here and hold what they answered."""
+    """Return the claims over seeds and cases at once, of runs whose folders are here and hold what they answered."""
     found = []
     for metric, results in () if asked.is_slice else drawn.items():
         needed, name = new_cases.cells_needed(results), results.measured.name
@@ -209,7 +213,7 @@ def _new_cases(asked: Asked, drawn: Mapping[str, Results]) -> list[Table]:
 
 
 def _bets(asked: Asked, drawn: Mapping[str, Results]) -> list[Table]:
-    """The claims as bets that may be looked at after every seed."""
+    """Return the claims as bets that may be looked at after every seed."""
     number = sum(one.is_claim for results in drawn.values() for one in results.comparisons)
     found = [
         sequential.table(
@@ -233,14 +237,14 @@ def _open_claims(selection: Selection, drawn: Mapping[str, Results]) -> list[str
 
 
 def _place(table: Table) -> tuple[int, str]:
-    """The paper's tables first, in its order, then what they are held against, then the statistics."""
+    """Return the paper's tables first, in its order, then what they are held against, then the statistics."""
     order = ("table", "slice", "noise", "tau", "rewards", "against", "comparisons", "statistics")
     place = next(number for number, start in enumerate(order) if table.name.startswith(start))
     return place, table.name if not place else ""
 
 
 def _tables(asked: Asked, results: Results) -> list[Table]:
-    """The tables of one metric: the paper's or a slice, and the statistics behind them."""
+    """Return the tables of one metric: the paper's or a slice, and the statistics behind them."""
     one = results.measured
     title, trials = captions.title(one), captions.trials(results, asked.spread)
     if asked.is_slice:

@@ -59,6 +59,12 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--test-cases", nargs="+", default=[], metavar="SET=N", help="sizes of the test sets: id=3897 ood=132"
     )
+    what.add_argument(
+        "--font",
+        choices=["screen", "paper"],
+        default="screen",
+        help="of the figures: screen, sans serif (default), or paper, Times",
+    )
     more = out.add_argument_group("where things are")
     more.add_argument(
         "--runs", type=Path, default=Path("runs"), metavar="FOLDER", help="the run folders (default: runs)"
@@ -115,6 +121,7 @@ def asked_for(words: argparse.Namespace) -> Asked:
         cases=cases,
         runs_root=words.runs,
         data=words.data,
+        font=words.font,
     )
 
 
@@ -169,7 +176,7 @@ def _report(asked: argparse.Namespace) -> None:
 
 
 def _show(document: Document) -> None:
-    """What a terminal shows of a report: all but the statistics."""
+    """Print what a terminal shows of a report: its tables and its claims, without the statistics."""
     from analysis.render import plain_text
 
     for line in (*([document.notice] if document.notice else []), *document.missing):
@@ -178,5 +185,5 @@ def _show(document: Document) -> None:
     hidden = ("statistics", "comparisons", "against")
     shown = [plain_text.to_text(one, width) for one in document.tables if not one.name.startswith(hidden)]
     print("\n" + "\n\n".join(shown) + "\n")
-    if document.verdicts:
-        print("\n".join([*document.verdicts, ""]))
+    if said := document.claims or document.verdicts:
+        print("\n".join([*said, ""]))

@@ -16,6 +16,7 @@ def write(report: Report, links: Sequence[CellLink], path: Path, say: Callable[[
     folder, pages = Folder(path), report.document
     for table in pages.tables:
         folder.write(f"{table.name}.tex", latex.table(table))
+        folder.write(f"{table.name}.tabular.tex", latex.bare(table))
         folder.write(f"{table.name}.csv", plain_text.to_csv(table))
     for picture in pages.pictures:
         folder.write(f"{picture.name}.pdf", picture.pdf)

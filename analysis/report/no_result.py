@@ -15,7 +15,7 @@ REAL = ("table1",)  # of the data, which no run makes up
 
 
 def notice(selection: Selection) -> str:
-    """The sentences for the head of a report; empty where every run is a result."""
+    """Return the sentences for the head of a report; empty where every run is a result."""
     said = []
     if rehearsals := [run for run in selection.runs if run.is_rehearsal]:
         which = _which(rehearsals, selection, "rehearsals")
@@ -31,7 +31,7 @@ def _which(some: list[Run], selection: Selection, noun: str) -> str:
 
 
 def short(selection: Selection) -> str:
-    """The words for a caption and a figure; empty where every run is a result."""
+    """Return the words for a caption and a figure; empty where every run is a result."""
     if any(run.is_rehearsal for run in selection.runs):
         return REHEARSAL
     return SMOKE if any(run.is_smoke for run in selection.runs) else ""

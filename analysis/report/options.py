@@ -27,6 +27,8 @@ class Asked:
     cases: Mapping[str, int] = field(default_factory=dict)
     runs_root: Path = Path("runs")
     data: Path | None = None
+    # of the figures: a key of plot_style.FONTS
+    font: str = "screen"
     # what the study is about on each of its test sets, once its runs are known
     tests: tuple[str, ...] = (ID, OOD)
 

@@ -50,7 +50,7 @@ def absent(results: Results) -> list[str]:
 
 
 def unknown(selection: Selection) -> list[str]:
-    """A line for the methods and one for the models that the paper's layout does not know."""
+    """Return a line for the methods and one for the models that the paper's layout does not know."""
     found = (
         ("method", sorted({c.algo for c in selection.cells} - set(conventions.METHODS))),
         ("model", sorted({c.model for c in selection.cells} - set(conventions.MODELS))),

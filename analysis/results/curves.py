@@ -31,7 +31,7 @@ class Curve:
         return len(self.steps)
 
     def at(self, steps: np.ndarray) -> np.ndarray:
-        """The values that hold at ``steps``: the last one measured at or before each; NaN before the first."""
+        """Return the values that hold at ``steps``: the last one measured at or before each; NaN before the first."""
         index = np.searchsorted(self.steps, steps, side="right") - 1
         return np.where(index >= 0, self.values[np.maximum(index, 0)], np.nan)
 
@@ -56,7 +56,7 @@ def build(codes: np.ndarray, steps: np.ndarray, times: np.ndarray, values: np.nd
 
 
 def together(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
-    """The trials of a cell on one grid: steps (m,) and values (trials, m).
+    """Return the trials of a cell on one grid: steps (m,) and values (trials, m).
 
     The grid is every step at which some trial was measured, from where all have begun to where the first
     one ends. Between its own steps a trial keeps the last value it measured: nothing is interpolated. Trials
@@ -75,7 +75,7 @@ def together(curves: Sequence[Curve]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mean(curves: Sequence[Curve]) -> Curve:
-    """The mean curve over trials, on the grid of ``together``."""
+    """Return the mean curve over trials, on the grid of ``together``."""
     steps, values = together(curves)
     return Curve(steps, values.mean(axis=0) if len(steps) else np.array([]))
 

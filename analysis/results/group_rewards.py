@@ -26,13 +26,13 @@ class Rewards:
     uids: list[str]
 
     def members(self) -> list[np.ndarray]:
-        """The rewards of each group, in order."""
+        """Return the rewards of each group, in order."""
         order = np.argsort(self.groups, kind="stable")
         return np.split(self.rewards[order], np.cumsum(np.bincount(self.groups))[:-1])
 
 
 def load(path: Path, column: str = "reward") -> Rewards:
-    """A CSV or parquet of `uid` and `reward`, a file of generations, or a folder that holds some (a run's).
+    """Return a CSV or parquet of `uid` and `reward`, a file of generations, or a folder that holds some (a run's).
 
     Of a run the newest attempt that wrote a training step counts for it. Raises UserError, one line, for a path without
     rewards, a missing column, or a reward that is not a finite number, naming its uid.
@@ -76,7 +76,7 @@ def kind(rewards: np.ndarray) -> str:
 
 
 def _generations(folder: Path) -> list[Path]:
-    """The files of training generations under a folder; of two attempts' file for one step the newer."""
+    """Return the files of training generations under a folder; of two attempts' file for one step the newer."""
     newest: dict[str, Path] = {}
     places = sorted(folder.glob("attempts/*/generations/train"), key=lambda p: int(p.parents[1].name))
     for place in places or [folder]:

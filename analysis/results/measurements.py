@@ -149,7 +149,7 @@ def _dev(source: Source, ids: Sequence[str], metric: str) -> Mapping[str, Curve]
 
 
 def _known_cases(metric: str, cells: Sequence[Cell], cases: Mapping[str, int]) -> int | None:
-    """The size of the test set, as given, else as all runs say in their parameters."""
+    """Return the size of the test set, as given, else as all runs say in their parameters."""
     parts = metric.split("/")
     if len(parts) < 3 or parts[0] != "val":
         return None
@@ -160,7 +160,7 @@ def _known_cases(metric: str, cells: Sequence[Cell], cases: Mapping[str, int]) -
 
 
 def guess_cases(values: Iterable[float]) -> int | None:
-    """The smallest n for which every accuracy is k/n; None where that is no small number.
+    """Return the smallest n for which every accuracy is k/n; None where that is no small number.
 
     The true test set has n cases or a multiple of it, so a sampling error from n is never too small.
     """

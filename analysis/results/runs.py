@@ -121,7 +121,7 @@ def from_mlflow(
     params: Mapping[str, str],
     tags: Mapping[str, str],
 ) -> Run:
-    """A run as MLflow holds it; ``experiment``: its id and name.
+    """Return a run as MLflow holds it; ``experiment``: its id and name.
 
     What MLflow cannot change after the first copy, tags say anew: parameters, the start, the study of a copy.
     """
@@ -214,7 +214,7 @@ class Selection:
 
 
 def select(runs: Iterable[Run], where: Mapping[str, str] | None = None) -> Selection:
-    """The runs that count, as cells; whatever order they come in, the result is the same.
+    """Return the runs that count, as cells; whatever order they come in, the result is the same.
 
     Left out, and said: runs that are no trial (no model, algo or seed), those that have not finished, a run
     that two studies share (it counts once), and of two finished runs of one cell and seed the older.

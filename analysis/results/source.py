@@ -26,13 +26,13 @@ class Source(Protocol):
         """All runs that these studies asked for first, or those of them with these keys."""
 
     def problems(self) -> Sequence[str]:
-        """A line for each run that could not be read."""
+        """Return a line for each run that could not be read."""
 
     def curves(self, runs: Sequence[str], metric: str) -> dict[str, Curve]:
-        """{the run's id: curve} of one metric; a run that never logged it is absent."""
+        """Return {the run's id: curve} of one metric; a run that never logged it is absent."""
 
     def metrics(self, runs: Sequence[str]) -> list[str]:
-        """The names of what these runs logged."""
+        """Return the names of what these runs logged."""
 
     def summarised(self, runs: Sequence[str]) -> list[str]:
-        """The names of what the summaries of these runs say of their test sets: `best/id/em`, ..."""
+        """Return the names of what the summaries of these runs say of their test sets: `best/id/em`, ..."""

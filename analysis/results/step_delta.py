@@ -23,13 +23,13 @@ ROUNDING = 1e-9
 
 
 def best(curve: Curve) -> tuple[int, float]:
-    """The first step with the highest value, and that value."""
+    """Return the first step with the highest value, and that value."""
     top = float(curve.values.max())
     return int(curve.steps[np.argmax(curve.values >= top - ROUNDING)]), top
 
 
 def first_at_least(curve: Curve, value: float) -> int | None:
-    """The first step at which ``curve`` is at least ``value``, or None."""
+    """Return the first step at which ``curve`` is at least ``value``, or None."""
     reached = np.flatnonzero(curve.values >= value - ROUNDING)
     return int(curve.steps[reached[0]]) if len(reached) else None
 

@@ -47,7 +47,7 @@ def _is(row: dict[str, Any], asked: dict[str, str]) -> bool:
 
 
 def _lines(folder: RunFolder, kind: str) -> Iterator[dict[str, Any]]:
-    """The lines of the last validated step; of two attempts that validated it the newer's."""
+    """Yield the lines of the last validated step; of two attempts that validated it the newer's."""
     newest: dict[int, Path] = {}
     for attempt in folder.attempts():
         for path in (attempt.generations / kind).glob("*.jsonl"):

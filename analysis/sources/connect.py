@@ -70,7 +70,7 @@ def choose(
 
 
 def find_runs(source: Source, names: Sequence[str], root: Path) -> list[Run]:
-    """The runs of these studies, also those that another study asked for first.
+    """Return the runs of these studies, also those that another study asked for first.
 
     UserError where there are none, with the nearest name and what to do.
     """
@@ -99,7 +99,7 @@ def _unknown(source: Source, name: str, there: Collection[str], root: Path) -> s
 
 
 def _elsewhere(source: Source, names: Sequence[str], root: Path) -> str:
-    """What to do where MLflow lacks what the run folders hold; empty where they do not."""
+    """Return what to do where MLflow lacks what the run folders hold; empty where they do not."""
     if isinstance(source, RunFolders) or not RunFolders(root).holds(names):
         return ""
     sync = f"python -m gapo_lab sync {names[0]}"

@@ -105,7 +105,8 @@ class RunFolders:
         return found
 
     def _run(self, key: str) -> Run | None:
-        """The run as MLflow would hold it, its key for an id; None, and a problem, where its files are damaged."""
+        """Return the run as MLflow would hold it, its key for an id; None, and a problem, where its files are
+        damaged."""
         folder = RunFolder(self.root / key)
         try:
             spec, started = folder.spec, folder.started()
@@ -126,7 +127,7 @@ class RunFolders:
             return None
 
     def _history(self, key: str) -> Points:
-        """The points of a run, by the name that MLflow gives a metric."""
+        """Return the points of a run, by the name that MLflow gives a metric."""
         if key not in self._points:
             folder = RunFolder(self.root / key)
             merged = metrics.merge(attempt.rows(self._choose) for attempt in folder.attempts())

@@ -145,7 +145,7 @@ class Sqlite:
 
 
 def _points(database: sqlite3.Connection, condition: str, words: tuple) -> np.ndarray:
-    """The points as an array of ``POINT``, filled row by row: no lists, so little memory."""
+    """Return the points as an array of ``POINT``, filled row by row: no lists, so little memory."""
     return np.fromiter(
         database.execute(f"SELECT run_uuid, step, timestamp, value, is_nan FROM metrics WHERE {condition}", words),
         POINT,

@@ -39,7 +39,7 @@ def crossed(ours: np.ndarray, theirs: np.ndarray) -> Difference:
 
 
 def _residual(values: np.ndarray) -> float:
-    """The variance that neither seeds nor cases explain, (seeds, cases) -> a number."""
+    """Return the variance that neither seeds nor cases explain, (seeds, cases) -> a number."""
     n, cases = values.shape
     rest = values - values.mean(axis=1, keepdims=True) - values.mean(axis=0, keepdims=True) + values.mean()
     return float(np.square(rest).sum()) / ((n - 1) * (cases - 1))

@@ -40,7 +40,7 @@ def confirmed(shown: Mapping[str, Sequence[Comparison]], claims: Sequence[Claim]
 
 
 def answer(comparisons: Sequence[Comparison], claim: Claim) -> Comparison | None:
-    """The comparison that answers a claim: pooled where there is one, else that of the only model."""
+    """Return the comparison that answers a claim: pooled where there is one, else that of the only model."""
     found = [one for one in comparisons if (one.method, one.baseline) == (claim.method, claim.baseline)]
     pooled = [one for one in found if one.model is None]
     return pooled[0] if pooled else found[0] if len(found) == 1 else None

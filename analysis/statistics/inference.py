@@ -111,7 +111,7 @@ def summaries(measured: Measured) -> dict[str, Summary]:
 
 
 def compare(measured: Measured, wanted: Sequence[Wanted]) -> list[Comparison]:
-    """The comparisons of single models, in the order given, then each method pooled over its models."""
+    """Return the comparisons of single models, in the order given, then each method pooled over its models."""
     single, strata = [], defaultdict(list)
     for model, method, baseline, ours, theirs in wanted:
         both = [*ours.values.values()], [*theirs.values.values()]

@@ -26,12 +26,12 @@ FEW = 10  # values from which the bootstrap is as good
 
 
 def tail(n: int) -> float:
-    """The share of resamples beyond each end of the interval of the mean of ``n`` values."""
+    """Return the share of resamples beyond each end of the interval of the mean of ``n`` values."""
     return float(special.ndtr(math.sqrt(n / (n - 1)) * special.stdtrit(n - 1, (1 - LEVEL) / 2)))
 
 
 def intervals(rows: Sequence[Sequence[float]]) -> list[tuple[float, float]]:
-    """The interval of each row's mean. Rows may differ in length. NaN with fewer than two values."""
+    """Return the interval of each row's mean. Rows may differ in length. NaN with fewer than two values."""
     out = [(math.nan, math.nan)] * len(rows)
     by_length: dict[int, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
@@ -83,7 +83,7 @@ def _counts(drawn: np.ndarray) -> np.ndarray:
 
 
 def sampling_error(share: float, cases: int | None) -> float | None:
-    """Standard error of an accuracy on ``cases`` test cases."""
+    """Return the standard error of an accuracy on ``cases`` test cases."""
     if not cases or not 0 <= share <= 1:
         return None
     return math.sqrt(share * (1 - share) / cases)

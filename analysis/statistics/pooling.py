@@ -19,7 +19,7 @@ SAMPLE = 5  # models from which on they can stand for models in general
 
 
 def pooled(parts: Sequence[Difference]) -> Difference:
-    """The mean of the strata's differences.
+    """Return the mean of the strata's differences.
 
     Up to four strata it speaks for these models: error and freedom after Welch and Satterthwaite. From five on the
     models count as a sample of models, and the error is that of the mean of their differences, as in a mixed model of

@@ -84,13 +84,14 @@ def fit(spent: np.ndarray, values: np.ndarray, highest: float = math.inf) -> Fit
 
 
 def _share(amounts: np.ndarray, efficiency, middle) -> np.ndarray:
-    """The share of the gain that is made; 0 where nothing was spent."""
+    """Return the share of the gain that is made; 0 where nothing was spent."""
     with np.errstate(divide="ignore", over="ignore"):
         return 1 / (1 + (middle / amounts) ** efficiency)
 
 
 def over_seeds(trials: Sequence[Curve], highest: float = math.inf) -> SeedFits | None:
-    """The fit of the mean curve; intervals by leaving out one seed at a time (jackknife), B and C_mid on a log scale.
+    """Return the fit of the mean curve; intervals by leaving out one seed at a time (jackknife), B and C_mid on a
+    log scale.
 
     None where the mean curve cannot be fitted.
     """

@@ -62,7 +62,7 @@ def speed(ours: Sequence[Curve], theirs: Sequence[Curve]) -> Speed | None:
 
 
 def mean_height(curve: Curve) -> float:
-    """The area under a curve over its length: its mean over steps."""
+    """Return the area under a curve over its length: its mean over steps."""
     if len(curve) < 2:
         return float(curve.values[0]) if len(curve) else math.nan
     return float(np.trapezoid(curve.values, curve.steps) / (curve.steps[-1] - curve.steps[0]))
@@ -77,7 +77,8 @@ def _reached(grids: Sequence[np.ndarray], means: Sequence[np.ndarray]) -> tuple[
 
 
 def crossing(steps: np.ndarray, values: np.ndarray, threshold: np.ndarray) -> np.ndarray:
-    """The first step at which each row of (rows, steps) has its threshold (rows,), on straight lines; NaN: never."""
+    """Return the first step at which each row of (rows, steps) has its threshold (rows,), on straight lines; NaN:
+    never."""
     above = values >= threshold[:, None]
     index = above.argmax(axis=1)
     before = np.maximum(index - 1, 0)

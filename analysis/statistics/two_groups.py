@@ -88,7 +88,7 @@ def permuted_p(strata: Sequence[tuple[Sequence[float], Sequence[float]]]) -> flo
 
 
 def _differences(ours: Sequence[float], theirs: Sequence[float]) -> np.ndarray:
-    """The difference of means under each labeling, that of the data first."""
+    """Return the difference of means under each labeling, that of the data first."""
     values = np.array([*ours, *theirs], float)
     return _labelings(len(ours), len(theirs)) @ (values - values.mean())
 
@@ -108,7 +108,7 @@ def _labelings(n: int, m: int) -> np.ndarray:
 
 
 def improvement(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """The probability that a random trial of ours beats a random one of theirs; ties count half."""
+    """Return the probability that a random trial of ours beats a random one of theirs; ties count half."""
     if not len(ours) or not len(theirs):
         return math.nan
     gap = np.asarray(ours, float)[:, None] - np.asarray(theirs, float)[None, :]

@@ -20,7 +20,7 @@ def title(one: Measured) -> str:
 
 
 def trials(results: Results, spread: bool) -> str:
-    """What the numbers of a table are: `mean over 5 seeds ± standard deviation`."""
+    """Return what the numbers of a table are: `mean over 5 seeds ± standard deviation`."""
     number = len(results.seeds)
     return f"mean over {number} seed{'s' if number != 1 else ''}{' ± standard deviation' if spread else ''}"
 
@@ -30,7 +30,7 @@ def lower(title: str) -> str:
 
 
 def verdicts(results: Results, pool: str = "all models") -> list[str]:
-    """What the report says in words. pool: what pooled comparisons are over."""
+    """Return what the report says in words. pool: what pooled comparisons are over."""
     where = title(results.measured).rpartition(" on ")[2]
     lines = (
         *statistics.answers(results, pool),

@@ -15,7 +15,7 @@ TAG = "gapo.claims"
 
 
 def of_runs(runs: Sequence[Run]) -> tuple[Claim, ...] | None:
-    """What the run that was started first was to help decide; None where it named nothing."""
+    """Return what the run that was started first was to help decide; None where it named nothing."""
     first = min(runs, key=lambda run: (run.start, run.identity), default=None)
     return None if first is None else _claims(first)
 
@@ -28,7 +28,7 @@ def named_later(runs: Sequence[Run]) -> list[Claim]:
 
 
 def papers(metrics: Sequence[str]) -> tuple[Claim, ...]:
-    """What the paper claims: each GAPO over its baseline, on the first metric, then on the next."""
+    """Return what the paper claims: each GAPO over its baseline, on the first metric, then on the next."""
     return tuple(Claim(method, baseline, metric) for metric in metrics for baseline, method in conventions.PAIRS)
 
 

@@ -18,7 +18,7 @@ PAPER = ("how many", "lowest", "median", "highest")
 
 
 def table(results: Results, theirs: Sequence[Published], name: str, title: str) -> Table | None:
-    """A line a comparison: ours on each model with its interval, and the paper's over its models, all in points.
+    """Return a line a comparison: ours on each model with its interval, and the paper's over its models, all in points.
 
     Comparisons are those of the report that the paper's tables hold too; None where there is none.
     """
@@ -53,7 +53,7 @@ def table(results: Results, theirs: Sequence[Published], name: str, title: str) 
 
 
 def differences(tables: Sequence[Published], method: str, baseline: str) -> list[float]:
-    """The paper's, one a model, from the first of the tables that has both methods."""
+    """Return the paper's, one a model, from the first of the tables that has both methods."""
     for one in tables:
         both = [(one.value(method, column), one.value(baseline, column)) for column in one.columns]
         if found := [a - b for a, b in both if a is not None and b is not None]:

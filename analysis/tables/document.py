@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from analysis.tables.table import Table
 
+FRONT = ("figure3_grpo", "figure3", "figureS2", "figure6_grpo", "figure6")  # figures for the front, the best first
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -23,7 +25,10 @@ class Picture:
 
 @dataclass(frozen=True)
 class Document:
-    """``notice``: what every page must say, empty for runs that trained; ``missing``: what is missing and left out."""
+    """``notice``: what every page must say, empty for runs that trained; ``missing``: what is missing and left out.
+
+    ``claims``: a sentence for each claim; ``verdicts``: every comparison that has a line in words.
+    """
 
     title: str
     notice: str
@@ -32,3 +37,18 @@ class Document:
     verdicts: tuple[str, ...]
     tables: tuple[Table, ...]
     pictures: tuple[Picture, ...]
+    claims: tuple[str, ...] = ()
+
+    @property
+    def main_table(self) -> Table | None:
+        """The table of the report's front: accuracy on the test set, or the slice that was asked for."""
+        found = {
+            one.name: one for one in self.tables if one.name.startswith(("table", "slice")) and one.name != "table1"
+        }
+        return found.get("table2") or next(iter(found.values()), None)
+
+    @property
+    def main_picture(self) -> Picture | None:
+        """The figure of the report's front: accuracy over steps where there is one."""
+        found = {one.name: one for one in self.pictures}
+        return next((found[name] for name in FRONT if name in found), None) or next(iter(found.values()), None)

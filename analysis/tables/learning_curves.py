@@ -15,7 +15,7 @@ HEAD = ("ceiling A", "95% interval", "half-way step", "95% interval", "B", "95% 
 
 
 def table(results: Results, name: str, title: str) -> Table | None:
-    """The cells of told comparisons whose mean curve can be fitted; None where there is none."""
+    """Return the cells of told comparisons whose mean curve can be fitted; None where there is none."""
     wanted = {(one.model, algo) for one in told(results) if one.model for algo in (one.method, one.baseline)}
     highest = 1.0 if results.measured.is_share else math.inf
     lines = []

@@ -20,7 +20,7 @@ HEAD = ("seeds", "cases", "difference", "95% interval, these cases", "95% interv
 
 
 def cells_needed(results: Results) -> set[str]:
-    """The cells whose cases are worth reading: those of the comparisons that have a sentence, model by model."""
+    """Return the cells whose cases are worth reading: those of the comparisons that have a sentence, model by model."""
     return {trials.cell.id for one in told(results) if one.model for trials in _both(results, one.model, one)}
 
 
@@ -52,7 +52,7 @@ def _both(results: Results, model: str, one) -> list[Trials]:
 
 
 def _matrix(by_seed: Mapping[int, Cases], trials: Trials) -> tuple[list[str], np.ndarray] | None:
-    """The tasks that all seeds answered, and (seeds, tasks); None where a seed's are missing."""
+    """Return the tasks that all seeds answered, and (seeds, tasks); None where a seed's are missing."""
     if not trials.values or not all(by_seed.get(seed) for seed in trials.values):
         return None
     tasks = sorted(set.intersection(*(set(by_seed[seed]) for seed in trials.values)))

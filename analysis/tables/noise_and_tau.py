@@ -18,7 +18,7 @@ POOL, ITS = "both GAPOs", "its baseline"
 
 
 def noise(selection: Selection, one: Measured, seeds: Sequence[int]) -> Results | None:
-    """The methods that ran with noise on their rewards, and what they did without; None where none did.
+    """Return the methods that ran with noise on their rewards, and what they did without; None where none did.
 
     Compared at each level of noise; what is pooled at a level is GAPO (G) with GAPO (D), never the levels.
     """
@@ -97,7 +97,7 @@ def _pooled(one: Measured, at: dict[tuple[str, float, str], Trials]) -> list[Com
 
 
 def tau(selection: Selection, one: Measured, seeds: Sequence[int]) -> Results | None:
-    """The methods that ran with several taus, and their baselines; None where none did.
+    """Return the methods that ran with several taus, and their baselines; None where none did.
 
     Compared: each tau but the paper's with the paper's, and with the baseline.
     """

@@ -102,7 +102,7 @@ class Draft:
         return Entry(DASH, None, marks=(self.notes.letter(reason),))
 
     def delta(self, name: str, of: str, over: str, percent: bool = False) -> Line:
-        """The difference of the means of two rows, from unrounded values; in percent of the second."""
+        """Return the difference of the means of two rows, from unrounded values; in percent of the second."""
         entries = []
         for column in self.columns:
             ours, theirs = (self.results.trials((algo,), column) for algo in (of, over))
@@ -120,7 +120,7 @@ class Draft:
         return Line(name, tuple(entries), "delta")
 
     def _said(self, column: str, of: str, over: str) -> tuple[str, ...]:
-        """The mark of a difference that is not decided; only one that is has none."""
+        """Return the mark of a difference that is not decided; only one that is has none."""
         one = self.results.comparison(column, of, over)
         if self.results.measured.is_no_result:
             return ()
@@ -146,7 +146,7 @@ class Draft:
             else:
                 entries.append(Entry(f"{delta:+d}" if delta else "0", float(delta)))
         self.notes.plain(
-            "Step Δ: the paper's, of mean curves and without an interval; it mostly restates accuracy (see how fast)"
+            "Step Δ: as the paper defines it, from mean curves, without an interval. Mostly it restates accuracy"
         )
         return Line("Step Δ", tuple(entries), "delta")
 
@@ -164,6 +164,8 @@ def _finish(draft: Draft, name: str, title: str, blocks: Sequence[Sequence[Line]
     if any(entry.rank == 1 for block in shown for line in block for entry in line.entries):
         draft.notes.plain(BOLD)
     stub, header = head(draft.results.grid.column_axes, draft.columns)
+    if any(text.startswith("Qwen3*") for level in header for text, _ in level):
+        draft.notes.plain("Qwen3*: without thinking")
     return Table(name, title, stub, header, shown, draft.notes.all(), _sources(draft))
 
 

@@ -73,12 +73,12 @@ def lay_out(cells: Sequence[Cell], rows: Sequence[str] = ("algo",), columns: Seq
 
 
 def place(key: Key, axes: Sequence[str]) -> str:
-    """A column in words: `nano`, `nano noise=0.1`."""
+    """Return a column in words: `nano`, `nano noise=0.1`."""
     return " ".join(text if axis == "model" else f"{axis}={text}" for axis, text in zip(axes, key, strict=True))
 
 
 def _noisy(cells: Sequence[Cell]) -> tuple[str, ...]:
-    """A line for the cells with noise on their rewards."""
+    """Return a line for the cells with noise on their rewards."""
     if not cells:
         return ()
     algos = sorted({cell.algo for cell in cells}, key=conventions.method_order)
@@ -87,7 +87,7 @@ def _noisy(cells: Sequence[Cell]) -> tuple[str, ...]:
 
 
 def _unusual(cells: Sequence[Cell]) -> tuple[str, ...]:
-    """A line a method for the cells whose tau is not the paper's."""
+    """Return a line a method for the cells whose tau is not the paper's."""
     out = []
     for algo in sorted({cell.algo for cell in cells}):
         mine = [cell for cell in cells if cell.algo == algo]
@@ -140,7 +140,7 @@ def _ambiguous(cells: Sequence[Cell], axes: Sequence[str]) -> str:
 
 
 def label(key: Key, axes: Sequence[str], rollouts: int | None = None) -> str:
-    """The words of a row: a method's name, and other axes as ``name=value``."""
+    """Return the words of a row: a method's name, and other axes as ``name=value``."""
     out = []
     for axis, text in zip(axes, key, strict=True):
         if axis == "algo":

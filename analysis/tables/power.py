@@ -14,7 +14,8 @@ from gapo_lab.utils.text import several
 
 
 def sentences(results: Results, pool: str = "all models") -> list[str]:
-    """A sentence for each claim that is open: the smallest difference it could see, and the seeds for the one found.
+    """Return a sentence for each claim that is open: the smallest difference it could see, and the seeds for the one
+    found.
 
     Pooled over five models and more the error is of the models, which more seeds do not make smaller: then none.
     """
@@ -22,19 +23,23 @@ def sentences(results: Results, pool: str = "all models") -> list[str]:
     return [_sentence(results, one, pool) for one in found if one.verdict in ("not told apart", "not decided")]
 
 
+def visible_difference(one: Comparison) -> float:
+    """Return the smallest true difference that a comparison tells from zero in 80% of studies, in the metric's unit."""
+    return noncentrality(one.freedom) * one.error if one.error > 0 else math.nan
+
+
 def _sentence(results: Results, one: Comparison, pool: str) -> str:
     text, unit = results.measured.text, " points" if results.measured.is_share else ""
     where = f", {pool}" if one.model is None else ""
     seeds = round((one.n + one.against) / 2 / one.models)
-    seen = noncentrality(one.freedom) * one.error if one.error > 0 else math.nan
     out = (
         f"power of {conventions.method(one.method)} over {conventions.method(one.baseline)}{where}: {seeds} seeds a "
-        f"method see {text(seen)}{unit} from zero in {POWER:.0%} of studies"
+        f"method find a difference of {text(visible_difference(one))}{unit} in {POWER:.0%} of studies"
     )
     needed = seeds_for_error(one.delta, one.error, one.freedom, seeds)
     if needed is None:
-        return f"{out}; the difference found would take more than {MOST:,}"
+        return f"{out}. The difference found here would take more than {MOST:,} seeds"
     if needed <= seeds:
         return out
     runs = several(2 * one.models * (needed - seeds), "more run")
-    return f"{out}; the difference found, {text(one.delta, True)}, would take {needed}: {runs}"
+    return f"{out}. The difference found here, {text(one.delta, True)}, would take {needed} seeds: {runs}"

@@ -16,7 +16,8 @@ HEAD = ("seeds", "difference", "E", "decided at", "differences left open", "verd
 
 
 def table(results: Results, claims: int, name: str, title: str) -> Table | None:
-    """A line a claim of this metric; None where there is none. claims: how many the study has, on all metrics."""
+    """Return a line a claim of this metric; None where there is none. claims: how many the study has, on all
+    metrics."""
     text, lines = results.measured.text, []
     for one in results.comparisons:
         differences = by_seed(results, one) if one.is_claim and not one.is_no_result else []
@@ -47,7 +48,8 @@ def table(results: Results, claims: int, name: str, title: str) -> Table | None:
 
 
 def by_seed(results: Results, one: Comparison) -> list[float]:
-    """Method minus baseline for each seed that every model of the comparison has of both, the mean over models."""
+    """Return the method minus the baseline for each seed that every model of the comparison has of both, the mean over
+    models."""
     gaps = []
     for column in results.grid.columns:
         ours, theirs = (results.trials((algo,), column) for algo in (one.method, one.baseline))

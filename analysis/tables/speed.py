@@ -15,7 +15,7 @@ HEAD = ("threshold", "baseline's steps", "difference", "95% interval", "mean ove
 
 
 def table(results: Results, name: str, title: str) -> Table | None:
-    """Steps to one threshold for both, and the area under the curve; None where no curve has two points."""
+    """Return the steps to one threshold and the area under the curve; None where no curve has two points."""
     measured, lines = results.measured, []
     for one in told(results):
         both = [results.trials((algo,), (one.model,)) for algo in (one.method, one.baseline)] if one.model else []

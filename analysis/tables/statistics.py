@@ -70,7 +70,7 @@ def cells_table(results: Results, name: str, title: str) -> Table:
 
 
 def _last(measured: Measured, cell: str) -> Entry:
-    """The mean of the trials' last values: no step is chosen by the set that it is measured on."""
+    """Return the mean of the trials' last values: no step is chosen by the set that it is measured on."""
     last = [*curves.reduce(measured.by_cell[cell].curves, "final").values()]
     if not last:
         return _entry(DASH)
@@ -169,7 +169,8 @@ def _interval(low: str, high: str, value: float) -> Entry:
 
 
 def told(results: Results) -> list[Comparison]:
-    """What has a sentence of its own: claims and their models, pooled first; of more models than ``MANY`` only pooled.
+    """Return what has a sentence of its own: claims and their models, pooled first; of more models than ``MANY``
+    only pooled.
 
     Where nothing was claimed: the paper's comparisons, each GAPO over its baseline.
     """
@@ -186,7 +187,7 @@ def told(results: Results) -> list[Comparison]:
 
 
 def answers(results: Results, pool: str = "all models") -> list[str]:
-    """The claims in numbers, a sentence each, whatever came out."""
+    """Return the claims in numbers, a sentence each, whatever came out."""
     return [_sentence(results, c, _where(results, c.model) if c.model else pool) for c in told(results)]
 
 

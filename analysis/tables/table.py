@@ -11,7 +11,7 @@ DASH = "–"
 ZERO = "°"  # marks a difference whose interval holds zero
 OPEN = "†"  # marks one whose interval does not, but which no claim decides
 
-BOLD = "bold: the highest mean of its column, whether or not it can be told from the next"
+BOLD = "bold: the highest mean of its column; underlined: the second highest. Neither says that they differ"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Notes:
         return mark
 
     def plain(self, text: str) -> None:
-        """A note that no cell points to."""
+        """Add a note that no cell points to."""
         if text not in self._plain:
             self._plain.append(text)
 
@@ -119,7 +119,7 @@ def ranked(lines: Sequence[Line]) -> list[Line]:
 
 
 def _ranked_value(entry: Entry) -> float | None:
-    """The value by which a cell is ranked; None for a cell that is not."""
+    """Return the value by which a cell is ranked; None for a cell that is not."""
     return None if entry.value is None or entry.marks else round(entry.value, 12)
 
 
@@ -143,7 +143,7 @@ def spans(texts: Sequence[str]) -> tuple[tuple[str, int], ...]:
 
 
 def rows_of(table: Table, show: Callable[[Entry], str]) -> list[list[str]]:
-    """The table as rows of words, header first, with spanned heads repeated: what CSV takes."""
+    """Return the table as rows of words, header first, with spanned heads repeated: what CSV takes."""
     levels = [[text for text, span in level for _ in range(span)] for level in table.header]
     out = [[stub, *level] for stub, level in zip(table.stub, levels, strict=True)]
     return out + [[line.label, *map(show, line.entries)] for line in table.lines]

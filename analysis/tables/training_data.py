@@ -39,7 +39,7 @@ def _line(one: dataset_summary.Line) -> Line:
 
 
 def find(selection: Selection, runs_root: Path) -> Path | None:
-    """The training data that a run of the selection names in its run folder, where both are on this machine."""
+    """Return the training data that a run of the selection names in its run folder, where both are on this machine."""
     for run in selection.runs if runs_root.is_dir() else ():
         place = RunFolder(runs_root / run.identity).data_folder()
         if place and (place / "train.parquet").exists():

@@ -52,7 +52,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _gpu_gib() -> float:
-    """The memory of the first GPU as nvidia-smi says it (`name, 81559 MiB, driver`); an H100's where it does not."""
+    """Return the memory of the first GPU as nvidia-smi says it (`name, 81559 MiB, driver`); an H100's where it does
+    not."""
     found = re.search(r"(\d+) MiB", next(iter(gpus()), ""))
     return int(found[1]) / 1024 if found else Form.gpu_gib
 
@@ -71,7 +72,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def groups_of(form: Form, wanted: Sequence[str]) -> list[list[Stage]]:
-    """The stages that are wanted; on a CPU one after the other."""
+    """Return the stages that are wanted; on a CPU one after the other."""
     groups = [[name for name in group if name in wanted] for group in GROUPS]
     if not form.on_gpu:
         groups = [[name] for group in groups for name in group]

@@ -31,7 +31,7 @@ class Stage:
 
 
 def stage(name: str, limit: float, out: Path) -> Stage:
-    """A stage of this package: a function `run(form, notebook)` in the module of its name."""
+    """Return a stage of this package: a function `run(form, notebook)` in the module of its name."""
     return Stage(name, limit, (sys.executable, "-m", "bench.gpu.stage_process", name, str(out)))
 
 
@@ -130,6 +130,6 @@ def _ending(each: _Running, out: Path, until: float) -> Ending | None:
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says something; cut to what a table can hold."""
+    """Return the last line of a log that says something; cut to what a table can hold."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
     return lines[-1][:200] if lines else "it said nothing"

@@ -46,12 +46,12 @@ def parts(curve: Curve) -> dict[str, tuple[float, float]]:
 
 
 def values(curve: Curve, name: str) -> list[float]:
-    """A metric at each step that has it, by step."""
+    """Return a metric at each step that has it, by step."""
     return [at[name] for _, at in sorted(curve.items()) if name in at]
 
 
 def science(curve: Curve, names: tuple[str, ...] = ("",)) -> dict[int, dict[str, float]]:
-    """The metrics that a seed decides and whose name begins with one of `names`."""
+    """Return the metrics that a seed decides and whose name begins with one of `names`."""
     return {
         step: {name: x for name, x in at.items() if name.startswith(names) and not name.startswith(CLOCKS)}
         for step, at in curve.items()
@@ -59,7 +59,8 @@ def science(curve: Curve, names: tuple[str, ...] = ("",)) -> dict[int, dict[str,
 
 
 def difference(one: Curve, other: Curve, steps: Iterable[int]) -> str:
-    """The first metric that differs in these steps, in words; nothing where all are the same, to the last bit."""
+    """Return the first metric that differs in these steps, in words; nothing where all are the same, to the last
+    bit."""
     for step in sorted(steps):
         here, there = one.get(step), other.get(step)
         if not here or not there:

@@ -178,7 +178,7 @@ def timed(name: str, batch: dict) -> tuple[float, int | None]:
 
 
 def token_batch(rows: int, tokens: int, device: str) -> dict:
-    """What verl hands to an estimator: rewards and mask (B, L) on the device, a uid a row on the host."""
+    """Return what verl hands to an estimator: rewards and mask (B, L) on the device, a uid a row on the host."""
     import numpy as np
     import torch
 

@@ -63,7 +63,7 @@ def _text(value: object) -> str:
 
 
 def verdict(finding: Finding) -> str:
-    """The word beside a finding: ok, not ok, or none where nothing was wanted."""
+    """Return the word beside a finding: ok, not ok, or none where nothing was wanted."""
     return {True: "ok", False: "NOT OK", None: ""}[finding.ok]
 
 
@@ -77,7 +77,7 @@ def is_well(lines: Iterable[Finding | Ending], stages: Iterable[str]) -> bool:
 
 
 def table(lines: Sequence[Finding | Ending], stages: Sequence[str]) -> str:
-    """A Markdown table: a row a finding, by stage, and a row for how each stage ended."""
+    """Return a Markdown table: a row a finding, by stage, and a row for how each stage ended."""
     rows = ["| stage | what | found | wanted | |", "| :-- | :-- | --: | :-- | :-- |"]
     for stage in stages:
         of_stage = [line for line in lines if line.stage == stage]

@@ -85,7 +85,7 @@ class Form:
         return 4 if self.on_gpu else 2
 
     def runs(self) -> dict[str, tuple[str, ...]]:
-        """The runs of the stage `training`, by name, and the words of each.
+        """Return the runs of the stage `training`, by name, and the words of each.
 
         `same` and `killed` are one run twice. On a GPU they are deterministic and `gapo` is the same run as it comes;
         on a CPU every run is deterministic.
@@ -100,7 +100,7 @@ class Form:
         return {"same": same, "killed": same, self.beside: beside}
 
     def large(self, model: Path) -> tuple[str, ...]:
-        """The words of the run of the stage `large`, with the model in a folder."""
+        """Return the words of the run of the stage `large`, with the model in a folder."""
         sizes = (*LARGE_ON_GPU, self._vllm_has(LARGE_GIB)) if self.on_gpu else ON_CPU
         return (f"backend={self.backend}", *COMMON, *sizes, *LARGE, "algo=gapo_grpo", f"model.path={model}")
 

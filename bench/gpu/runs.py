@@ -102,7 +102,7 @@ class Run:
             self._process.wait()
 
     def left_behind(self) -> list[str]:
-        """Processes, shared memory, sockets and scratch folders of it that are there."""
+        """Return processes, shared memory, sockets and scratch folders of it that are there."""
         left = [name for name in self.segments if (SEGMENTS / name).exists()]
         left += [str(folder) for folder in self.scratch if folder.exists()]
         names = "|".join(re.escape(folder.name) for folder in self.scratch) or "(?!)"

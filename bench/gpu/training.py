@@ -70,7 +70,7 @@ def _kill_and_start_again(killed: Run, runs: Mapping[str, Run], notebook: Notebo
 
 
 def _tell(name: str, run: Run, form: Form, notebook: Notebook) -> None:
-    """What one run has shown."""
+    """Note what one run has shown."""
     if run.code != 0:
         notebook.found(f"{name}: exit code", f"{run.code}: {last_line(run.output)}", "0", False)
         return
@@ -97,7 +97,7 @@ def _tell(name: str, run: Run, form: Form, notebook: Notebook) -> None:
 
 
 def _compare(runs: Mapping[str, Run], killed_after: int, form: Form, notebook: Notebook) -> None:
-    """The same run twice: undisturbed, and killed on the way."""
+    """Compare the same run twice: undisturbed, and killed on the way."""
     if any(runs[name].code for name in ("same", "killed")):
         return
     same, killed = (runs[name].folder.merged_metrics() for name in ("same", "killed"))

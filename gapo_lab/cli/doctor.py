@@ -75,7 +75,8 @@ def _settings(plan: Plan) -> Iterable[Finding]:
 
 
 def _case(plan: Plan) -> Case:
-    """What is examined of a plan; of invalid runs too, as far as they can be composed. UserError where none can."""
+    """Return what is examined of a plan; of invalid runs too, as far as they can be composed. UserError where none
+    can."""
     from gapo_lab.config.fast_compose import Composer
     from gapo_lab.doctor.case import Case
     from gapo_lab.planning import disk

@@ -11,6 +11,7 @@ from gapo_lab.launch import run_states
 from gapo_lab.runs import forget as folders
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
+from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import NEW, RunStatus, State
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.text import several
@@ -28,7 +29,8 @@ class Holding:
 
 def forget(asked: argparse.Namespace) -> int:
     """Remove the folders of unfinished runs without metrics or a checkpoint; with --with-results, with them."""
-    keys = chosen(asked.root, asked.study)
+    with RunRoot(asked.root) as runs:
+        keys = chosen(runs, asked.study)
     with atomic_files.locked(asked.root / ".submit.lock"):  # nobody claims a run meanwhile
         states = run_states.read(asked.root, keys)
         held = {key: _holding(RunFolder(asked.root / key), states.get(key, NEW)) for key in keys}

@@ -51,7 +51,7 @@ def models() -> dict[str, str]:
 
 
 def _command(words: Sequence[str]) -> list[str]:
-    """The command as it can be pasted, cut into lines."""
+    """Return the command as it can be pasted, cut into lines."""
     lines, now = [], "python -m gapo_lab.run -m"
     for word in words:
         shown = _quoted(word)
@@ -63,7 +63,7 @@ def _command(words: Sequence[str]) -> list[str]:
 
 
 def _quoted(word: str) -> str:
-    """The word for a shell; with double quotes where it has single ones, which is easier to read."""
+    """Return the word for a shell; with double quotes where it has single ones, which is easier to read."""
     if re.fullmatch(r"[\w.+=/:,@%-]+", word):
         return word
     return f'"{word}"' if "'" in word and not re.search(r'["$`\\!]', word) else shlex.quote(word)

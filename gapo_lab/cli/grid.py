@@ -23,11 +23,11 @@ class AskedGrid:
     is_search: bool
 
     def cells(self) -> list[tuple[str, ...]]:
-        """The words of each run."""
+        """Return the words of each run."""
         return self._cells(self.words, self.sweeper.get("params"))
 
     def cells_without_intervals(self) -> list[tuple[str, ...]]:
-        """The same, of a search without the axes that only a search can go through."""
+        """Return the same, of a search without the axes that only a search can go through."""
         from gapo_lab.config.sweep_grid import parse, text
 
         def is_interval(word: str) -> bool:

@@ -23,6 +23,7 @@ from gapo_lab.launch import job_output, run_states
 from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
+from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import State
 from gapo_lab.tracking import study_page, uri
 from gapo_lab.utils import command_line
@@ -71,14 +72,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def status(asked: argparse.Namespace) -> int:
-    folders = named(asked.root, asked.study)
     console = Console()
-    if not folders:
-        console.print(f"no runs in {asked.root} (start one: python -m gapo_lab.run)", highlight=False)
-        return 0
-    found = run_states.read(asked.root, [folder.key for folder in folders])
-    study = asked.study if studies.of_study(asked.root, asked.study or "") else None
-    table = status_table.read(folders, found, time.time(), study)
+    with RunRoot(asked.root) as runs:
+        folders = named(runs, asked.study)
+        if not folders:
+            console.print(f"no runs in {asked.root} (start one: python -m gapo_lab.run)", highlight=False)
+            return 0
+        found = run_states.read(asked.root, [folder.key for folder in folders], runs)
+        study = asked.study if studies.of_study(asked.root, asked.study or "") else None
+        table = status_table.read(folders, found, time.time(), study)
     status_table.show(table, console, asked.cells)
     if any(one.unsure for one in found.values()):
         console.print("SLURM does not answer: its jobs are shown as their run folders said last", soft_wrap=True)
@@ -105,7 +107,7 @@ def logs(asked: argparse.Namespace) -> int:
 
 
 def _log_of(folder: RunFolder) -> Path:
-    """The log of a run's last attempt; what its job printed where that died before the run started."""
+    """Return the log of a run's last attempt; what its job printed where that died before the run started."""
     attempts, before = folder.attempts(), folder.raw_status
     if before.state is State.QUEUED or not attempts:
         now = run_states.read(folder.path.parent, [folder.key]).get(folder.key, before)
@@ -121,11 +123,12 @@ def _log_of(folder: RunFolder) -> Path:
 
 
 def sync(asked: argparse.Namespace) -> int:
-    folders = named(asked.root, asked.run)
+    with RunRoot(asked.root) as runs:
+        folders = named(runs, asked.run)
     if not folders:
         print(f"no runs in {asked.root}")
         return 0
-    from gapo_lab.tracking.copier import copy_all
+    from gapo_lab.tracking.copy_runs import copy_all
 
     address = uri.resolve(asked.uri)
     print(f"copying {len(folders)} run{'s' if len(folders) > 1 else ''} to {address}", flush=True)
@@ -150,7 +153,8 @@ def sync(asked: argparse.Namespace) -> int:
 
 
 def evaluate(asked: argparse.Namespace) -> int:
-    folders = [folder for folder in named(asked.root, asked.run) if folder.is_finished]
+    with RunRoot(asked.root) as runs:
+        folders = [RunFolder(folder.path) for folder in named(runs, asked.run) if folder.is_finished]
     if not folders:
         raise UserError(f"no finished run of {asked.run} in {asked.root}: python -m gapo_lab status shows all")
     from gapo_lab.training.evaluate import Evaluator
@@ -179,7 +183,7 @@ def evaluate(asked: argparse.Namespace) -> int:
 
 
 def expected(found: Mapping[str, float], short: str) -> str:
-    """What is expected of sampled answers, in brackets; nothing where it was not measured."""
+    """Return what is expected of sampled answers, in brackets; nothing where it was not measured."""
     value = found.get(f"val/{short}/em_expected")
     return "" if value is None else f" (expected at T=1: {percent(value)})"
 

@@ -6,31 +6,34 @@ from pathlib import Path
 
 from gapo_lab.errors import UserError
 from gapo_lab.runs import studies
-from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.run_root import RunRoot, ahead
 from gapo_lab.utils.key_names import did_you_mean
 
 
-def named(root: Path, word: str | None) -> list[RunFolder]:
-    """The runs that a word on the command line means: a study's, one by its key, all without a word or with ``all``.
+def named(runs: RunRoot, word: str | None) -> list[RunFolder]:
+    """Return the runs that a word on the command line means: a study's, one by its key, all without a word or with
+    ``all``.
 
     UserError naming the nearest where there are runs and the word means none of them.
     """
-    every = find(root)
+    every = runs.folders()
     if word in (None, "all") or not every:
         return every
-    return of_study(every, word) or [find_one(root, word)]
+    return of_study(every, str(word)) or [_one_of(runs.path, every, str(word))]
 
 
-def chosen(root: Path, word: str | None) -> list[str]:
-    """The keys of the runs that a word on the command line means. UserError where there are none."""
-    keys = [folder.key for folder in named(root, word)]
+def chosen(runs: RunRoot, word: str | None) -> list[str]:
+    """Return the keys of the runs that a word on the command line means. UserError where there are none."""
+    keys = [folder.key for folder in named(runs, word)]
     if not keys:
-        raise UserError(f"no runs in {root} (start one: python -m gapo_lab.run)")
+        raise UserError(f"no runs in {runs.path} (start one: python -m gapo_lab.run)")
     return keys
 
 
 def of_study(folders: list[RunFolder], study: str) -> list[RunFolder]:
     """Those of ``study``, also what it shares with another; a folder whose spec cannot be read belongs to none."""
+    ahead(folders, _study)
     shared = set(studies.of_study(folders[0].path.parent, study)) if folders else set()
     return [folder for folder in folders if folder.key in shared or _study(folder) == study]
 
@@ -43,8 +46,12 @@ def _study(folder: RunFolder) -> str | None:
 
 
 def find_one(root: Path, key: str) -> RunFolder:
-    """The run whose key is, or begins with, ``key``; UserError naming the nearest where there is none."""
-    folders = find(root)
+    """Return the run whose key is, or begins with, ``key``; UserError naming the nearest where there is none."""
+    with RunRoot(root) as runs:
+        return RunFolder(_one_of(root, runs.folders(), key).path)
+
+
+def _one_of(root: Path, folders: list[RunFolder], key: str) -> RunFolder:
     found = [f for f in folders if f.key == key] or [f for f in folders if f.key.startswith(key)]
     if len(found) == 1:
         return found[0]

@@ -6,16 +6,20 @@ from __future__ import annotations
 import re
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
+from rich.segment import Segment, Segments
+from rich.style import Style
 
 from gapo_lab.errors import UserError
 from gapo_lab.runs import measures, metrics, naming
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.run_root import ahead
 from gapo_lab.runs.status import COLOURS, NEW, RunStatus, State
 from gapo_lab.utils.text import duration, several
 
@@ -28,6 +32,7 @@ ORDER = (
     State.BROKEN,
     State.NEW,
 )
+_STYLES = {state: Style.parse(colour) for state, colour in COLOURS.items()}
 # Around a column for the best value on each test set.
 HEADS, LAST_HEADS = ("key", "seed", "state", "step"), ("seen", "")
 LEFT = ("key", "state", "")
@@ -70,29 +75,25 @@ def read(
     study: str | None = None,
 ) -> Table:
     """Read the runs. study: the one that was asked for, in place of each run's first."""
-    by_study: dict[str, dict[RunFolder, Mapping[str, Any]]] = {}
+    folders = list(folders)
+    ahead(folders, lambda folder: (folder.cell, folder.numbers()))
+    by_study: dict[str, list[tuple[RunFolder, str, Mapping[str, Any]]]] = {}
     broken = []
     for folder in folders:
         try:
             spec = folder.spec
-            by_study.setdefault(study or str(spec.get("study", "")), {})[folder] = spec
+            by_study.setdefault(study or str(spec.get("study", "")), []).append((folder, folder.cell, spec))
         except UserError as error:
             broken.append(Row(folder.key, "", "", None, State.BROKEN, message=str(error)))
     found, common = [], {}
-    for name, specs in sorted(by_study.items()):
-        common[name] = naming.in_common(specs.values())
-        cells = naming.cell_names(specs.values(), common[name])
+    for name, runs in sorted(by_study.items()):
+        cells = naming.one_of_each(((cell, spec) for _, cell, spec in runs))
+        common[name] = naming.in_common(cells.values())
+        names = naming.cell_names(cells.values(), common[name])
         found += sorted(
             (
-                _row(
-                    folder,
-                    name,
-                    cells[naming.cell_id(spec)],
-                    spec.get("seed"),
-                    states.get(folder.key, NEW),
-                    now,
-                )
-                for folder, spec in specs.items()
+                _row(folder, name, names[cell], spec.get("seed"), states.get(folder.key, NEW), now)
+                for folder, cell, spec in runs
             ),
             key=lambda row: (_natural(row.cell), _natural(str(row.seed)), row.key),
         )
@@ -101,8 +102,7 @@ def read(
 
 def _row(folder: RunFolder, study: str, cell: str, seed: int | None, status: RunStatus, now: float) -> Row:
     try:
-        asked = folder.config_values(["metric"]).get("metric") if not folder.is_finished else None
-        numbers = folder.summary() or metrics.summary(folder.merged_metrics(), asked)
+        numbers = folder.numbers()
     except UserError as error:  # one broken folder must not hide the others
         return Row(folder.key, study, cell, seed, State.BROKEN, message=str(error))
     return Row(
@@ -120,7 +120,7 @@ def _row(folder: RunFolder, study: str, cell: str, seed: int | None, status: Run
 
 
 def _best(numbers: Mapping[str, float]) -> dict[str, float]:
-    """The best value on each test set of what the run is about."""
+    """Return the best value on each test set of what the run is about."""
     about = measures.of_summary(numbers)
     names = {where: f"best/{where}/{about}" for where in measures.sets_of(numbers)}
     return {where: numbers[name] for where, name in names.items() if name in numbers}
@@ -138,8 +138,9 @@ def _message(key: str, status: RunStatus) -> str:
     return "\n".join(text for text in (status.message, status.advice(key)) if text)
 
 
+@lru_cache(maxsize=4096)
 def _natural(text: str) -> list:
-    """A key that sorts `tau=0.5` before `tau=0.10`, and seed 9 before seed 10."""
+    """Return a key that sorts `tau=0.5` before `tau=0.10`, and seed 9 before seed 10."""
     parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", text)
     return [(0, float(part), "") if place % 2 else (1, 0.0, part) for place, part in enumerate(parts)]
 
@@ -167,14 +168,21 @@ def show(table: Table, console: Console, cells_only: bool = False) -> None:
         for (of, name, runs), texts in zip(cells, lines, strict=True):
             if of != study:
                 continue
-            cell = [f"[bold]{escape(name)}[/]  {_summary(runs)}"]
-            for row, line in zip(runs, texts, strict=True) if not cells_only else ():
-                coloured = f"[{COLOURS[row.state]}]{row.state}[/]" if row.state in COLOURS else row.state
-                cell.append(_padded(line, heads, widths).replace(row.state, coloured, 1))
-            say("\n".join(cell))  # of ten thousand runs, a call each takes seconds
+            say(f"[bold]{escape(name)}[/]  {_summary(runs)}")
+            if not cells_only:
+                lines_of_cell = zip(runs, texts, strict=True)
+                segments = (one for row, line in lines_of_cell for one in _segments(row, _padded(line, heads, widths)))
+                # of ten thousand runs, reading a line's colours from text takes seconds
+                console.print(Segments(segments), soft_wrap=True, end="")
     for text in notes.lines():
         say(text)
     say(totals(table.rows))
+
+
+def _segments(row: Row, line: str) -> Iterator[Segment]:
+    """Return a line, with the word for the run's state in its colour."""
+    before, state, after = line.partition(row.state)
+    yield from (Segment(before), Segment(state, _STYLES.get(row.state)), Segment(f"{after}\n"))
 
 
 def _cells(found: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
@@ -198,7 +206,7 @@ def _summary(runs: Sequence[Row]) -> str:
 
 
 def _sets(rows: Iterable[Row]) -> list[str]:
-    """The test sets of these runs, in the order of tables; ID and OOD where nothing was measured yet."""
+    """Return the test sets of these runs, in the order of tables; ID and OOD where nothing was measured yet."""
     return measures.in_order(name for row in rows for name in row.best) or ["id", "ood"]
 
 
@@ -246,12 +254,12 @@ class Notes:
 
 
 def _shared(row: Row) -> str:
-    """A message without what is only this run's: its job, its key, its step."""
+    """Return a message without what is only this run's: its job, its key, its step."""
     return _STEP.sub("step #", _JOB.sub("", row.message).replace(row.key, "RUN"))
 
 
 def _with_steps(shared: str, runs: Sequence[Row]) -> str:
-    """The message of several runs with their steps put back: `resumes from steps 3 to 12`."""
+    """Return the message of several runs with their steps put back: `resumes from steps 3 to 12`."""
     steps = sorted(int(step) for row in runs for step in _STEP.findall(row.message))
     if not steps:
         return shared

@@ -21,8 +21,9 @@ from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
 from gapo_lab.runs import checkpoints, naming
 from gapo_lab.runs.checkpoints import Keep
-from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
+from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import NEW, STOPPED, Cause, State, resumptions
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.text import several
@@ -89,8 +90,10 @@ def plan(asked: argparse.Namespace) -> int:
 def watch(asked: argparse.Namespace) -> int:
     from gapo_lab.launch.watch import follow, summary_lines
 
-    keys, console = chosen(asked.root, asked.study), Console()
-    common = naming.in_common(_specs(asked.root, keys))
+    console = Console()
+    with RunRoot(asked.root) as runs:
+        keys = chosen(runs, asked.study)
+        common = naming.in_common(_specs(runs, keys))
     if common:
         console.print(f"all cells: {escape(' '.join(common))}", highlight=False, soft_wrap=True)
     found = follow(asked.root, keys, console, common=common)
@@ -99,20 +102,23 @@ def watch(asked: argparse.Namespace) -> int:
     return 0 if all(found.get(key, NEW).state is State.FINISHED for key in keys) else 1
 
 
-def _specs(root: Path, keys: Sequence[str]) -> list[Mapping[str, Any]]:
-    """The specs of these runs; of those that can be read."""
-    out: list[Mapping[str, Any]] = []
+def _specs(runs: RunRoot, keys: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return a spec of each cell of these runs; of those that can be read."""
+    out: dict[str, Mapping[str, Any]] = {}
     for key in keys:
         with suppress(UserError):
-            out.append(RunFolder(root / key).spec)
-    return out
+            folder = runs.folder(key)
+            out.setdefault(folder.cell, folder.spec)
+    return list(out.values())
 
 
 def cancel(asked: argparse.Namespace) -> int:
     """One scancel for all SLURM jobs; local processes are told to stop."""
     from gapo_lab.launch.cancel import end, until_ended
 
-    ended = end(asked.root, run_states.read(asked.root, chosen(asked.root, asked.study)), Cause.CANCELLED)
+    with RunRoot(asked.root) as runs:
+        found = run_states.read(asked.root, chosen(runs, asked.study), runs)
+    ended = end(asked.root, found, Cause.CANCELLED)
     if not ended:
         print("nothing is queued or running")
         return 0
@@ -126,8 +132,9 @@ def retry(asked: argparse.Namespace) -> int:
     """Start again what did not finish, each with the words it was started with."""
     from gapo_lab.launch import executor
 
-    keys = chosen(asked.root, asked.study)
-    found = run_states.read(asked.root, keys)
+    with RunRoot(asked.root) as runs:
+        keys = chosen(runs, asked.study)
+        found = run_states.read(asked.root, keys, runs)
     again = [key for key in keys if found.get(key, NEW).state in (*STOPPED, State.NEW)]
     # what a search has stopped stays so, unless it is named
     pruned = [key for key in again if found.get(key, NEW).cause is Cause.PRUNED]
@@ -155,15 +162,18 @@ def retry(asked: argparse.Namespace) -> int:
 
 def gc(asked: argparse.Namespace) -> int:
     """Checkpoints of finished runs, submissions and code copies that no run waits for any more."""
-    keys = chosen(asked.root, asked.study)
+    with RunRoot(asked.root) as runs:
+        keys = chosen(runs, asked.study)
     with atomic_files.locked(asked.root / ".submit.lock"):  # a submitter may just be copying the code
         return _clean(asked, keys)
 
 
 def _clean(asked: argparse.Namespace, keys: list[str]) -> int:
-    found = run_states.read(asked.root, [folder.key for folder in find(asked.root)])
-    finished = [RunFolder(asked.root / key) for key in keys if found.get(key, NEW).state is State.FINISHED]
-    keeps = {folder: Keep(asked.keep) if asked.keep else Keep.of(folder.config()) for folder in finished}
+    with RunRoot(asked.root) as runs:
+        found = run_states.read(asked.root, runs.keys(), runs)
+        finished = [runs.folder(key) for key in keys if found.get(key, NEW).state is State.FINISHED]
+        saved = [folder for folder in finished if folder.has("checkpoints")]
+        keeps = {folder: Keep(asked.keep) if asked.keep else folder.keep() for folder in saved}
     spare = [path for folder, keep in keeps.items() for path in checkpoints.unneeded(folder.checkpoints, keep)]
     gone: list[Path] = []
     if not any(status.is_active for status in found.values()):

@@ -89,7 +89,7 @@ def _smollm2_folder() -> str:
 
 
 def compose_run(overrides: Sequence[str], hydra: bool = False) -> DictConfig:
-    """The whole configuration of one run, on request with Hydra's own node.
+    """Return the whole configuration of one run, on request with Hydra's own node.
 
     Raises UserError, one line, for a word that does not exist.
     """
@@ -104,7 +104,8 @@ def compose_run(overrides: Sequence[str], hydra: bool = False) -> DictConfig:
 
 
 def _all_faults(error: Exception, overrides: Sequence[str]) -> list[str]:
-    """A line for each word that Hydra refuses: what it said first, and what it says without the words it spoke of."""
+    """Return a line for each word that Hydra refuses: what it said first, and what it says without the words it
+    spoke of."""
     left, found = list(overrides), [explain(error)]
     while (wrong := _culprits(error, left)) and len(found) < MOST_FAULTS:
         left = [word for word in left if word not in wrong]
@@ -120,7 +121,7 @@ def _all_faults(error: Exception, overrides: Sequence[str]) -> list[str]:
 
 
 def _culprits(error: Exception, words: Sequence[str]) -> list[str]:
-    """The words that an error of Hydra's speaks of; [] where that is not known."""
+    """Return the words that an error of Hydra's speaks of; [] where that is not known."""
     text = str(error)
     if isinstance(error, OverrideParseException):
         return [word for word in words if word == error.override]

@@ -73,7 +73,7 @@ class Composer:
         self._refused_keys: dict[str, str] = {}
 
     def compose(self, words: Sequence[str]) -> Composed:
-        """The configuration of these overrides. UserError, one line, where Hydra would refuse them."""
+        """Return the configuration of these overrides. UserError, one line, where Hydra would refuse them."""
         try:
             overrides = [self._parse(word) for word in words]
         except UserError:
@@ -122,7 +122,7 @@ class Composer:
     def files_alone(
         self, words: Sequence[str], instead: Mapping[str, str | None], values: Mapping[str, Any]
     ) -> Composed:
-        """The configuration of the config files that these overrides choose; the other overrides are left out.
+        """Return the configuration of the config files that these overrides choose; the other overrides are left out.
 
         instead: group -> the file that takes the place of those of that group, `cluster/local`; None for none.
         values: of keys that these files have.
@@ -207,7 +207,7 @@ class Composer:
         return self._of_files(self._listed(chosen), search_path.only_shipped(chosen))
 
     def _of_files(self, files: tuple[File, ...], shipped: bool) -> _Base:
-        """What these files come to; ``shipped``: whether none of them is the user's."""
+        """Return what these files come to; ``shipped``: whether none of them is the user's."""
         if files in self._alone:
             return self._alone[files]
         kept = (files, attention.installed())

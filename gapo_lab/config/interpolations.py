@@ -36,7 +36,7 @@ class Resolver:
         self._words: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def resolve(self, wanted: dict[str, Any], known: Known) -> dict[str, Any]:
-        """The wanted keys with interpolations resolved; one that stands for a node gives several keys."""
+        """Return the wanted keys with interpolations resolved; one that stands for a node gives several keys."""
         out: dict[str, Any] = {}
         for key, value in wanted.items():
             if not is_interpolation(value):
@@ -69,13 +69,13 @@ class Resolver:
 
     @staticmethod
     def place(needed: dict[str, Any]) -> tuple[str, ...]:
-        """What else than settings these values depend on: the working folder, and what is installed."""
+        """Return what else than settings these values depend on: the working folder, and what is installed."""
         text = repr(needed)
         folder = str(Path.cwd()) if "gapo_lab.smollm2" in text else ""
         return (folder, attention.installed() if "attention:" in text else "")
 
     def reads(self, key: str, value: Any, known: Known) -> list[str]:
-        """The dotted keys that an interpolation may read: every word in it that is one. Too many do no harm."""
+        """Return the dotted keys that an interpolation may read: every word in it that is one. Too many do no harm."""
         if not is_interpolation(value):
             return []
         mark = (key, repr(value))

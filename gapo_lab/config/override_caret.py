@@ -20,7 +20,7 @@ class _Listener(ErrorListener):
 
 
 def with_caret(word: str) -> str:
-    """The word with a ^ before the first sign that cannot stand there; the word itself where all can."""
+    """Return the word with a ^ before the first sign that cannot stand there; the word itself where all can."""
     lexer = OverrideLexer(InputStream(word))
     parser = OverrideParser(CommonTokenStream(lexer))
     for one in (lexer, parser):

@@ -74,7 +74,7 @@ class FolderSource(FileConfigSource):
         self._files = FileConfigSource(provider, f"file://{folder}")
 
     def _inside(self, config_path: str) -> str | None:
-        """The path in the folder; None for what does not belong to the group."""
+        """Return the path in the folder; None for what does not belong to the group."""
         group, _, name = config_path.partition("/")
         return name if group == self.group else None
 
@@ -101,7 +101,7 @@ class FolderSource(FileConfigSource):
 
 
 def verl_config_folder() -> Path:
-    """The folder of verl's YAML files. Raises UserError when verl is not installed."""
+    """Return the folder of verl's YAML files. Raises UserError when verl is not installed."""
     found = importlib.util.find_spec("verl")
     if found is None or not found.submodule_search_locations:
         raise UserError("verl is not installed in this Python; run `make setup` and use .venv/bin/python")
@@ -123,7 +123,7 @@ class LabSearchPath(SearchPathPlugin):
 
 
 def _working_folder() -> Iterator[str]:
-    """The addresses of ./conf, ./sweeps and ./slurm, as far as they are there and not the shipped ones."""
+    """Yield the addresses of ./conf, ./sweeps and ./slurm, as far as they are there and not the shipped ones."""
     for shipped, start in (
         (CONF, "file://"),
         *((path, f"gapo_lab://{group}:") for group, path in FOLDERS.items()),
@@ -170,7 +170,7 @@ def _addresses(word: str) -> list[str]:
 
 
 def as_words() -> tuple[str, ...]:
-    """The override that names the same folders again, for whoever repeats a run; none where none are named."""
+    """Return the override that names the same folders again, for whoever repeats a run; none where none are named."""
     if not _named:
         return ()
     quoted = ",".join("'" + address.replace("\\", "\\\\").replace("'", "\\'") + "'" for address in _named)

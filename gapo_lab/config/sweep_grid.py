@@ -30,7 +30,7 @@ class Grid:
         return prod(len(axis) for axis in self.axes)
 
     def cells(self) -> list[tuple[str, ...]]:
-        """The words of each run, the last axis running fastest."""
+        """Return the words of each run, the last axis running fastest."""
         return list(product(*self.axes))
 
     @property
@@ -44,7 +44,7 @@ def make_grid(
     params: Mapping[str, object] | None = None,
     instead: Mapping[str, Mapping[str, object]] | None = None,
 ) -> Grid:
-    """The grid of a command line over a sweep file.
+    """Return the grid of a command line over a sweep file.
 
     params: the sweep file's own axes, `{"model": "a,b"}`; a word of the command line takes the place of its axis.
     instead: axes that stand in for the file's where the command line has that word,
@@ -70,7 +70,7 @@ def make_cells(
     instead: Mapping[str, Mapping[str, object]] | None = None,
     also: Mapping[str, Mapping[str, object]] | None = None,
 ) -> list[tuple[str, ...]]:
-    """The words of each run of a sweep: its grid (`make_grid`), then each further grid of `also`.
+    """Return the words of each run of a sweep: its grid (`make_grid`), then each further grid of `also`.
 
     also: `{"noise": {"algo": "grpo,dapo", "noise": "0.1,0.2"}}`, axes that stand in for those of params; the others and
     the words of the command line, hold for it too. Where all go round the same axis slowest, such as the seed, they do
@@ -93,7 +93,7 @@ def merged(
     params: Mapping[str, object] | None = None,
     instead: Mapping[str, Mapping[str, object]] | None = None,
 ) -> list[str]:
-    """The words of a sweep file, and behind them those of a command line that stand in for none of them; see
+    """Return the words of a sweep file, and behind them those of a command line that stand in for none of them; see
     ``make_grid``. What stands in for an axis goes round as slowly as it did."""
     given: dict[str, str] = {key(word): word for word in words}
     axes = dict(params or {})
@@ -105,7 +105,7 @@ def merged(
 
 
 def text(value: object) -> str:
-    """A value of a YAML file as a word has it."""
+    """Return a value of a YAML file as a word has it."""
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -117,7 +117,7 @@ def key(word: str) -> str:
 
 
 def _axes(words: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """The words that each word stands for. UserError, a line each, for those that cannot be read."""
+    """Return the words that each word stands for. UserError, a line each, for those that cannot be read."""
     axes: list[tuple[str, ...]] = []
     faults: list[str] = []
     for word in words:
@@ -131,7 +131,7 @@ def _axes(words: Sequence[str]) -> tuple[tuple[str, ...], ...]:
 
 
 def _other_faults(words: Sequence[str]) -> list[str]:
-    """What else is wrong with the words that can be read, a line each."""
+    """Return what else is wrong with the words that can be read, a line each."""
     try:
         compose_run(words)
     except UserError as error:
@@ -140,7 +140,7 @@ def _other_faults(words: Sequence[str]) -> list[str]:
 
 
 def _axis(word: str) -> tuple[str, ...]:
-    """The words that one word stands for."""
+    """Return the words that one word stands for."""
     override = parse(word)
     if not override.is_sweep_override():
         return (word,)

@@ -30,7 +30,7 @@ TOKENS_ON_GPU, TOKENS_ON_GPU_LARGE, LARGE = 5120, 2560, 10.0
 
 
 def model_of(word: str) -> dict[str, Any] | None:
-    """The config file of such a word; None for a word that is no folder and no id.
+    """Return the config file of such a word; None for a word that is no folder and no id.
 
     Raises UserError, one line, where there is no model or it cannot be trained as it is.
     """
@@ -117,7 +117,8 @@ def _is_tied(said: dict[str, Any]) -> bool:
 
 
 def _parameters(folder: Path, sizes: dict[str, int], is_tied: bool) -> int:
-    """The number of parameters: counted in the weights where these lie here, else from the sizes of its layers."""
+    """Return the number of parameters: counted in the weights where these lie here, else from the sizes of its
+    layers."""
     files = sorted(folder.glob("*.safetensors"))
     if files:
         return sum(_counted(path) for path in files)
@@ -128,7 +129,7 @@ def _parameters(folder: Path, sizes: dict[str, int], is_tied: bool) -> int:
 
 
 def _counted(path: Path) -> int:
-    """The numbers in a safetensors file, from its head."""
+    """Return the numbers in a safetensors file, from its head."""
     with path.open("rb") as file:
         head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     return sum(math.prod(one["shape"]) for name, one in head.items() if name != "__metadata__")
@@ -160,7 +161,7 @@ def _lengths(billions: float, positions: int) -> dict[str, Any]:
 
 
 def _template(folder: Path) -> str | None:
-    """The chat template: a file of its own, or in the tokenizer's configuration; None where there is none."""
+    """Return the chat template: a file of its own, or in the tokenizer's configuration; None where there is none."""
     if (path := folder / "chat_template.jinja").is_file():
         return path.read_text(encoding="utf-8")
     path = folder / "tokenizer_config.json"

@@ -34,7 +34,7 @@ class UserFunction(NamedTuple):
 
 
 def user_function(word: str, usual: str = USUAL_FUNCTION) -> UserFunction | None:
-    """The function that `FILE.py`, `FILE.py:NAME` or `PACKAGE.MODULE:NAME` means; None for any other word.
+    """Return the function that `FILE.py`, `FILE.py:NAME` or `PACKAGE.MODULE:NAME` means; None for any other word.
 
     usual: its name where the word does not say it.
     """
@@ -60,7 +60,7 @@ def _algo(word: str) -> dict[str, Any] | None:
 
 
 def _entry_point(name: str) -> UserFunction | None:
-    """The function that an installed package offers as a method of this name."""
+    """Return the function that an installed package offers as a method of this name."""
     if not name.isidentifier():
         return None
     for found in entry_points(group=ENTRY_POINTS, name=name):

@@ -19,7 +19,8 @@ MISSING = object()
 
 @lru_cache(maxsize=512)
 def _nodes(keys: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """The names right below each node, by its dotted key with a dot behind it; the cells of a grid share their keys."""
+    """Return the names right below each node, by its dotted key with a dot behind it; the cells of a grid share
+    their keys."""
     below: dict[str, dict[str, None]] = {}
     for key in keys:
         prefix = ""
@@ -45,11 +46,11 @@ class ConfigView:
 
     @classmethod
     def of(cls, config: DictConfig) -> ConfigView:
-        """The view of a composed configuration, its interpolations resolved."""
+        """Return the view of a composed configuration, its interpolations resolved."""
         return cls(flatten(OmegaConf.to_container(config, resolve=True)))
 
     def select(self, key: str, default: Any = None) -> Any:
-        """The value, or the node, at the dotted ``key``; ``default`` where there is none or it is null."""
+        """Return the value, or the node, at the dotted ``key``; ``default`` where there is none or it is null."""
         found = self._find(key)
         return default if found is MISSING or found is None else found
 
@@ -79,11 +80,11 @@ class ConfigView:
         return self._find(name) is not MISSING
 
     def __iter__(self) -> Iterator[str]:
-        """The names right below this node."""
+        """Return the names right below this node."""
         return iter(self._nodes.get(self._prefix, ()))
 
     def tree(self) -> dict[str, Any]:
-        """This node as nested dicts."""
+        """Return this node as nested dicts."""
         below = {name: self._find(name) for name in self}
         return {name: value.tree() if isinstance(value, ConfigView) else value for name, value in below.items()}
 

@@ -167,7 +167,7 @@ def _follow(bar: Progress, work: Sequence[Any]) -> Callable[[Any, int], None]:
 
 
 def report(about: dict[str, Any], out: Path) -> str:
-    """What was mined, what was left out, and what leaks, for a terminal."""
+    """Return what was mined, what was left out, and what leaks, for a terminal."""
     width = max(len(repo["name"]) for repo in about["repositories"])
     text = [
         f"{repo['name'].ljust(width)}  {repo['tasks']:>7,} tasks of {repo['commits']:,} commits   "

@@ -40,7 +40,7 @@ class Line:
 
 
 def table(path: Path) -> list[Line]:
-    """The lines of one parquet file, most frequent language first, `Total` last.
+    """Return the lines of one parquet file, most frequent language first, `Total` last.
 
     Raises UserError when the file lacks a column that this needs.
     """
@@ -71,7 +71,7 @@ def _lines(languages: np.ndarray, inputs: np.ndarray, outputs: np.ndarray) -> li
 
 
 def as_text(lines: Sequence[Line]) -> str:
-    """The table for a terminal, 60 columns wide."""
+    """Return the table for a terminal, 60 columns wide."""
     cells = (
         (one.language, _range(one.input, "–"), _range(one.output, "–"), f"{one.count:,}", f"{one.percent:.2f}%")
         for one in lines
@@ -89,7 +89,7 @@ def as_text(lines: Sequence[Line]) -> str:
 
 
 def as_csv(lines: Sequence[Line]) -> str:
-    """The table for a program: lengths in characters, a column each."""
+    """Return the table for a program: lengths in characters, a column each."""
     out = io.StringIO()
     write = csv.writer(out, lineterminator="\n")
     write.writerow(["language", "input_min", "input_max", "output_min", "output_max", "count", "percent"])
@@ -99,7 +99,7 @@ def as_csv(lines: Sequence[Line]) -> str:
 
 
 def as_latex(lines: Sequence[Line], caption: str) -> str:
-    """The table for a paper; needs booktabs."""
+    """Return the table for a paper; needs booktabs."""
     rows = [
         f"{_tex(line.language)} & {_range(line.input, '--')} & {_range(line.output, '--')} & "
         f"{line.count:,} & {line.percent:.2f}\\% \\\\"
@@ -126,7 +126,7 @@ def as_latex(lines: Sequence[Line], caption: str) -> str:
 
 
 def _groups(schema: Any) -> str:
-    """The column that the lines of the table are of: the language of edits, else where the rows come from."""
+    """Return the column that the lines of the table are of: the language of edits, else where the rows come from."""
     names = ("extra_info.language", "data_source")
     return next((name for name in names if parquet_columns.field(schema, name) is not None), "")
 

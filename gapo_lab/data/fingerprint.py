@@ -51,7 +51,7 @@ def _file_digest(path: Path) -> str:
 
 
 def head(repo: str | Path) -> str:
-    """The hash of HEAD's commit. Raises UserError for a folder that is no repository or has no commit."""
+    """Return the hash of HEAD's commit. Raises UserError for a folder that is no repository or has no commit."""
     from gapo_lab.data.mining.repository import open_repository
 
     return str(open_repository(repo).head.target)

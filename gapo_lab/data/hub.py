@@ -12,7 +12,7 @@ _ID = re.compile(r"\w[\w.-]*/\w[\w.-]*")
 
 
 def files(place: str, said: str, folder: str, again: str) -> list[Path]:
-    """The parquet and JSON lines files of a folder, a file, or a Hugging Face id, in order of name.
+    """Return the parquet and JSON lines files of a folder, a file, or a Hugging Face id, in order of name.
 
     said: how the message begins. folder: where a person should put what is fetched elsewhere. again: the command then.
     Raises UserError where there is none, or no network: one line that says what to fetch and where to put it.

@@ -40,7 +40,7 @@ def command(asked: argparse.Namespace) -> int:
 
 
 def next_command(name: str, paths: dict[str, Path]) -> str:
-    """The command that trains on these files; words in capitals are to be filled in."""
+    """Return the command that trains on these files; words in capitals are to be filled in."""
     reward = RECIPES[name].reward if name in RECIPES else "FILE.py:FUNCTION"
     train, test = (paths.get(split, f"{split.upper()}.parquet") for split in ("train", "test"))
     dev = f" data.dev={paths['dev']}" if "dev" in paths else ""

@@ -48,7 +48,7 @@ KEYS = frozenset(
 
 
 def made_from(data: Mapping[str, Any], tokenizer, template: str) -> dict[str, Any]:
-    """What the rows of a run's `data` node are made from, ready for JSON.
+    """Return what the rows of a run's `data` node are made from, ready for JSON.
 
     template: the text that prompts are made with.
     """

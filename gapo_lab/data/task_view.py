@@ -34,7 +34,7 @@ def show(task: Task, console: Console) -> None:
 
 
 def plain(text: str) -> str:
-    """The text with every control character but line feed and tab made visible."""
+    """Return the text with every control character but line feed and tab made visible."""
     return _CONTROL.sub("�", text)
 
 

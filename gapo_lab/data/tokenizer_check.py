@@ -17,7 +17,7 @@ SAMPLES = (
 
 
 def lost(tokenizer) -> str | None:
-    """The first sample line that comes back changed, and how, as `'a b' became 'ab'`; None when all come back.
+    """Return the first sample line that comes back changed, and how, as `'a b' became 'ab'`; None when all come back.
 
     tokenizer: one of transformers', or what has its ``encode`` and ``decode``.
     """

@@ -24,7 +24,7 @@ Measure = Callable[[list[dict[str, str]], str], tuple[int, int]]
 
 
 def validate(paths: Iterable[Path], measure: Measure | None = None, limits: tuple[int, int] | None = None) -> list[str]:
-    """The problems of some files that belong together, a line each; none when all is well.
+    """Return the problems of some files that belong together, a line each; none when all is well.
 
     `measure` and `limits` (tokens of a prompt, tokens of a truth) also ask whether every row fits, which takes
     time. Raises UserError for what is no parquet file.
@@ -72,7 +72,7 @@ def _is_text(found: pa.DataType | None) -> bool:
 
 
 def _hash(path: Path) -> Iterator[str]:
-    """A mined folder's about.json says what its files hashed to."""
+    """Check the files of a mined folder against the hashes in its about.json."""
     about = atomic_files.read_json(path.parent / "about.json")
     said = about.get("files", {}).get(path.name) if isinstance(about, dict) else None
     if said is not None:
@@ -124,7 +124,7 @@ class _Met:
         self.seen: set[tuple[str, str]] = set()
 
     def problem(self, source: str, task: str, file: str) -> str | None:
-        """The same task for another way to decode is another set's; in another file it is a leak."""
+        """Return what is wrong with meeting a task here, or None. In another file it is a leak, in another set not."""
         if self.homes.setdefault(task, file) != file:
             return f"a task that is also in {self.homes[task]}"
         if (source, task) in self.seen:

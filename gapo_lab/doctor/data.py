@@ -41,7 +41,7 @@ def check_ood(name: str, found: str | None, error: str | None) -> Finding:
 
 
 def look(settings: Mapping[str, Any]) -> Iterator[Finding]:
-    """The findings about the data of one run. settings: by dotted key."""
+    """Yield the findings about the data of one run. settings: by dotted key."""
     data = unflatten({k.removeprefix("data."): v for k, v in settings.items() if k.startswith("data.")})
     name, where = data["name"], data.get("path") or ", ".join(map(str, data.get("repos") or ()))
     if name not in GENERATED and name != "git":

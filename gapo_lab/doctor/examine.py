@@ -13,7 +13,7 @@ HERE = "no GPU here: try --on-node"
 
 
 def here(case: Case, scripts: Sequence[str] = ()) -> Iterator[Finding]:
-    """What this machine can say. scripts: the batch scripts of the plan."""
+    """Yield what this machine can say. scripts: the batch scripts of the plan."""
     yield from _packages(case)
     if case.is_cluster:
         yield from _left_to_a_node(case)
@@ -27,7 +27,7 @@ def here(case: Case, scripts: Sequence[str] = ()) -> Iterator[Finding]:
 
 
 def on_node(case: Case, node: str, folder: Path, word: str) -> Iterator[Finding]:
-    """What a node can say, in a job of its own with one GPU.
+    """Yield what a node can say, in a job of its own with one GPU.
 
     folder, word: where a word was written before the job was submitted, which the node must read.
     """
@@ -54,7 +54,7 @@ def _machine(case: Case, gpus: int) -> Iterator[Finding]:
 
 
 def _left_to_a_node(case: Case) -> Iterator[Finding]:
-    """What a login node cannot say for the others."""
+    """Yield what a login node cannot say for the others."""
     if case.gpus_of_a_node:
         yield unseen("GPUs", HERE, "")
         yield unseen("compiler", "of the nodes: gcc and Python.h")

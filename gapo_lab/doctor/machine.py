@@ -95,7 +95,7 @@ def check_scratch(folder: str, error: str | None) -> Finding:
 
 
 def look(needs_gpu: bool, count: int, gib: float | None) -> Iterator[Finding]:
-    """The findings about the machine where runs happen."""
+    """Yield the findings about the machine where runs happen."""
     if needs_gpu:
         lines = machine.gpus()
         yield check_gpus(parse_gpus(lines), count, gib)

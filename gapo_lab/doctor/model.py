@@ -56,7 +56,7 @@ def check_tokenizer(about: str, name: str, said: str | None) -> Finding:
 
 
 def look(name: str, path: str) -> Iterator[Finding]:
-    """The findings about one model. path: a folder or a Hugging Face id."""
+    """Yield the findings about one model. path: a folder or a Hugging Face id."""
     about = f"model {name}"
     folder = find(path)
     if folder is None and Path(path) == smollm2.folder():
@@ -75,7 +75,8 @@ def _is_local(path: str) -> bool:
 
 
 def find(path: str) -> Path | None:
-    """The folder of a model: the path itself, or where Hugging Face's tools have put it; None where it is not here."""
+    """Return the folder of a model: the path itself, or where Hugging Face's tools have put it; None where it is not
+    here."""
     if _is_local(path):
         folder = Path(path).expanduser()
         return folder if (folder / "config.json").is_file() else None
@@ -86,7 +87,7 @@ def find(path: str) -> Path | None:
 
 
 def missing_files(folder: Path) -> list[str]:
-    """The files of weights and of the tokenizer that should be in a model's folder and are not."""
+    """Return the files of weights and of the tokenizer that should be in a model's folder and are not."""
     index = folder / INDEX
     if index.is_file():
         wanted = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))

@@ -112,7 +112,7 @@ def silent(job: str, root: Path, last_line: str) -> Finding:
 
 
 def _wait(job: str, folder: Path, say: Callable[[str], None]) -> dict[str, Any] | None:
-    """The job's answer; None where it has ended without one."""
+    """Return the job's answer; None where it has ended without one."""
     asked, gone_since, shown = 0.0, None, ""
     while True:
         if (answer := atomic_files.read_json(folder / ANSWER)) is not None:

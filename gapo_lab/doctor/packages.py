@@ -99,7 +99,7 @@ def check_flash_attention(chosen: str, error: str | None, version: str | None, i
 
 
 def version(name: str) -> str | None:
-    """The installed version of a package; None where it is not there."""
+    """Return the installed version of a package; None where it is not there."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -107,7 +107,7 @@ def version(name: str) -> str | None:
 
 
 def look(needs_gpu: bool, backend: str) -> Iterator[Finding]:
-    """The findings about packages, for a backend."""
+    """Yield the findings about packages, for a backend."""
     setup = "make setup GPU=1" if needs_gpu else f"make setup{' VLLM_CPU=1' if backend == 'vllm_cpu' else ''}"
     problems = {}
     for holder, extras in (READ_ON_GPUS if needs_gpu else READ).items():

@@ -56,7 +56,7 @@ def job_in_words(script: str) -> str:
 
 
 def look(scripts: Sequence[str], shell_variables: Sequence[str]) -> Iterator[Finding]:
-    """The findings about SLURM. scripts: those that carrying out the plan would hand over."""
+    """Yield the findings about SLURM. scripts: those that carrying out the plan would hand over."""
     if shutil.which("sbatch") is None:
         yield check_answer("", "sbatch is not on this machine")
         return
@@ -77,7 +77,7 @@ def _last(said: str) -> str:
 
 
 def _ask(*words: str, given: str = "") -> tuple[int, str]:
-    """The exit code of a command of SLURM's, and all that it says."""
+    """Return the exit code of a command of SLURM's, and all that it says."""
     try:
         done = subprocess.run(
             words, input=given, capture_output=True, text=True, check=False, timeout=SECONDS, errors="replace"

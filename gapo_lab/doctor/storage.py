@@ -64,7 +64,7 @@ def check_seen(root: Path, node: str, is_seen: bool) -> Finding:
 
 
 def look(root: Path, need: float, is_cluster: bool) -> Iterator[Finding]:
-    """The findings about a run root, which need not be there yet."""
+    """Yield the findings about a run root, which need not be there yet."""
     root = Path(root).absolute()
     there = next(folder for folder in (root, *root.parents) if folder.is_dir())
     yield check_root(root, write_error(there))
@@ -74,7 +74,7 @@ def look(root: Path, need: float, is_cluster: bool) -> Iterator[Finding]:
 
 
 def file_system(folder: Path) -> str:
-    """The kind of file system that a folder lies on: `nfs4`, `ext4`; `an unknown file system`."""
+    """Return the kind of file system that a folder lies on: `nfs4`, `ext4`; `an unknown file system`."""
     real = folder.resolve()
     mounts = [one for one in psutil.disk_partitions(all=True) if real.is_relative_to(one.mountpoint)]
     return max(mounts, key=lambda one: len(one.mountpoint)).fstype if mounts else "an unknown file system"

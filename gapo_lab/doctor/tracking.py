@@ -38,7 +38,7 @@ def check_database(path: Path, error: str | None, is_cluster: bool) -> Finding:
 
 
 def look(tracking: str, is_cluster: bool) -> Iterator[Finding]:
-    """The finding about MLflow. tracking: live or later."""
+    """Yield the finding about MLflow. tracking: live or later."""
     address = uri.resolve()
     if tracking == "later":
         yield ok("MLflow", f"is not needed now (tracking=later); `python -m gapo_lab sync` copies to {address}")

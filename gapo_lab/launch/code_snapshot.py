@@ -16,7 +16,7 @@ SKIPPED = ("__pycache__",)
 
 
 def folder(root: Path) -> Path:
-    """The folder under `root` for this package as it is now, whether it is there or not."""
+    """Return the folder under `root` for this package as it is now, whether it is there or not."""
     found = sorted(p for p in PACKAGE.rglob("*") if p.is_file() and not set(p.parts) & set(SKIPPED))
     sha = hashlib.sha256()
     for path in found:
@@ -25,7 +25,7 @@ def folder(root: Path) -> Path:
 
 
 def take(root: Path) -> Path:
-    """The folder under `root` that holds this package as it is now; made if there is none with this content."""
+    """Return the folder under `root` that holds this package as it is now; made if there is none with this content."""
     there = folder(root)
     if there.is_dir():
         return there

@@ -24,9 +24,10 @@ from gapo_lab.planning.past_runs import PastRuns
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import in_common, show_plan
 from gapo_lab.runs import spec_file, studies, summaries
-from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.forget import forget
 from gapo_lab.runs.provenance import Origin
+from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import NEW, RunStatus, State, resumptions
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.dotted import unflatten
@@ -38,14 +39,14 @@ DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 def plan_of(cells: Sequence[Sequence[str]]) -> Plan:
-    """The plan of these cells (words of each run), over the run folders that are there."""
+    """Return the plan of these cells (words of each run), over the run folders that are there."""
     runs = plan.draft(cells)
     root = root_of(runs)
     return plan.make(runs, partial(run_states.read, root), measured(root))
 
 
 def plan_of_one(words: Sequence[str]) -> Planned:
-    """The plan of one run. UserError where the words are those of a sweep."""
+    """Return the plan of one run. UserError where the words are those of a sweep."""
     composer = Composer()
     if composer.is_sweep(words):
         said = " ".join(words)
@@ -60,7 +61,8 @@ def plan_of_one(words: Sequence[str]) -> Planned:
 
 
 def root_of(runs: Sequence[Planned]) -> Path:
-    """The folder of the run folders, which all runs share. UserError where there are several, or it is no folder."""
+    """Return the folder of the run folders, which all runs share. UserError where there are several, or it is no
+    folder."""
     roots = {run.settings["run_root"] for run in runs if run.settings}
     if len(roots) > 1:
         raise UserError(f"run_root: a sweep has one folder for its runs, not {len(roots)} ({', '.join(sorted(roots))})")
@@ -71,8 +73,9 @@ def root_of(runs: Sequence[Planned]) -> Path:
 
 
 def measured(root: Path) -> PastRuns:
-    """The finished runs of this root, which say how long others will take."""
-    return PastRuns(find(root))
+    """Return the finished runs of this root, which say how long others will take."""
+    with RunRoot(root) as runs:
+        return PastRuns(runs.folders())
 
 
 def carry_out(
@@ -133,7 +136,8 @@ def no_room(root: Path, todo: Sequence[Planned]) -> str:
 
 
 def _groups(runs: Sequence[Planned]) -> list[tuple[list[Planned], ClusterConfig]]:
-    """Runs that ask for the same resources, cut to the largest array, and what each array asks for: their shares of
+    """Return runs that ask for the same resources, cut to the largest array, and what each array asks for: their
+    shares of
     `max_parallel`, and the longest time to save."""
     alike: dict[tuple, list[Planned]] = {}
     for run in runs:
@@ -176,7 +180,7 @@ def _submit(root: Path, runs: Sequence[Planned], cluster: ClusterConfig, console
 
 
 def _submission(root: Path, runs: Sequence[Planned], cluster: ClusterConfig, code: Path, origin: Origin) -> Submission:
-    """The submission of runs that ask for the same resources."""
+    """Return the submission of runs that ask for the same resources."""
     settings = runs[0].settings
     return Submission.new(
         root,
@@ -191,7 +195,7 @@ def _submission(root: Path, runs: Sequence[Planned], cluster: ClusterConfig, cod
 
 
 def scripts(wanted: Plan) -> list[str]:
-    """The batch scripts that carrying this plan out would hand to SLURM; starts and writes nothing."""
+    """Return the batch scripts that carrying this plan out would hand to SLURM; starts and writes nothing."""
     todo = [run for run in wanted.todo if not run.cluster.is_local]
     if not todo:
         return []
@@ -203,7 +207,7 @@ def scripts(wanted: Plan) -> list[str]:
 
 
 def _cells(runs: Sequence[Planned]) -> str:
-    """What a job computes, in a line: the name of its cell, and how many more it has."""
+    """Return what a job computes, in a line: the name of its cell, and how many more it has."""
     names = list(dict.fromkeys(run.name for run in runs))
     return names[0] + (f" and {several(len(names) - 1, 'more cell')}" if len(names) > 1 else "")
 
@@ -223,7 +227,7 @@ def _withdraw(submission: Submission, before: Mapping[str, RunStatus | None]) ->
 
 
 def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> RunFolder:
-    """The run folder, ready to be worked on by whoever is given it."""
+    """Return the run folder, ready to be worked on by whoever is given it."""
     folder = RunFolder.open(root, run.key, run.valid_spec.as_dict())
     settings = user_files.copy(run.settings, folder.path)
     text = spec_file.as_yaml(unflatten(settings), DUMPER)
@@ -278,7 +282,7 @@ def _follow(
 
 
 def _stopped(root: Path, queues: Sequence[LocalQueue]) -> str:
-    """What the same command does, now that the runs of these queues have been stopped."""
+    """Return what the same command does, now that the runs of these queues have been stopped."""
     found = run_states.read(root, [key for queue in queues for key in queue.submission.keys])
     again = resumptions(found.values())
     return f"stopped; the same command {again}" if again else "stopped; every run had finished"

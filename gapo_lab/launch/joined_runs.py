@@ -33,7 +33,7 @@ def show(root: Path, joined: Sequence[str], runs: Sequence[Planned], console: Co
     tracked = all(run.settings["tracking"] == "live" for run in runs)
     if not folders or not tracked or not all(RunFolder(root / run.key).is_finished for run in runs):
         return
-    from gapo_lab.tracking.copier import copy_all
+    from gapo_lab.tracking.copy_runs import copy_all
 
     study = runs[0].valid_spec.study
     try:

@@ -22,7 +22,7 @@ printf '%s\\n' "$*" > "${NOTE}"
 
 
 def lines(submission: Submission) -> list[str]:
-    """The end of the batch script: asks scontrol for what the run has noted, and ends as the run did."""
+    """Return the end of the batch script: asks scontrol for what the run has noted, and ends as the run did."""
     return [
         "code=$?",
         f"note={shlex.quote(str(_note(submission, '')))}$SLURM_JOB_ID",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 from gapo_lab.errors import UserError
@@ -14,6 +15,7 @@ from gapo_lab.launch.sacct import Seen
 from gapo_lab.launch.submission import FOLDER
 from gapo_lab.runs.failure import is_out_of_memory
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.run_root import RunRoot, ahead
 from gapo_lab.runs.status import ACTIVE, Cause, RunStatus, State
 from gapo_lab.utils.atomic_files import read_json
 
@@ -21,6 +23,8 @@ from gapo_lab.utils.atomic_files import read_json
 ASKED = (*ACTIVE, State.INTERRUPTED)
 # A job that was submitted this long ago may not have reached SLURM's records yet.
 FRESH_SECONDS = 60.0
+# From so many runs on it is worth reading what was kept of them.
+MANY = 100
 # How SLURM's words for a job that has ended read, and what to do about them.
 ENDED = {
     "OUT_OF_MEMORY": (Cause.OUT_OF_MEMORY, "give it more memory (cluster.memory) or a smaller batch"),
@@ -46,16 +50,20 @@ BLAMELESS = ("CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEA
 
 def existing(root: Path, keys: Iterable[str]) -> list[str]:
     """Those of the keys that have a folder under `root`; one look at the disk for all."""
-    try:
-        names = {entry.name for entry in os.scandir(root)}
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    names = RunRoot(root, remember=False).names
     return [key for key in keys if key in names]
 
 
-def read(root: Path, keys: Iterable[str]) -> dict[str, RunStatus]:
-    """The status of each run that has a folder, by key, as it really is."""
-    found = {key: _status(RunFolder(Path(root) / key)) for key in existing(root, keys)}
+def read(root: Path, keys: Iterable[str], runs: RunRoot | None = None) -> dict[str, RunStatus]:
+    """Return the status of each run that has a folder, by key, as it really is.
+
+    runs: the same root, where more is asked of it; the folders are then as they were at its moment.
+    """
+    keys = list(keys)
+    with nullcontext(runs) if runs else RunRoot(root, remember=len(keys) >= MANY) as runs:
+        folders = [runs.folder(key) for key in keys if key in runs.names]
+        ahead(folders, _status)
+        found = {folder.key: _status(folder) for folder in folders}
     waiting = {key: status for key, status in found.items() if status.state in ASKED and status.submission}
     if waiting:
         seen = sacct.look(_sent(Path(root), waiting.values()))
@@ -70,7 +78,7 @@ def _known(root: Path, key: str, status: RunStatus, seen: Mapping[tuple[str, int
 
 
 def _sent(root: Path, statuses: Iterable[RunStatus]) -> list[sacct.Sent]:
-    """The submissions of these runs, with their jobs as far as they were written down."""
+    """Return the submissions of these runs, with their jobs as far as they were written down."""
     since = {status.submission: status.submitted or 0.0 for status in statuses if status.submission}
     records = {name: read_json(root / FOLDER / f"{name}.json") or {} for name in since}
     return [
@@ -101,10 +109,9 @@ def _last_words(root: Path, key: str, before: RunStatus, status: RunStatus) -> R
 def _status(folder: RunFolder) -> RunStatus:
     try:
         # what is written aside begins with a dot: a submitter that was killed there has left nothing else
-        spec = folder.path / "spec.yaml"
-        whole = spec.exists() and spec.stat().st_size
-        if not whole and any(not entry.name.startswith(".") for entry in folder.path.iterdir()):
-            what = "an empty" if spec.exists() else "no"
+        size = folder.size("spec.yaml")
+        if not size and any(not name.startswith(".") for name in os.listdir(folder.path)):
+            what = "no" if size is None else "an empty"
             return _broken(f"{folder.path} has {what} spec.yaml: move the folder away")
         status = folder.status()
         if status.state is State.FINISHED:

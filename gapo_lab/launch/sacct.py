@@ -104,7 +104,7 @@ def _waiting_again(found: Mapping[tuple[str, int], Seen]) -> dict[tuple[str, int
 
 
 def _ask(words: list[str]) -> list[str] | None:
-    """The lines of a SLURM command; None where it fails or takes too long."""
+    """Return the lines of a SLURM command; None where it fails or takes too long."""
     # without a limit a long list of waiting tasks would end in "..."
     env = {**os.environ, "SLURM_BITSTR_LEN": "0"}
     try:
@@ -139,7 +139,7 @@ def parse(lines: Iterable[str], numbered: Mapping[str, str], lost: Collection[st
 
 
 def tasks_of(number: str) -> Iterator[int]:
-    """The array tasks in a job number: `12` -> 0, `12_3` -> 3, `12_[4-6,9%2]` -> 4 5 6 9."""
+    """Yield the array tasks in a job number: `12` -> 0, `12_3` -> 3, `12_[4-6,9%2]` -> 4 5 6 9."""
     task = number.partition("_")[2]
     if not task:
         yield 0

@@ -95,7 +95,7 @@ def script(submission: Submission) -> str:
 
 
 def python(cluster: ClusterConfig) -> list[str]:
-    """The words that start Python in the job."""
+    """Return the words that start Python in the job."""
     return [*cluster.container, sys.executable]
 
 
@@ -131,7 +131,8 @@ def parameters(submission: Submission) -> dict[str, Any]:
 
 
 def _gpus(cluster: ClusterConfig) -> dict[str, str]:
-    """The option that asks for the GPUs of a node: `8` or `a100:8`; nothing for a run without, or where a site has no
+    """Return the option that asks for the GPUs of a node: `8` or `a100:8`; nothing for a run without, or where a
+    site has no
     such option."""
     if not cluster.gpus or cluster.gpu_option == "none":
         return {}

@@ -18,12 +18,14 @@ from gapo_lab.launch import run_states
 from gapo_lab.runs import naming
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.history import History
+from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import COLOURS, NEW, RunStatus, State
 from gapo_lab.supervision.progress import history_of, line, snapshot
 from gapo_lab.utils.text import duration
 
 EVERY = 1.0  # seconds between two looks at the folders
 EVERY_SCHEDULER = 10.0  # seconds between two questions to the scheduler
+MOST = 0.04  # of a core's time that looking may take
 ROWS = 12  # runs shown live
 
 
@@ -44,12 +46,14 @@ def follow(
     """
     pace = Pace(expected or {}, time.time())
     shown: dict[str, State] = {}
-    names = {key: _name(Path(root) / key, common) for key in keys}
+    runs = RunRoot(root)
+    names = {key: _name(runs.folder(key), common) for key in keys}
     histories: dict[str, History] = {}
     with Live(console=console, transient=True, refresh_per_second=4) if console.is_terminal else nullcontext() as live:
         while True:
-            over = tick()
-            found = run_states.read(root, keys)
+            over, began = tick(), time.process_time()
+            runs.look()
+            found = run_states.read(root, keys, runs)
             left = pace.left(_shares(keys, found), time.time())
             for key in keys:
                 state = found.get(key, NEW).state
@@ -63,7 +67,8 @@ def follow(
             if live is not None:
                 live.update(_table(root, keys, names, found, histories, left))
             slurm = any(status.submission for status in found.values())
-            time.sleep(max(every, EVERY_SCHEDULER if slurm and len(keys) > 1 else 2.0) if slurm else every)
+            pause = max(every, EVERY_SCHEDULER if slurm and len(keys) > 1 else 2.0) if slurm else every
+            time.sleep(max(pause, (time.process_time() - began) / MOST))
 
 
 class Pace:
@@ -99,11 +104,11 @@ def _shares(keys: Sequence[str], found: Mapping[str, RunStatus]) -> dict[str, fl
     return out
 
 
-def _name(path: Path, without: Collection[str]) -> str:
+def _name(folder: RunFolder, without: Collection[str]) -> str:
     try:
-        return naming.run_name(RunFolder(path).spec, without)
+        return naming.run_name(folder.spec, without)
     except UserError:
-        return path.name
+        return folder.key
 
 
 def _event(key: str, name: str, found: Mapping[str, RunStatus], left: float | None = None) -> str:
@@ -135,7 +140,8 @@ def _table(
     histories: dict[str, History],
     left: float | None = None,
 ) -> Table:
-    """The runs that go on, a line each. histories: what was read of those shown before; those not shown are dropped."""
+    """Return the runs that go on, a line each. histories: what was read of those shown before; those not shown are
+    dropped."""
     counts = Counter(found.get(key, NEW).state for key in keys)
     title = ", ".join(
         f"{counts[state]} {state}"
@@ -157,6 +163,6 @@ def _table(
 
 
 def summary_lines(root: Path, keys: Sequence[str], found: Mapping[str, RunStatus]) -> list[str]:
-    """The end of a sweep in a few lines."""
+    """Return the end of a sweep in a few lines."""
     counts = Counter(found.get(key, NEW).state for key in keys)
     return [", ".join(f"{count} {state}" for state, count in counts.most_common())]

@@ -31,7 +31,7 @@ PATIENCE_SECONDS = 90.0
 
 
 def supervisor_of(submission: Submission, task: int, console: Console | None = None) -> Supervisor:
-    """The supervisor of task ``task``, which prints plain lines unless it is given a console."""
+    """Return the supervisor of task ``task``, which prints plain lines unless it is given a console."""
     folder = RunFolder(submission.root / submission.keys[task])
     return Supervisor(folder, console or Console(force_terminal=False, width=120), submission.code)
 
@@ -89,7 +89,7 @@ class Task:
         work(submission, self.task, self.supervisor, job=job_number())
 
     def checkpoint(self) -> Any:
-        """Called by submitit on SLURM's warning, at the time limit or a preemption: save, stop, and be requeued."""
+        """Save, stop and be requeued: submitit calls this on SLURM's warning of a time limit or a preemption."""
         from submitit.helpers import DelayedSubmission
 
         submission = Submission.read(Path(self.path))
@@ -116,7 +116,7 @@ def name_job(name: str) -> None:
 
 
 def job_number() -> str:
-    """This SLURM job as a person writes it: `12_3`, `12`."""
+    """Return this SLURM job as a person writes it: `12_3`, `12`."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
     return f"{array}_{task}" if array else os.environ.get("SLURM_JOB_ID", "")
 

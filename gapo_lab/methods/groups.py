@@ -36,7 +36,7 @@ def per_group(rewards: Tensor, groups: Tensor, formula: Callable[[Tensor], Tenso
 
 
 def rows_by_size(groups: Tensor) -> list[Tensor]:
-    """The rows of each group, as one (n, G) block for each distinct group size G, smallest G first."""
+    """Return the rows of each group, as one (n, G) block for each distinct group size G, smallest G first."""
     labels, order = torch.sort(groups, stable=True)
     _, sizes = torch.unique_consecutive(labels, return_counts=True)
     distinct = sizes.unique().tolist()
@@ -76,7 +76,7 @@ def row_median(rewards: Tensor) -> Tensor:
 
 
 def smallest_count(size: int, share: float) -> int:
-    """The smallest count, at least 1, that is `share` or more of `size`: max(1, ceil(size * share)).
+    """Return the smallest count, at least 1, that is `share` or more of `size`: max(1, ceil(size * share)).
 
     1e-9 is taken off first, so that a product such as 20 * 0.55 = 11.000000000000002 gives 11.
     """

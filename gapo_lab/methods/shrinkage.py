@@ -41,6 +41,6 @@ def shrinkage(rewards: Tensor, groups: Tensor) -> Tensor:
 
 
 def _others(rewards: Tensor) -> Tensor:
-    """The mean of the other rollouts of each group, (n, G) -> (n, G); a group of one keeps its reward."""
+    """Return the mean of the other rollouts of each group, (n, G) -> (n, G); a group of one keeps its reward."""
     size = rewards.shape[1]
     return rewards if size == 1 else (rewards.sum(dim=1, keepdim=True) - rewards) / (size - 1)

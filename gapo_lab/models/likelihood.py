@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
-# Tokens of one forward pass, padding included.
-TOKENS = 16384
+# Tokens of one forward pass on a CPU, padding included: what a core's caches hold is quickest.
+TOKENS = 2048
+# Logits that are in memory at a time.
+LOGITS = 2**26
+
+# (input ids, row and place before each asked token, temperatures) -> a row of log-probs for each temperature
+Network = Callable[[Tensor, Tensor, Tensor, Sequence[float]], Tensor]
 
 
 def truth_ids(tokenizer, truth: str) -> list[int]:
-    """The tokens of an answer that is `truth` and then ends, as the tokenizer writes the text."""
+    """Return the tokens of an answer that is `truth` and then ends, as the tokenizer writes the text."""
     return [*tokenizer.encode(truth, add_special_tokens=False), tokenizer.eos_token_id]
 
 
-@torch.no_grad()
 def log_likelihoods(
     model: torch.nn.Module,
     prompts: Sequence[Sequence[int]],
@@ -27,25 +32,66 @@ def log_likelihoods(
 
     prompts, answers: token ids; an answer's end mark is one of its tokens. Rows of like length go together.
     """
+    found = torch.zeros(len(temperatures), len(prompts), dtype=torch.float64)
+
+    def network(ids: Tensor, row: Tensor, before: Tensor, temperatures: Sequence[float]) -> Tensor:
+        return log_probs(model, ids, row, before, temperatures)
+
     device = next(model.parameters()).device
-    rows = [[*prompt, *answer] for prompt, answer in zip(prompts, answers, strict=True)]
-    found = {temperature: [0.0] * len(rows) for temperature in temperatures}
-    order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+    for part in batches([len(p) + len(a) for p, a in zip(prompts, answers, strict=True)], TOKENS):
+        rows = [(prompts[i], answers[i]) for i in part]
+        found[:, part] = sums(network, rows, temperatures, pad_id, device)
+    return {temperature: values.tolist() for temperature, values in zip(temperatures, found, strict=True)}
+
+
+def batches(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Share rows of these lengths out: the rows of each batch, longest first, with at most `tokens`, padding included.
+
+    A longer row is a batch by itself.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    found = []
     while order:
-        part = order[-max(1, TOKENS // len(rows[order[-1]])) :]
-        del order[-len(part) :]
-        width = max(len(rows[i]) for i in part)
-        ids = torch.tensor([[*rows[i], *[pad_id] * (width - len(rows[i]))] for i in part], device=device)
-        # the row, and the place before each of its answer's tokens
-        places = [
-            (row, len(rows[i]) - len(answers[i]) - 1 + k) for row, i in enumerate(part) for k in range(len(answers[i]))
-        ]
-        row, before = torch.tensor(places, device=device).T
-        states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[row, before]
-        logits, tokens = model.get_output_embeddings()(states).float(), ids[row, before + 1]
-        for temperature, likely in found.items():
-            logs = (logits / temperature).log_softmax(dim=-1).gather(1, tokens.unsqueeze(1)).squeeze(1)
-            sums = torch.zeros(len(part), dtype=torch.float64).index_add(0, row.cpu(), logs.double().cpu())
-            for place, i in enumerate(part):
-                likely[i] = float(sums[place])
+        rows = max(1, tokens // lengths[order[0]])
+        found.append(order[:rows])
+        order = order[rows:]
     return found
+
+
+@torch.no_grad()
+def sums(
+    network: Network,
+    rows: Sequence[tuple[Sequence[int], Sequence[int]]],
+    temperatures: Sequence[float],
+    pad_id: int,
+    device: torch.device | str,
+) -> Tensor:
+    """Return the log-probabilities of (prompt, answer) rows in one forward pass, (temperatures, rows), float64 on
+    the CPU."""
+    width = max(len(prompt) + len(answer) for prompt, answer in rows)
+    ids = torch.tensor([[*p, *a, *[pad_id] * (width - len(p) - len(a))] for p, a in rows])
+    # the row, and the place before each of its answer's tokens; padding stands behind, where nothing sees it
+    places = [(i, len(p) - 1 + k) for i, (p, a) in enumerate(rows) for k in range(len(a))]
+    row, before = torch.tensor(places).T
+    likely = network(ids.to(device), row.to(device), before.to(device), temperatures)
+    zeros = torch.zeros(len(temperatures), len(rows), dtype=torch.float64)
+    return zeros.index_add(1, row, likely.double().cpu())
+
+
+def log_probs(
+    model: torch.nn.Module, ids: Tensor, row: Tensor, before: Tensor, temperatures: Sequence[float]
+) -> Tensor:
+    """Return the log-probs of the tokens behind the places `before` of the rows `row`, (temperatures, A).
+
+    model: of transformers; its output layer is computed at these places only. ids: (B, L). row, before: (A,).
+    """
+    states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[row, before]
+    head, tokens = model.get_output_embeddings(), ids[row, before + 1]
+    size = max(1, LOGITS // model.config.vocab_size)
+    found = []
+    for some, asked in zip(states.split(size), tokens.split(size), strict=True):
+        logits = head(some).float()
+        found.append(
+            torch.stack([(logits / t).log_softmax(-1).gather(1, asked.unsqueeze(1)).squeeze(1) for t in temperatures])
+        )
+    return torch.cat(found, dim=1)

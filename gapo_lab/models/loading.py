@@ -10,7 +10,7 @@ import torch
 
 
 def network(path: str | Path, dtype: str, attention: str = "sdpa") -> torch.nn.Module:
-    """The causal model that the configuration at ``path`` describes, ready to answer; its weights come later."""
+    """Return the causal model that the configuration at ``path`` describes, ready to answer; its weights come later."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     config = AutoConfig.from_pretrained(path)

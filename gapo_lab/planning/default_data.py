@@ -13,7 +13,7 @@ MINED, GENERATED = "data=mined", "data=micro"
 
 
 def with_data(words: Sequence[str], composed: Composed, composer: Composer) -> tuple[tuple[str, ...], Composed]:
-    """The words of a run and its configuration, with the word for its data where nobody has said it.
+    """Return the words of a run and its configuration, with the word for its data where nobody has said it.
 
     A model that needs GPUs takes ``data=mined`` where the folder ``mined`` holds mined edits, else ``data=micro``. The
     word is written down with the run: a retry trains on the same, whatever was mined since.

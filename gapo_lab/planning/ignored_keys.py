@@ -118,7 +118,7 @@ def ignored(key: str) -> str | None:
 
 
 def problems(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each setting that differs from verl's default and is not obeyed.
+    """Yield a line for each setting that differs from verl's default and is not obeyed.
 
     written, resolved: all settings by dotted key, as written and with their interpolations resolved.
     """

@@ -33,7 +33,7 @@ def _loss(config: ConfigView) -> Iterator[str]:
 
 
 def _known(config: ConfigView, names: list[str]) -> list[str]:
-    """These methods and the user's own; a file without the method asked for is told by its own rule."""
+    """Return these methods and the user's own; a file without the method asked for is told by its own rule."""
     return [*names, *user_methods.names(config)]
 
 
@@ -52,7 +52,7 @@ def _verls_algorithm_keys() -> frozenset[str]:
 
 
 def _own_settings(config: ConfigView, estimator: str) -> Iterator[str]:
-    """The node `algorithm.<estimator>`, and that there is no node of another method."""
+    """Check the node `algorithm.<estimator>`, and that there is no node of another method."""
     verls = _verls_algorithm_keys()
     ours = estimators().get(estimator) or user_methods.methods(config).get(estimator)
     rules = user_methods.rules_of(ours) if ours else {}
@@ -78,7 +78,7 @@ def _own_settings(config: ConfigView, estimator: str) -> Iterator[str]:
 
 
 def _of_another(name: str, estimator: str, config: ConfigView) -> str:
-    """What to say of the settings of a method that is not the run's."""
+    """Return what to say of the settings of a method that is not the run's."""
     algo, alone = config.algo.name, config.select(f"algorithm.{estimator}") is None and estimator != config.algo.name
     if name == f"exact_{estimator}" or (alone and (CONF / "algo" / f"{estimator}.yaml").is_file()):
         return f"algorithm.adv_estimator={estimator}: take algo={estimator}, and leave algorithm.adv_estimator out"
@@ -124,7 +124,7 @@ SHARED: dict[str, Rule] = {
 
 
 def _shared_settings(config: ConfigView) -> Iterator[str]:
-    """The keys of verl that the files in conf/algo set, and those of sampling and the optimizer."""
+    """Check the keys of verl that the files in conf/algo set, and those of sampling and the optimizer."""
     for key, rule in SHARED.items():
         value = config.select(key)
         if value is not None and (wrong := problem(value, rule)):

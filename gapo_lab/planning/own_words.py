@@ -30,7 +30,7 @@ CHECKPOINT = "actor_rollout_ref.actor.checkpoint"
 
 
 def files(config: ConfigView) -> Iterator[str]:
-    """The user's files are there, can be read, and have what is taken from them."""
+    """Check that the user's files are there, can be read, and have what is taken from them."""
     for key in user_files.KEYS:
         try:
             found = user_files.find(key, config.select(key)) if key not in TOLD_ELSEWHERE else None
@@ -56,7 +56,7 @@ def model(config: ConfigView) -> Iterator[str]:
 
 
 def metric(config: ConfigView) -> Iterator[str]:
-    """The metric that groups are filtered by is one that the reward gives."""
+    """Check that the metric that groups are filtered by is one that the reward gives."""
     key, reward = "algorithm.filter_groups.metric", config.reward.custom_reward_function
     wanted = config.select(key)
     ours = METRICS.get(reward.name) if str(reward.path).startswith("pkg://gapo_lab.") else None
@@ -65,7 +65,7 @@ def metric(config: ConfigView) -> Iterator[str]:
 
 
 def checkpoints(config: ConfigView) -> Iterator[str]:
-    """A run can go on from its checkpoints."""
+    """Check that a run can go on from its checkpoints."""
     for name in ("save_contents", "load_contents"):
         value = config.select(f"{CHECKPOINT}.{name}") or []
         if missing := [one for one in CONTENTS if one not in value]:

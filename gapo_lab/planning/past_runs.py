@@ -98,7 +98,7 @@ class PastRuns:
                 self._similar.setdefault(kind(spec), []).append(folder)
 
     def expected(self, spec: Mapping[str, Any], settings: Mapping[str, Any]) -> Expected | None:
-        """What they say of a run, by its spec and its settings by dotted key; None where they say nothing."""
+        """Return what they say of a run, by its spec and its settings by dotted key; None where they say nothing."""
         key, run = cost.cost_key(spec), CostInputs.of(settings)
         asked = (key, kind(spec), run)
         if asked not in self._answers:
@@ -129,7 +129,7 @@ class PastRuns:
 
 
 def kind(spec: Mapping[str, Any]) -> tuple:
-    """What two runs must share for one to say how long the other takes, but for the number of workers."""
+    """Return what two runs must share for one to say how long the other takes, but for the number of workers."""
     science = spec.get("science") or {}
     limits = (science.get("data.max_prompt_length"), science.get("data.max_response_length"))
     return (naming.model_name(spec), spec.get("backend"), *limits)
@@ -152,7 +152,7 @@ def workers_of(folder: RunFolder) -> int | None:
 
 
 def read(folder: RunFolder) -> Parts | None:
-    """What a finished run has measured of its parts; None where that is not enough to scale from."""
+    """Return what a finished run has measured of its parts; None where that is not enough to scale from."""
     try:
         rows = [(number, row) for number, attempt in enumerate(folder.attempts()) for row in attempt.rows()]
         config = folder.config()

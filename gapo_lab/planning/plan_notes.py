@@ -5,6 +5,7 @@ from __future__ import annotations
 from gapo_lab.planning import disk
 from gapo_lab.planning.cost import GPU_FLOPS, CostInputs
 from gapo_lab.planning.plan import Plan, Planned
+from gapo_lab.planning.planned import one_each
 
 # A share of a run's time that is worth a question.
 MUCH = 0.1
@@ -56,7 +57,7 @@ def _validations(runs: list[Planned]) -> str:
 
 
 def _hours(runs: list[Planned]) -> str:
-    """What the hours rest on; nothing where finished runs of the same size have measured them all."""
+    """Return what the hours rest on; nothing where finished runs of the same size have measured them all."""
     if scaled := next((run for run in runs if run.expected.scaled), None):
         return (
             f"the hours are what {scaled.expected.runs[0]} has measured, scaled by tokens and rows (docs/gpus.md#hours)"
@@ -64,7 +65,7 @@ def _hours(runs: list[Planned]) -> str:
     if all(run.measured for run in runs):
         return ""
     is_smoke = all(run.settings["scale.name"] == "smoke" for run in runs)
-    tokens = sorted({round(CostInputs.of(run.settings).row_tokens) for run in runs})
+    tokens = sorted({round(CostInputs.of(run.settings).row_tokens) for run in one_each(runs)})
     rows = f"{tokens[0]:,}" if len(tokens) == 1 else f"{tokens[0]:,} to {tokens[-1]:,}"
     return (
         f"the hours are a formula's ({GPU_FLOPS:.0e} FLOP/s a GPU, {rows} tokens a prompt with its answer; "

@@ -65,9 +65,9 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
 
 
 def in_common(plan: Plan) -> list[str]:
-    """What all cells set, which the table says once: `greedy=false`; nothing where a cell cannot be composed."""
-    specs = [run.spec.as_dict() for run in plan.runs if run.spec]
-    return naming.in_common(specs) if len(specs) == len(plan.runs) else []
+    """Return what all cells set, which the table says once: `greedy=false`; nothing where a cell cannot be composed."""
+    specs = {run.spec.cell: run.spec for run in plan.runs if run.spec}
+    return naming.in_common(spec.as_dict() for spec in specs.values()) if all(run.spec for run in plan.runs) else []
 
 
 def asked_of_slurm(plan: Plan) -> list[str]:

@@ -18,7 +18,7 @@ NO_RESULT = ("rehearsal", "smoke")
 
 
 def power_note(plan: Plan) -> str:
-    """A line for a plan that compares methods over seeds; empty for any other.
+    """Return a line for a plan that compares methods over seeds; empty for any other.
 
     The spread over seeds is that of the plan's cells that have finished runs; without any it is the unit.
     """
@@ -56,7 +56,7 @@ def _cost(plan: Plan, cells: Mapping[str, Sequence[Planned]], more: int) -> str:
 
 
 def _spread(cells: Sequence[Sequence[Planned]]) -> tuple[str, list[float]]:
-    """The metric, and its standard deviation over the finished seeds of each cell that has two."""
+    """Return the metric, and its standard deviation over the finished seeds of each cell that has two."""
     by_name: dict[str, list[float]] = {}
     for runs in cells:
         done = [_finals(run) for run in runs if run.action is Action.SKIP]
@@ -69,7 +69,7 @@ def _spread(cells: Sequence[Sequence[Planned]]) -> tuple[str, list[float]]:
 
 
 def _finals(run: Planned) -> dict[str, float]:
-    """The last values of the test sets in a run's summary."""
+    """Return the last values of the test sets in a run's summary."""
     summary = RunFolder(Path(run.settings["run_root"]) / run.key).summary() or {}
     return {
         name: float(value)

@@ -54,7 +54,7 @@ def run_key(model: str, seed: int, science: Mapping[str, Any]) -> str:
 
 
 def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that decide what a run computes, by dotted key: those that differ from verl's own.
+    """Return the settings that decide what a run computes, by dotted key: those that differ from verl's own.
 
     A setting that still is verl's interpolation of another one says nothing new and is left out, as is one that is
     written differently but has verl's own value.
@@ -92,7 +92,7 @@ def science_settings(written: Mapping[str, Any], resolved: Mapping[str, Any]) ->
 
 
 def _plain(value: object) -> object:
-    """A whole number however it was written (`tau=1` and `tau=1.0` are one run), a module wherever it is now."""
+    """Return a whole number however it was written (`tau=1` and `tau=1.0` are one run), a module wherever it is now."""
     if isinstance(value, str):
         return CANONICAL.get(value, value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -137,7 +137,7 @@ def _small_files(folder: Path) -> list[tuple[str, str]]:
 
 @cache
 def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """A thousand cells share a checkpoint: it is read again only when its files changed.
+    """Hash a checkpoint's files. A thousand cells share one, so it is read again only when its files have changed.
 
     Of a file above 64 MB its size and blocks from all over it: a planner has two seconds, a 14B copy has 30 GB.
     """

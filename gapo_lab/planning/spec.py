@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -40,7 +40,7 @@ class Spec:
     claims: tuple[str, ...] | None = None
     label: str | None = None
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The run key (`planning/run_key.py`)."""
         return run_key(self.model, self.seed, self.science)
@@ -63,20 +63,31 @@ class Spec:
     def as_dict(self) -> dict:
         """Plain values, with the key, as written to spec.yaml."""
         unsaid = {name for name in ("differs", "weights", "claims", "label") if getattr(self, name) is None}
-        values = {name: value for name, value in asdict(self).items() if name not in unsaid}
-        if self.claims is not None:
-            values["claims"] = list(self.claims)
-        return {**values, "overrides": list(self.overrides), "key": self.key}
+        values = {one.name: _copied(getattr(self, one.name)) for one in fields(self) if one.name not in unsaid}
+        return {**values, "key": self.key}
+
+    def with_seed(self, seed: int, overrides: tuple[str, ...]) -> Spec:
+        """Return the same run with another seed, in words that say so; it is of the same cell."""
+        other = replace(self, seed=seed, overrides=overrides)
+        other.__dict__["cell"] = self.cell  # as if it had been asked for: hashing it costs more than all the rest
+        return other
+
+
+def _copied(value: Any) -> Any:
+    """Return the same plain values, none of them shared: YAML would say that two places hold the same list."""
+    if isinstance(value, (list, tuple)):
+        return [_copied(one) for one in value]
+    return {name: _copied(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 def make_spec(config: DictConfig, overrides: tuple[str, ...] = ()) -> Spec:
-    """The spec of a composed configuration. Interpolations are resolved here."""
+    """Return the spec of a composed configuration. Interpolations are resolved here."""
     written = flatten(OmegaConf.to_container(config, resolve=False))
     return spec_of(written, flatten(OmegaConf.to_container(config, resolve=True)), overrides)
 
 
 def spec_of(written: Mapping[str, Any], resolved: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> Spec:
-    """The spec of a configuration by dotted key: as written, and with its interpolations resolved."""
+    """Return the spec of a configuration by dotted key: as written, and with its interpolations resolved."""
     tau = resolved.get(f"algorithm.{resolved.get('algorithm.adv_estimator')}.tau")
     return Spec(
         study=resolved["study"],

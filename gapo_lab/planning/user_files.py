@@ -79,7 +79,7 @@ class UserFile:
 
 
 def find(key: str, value: Any) -> UserFile | None:
-    """The user's file that the setting ``key=value`` names; None where it names none.
+    """Return the user's file that the setting ``key=value`` names; None where it names none.
 
     Raises UserError for a file that is not there or cannot be read as what it should be.
     """
@@ -133,18 +133,19 @@ def copy(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def imported(folder: Path) -> Path:
-    """The folder in the run folder ``folder`` that the job imports the user's modules from; it need not be there."""
+    """Return the folder in the run folder ``folder`` that the job imports the user's modules from; it need not be
+    there."""
     return folder / FOLDER / IMPORTED
 
 
 def defined(path: Path) -> set[str]:
-    """The names that a Python file defines or imports at its top. UserError where it is no Python."""
+    """Return the names that a Python file defines or imports at its top. UserError where it is no Python."""
     tree = _parse("", path)
     return {node.name for node in tree.body if isinstance(node, DEFINITIONS)} | assigned(tree)
 
 
 def assigned(tree: ast.Module) -> set[str]:
-    """The names that a module imports or assigns at its top; `*` where it imports all of another."""
+    """Return the names that a module imports or assigns at its top; `*` where it imports all of another."""
     names: set[str] = set()
     for node in tree.body:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -160,7 +161,7 @@ def _write(path: Path, place: Path) -> None:
 
 
 def _together(key: str, files: list[UserFile]) -> dict[str, Path]:
-    """What several files import. UserError where two folders have different modules of one name."""
+    """Return what several files import. UserError where two folders have different modules of one name."""
     out: dict[str, Path] = {}
     for file in files:
         for place, path in file.imported.items():
@@ -182,7 +183,7 @@ def _parse(key: str, path: Path) -> ast.Module:
 
 
 def _imports(key: str, path: Path) -> dict[str, Path]:
-    """What a Python file that is read by its path imports from its own folder, by place in that folder."""
+    """Return what a Python file that is read by its path imports from its own folder, by place in that folder."""
     for node in ast.walk(_parse(key, path)):
         if isinstance(node, ast.ImportFrom) and node.level:
             said = f"from {'.' * node.level}{node.module or ''} import ..."
@@ -207,7 +208,8 @@ def _closure(key: str, folder: Path, files: list[Path], out: dict[str, Path]) ->
 
 
 def _imported_names(key: str, path: Path) -> Iterator[str]:
-    """The first parts of the names that a file imports; relative imports stay in its package, which comes whole."""
+    """Yield the first parts of the names that a file imports; relative imports stay in its package, which comes
+    whole."""
     for node in ast.walk(_parse(key, path)):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)
@@ -216,7 +218,7 @@ def _imported_names(key: str, path: Path) -> Iterator[str]:
 
 
 def _own(folder: Path, name: str) -> list[Path]:
-    """The files of the module or package ``name`` in this folder; none where it is Python's own or ours."""
+    """Return the files of the module or package ``name`` in this folder; none where it is Python's own or ours."""
     if name in sys.stdlib_module_names or name == PACKAGE.name or _is_installed(folder):
         return []
     if (folder / f"{name}.py").is_file():
@@ -232,7 +234,7 @@ def _own(folder: Path, name: str) -> list[Path]:
 
 
 def _module(key: str, name: str) -> UserFile | None:
-    """The module that is imported as ``name`` (or whose class that is), where it is the user's own."""
+    """Return the module that is imported as ``name`` (or whose class that is), where it is the user's own."""
     top = name.partition(".")[0]
     if top == PACKAGE.name or top in sys.stdlib_module_names or _installed_module(top):
         return None
@@ -244,7 +246,7 @@ def _module(key: str, name: str) -> UserFile | None:
 
 
 def _installed_method(address: str) -> UserFile | None:
-    """The Python files of the installed package that a method is from: another release of it is another run."""
+    """Return the Python files of the installed package that a method is from: another release of it is another run."""
     if (path := source(address)) is None:
         raise UserError(f"{METHOD}={address}: the package that is installed has no such module")
     depth = address.count(".") + (path.name == "__init__.py")
@@ -254,7 +256,7 @@ def _installed_method(address: str) -> UserFile | None:
 
 
 def _classes(key: str, path: Path) -> dict[str, Path]:
-    """The user's modules whose classes a YAML file names."""
+    """Return the user's modules whose classes a YAML file names."""
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError) as error:

@@ -16,24 +16,24 @@ LOSS_MODE = "actor_rollout_ref.actor.policy_loss.loss_mode"
 
 
 def names(config: ConfigView) -> tuple[str, ...]:
-    """The estimator and the loss that a run with a file of its own asks for; none without one."""
+    """Return the estimator and the loss that a run with a file of its own asks for; none without one."""
     if not config.select(METHOD):
         return ()
     return (str(config.algorithm.adv_estimator), str(config.select(LOSS_MODE)))
 
 
 def methods(config: ConfigView) -> dict[str, Method]:
-    """The methods that a run takes from the user's file, by name."""
+    """Return the methods that a run takes from the user's file, by name."""
     return method_registry.own(config.select(METHOD), *names(config))
 
 
 def rules_of(method: Method) -> Mapping[str, Rule | None]:
-    """What its settings may be: `SETTINGS` of its file; None for one that it does not name there."""
+    """Return what its settings may be: `SETTINGS` of its file; None for one that it does not name there."""
     return {**dict.fromkeys(method.defaults), **method.rules}
 
 
 def problems(config: ConfigView) -> Iterator[str]:
-    """What is wrong with the user's file: nothing of it is run."""
+    """Yield what is wrong with the user's file: nothing of it is run."""
     address, asked = config.select(METHOD), names(config)
     if not address or (path := source(address)) is None:
         return  # no file of one's own, or one that is not there, which is told with the files

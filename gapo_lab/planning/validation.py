@@ -70,7 +70,7 @@ def faults(config: ConfigView, written: Mapping[str, Any]) -> list[str]:
 
 
 def _key_of(line: str) -> str:
-    """The key that a line begins with; the whole line where it begins otherwise."""
+    """Return the key that a line begins with; the whole line where it begins otherwise."""
     named = re.match(r"[\w.]+(?==|: )", line)
     return named[0] if named else line
 
@@ -157,7 +157,7 @@ def _expected(config: ConfigView) -> Iterator[str]:
 
 
 def _own_rows(config: ConfigView) -> Iterator[str]:
-    """The words of `data=parquet`, and the columns of the files."""
+    """Check the overrides of `data=parquet`, and the columns of the files."""
     yield from wrong_values(
         config, {f"data.{key}": f"{COUNT} or null" for key in ("train_size", "id_size", "dev_size", "ood_size")}
     )

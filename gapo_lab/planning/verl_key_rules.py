@@ -46,7 +46,8 @@ ZERO_ALONE = ("gapo", "gapo_centred", "huber", "median", "qae", "rank", "trimmed
 
 
 def key_problems(config: ConfigView, written: Mapping[str, Any]) -> Iterator[str]:
-    """A line for each key that would be replaced or ignored, that the backend does not have or is of the wrong kind.
+    """Yield a line for each key that would be replaced or ignored, that the backend does not have or is of the wrong
+    kind.
 
     ``written``: all settings by dotted key, with their interpolations as they stand.
     """

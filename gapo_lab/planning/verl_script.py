@@ -74,7 +74,7 @@ class Translation:
 
 
 def find_command(commands: Collection[Command]) -> Command:
-    """The one command that trains, from its entry on. UserError where there is none, or several."""
+    """Return the one command that trains, from its entry on. UserError where there is none, or several."""
     found = [Command(words, one.line, one.said) for one in commands for words in [_from_entry(one.words)] if words]
     if not found:
         raise UserError(f"no command that trains with verl: {' or '.join(ENTRIES)} behind python -m")
@@ -88,7 +88,7 @@ def find_command(commands: Collection[Command]) -> Command:
 
 
 def _from_entry(words: list[str]) -> list[str]:
-    """What follows `-m`, or a file of that name; [] where nothing trains."""
+    """Return what follows `-m`, or a file of that name; [] where nothing trains."""
     places = [at for at, word in enumerate(words) if _entry(word) in (*ENTRIES, *OTHER_ENTRIES)]
     return words[places[0] :] if places else []
 
@@ -98,7 +98,7 @@ def _entry(word: str) -> str:
 
 
 def translate(command: Command, models: Mapping[str, str], here: Mapping[str, str] | None = None) -> Translation:
-    """The words here of verl's.
+    """Return the words here of verl's.
 
     models: config name -> what it trains, `{"qwen3_4b": "Qwen/Qwen3-4B"}`.
     here: words of the user's own, which take the place of those of the script.
@@ -161,7 +161,7 @@ class _Given:
 
 
 def _algo(given: _Given) -> tuple[str, str]:
-    """The method, and the settings that say so."""
+    """Return the method, and the settings that say so."""
     estimator, loss = given.get("algorithm.adv_estimator") or "gae", given.get(_LOSS)
     said = f"algorithm.adv_estimator={estimator}"
     if estimator not in BY_ESTIMATOR:

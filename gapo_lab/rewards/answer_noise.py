@@ -13,7 +13,8 @@ from typing import Any
 def answer_noise(
     sources: Sequence[str], tasks: Sequence[str], columns: Mapping[str, Sequence[Any]]
 ) -> dict[str, float]:
-    """The standard deviation that sampling gives each set's mean of each measure: `val/<set>/<measure>_answer_noise`.
+    """Return the standard deviation that sampling gives each set's mean of each measure:
+    `val/<set>/<measure>_answer_noise`.
 
     sources, tasks: (B,) each, the set and the task of every answer. columns: the reward's values by name, (B,) each.
     Of a task with K answers, two or more, the mean has variance s^2 / K; a set whose tasks have one answer each cannot

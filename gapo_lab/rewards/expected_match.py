@@ -14,7 +14,7 @@ TEMPERATURES = {1.0: "", 0.5: "_t50"}
 
 
 def metrics(log_likelihoods: Mapping[float, Sequence[float]]) -> dict[str, float]:
-    """The means over one test set; `log_likelihoods`: temperature -> log P(truth and end) of each task.
+    """Return the means over one test set; `log_likelihoods`: temperature -> log P(truth and end) of each task.
 
     `em_expected` and `em_expected_t50` are means of P, `em_loglik` the mean of log P at T=1, and `em_answer_noise` the
     standard deviation that one sampled answer a task gives the sampled exact match: sqrt(mean of P (1 - P) / tasks).

@@ -25,12 +25,12 @@ def is_replaced(share: float, seed: int, step: int, prompt: str, rollout: int) -
 
 
 def outlier(reward: float) -> float:
-    """The end of [0, 1] that is farther from the reward; 1 where both are as far."""
+    """Return the end of [0, 1] that is farther from the reward; 1 where both are as far."""
     return 1.0 if reward <= 0.5 else 0.0
 
 
 def noisy(found: Mapping[str, Any], replaced: bool) -> dict[str, Any]:
-    """What the reward function returned, with the outlier in place of its parts where it is `replaced`.
+    """Return what the reward function returned, with the outlier in place of its parts where it is `replaced`.
 
     What it was stays as `true_score`, `true_em`, `true_similarity`; `noisy` is 1.0 or 0.0.
     """

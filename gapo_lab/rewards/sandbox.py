@@ -176,13 +176,14 @@ def _end(process: subprocess.Popen) -> None:
 
 @cache
 def _python() -> str:
-    """The Python that the environment was made from: it has the standard library and nothing else."""
+    """Return the Python that the environment was made from: it has the standard library and nothing else."""
     return str(Path(getattr(sys, "_base_executable", None) or sys.executable).resolve())
 
 
 @cache
 def _shown() -> tuple[str, ...]:
-    """What of the machine a program sees, read-only: the system's libraries, Python, and devices that hold nothing."""
+    """Return what of the machine a program sees, read-only: the system's libraries, Python, and devices that hold
+    nothing."""
     system = ("/usr", "/lib", "/lib32", "/lib64", "/bin", "/etc/ld.so.cache")
     python = {str(Path(sys.base_prefix).resolve()), str(Path(sysconfig.get_path("stdlib")).resolve())}
     own = sorted(path for path in python if not path.startswith("/usr/") and path != "/usr")

@@ -49,7 +49,7 @@ class Result:
 
 
 def code_of(answer: str) -> str:
-    """The last block of Python of an answer; the whole of it where it has no block."""
+    """Return the last block of Python of an answer; the whole of it where it has no block."""
     found = [match["code"] for match in _BLOCK.finditer(answer) if match["language"].lower() in PYTHON]
     return found[-1] if found else answer
 
@@ -88,7 +88,7 @@ def _json(text: str) -> Any:
 
 
 def _call(name: str, arguments: Any, wanted: Any) -> str:
-    """A statement that calls a function with arguments and compares its result, all as JSON."""
+    """Return a statement that calls a function with arguments and compares its result, all as JSON."""
     if isinstance(arguments, str):
         arguments = [json.loads(line) for line in arguments.splitlines() if line.strip()]
     if isinstance(wanted, str) and (parsed := _parsed(wanted)) is not None:

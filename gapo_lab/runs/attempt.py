@@ -52,7 +52,7 @@ class Attempt:
         return [self.row(number, line, choose) for number, line in enumerate(whole, 1)]
 
     def first_time(self) -> float | None:
-        """The time (Unix seconds) of the first row; None where there is none."""
+        """Return the time (Unix seconds) of the first row; None where there is none."""
         try:
             with open(self.metrics_path, encoding="utf-8", errors="replace") as file:
                 line = file.readline()

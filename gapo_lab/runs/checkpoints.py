@@ -50,7 +50,7 @@ def steps(folder: Path) -> dict[int, Path]:
 
 
 def whole(folder: Path) -> list[int]:
-    """The checkpointed steps whose files are complete."""
+    """Return the checkpointed steps whose files are complete."""
     try:
         newest = int((folder / TRACKER).read_text().strip() or 0)
     except (FileNotFoundError, ValueError):

@@ -31,7 +31,8 @@ class Claim:
 
 
 def read(lines: object) -> tuple[Claim, ...]:
-    """The claims of a configuration, in order. UserError naming one that is not METHOD over BASELINE on METRIC."""
+    """Return the claims of a configuration, in order. UserError naming one that is not METHOD over BASELINE on
+    METRIC."""
     if not lines:
         return ()
     if not isinstance(lines, Sequence) or isinstance(lines, str):

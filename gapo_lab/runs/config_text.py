@@ -28,7 +28,7 @@ def pick(text: str, keys: Collection[str]) -> dict[str, Any]:
 
 
 def _scan(text: str, keys: Collection[str]) -> dict[str, Any]:
-    """The scalars at ``keys`` that stand on lines of their own, each below its parents by indentation."""
+    """Return the scalars at ``keys`` that stand on lines of their own, each below its parents by indentation."""
     found: dict[str, Any] = {}
     leaves = {key.rpartition(".")[2] for key in keys}
     above: list[tuple[int, str]] = []

@@ -74,7 +74,7 @@ class _Found(NamedTuple):
 
 
 def failure_lines(log_text: str, limit: int = 6) -> list[str]:
-    """The lines of a train.log that say why the run failed, at most ``limit``.
+    """Return the lines of a train.log that say why the run failed, at most ``limit``.
 
     The last traceback's exception line(s) after the place in the code that raised it, without Ray's
     prefixes and wrappers; tracebacks that are only the aftermath of another process's death count
@@ -93,7 +93,7 @@ def failure_lines(log_text: str, limit: int = 6) -> list[str]:
 
 
 def _streams(lines: Sequence[str]) -> Iterable[list[tuple[int, str]]]:
-    """The numbered lines of each process, which Ray writes between one another, without the prefix."""
+    """Return the numbered lines of each process, which Ray writes between one another, without the prefix."""
     streams: dict[str, list[tuple[int, str]]] = {}
     for number, text in enumerate(lines):
         match = _PROCESS.match(text)
@@ -103,7 +103,7 @@ def _streams(lines: Sequence[str]) -> Iterable[list[tuple[int, str]]]:
 
 
 def _exceptions(stream: Sequence[tuple[int, str]]) -> Iterable[_Found]:
-    """The exceptions that end the tracebacks of one process's lines.
+    """Yield the exceptions that end the tracebacks of one process's lines.
 
     A traceback is a head, indented frames, then the exception; where that is Ray's wrapper the frames of
     the other process follow, and the real exception ends them.
@@ -122,7 +122,7 @@ def _exceptions(stream: Sequence[tuple[int, str]]) -> Iterable[_Found]:
 
 
 def _continued(following: Iterable[tuple[int, str]]) -> Iterable[str]:
-    """The indented lines right after an exception line: they belong to its message."""
+    """Yield the indented lines right after an exception line: they belong to its message."""
     for _, text in following:
         if not text.startswith((" ", "\t")):
             return

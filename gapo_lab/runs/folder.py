@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import yaml
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import checkpoints, config_text, metrics, spec_file
+from gapo_lab.runs import checkpoints, config_text, metrics, naming, spec_file
 from gapo_lab.runs.attempt import Attempt
+from gapo_lab.runs.checkpoints import Keep
 from gapo_lab.runs.metrics import Points
 from gapo_lab.runs.provenance import Provenance
 from gapo_lab.runs.status import Cause, RunStatus, State
@@ -21,8 +23,6 @@ from gapo_lab.utils.processes import Process
 
 # Fields of status.json that stay from one attempt to the next: how the run came to be started.
 CARRIED = ("submission", "task", "submitted", "wall_seconds", "total_steps")
-
-
 # Bytes kept back while a run goes on, so that its status can still be written when the disk is full.
 RESERVE = 32_768
 
@@ -38,7 +38,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, root: Path, key: str, spec: Mapping[str, Any]) -> RunFolder:
-        """The folder of run ``key``, made if need be; UserError when another config lives there."""
+        """Return the folder of run ``key``, made if need be; UserError when another config lives there."""
         folder = cls(Path(root) / key)
         atomic_files.make_folder(folder.path)
         mine, path = spec_file.plain(spec), folder.path / "spec.yaml"
@@ -65,8 +65,24 @@ class RunFolder:
         return spec_file.read(self.path / "spec.yaml")
 
     @property
+    def cell(self) -> str:
+        """The id of its cell: `naming.cell_id`."""
+        return naming.cell_id(self.spec)
+
+    @property
     def is_finished(self) -> bool:
-        return (self.path / "summary.json").exists()
+        return self.has("summary.json")
+
+    def has(self, name: str) -> bool:
+        """Whether there is a file or folder of this name in the run folder."""
+        return self.size(name) is not None
+
+    def size(self, name: str) -> int | None:
+        """Return the bytes of the file of this name in the run folder; None where there is none."""
+        try:
+            return os.stat(self.path / name).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
     @property
     def checkpoints(self) -> Path:
@@ -90,8 +106,13 @@ class RunFolder:
 
     def attempts(self) -> list[Attempt]:
         """All attempts, oldest first."""
-        found = [p for p in (self.path / "attempts").glob("[0-9]*") if p.name.isdigit() and p.is_dir()]
-        return sorted((Attempt(int(p.name), p) for p in found), key=lambda attempt: attempt.number)
+        try:
+            with os.scandir(self.path / "attempts") as entries:
+                names = [one.name for one in entries if one.name.isascii() and one.name.isdigit() and one.is_dir()]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        found = (Attempt(int(name), self.path / "attempts" / name) for name in names)
+        return sorted(found, key=lambda attempt: attempt.number)
 
     def start_attempt(self, **fields: Any) -> Attempt:
         """Make the next attempt's folder and record, with ``fields`` of its status, that this process runs it now."""
@@ -109,7 +130,7 @@ class RunFolder:
         return attempt
 
     def resume_step(self) -> int:
-        """The step that the next attempt resumes from; 0 where it starts anew.
+        """Return the step that the next attempt resumes from; 0 where it starts anew.
 
         The newest whole checkpoint whose step is recorded too. verl writes a checkpoint before it logs the step: a run
         that was killed in between goes back one checkpoint, so that no step is missing from its curves.
@@ -142,7 +163,7 @@ class RunFolder:
         """
         status = self.raw_status
         if self.is_finished:
-            return status.changed(state=State.FINISHED)
+            return status if status.state is State.FINISHED else status.changed(state=State.FINISHED)
         if status.state is State.FINISHED:
             status = status.changed(state=State.INTERRUPTED, cause=Cause.GONE, message="its summary.json is missing")
         elif status.is_gone:
@@ -164,11 +185,13 @@ class RunFolder:
     @property
     def raw_status(self) -> RunStatus:
         """What status.json says, word for word."""
-        raw = atomic_files.read_json(self._status_path)
         try:
-            return RunStatus.from_json(raw or {})
+            return RunStatus.from_json(self._status_json() or {})
         except (ValueError, TypeError, AttributeError) as error:
             raise UserError(f"{self._status_path} holds no status ({error}): move the file away") from error
+
+    def _status_json(self) -> Any:
+        return atomic_files.read_json(self._status_path)
 
     def queue(self, **changes: Any) -> None:
         """Record that the run waits to be started; what an earlier attempt said is forgotten."""
@@ -223,6 +246,12 @@ class RunFolder:
             raise UserError(f"{path} is no summary, numbers by name: mend it or move the folder away")
         return found
 
+    def numbers(self) -> dict[str, Any]:
+        """Return the run in a few numbers: its summary, or what that would be if it ended now."""
+        if (found := self.summary()) is not None:
+            return found
+        return metrics.summary(self.merged_metrics(), self.config_values(["metric"]).get("metric"))
+
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json: from now on the run is finished."""
         atomic_files.write_json(self.path / "summary.json", dict(summary))
@@ -246,14 +275,20 @@ class RunFolder:
             return {}
 
     def config_values(self, keys: Collection[str]) -> dict[str, Any]:
-        """The values at a few dotted keys of config.yaml, found without parsing all of it."""
+        """Return the values at a few dotted keys of config.yaml, found without parsing all of it."""
         try:
             return config_text.pick((self.path / "config.yaml").read_text(encoding="utf-8"), keys)
         except FileNotFoundError:
             return {}
 
+    def keep(self) -> Keep:
+        """Return what it keeps of its checkpoints once it has finished."""
+        found = self.config_values(["keep", "model.billions"])
+        return Keep.of({"keep": found.get("keep"), "model": {"billions": found.get("model.billions", 0)}})
+
     def data_folder(self) -> Path | None:
-        """The prepared data that data.json names, as seen from here or from where the run folders lie; None where they
+        """Return the prepared data that data.json names, as seen from here or from where the run folders lie; None
+        where they
         are not on this machine."""
         named = (atomic_files.read_json(self.path / "data.json") or {}).get("folder")
         places = (Path(named), self.path.parent.parent / named) if named else ()
@@ -262,8 +297,3 @@ class RunFolder:
     def free_reserve(self) -> None:
         """Give back what was kept for a full disk."""
         (self.path / "reserve").unlink(missing_ok=True)
-
-
-def find(root: Path) -> list[RunFolder]:
-    """All run folders under ``root`` (those with a spec.yaml), by key."""
-    return [RunFolder(path.parent) for path in sorted(Path(root).glob("*/spec.yaml"))]

@@ -24,7 +24,8 @@ class AttemptReader:
         self._tail = b""  # what stands just before the offset
 
     def new_rows(self) -> list[Row] | None:
-        """The rows that were written since the last call; None where the file is no longer the one that was read.
+        """Return the rows that were written since the last call; None where the file is no longer the one that was
+        read.
 
         A last line that is not whole yet is left for the next call. Raises UserError for a line that is no row.
         """
@@ -129,10 +130,10 @@ def only(*names: str) -> Choose:
 
 
 def newest_first(points: Points) -> Iterator[Mapping[str, Point]]:
-    """What was measured at each step, from the last step back."""
+    """Return what was measured at each step, from the last step back."""
     return (points[step] for step in reversed(points))
 
 
 def last(points: Points, name: str) -> float | None:
-    """The newest value of a metric; None before it was measured."""
+    """Return the newest value of a metric; None before it was measured."""
     return next((at[name].value for at in newest_first(points) if name in at), None)

@@ -29,7 +29,8 @@ _BEST = re.compile(r"(?:first|final|best)/(?P<set>[^/]+)/(?P<measure>.+)")
 
 
 def measures(names: Iterable[str]) -> dict[str, list[str]]:
-    """What is measured on each test set, by the names of a run's metrics; sets and measures in the order of tables."""
+    """Return what is measured on each test set, by the names of a run's metrics; sets and measures in the order of
+    tables."""
     found: dict[str, set[str]] = {}
     for name in names:
         if match := _MEASURED.fullmatch(name):
@@ -48,7 +49,7 @@ def _place(name: str) -> tuple[int, str]:
 
 
 def main_measure(names: Iterable[str], asked: str | None = None) -> str | None:
-    """The measure that a run is about, `em`, from the names of its metrics; None where nothing was measured.
+    """Return the measure that a run is about, `em`, from the names of its metrics; None where nothing was measured.
 
     Raises UserError where the one that was asked for is not measured.
     """
@@ -59,7 +60,7 @@ def main_measure(names: Iterable[str], asked: str | None = None) -> str | None:
 
 
 def metrics_of(summaries: Iterable[str]) -> list[str]:
-    """The metrics of the main measure on each test set, `val/id/em`, from the names of summaries: `best/id/em`.
+    """Return the metrics of the main measure on each test set, `val/id/em`, from the names of summaries: `best/id/em`.
 
     Of several measures the other than exact match is the main measure: it was asked for. The dev set is no test set.
     """
@@ -74,17 +75,17 @@ def unmeasured(asked: str, there: Iterable[str]) -> str:
 
 
 def of_summary(summary: Mapping[str, object]) -> str | None:
-    """The measure that a summary is about: the one that stands first in it."""
+    """Return the measure that a summary is about: the one that stands first in it."""
     return next((match["measure"].removesuffix(GREEDY) for name in summary if (match := _of_set(name))), None)
 
 
 def best(summary: Mapping[str, Any], where: str = "id") -> float | None:
-    """The best value of what a run is about, on one of its test sets; None where it was not measured."""
+    """Return the best value of what a run is about, on one of its test sets; None where it was not measured."""
     return summary.get(f"best/{where}/{of_summary(summary)}")
 
 
 def sets_of(summary: Mapping[str, object]) -> list[str]:
-    """The test sets of a summary, in the order of tables."""
+    """Return the test sets of a summary, in the order of tables."""
     return sorted({match["set"] for name in summary if (match := _of_set(name))}, key=_place)
 
 
@@ -100,7 +101,8 @@ def _of_set(name: str) -> re.Match[str] | None:
 
 
 def measured_in(summary: Mapping[str, object]) -> list[str]:
-    """What a summary has a last value of: `id/em`, `id/em_greedy`, `ood/em`; the main measure first, set by set."""
+    """Return what a summary has a last value of: `id/em`, `id/em_greedy`, `ood/em`; the main measure first, set by
+    set."""
     found = [name.removeprefix("final/") for name in summary if name.startswith("final/") and _of_set(name)]
     about = of_summary(summary)
 
@@ -113,12 +115,12 @@ def measured_in(summary: Mapping[str, object]) -> list[str]:
 
 
 def shown(measure: str, value: float) -> str:
-    """A value as a person reads it: a share in percent, anything else with three decimals."""
+    """Return a value as a person reads it: a share in percent, anything else with three decimals."""
     return percent(value) if is_share(measure) else f"{value:.3f}"
 
 
 def set_label(name: str) -> str:
-    """A test set as a table calls it: `ID`, `OOD`, `dev`, `aime`."""
+    """Return a test set as a table calls it: `ID`, `OOD`, `dev`, `aime`."""
     return SETS.get(name, name)
 
 

@@ -66,7 +66,7 @@ Points = dict[int, dict[str, Point]]
 
 
 def merge(attempts: Iterable[Sequence[Row]]) -> Points:
-    """The rows of all attempts, oldest attempt first, as one history: {step: {metric: Point}}.
+    """Return the rows of all attempts, oldest attempt first, as one history: {step: {metric: Point}}.
 
     A later attempt goes on from a checkpoint, so it starts a new branch at its first step f:
 
@@ -96,7 +96,7 @@ def values(points: Points) -> dict[int, dict[str, float]]:
 
 
 def standard_name(name: str) -> str:
-    """The name that stands for verl's metric ``name``; every other name is its own.
+    """Return the name that stands for verl's metric ``name``; every other name is its own.
 
     ``val-core/id_greedy/em/mean@1`` is ``val/id/em_greedy``; ``critic/score/mean`` is ``train/reward``.
     """
@@ -125,7 +125,7 @@ def _number(name: str, value: Any) -> float:
 
 
 def summary(merged: Mapping[int, Mapping[str, float]], metric: str | None = None) -> dict[str, float]:
-    """The run in a few numbers, from ``{step: {metric: value}}``.
+    """Return the run in a few numbers, from ``{step: {metric: value}}``.
 
     For the main measure (``gapo_lab.runs.measures``; ``metric`` is the one that was asked for) on each test set and its
     ``_greedy`` twin, and for exact match and what is expected of it where these are measured too: ``first/id/em``,

@@ -67,6 +67,15 @@ def run_name(spec: Spec, without: Collection[str] = ()) -> str:
     return f"{cell_name(spec, without)} seed={spec.get('seed')}"
 
 
+def one_of_each(runs: Iterable[tuple[str, Spec]]) -> dict[str, Spec]:
+    """Return a spec of each cell by its id, from pairs of both: one that says what it is called, where there is one."""
+    out: dict[str, Spec] = {}
+    for cell, spec in runs:
+        if cell not in out or ("differs" in spec and "differs" not in out[cell]):
+            out[cell] = spec
+    return out
+
+
 def cell_names(specs: Iterable[Spec], without: Collection[str] = ()) -> dict[str, str]:
     """Return a name for each cell by its id; where two cells have the same, the beginnings of their ids are added.
 

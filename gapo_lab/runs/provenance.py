@@ -58,7 +58,7 @@ class Origin:
 
     @classmethod
     def here(cls, repo: Path) -> Self:
-        """This moment, this command, and the code in ``repo``."""
+        """Return this moment, this command, and the code in ``repo``."""
         now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         return cls(now, (sys.executable, *sys.argv), str(Path.cwd()), code_of(repo))
 
@@ -85,7 +85,7 @@ class Machine:
 
     @classmethod
     def here(cls) -> Self:
-        """This machine. Packages are read from their metadata: none is imported."""
+        """Return this machine. Packages are read from their metadata: none is imported."""
         return cls(
             python=platform.python_version(),
             platform=platform.platform(),
@@ -114,7 +114,7 @@ class Provenance:
 
 
 def code_of(repo: Path) -> Code:
-    """The commit ``repo`` is at, and what differs from it. A folder inside someone else's checkout has none."""
+    """Return the commit ``repo`` is at, and what differs from it. A folder inside someone else's checkout has none."""
     try:
         commit = _git(repo, "rev-parse", "HEAD").strip()
         if not _git(repo, "ls-files", "-z", "--", "."):
@@ -149,6 +149,6 @@ def packages() -> dict[str, str]:
 
 
 def _known(kind: type, raw: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a dataclass that are in ``raw``; lists as tuples."""
+    """Return the fields of a dataclass that are in ``raw``; lists as tuples."""
     names = {one.name for one in fields(kind)}
     return {name: tuple(v) if isinstance(v, list) else v for name, v in raw.items() if name in names}

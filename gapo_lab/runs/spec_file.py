@@ -22,7 +22,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The spec in a file. UserError where there is none, or no spec."""
+    """Return the spec in a file. UserError where there is none, or no spec."""
     try:
         spec = parsed(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -35,38 +35,42 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def parsed(text: str) -> Any:
-    """What YAML makes of a spec's text. A long part that other specs hold, too, is parsed once: the runs of a cell have
-    the same science, which is most of what there is to read."""
-    if "&" in text or "*" in text:  # anchors: a part may refer to another one
+    """Return what YAML makes of a spec's text. A part that other specs hold, too, is parsed once: the runs of a cell
+    have the same science, which is most of what there is to read."""
+    parts = _PART.findall(text)
+    whole = "".join(map("".join, parts)) == text
+    # anchors: a part may refer to another one; two parts of one name, and what is no part, is left to YAML
+    if not parts or not whole or "&" in text or "*" in text or len(dict(parts)) < len(parts):
         return yaml.load(text, Loader=LOADER)
-    parts: dict[str, str] = {}
-
-    def taken_out(found: re.Match[str]) -> str:
-        if found["lines"].count("\n") < LONG or found["name"] in parts:
-            return found[0]
-        parts[found["name"]] = found["lines"]
-        return f"{found['name']}: null\n"
-
-    rest = _PART.sub(taken_out, text)
     try:
-        spec = yaml.load(rest, Loader=LOADER)
-        if not isinstance(spec, dict) or any(spec.get(name, "") is not None for name in parts):
-            return yaml.load(text, Loader=LOADER)
-        return spec | {name: pickle.loads(_part(lines)) for name, lines in parts.items()}
-    except yaml.YAMLError:
+        return {name: _value(name, lines) for name, lines in parts}
+    except (yaml.YAMLError, _NotAlone, KeyError):  # a name that is no text to YAML: `on`
         return yaml.load(text, Loader=LOADER)
 
 
-# A part of a spec: its name alone on a line, and indented lines.
-_PART = re.compile(r"^(?P<name>[a-z_]+):\n(?P<lines>(?:  .*\n)+)(?=\S|\Z)", re.MULTILINE)
-# Lines from which a part is worth keeping.
-LONG = 8
+# A part of a spec: its name at the beginning of a line, and the rest of the line with indented lines, or with the lines
+# of a list.
+_PART = re.compile(r"^([a-z_]+)(: .*\n(?:  .*\n)*|:\n(?:(?:  .*\n)+|(?:- .*\n(?:  .*\n)*)+))", re.MULTILINE)
+_ITEMS = re.compile(r"^- .*\n(?:  .*\n)*", re.MULTILINE)
 
 
-@lru_cache(maxsize=4096)
-def _part(lines: str) -> bytes:
-    """What YAML makes of a part, pickled: each reader gets one of its own, faster than by copying."""
-    return pickle.dumps(yaml.load(lines, Loader=LOADER))
+class _NotAlone(ValueError):
+    """A part that means something else by itself."""
+
+
+def _value(name: str, lines: str) -> Any:
+    if lines.startswith(":\n- "):
+        return [pickle.loads(_alone(item))[0] for item in _ITEMS.findall(lines)]
+    return pickle.loads(_alone(name + lines))[name]
+
+
+@lru_cache(maxsize=32_768)
+def _alone(lines: str) -> bytes:
+    """Return what YAML makes of a part, pickled: each reader gets one of its own, faster than by copying."""
+    value = yaml.load(lines, Loader=LOADER)
+    if not isinstance(value, (dict, list)) or len(value) != 1:
+        raise _NotAlone(lines)
+    return pickle.dumps(value)
 
 
 def write(path: Path, spec: Mapping[str, Any]) -> None:

@@ -98,11 +98,11 @@ class RunStatus:
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         """Read status.json, also one of an older version."""
         named = {name: value for name, value in raw.items() if name in _NAMES and value is not None}
-        other = {name: value for name, value in raw.items() if name not in _NAMES | Process.NAMES}
+        other = {name: value for name, value in raw.items() if name not in _NOT_OTHER}
         cause, remedy = str(named.get("cause", "")), str(named.get("remedy", ""))
         if cause.startswith(Cause.PRUNED) and cause != Cause.PRUNED:  # "pruned at step 20"
             named |= {"cause": Cause.PRUNED, "ended_for": cause}
-        elif cause not in set(Cause):
+        elif cause not in _CAUSES:
             named["cause"] = Cause.NONE
         if "last checkpoint" in remedy:  # it named no step; `advice` does
             named["remedy"] = ""
@@ -140,7 +140,7 @@ class RunStatus:
         return self.is_active and self.process is not None and self.process.is_gone()
 
     def advice(self, key: str) -> str:
-        """What a person can do about run ``key``, and where it resumes; '' unless it has stopped."""
+        """Return what a person can do about run ``key``, and where it resumes; '' unless it has stopped."""
         if not self.has_stopped:
             return self.remedy
         retry = f"python -m gapo_lab retry {key}"
@@ -157,15 +157,17 @@ NEW = RunStatus()
 ALWAYS = ("state", "message", "step")
 _DEFAULTS = {one.name: one.default for one in fields(RunStatus) if one.name not in ("process", "other")}
 _NAMES = frozenset(_DEFAULTS)
+_NOT_OTHER = _NAMES | Process.NAMES
+_CAUSES = frozenset(Cause)
 
 
 def resumption(step: int) -> str:
-    """What a new attempt does, for the end of a sentence: the step it resumes from, if there is one."""
+    """Return what a new attempt does, for the end of a sentence: the step it resumes from, if there is one."""
     return f"resumes from step {step}" if step else "starts anew (no checkpoint yet)"
 
 
 def resumptions(statuses: Iterable[RunStatus]) -> str:
-    """What starting these runs again does: "resumes 2 runs from steps 3 to 12, starts 1 run that waited"."""
+    """Return what starting these runs again does: "resumes 2 runs from steps 3 to 12, starts 1 run that waited"."""
     stopped = [status for status in statuses if status.has_stopped]
     begun = [status.resumes_from for status in stopped if status.attempt]
     steps = sorted(step for step in begun if step)

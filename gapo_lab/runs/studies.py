@@ -21,6 +21,15 @@ def having(root: Path, key: str) -> list[str]:
     return [path.stem for path in sorted((Path(root) / FOLDER).glob("*.json")) if key in of_study(root, path.stem)]
 
 
+def by_key(root: Path) -> dict[str, list[str]]:
+    """Return `having` of all runs that a study lists."""
+    out: dict[str, list[str]] = {}
+    for path in sorted((Path(root) / FOLDER).glob("*.json")):
+        for key in of_study(root, path.stem):
+            out.setdefault(key, []).append(path.stem)
+    return out
+
+
 def remember(root: Path, runs: Iterable[tuple[str, str]]) -> None:
     """Add runs, each given as its study and its key."""
     by_study: dict[str, set[str]] = {}

@@ -65,7 +65,7 @@ class Search:
 
 
 def make_search(words: Sequence[str]) -> Search:
-    """The search of a command line. UserError, one line, for what cannot be."""
+    """Return the search of a command line. UserError, one line, for what cannot be."""
     config = compose.compose_run(_choosing(words), hydra=True)
     try:
         said = OmegaConf.to_container(config.search, resolve=True)
@@ -123,7 +123,7 @@ def _says_what_it_is_about(config: Any, objectives: Sequence[Objective]) -> None
 
 
 def _choosing(words: Sequence[str]) -> list[str]:
-    """The words that do not span anything: those that Hydra composes without a sweeper."""
+    """Return the words that do not span anything: those that Hydra composes without a sweeper."""
     return [word for word in words if not sweep_grid.parse(word).is_sweep_override()]
 
 

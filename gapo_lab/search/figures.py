@@ -71,7 +71,7 @@ def history(search: Search, trials: list[FrozenTrial]) -> Figure:
 
 
 def slices(search: Search, trials: list[FrozenTrial]) -> Figure:
-    """The first objective over each parameter; later trials are darker."""
+    """Return the first objective over each parameter; later trials are darker."""
     figure, panels = _figure(len(search.space.axes))
     last = max((t.number for t in trials), default=1) or 1
     for panel, axis in zip(panels, search.space.axes, strict=True):
@@ -99,7 +99,7 @@ def slices(search: Search, trials: list[FrozenTrial]) -> Figure:
 
 
 def curves(search: Search, trials: list[FrozenTrial]) -> Figure | None:
-    """What the pruner saw: each trial's metric by step; pruned ones end where they were stopped."""
+    """Return what the pruner saw: each trial's metric by step; pruned ones end where they were stopped."""
     seen = [t for t in trials if t.intermediate_values]
     if not seen:
         return None
@@ -146,7 +146,7 @@ def importances(search: Search, study: optuna.Study, trials: list[FrozenTrial]) 
 
 
 def pareto(search: Search, study: optuna.Study, trials: list[FrozenTrial]) -> Figure | None:
-    """The first two objectives against each other; the front is joined."""
+    """Return the first two objectives against each other; the front is joined."""
     if search.single:
         return None
     figure, (panel,) = _figure()

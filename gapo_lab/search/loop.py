@@ -119,7 +119,7 @@ class Loop:
         return False
 
     def _history(self, key: str) -> History:
-        """What is judged of a run while it goes on, read as it comes."""
+        """Return what is judged of a run while it goes on, read as it comes."""
         return self._histories.setdefault(key, History(self.search.root / key, only(self.search.watch)))
 
     def _judge(self, live: Live, curves: list) -> bool:

@@ -42,7 +42,7 @@ class Objective:
         return "maximize" if self.largest else "minimize"
 
     def value(self, merged: Merged) -> float:
-        """The number of one run's curve. UserError where the metric was not measured."""
+        """Return the number of one run's curve. UserError where the metric was not measured."""
         found = [value for _, value in metrics.series(merged, self.metric) if not math.isnan(value)]
         if not found:
             measured = sorted({name for at in merged.values() for name in at})

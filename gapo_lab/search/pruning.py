@@ -11,7 +11,7 @@ RUNG = "completed_rung_"
 
 
 def said(study: optuna.Study, trial: Trial) -> float | None:
-    """The last value that was reported of ``trial``, if the pruner stops it there; None where it may go on.
+    """Return the last value that was reported of ``trial``, if the pruner stops it there; None where it may go on.
 
     The process that reported it may have been killed before it could act upon the verdict. The pruner is asked again on
     a copy of the study in which it has not yet judged that value.
@@ -28,7 +28,7 @@ def said(study: optuna.Study, trial: Trial) -> float | None:
 
 
 def _before(frozen: FrozenTrial) -> FrozenTrial:
-    """The trial without the verdicts on its last value."""
+    """Return the trial without the verdicts on its last value."""
     last = frozen.intermediate_values[frozen.last_step]
     frozen.system_attrs = {
         name: value for name, value in frozen.system_attrs.items() if not (name.startswith(RUNG) and value == last)

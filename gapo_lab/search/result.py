@@ -60,7 +60,8 @@ class Result:
 
 
 def of(search: Search, study: optuna.Study, conditions: Conditions, runs: Runs, again: bool = True) -> Result | None:
-    """The result; None where no trial was finished. ``again``: measure the best with `search.final_seeds` first."""
+    """Return the result; None where no trial was finished. ``again``: measure the best with `search.final_seeds`
+    first."""
     best = good(search, study)
     if not best:
         return None
@@ -80,7 +81,8 @@ def of(search: Search, study: optuna.Study, conditions: Conditions, runs: Runs, 
 
 
 def good(search: Search, study: optuna.Study) -> list[FrozenTrial]:
-    """The best finished trials, as many as finalists, each parameter set once; with several objectives the Pareto
+    """Return the best finished trials, as many as finalists, each parameter set once; with several objectives the
+    Pareto
     front, from the best in the first objective on."""
     done = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     front = done if search.single or not done else study.best_trials
@@ -112,7 +114,7 @@ def _candidate(search: Search, trial: FrozenTrial, seeds: int, conditions: Condi
 
 
 def ready_line(search: Search, conditions: Conditions, words: Sequence[str]) -> str:
-    """The command of this run; without the sweep file where the words alone say the same."""
+    """Return the command of this run; without the sweep file where the words alone say the same."""
     short = [word for word in words if not word.lstrip("+").startswith(("sweep=", "study="))]
     full, alone = conditions.draft(words), conditions.draft(short)
     same = full.spec and alone.spec and full.spec.key == alone.spec.key
@@ -120,7 +122,7 @@ def ready_line(search: Search, conditions: Conditions, words: Sequence[str]) -> 
 
 
 def saved(study: optuna.Study) -> float | None:
-    """The share of training steps that pruning left out, of trials whose steps were reported."""
+    """Return the share of training steps that pruning left out, of trials whose steps were reported."""
     done = [t for t in study.get_trials(deepcopy=False, states=DONE) if t.last_step is not None]
     if not done:
         return None
@@ -129,7 +131,7 @@ def saved(study: optuna.Study) -> float | None:
 
 
 def show(result: Result, console: Console) -> None:
-    """The table of candidates, a line of totals, and the command of the best."""
+    """Print the table of candidates, a line of totals, and the command of the best."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     front = len(result.objectives) > 1
     for name in ("trial", "seeds", *result.objectives):

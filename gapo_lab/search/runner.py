@@ -68,7 +68,7 @@ def carry_out_search(
 
 
 def introduction(search: Search) -> list[str]:
-    """What is searched, by whom, and where one can look."""
+    """Return what is searched, by whom, and where one can look."""
     axes = ", ".join(_axis(axis) for axis in search.space.axes)
     aims = ", ".join(f"{one.direction} {one.name}" for one in search.objectives)
     who = search.sampler["_target_"].rpartition(".")[2]

@@ -28,7 +28,7 @@ class Grid(optuna.samplers.GridSampler):
 
 
 def sampler(said: Mapping[str, Any], space: Space, number: int) -> optuna.samplers.BaseSampler:
-    """The sampler that proposes trial ``number``."""
+    """Return the sampler that proposes trial ``number``."""
     settings = dict(said)
     kind, seed = _class(settings.pop("_target_", None), "search/sampler"), settings.pop("seed", 0)
     if issubclass(kind, optuna.samplers.GridSampler):
@@ -39,7 +39,7 @@ def sampler(said: Mapping[str, Any], space: Space, number: int) -> optuna.sample
 
 
 def grid_of(space: Space) -> dict[str, list[Any]]:
-    """The values of each axis. UserError for one without an end."""
+    """Return the values of each axis. UserError for one without an end."""
     found = {}
     for axis in space.axes:
         if axis.values is None:

@@ -50,7 +50,7 @@ class Axis:
         return FloatDistribution(self.low, self.high, log=self.log, step=self.step)
 
     def suggest(self, trial: Trial) -> Any:
-        """The trial's value: what it has already, else what its sampler proposes."""
+        """Return the trial's value: what it has already, else what its sampler proposes."""
         if self.choices:
             return trial.suggest_categorical(self.key, self.choices)
         if self.whole:
@@ -95,7 +95,7 @@ class Space:
     axes: tuple[Axis, ...]
 
     def words(self, params: Mapping[str, Any]) -> tuple[str, ...]:
-        """The words of a trial's runs, without the seed. Axes that the trial does not have are left out."""
+        """Return the words of a trial's runs, without the seed. Axes that the trial does not have are left out."""
         return (*self.fixed, *(axis.word(params[axis.key]) for axis in self.axes if axis.key in params))
 
     @property
@@ -110,7 +110,7 @@ def make_space(
     params: Mapping[str, object] | None = None,
     instead: Mapping[str, Mapping[str, object]] | None = None,
 ) -> tuple[Space, int]:
-    """The space of a command line over a sweep file (see ``grid.merged``), and the first seed.
+    """Return the space of a command line over a sweep file (see ``grid.merged``), and the first seed.
 
     UserError where there is nothing to search, or a word is no axis.
     """

@@ -48,12 +48,12 @@ def journal(search: Search) -> Path:
 
 
 def address(search: Search) -> str:
-    """What `optuna-dashboard` is given."""
+    """Return what `optuna-dashboard` is given."""
     return search.storage or str(journal(search))
 
 
 def open_study(search: Search) -> optuna.Study:
-    """The search's Optuna study, made if need be. UserError where it holds the trials of another question."""
+    """Return the search's Optuna study, made if need be. UserError where it holds the trials of another question."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
         study_name=search.study,

@@ -58,7 +58,7 @@ class Proposer:
         return self._live(self.study.ask())
 
     def again(self, frozen: FrozenTrial) -> Live:
-        """The trial as it was proposed; what was not written down is proposed anew, with the same outcome."""
+        """Return the trial as it was proposed; what was not written down is proposed anew, with the same outcome."""
         self.study.sampler = samplers.sampler(self.search.sampler, self.search.space, frozen.number)
         return self._live(Trial(self.study, frozen._trial_id))
 
@@ -96,7 +96,7 @@ class Proposer:
 
 
 def runs_of(search: Search, words: Sequence[str], count: int, conditions: Conditions) -> tuple[Planned, ...]:
-    """The runs of these words with ``count`` seeds, not yet held against the run folders."""
+    """Return the runs of these words with ``count`` seeds, not yet held against the run folders."""
     cells = [(*words, f"seed={seed}") for seed in search.seeds_of(count)]
     return tuple(_without_search(run) for run in plan.draft(cells, conditions.composer))
 

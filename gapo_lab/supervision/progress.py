@@ -66,7 +66,7 @@ class Snapshot:
 
 
 def history_of(folder: RunFolder) -> History:
-    """What ``snapshot`` reads of a run, to be kept from one look to the next."""
+    """Return what ``snapshot`` reads of a run, to be kept from one look to the next."""
     return History(folder.path, lambda found: [name for name in found if name.startswith(("train/reward", "val/"))])
 
 
@@ -177,7 +177,7 @@ class Progress:
             self.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _mark(self, shot: Snapshot) -> tuple[str, int]:
-        """Changes when a plain line is due: a new phase, the first step, each ``every`` steps, the last."""
+        """Return what changes when a plain line is due: a new phase, the first step, each ``every`` steps, the last."""
         if not shot.trains:
             return (shot.phase, 0)
         return ("", -1 if shot.step == shot.total else shot.step // self.every)

@@ -21,7 +21,7 @@ from gapo_lab.utils.scratch import MARK, clear, scratch_folder
 
 @contextmanager
 def watched_scratch_folder(environment: Mapping[str, str]) -> Iterator[tuple[Path, int]]:
-    """A `scratch_folder` that is cleared up also when this process is killed; the folder, and the watchdog's pid.
+    """Yield a `scratch_folder` that is cleared up also when this process is killed; the folder, and the watchdog's pid.
 
     environment: the watchdog's; this package must be found in it.
     """
@@ -42,7 +42,7 @@ def watched_scratch_folder(environment: Mapping[str, str]) -> Iterator[tuple[Pat
 
 
 def marked(folder: str) -> list[psutil.Process]:
-    """The processes of this user that carry the folder's name in their environment, or have a file in it open.
+    """Return the processes of this user that carry the folder's name in their environment, or have a file in it open.
 
     Ray's agents write their title over their environment; their logs are below the folder.
     """

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.tracking import mapping
 
 WHOLE = ("spec.yaml", "config.yaml", "provenance.json", "summary.json")
 LOG_TAIL = 200_000  # bytes of the last train.log
@@ -25,8 +27,13 @@ def collect(folder: RunFolder) -> dict[str, str]:
     return found
 
 
+def mark(found: Mapping[str, str]) -> str:
+    """Return what these files and texts hash to, by which a copier sees that it has sent them."""
+    return mapping.digest(sorted((name, mapping.digest(text)) for name, text in found.items()))
+
+
 def _generations(folder: RunFolder) -> dict[str, Path]:
-    """The first and the last file of each folder of generations, the later attempt's where two have it."""
+    """Return the first and the last file of each folder of generations, the later attempt's where two have it."""
     files = {
         f"generations/{path.relative_to(attempt.generations).as_posix()}": path
         for attempt in folder.attempts()

@@ -31,7 +31,7 @@ _OBJECTIVE = re.compile(r"(final|best)/[^/]+/(?!em(?:_|$)|step(?:_greedy)?$)[^/]
 
 
 def compared(names: Iterable[str]) -> list[str]:
-    """The numbers of a cell's runs, by name, that a mean is taken of."""
+    """Return the numbers of a cell's runs, by name, that a mean is taken of."""
     return [*MEANS, *sorted({name for name in names if _OBJECTIVE.fullmatch(name)} - set(MEANS))]
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gapo_lab.runs import naming, studies
@@ -60,7 +59,7 @@ class Copier:
             return first
 
     def points(self) -> str:
-        """The new points only: what is done every few seconds while the run goes on."""
+        """Return the new points only: what is done every few seconds while the run goes on."""
         with atomic_files.locked(self._lock):
             first, *_ = [
                 self._copy_new(experiment) or self._copy_points(experiment) for experiment in self._experiments()
@@ -107,7 +106,7 @@ class Copier:
     # The runs
 
     def _find(self, experiment: str, **tags: str) -> Run | None:
-        """The oldest run with these tags."""
+        """Return the oldest run with these tags."""
         wanted = " and ".join(f"tags.`{name}` = '{value}'" for name, value in tags.items())
         found = self.client.search_runs([experiment], wanted, order_by=["attributes.start_time ASC"], max_results=1)
         return found[0] if found else None
@@ -120,7 +119,7 @@ class Copier:
         return run
 
     def _create(self, experiment: str, kept_tags: Mapping[str, str]) -> Run:
-        tags = dict(kept_tags) | {KEY: self.folder.key, "mlflow.parentRunId": self._cell(experiment)}
+        tags = dict(kept_tags) | {KEY: self.folder.key, "mlflow.parentRunId": self.cell(experiment)}
         started = self.folder.started()
         run = self.client.create_run(
             experiment, mapping.milliseconds(started) if started else None, tags, naming.run_name(self.spec)
@@ -128,8 +127,8 @@ class Copier:
         self._log_params(run.info.run_id, mapping.params(self.spec, self._config))
         return self.client.get_run(run.info.run_id)
 
-    def _cell(self, experiment: str) -> str:
-        """The id of the parent run, which stands for the cell: the runs that differ only in seed."""
+    def cell(self, experiment: str) -> str:
+        """Return the id of the parent run, which stands for the cell: the runs that differ only in seed."""
         if found := self._find(experiment, **{IS_CELL: "yes", CELL: naming.cell_id(self.spec)}):
             return found.info.run_id
         if found := self._find(experiment, **{IS_CELL: "yes", CELL: mapping.old_cell_id(self.spec)}):
@@ -149,7 +148,7 @@ class Copier:
         return run_id
 
     def _renewed(self, experiment: str, parent: Run) -> str:
-        """The id of a parent run from before cells had today's id and name; it and its runs get the id."""
+        """Return the id of a parent run from before cells had today's id and name; it and its runs get the id."""
         run_id = parent.info.run_id
         children = self.client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
         for run in (parent, *children):
@@ -204,7 +203,7 @@ class Copier:
         self.client.set_tag(run_id, SENT, mark.to_text())
 
     def _with_marks(self, run: Run) -> Run:
-        """The run, with the marks of earlier versions under their present names."""
+        """Return the run, with the marks of earlier versions under their present names."""
         old = {name.removeprefix("mlflow."): name for name in (SENDING, SENT, FILES)}
         if not old.keys() & run.data.tags.keys():
             return run
@@ -262,7 +261,7 @@ class Copier:
 
     def _copy_files(self, run: Run) -> None:
         found = artifacts.collect(self.folder)
-        mark = mapping.digest(sorted((name, mapping.digest(text)) for name, text in found.items()))
+        mark = artifacts.mark(found)
         if run.data.tags.get(FILES) == mark:
             return
         for name, text in found.items():
@@ -279,21 +278,3 @@ class Copier:
         else:
             ended = status.updated  # a status.json written by hand may lack it
             self.client.set_terminated(run.info.run_id, state, int(ended * 1000) if ended else None)
-
-
-def copy_all(folders: Iterable[RunFolder], uri: str | None = None) -> dict[Path, str | Exception]:
-    """``copy`` of each folder through one connection: its run id, or the error that kept it out.
-
-    Raises MLflow's own error when it cannot be reached at all.
-    """
-    uri = addresses.resolve(uri)
-    client = mlflow_client.connect(uri)
-    out: dict[Path, str | Exception] = {}
-    client.search_experiments(max_results=1)  # away is said once, not for each folder
-    for folder in folders:
-        try:
-            out[folder.path] = Copier(folder, uri, client).everything()
-        except Exception as error:  # noqa: BLE001 - one broken folder must not keep the others out
-            out[folder.path] = error
-    mlflow_client.analyze(uri)
-    return out

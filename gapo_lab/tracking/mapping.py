@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -39,7 +40,7 @@ STATUS: dict[str, str] = {
 
 
 def params(spec: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """The dozen axes, as text; what a run does not have is left out.
+    """Return the dozen axes, as text; what a run does not have is left out.
 
     config: values of the run's configuration by dotted key, for what is verl's own default and so not in the spec.
     """
@@ -58,19 +59,19 @@ def params(spec: Mapping[str, Any], config: Mapping[str, Any] | None = None) -> 
 
 
 def cell_params(spec: Mapping[str, Any]) -> dict[str, str]:
-    """The parameters that the runs of a cell share."""
+    """Return the parameters that the runs of a cell share."""
     return {name: value for name, value in params(spec).items() if name not in NOT_CELL}
 
 
 def old_cell_id(spec: Mapping[str, Any]) -> str:
-    """The cell's id before it was the run key's content without the seed; MLflow's runs of then bear it."""
+    """Return the cell's id before it was the run key's content without the seed; MLflow's runs of then bear it."""
     same = {word: spec.get(word) for word in ("model", "algo", "tau", "data", "scale")}
     same["science"] = spec.get("science", {})
     return hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
 def old_cell_name(spec: Mapping[str, Any]) -> str:
-    """The cell's name before it told what differs from the defaults."""
+    """Return the cell's name before it told what differs from the defaults."""
     tau = f" tau={naming.text_of(spec['tau'])}" if spec.get("tau") is not None else ""
     noise = f" noise={naming.text_of(naming.noise_of(spec))}" if naming.noise_of(spec) else ""
     return f"{spec.get('model')} {spec.get('algo')}{tau}{noise}"
@@ -82,7 +83,7 @@ def tags(
     status: RunStatus,
     started: float | None = None,
 ) -> dict[str, str]:
-    """What MLflow shows beside the parameters, as far as it is known."""
+    """Return what MLflow shows beside the parameters, as far as it is known."""
     git, slurm = provenance.origin.git, provenance.machine.slurm
     found = {
         "gapo.cell": naming.cell_id(spec),
@@ -116,7 +117,7 @@ def milliseconds(seconds: float) -> int:
 
 
 def note(spec: Mapping[str, Any], provenance: Provenance, status: RunStatus) -> str:
-    """The run's description in Markdown: how to repeat it, how it ended, where it came from."""
+    """Return the run's description in Markdown: how to repeat it, how it ended, where it came from."""
     git = provenance.origin.git
     words = [
         f"{w}={naming.text_of(spec[w])}"
@@ -140,6 +141,11 @@ def metric_name(name: str) -> str:
     return re.sub(r"[^/\w.\- :]", "_", name.replace("@", "_at_"))[:250]
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name is no path that MLflow refuses, such as `a//b` or `../a`."""
+    return bool(name) and posixpath.normpath(name) == name and not name.startswith(("/", ".."))
+
+
 class Sample(NamedTuple):
     """One point as MLflow holds it. ``value`` is kept as text so that NaN equals itself."""
 
@@ -158,7 +164,7 @@ def samples(attempts: Sequence[Sequence[Row]], summary: Mapping[str, Any] | None
 
 
 def numbers(summary: Mapping[str, Any]) -> dict[str, float]:
-    """What of a summary is a point, at step 0."""
+    """Return what of a summary is a point, at step 0."""
     return {
         name: float(value)
         for name, value in summary.items()
@@ -192,7 +198,8 @@ class Copied(NamedTuple):
         return cls({int(number): count for number, count in raw["rows"].items()}, raw["summary"], raw["check"])
 
     def grown(self, number: int, rows: Sequence[Row]) -> tuple[Copied, set[Sample]]:
-        """The mark after these rows more of attempt ``number``, and their points; each at a step that was not there."""
+        """Return the mark after these rows more of attempt ``number``, and their points; each at a step that was not
+        there."""
         new = {_sample(name, row.step, value, row.time) for row in rows for name, value in row.metrics.items()}
         counts = self.rows | {number: self.rows.get(number, 0) + len(rows)}
         return self._replace(rows=counts, check=check(new, self.check)), new
@@ -201,7 +208,7 @@ class Copied(NamedTuple):
 def sent(
     copied: Copied, attempts: Mapping[int, Sequence[Row]], summary: Mapping[str, Any] | None
 ) -> set[Sample] | None:
-    """The points that ``copied`` stands for, or None where the folder no longer holds what was sent."""
+    """Return the points that ``copied`` stands for, or None where the folder no longer holds what was sent."""
     rows = [attempts[number][: copied.rows.get(number, 0)] for number in sorted(attempts)]
     found = samples(rows, summary if copied.summary else None)
     # marks of earlier versions hold a digest of all points, which cannot be gone on from
@@ -220,7 +227,8 @@ SUM = "sum-"
 
 
 def check(found: Iterable[Sample], before: str = f"{SUM}0") -> str:
-    """A sum of a hash of each point, on top of the check of others: the order does not matter, and it can grow."""
+    """Return a sum of a hash of each point, on top of the check of others: the order does not matter, and it can
+    grow."""
     total = int(before.removeprefix(SUM), 16)
     for sample in found:
         text = "\0".join(map(str, sample)).encode()

@@ -33,7 +33,7 @@ NETWORK_FILE_SYSTEMS = (
 
 
 def connect(uri: str) -> MlflowClient:
-    """A client for ``uri``; a SQLite database is made, migrated and set to WAL first, once.
+    """Return a client for ``uri``; a SQLite database is made, migrated and set to WAL first, once.
 
     Takes seconds: MLflow's import, and the migrations of a new database. Twelve processes that migrate
     one new database at once fail, so this is done under a lock file beside it.
@@ -63,7 +63,7 @@ def connect(uri: str) -> MlflowClient:
 
 
 def _make(path: Path) -> None:
-    """A new database, in its place only once it is whole: MLflow cannot go on with half of its migrations."""
+    """Make a new database, in its place only once it is whole: MLflow cannot go on with half of its migrations."""
     aside = path.with_name(f".{path.name}.new")
     for left in path.parent.glob(f"{aside.name}*"):
         left.unlink()
@@ -127,7 +127,7 @@ def analyze(uri: str) -> None:
 
 
 def experiment(client: MlflowClient, uri: str, study: str) -> str:
-    """The id of the experiment named ``study``, made if need be.
+    """Return the id of the experiment named ``study``, made if need be.
 
     Beside a SQLite database its artifacts go to ``mlartifacts/<study>``; a server has its own place for them.
     """

@@ -20,7 +20,8 @@ class SentPoints(NamedTuple):
     readers: list[AttemptReader]
 
     def new_rows(self, folder: RunFolder) -> list[Row] | None:
-        """The rows since; None where they are not simply more: another attempt, a summary, a step that was there."""
+        """Return the rows since; None where they are not simply more: another attempt, a summary, a step that was
+        there."""
         attempts = [reader.attempt for reader in self.readers]
         if not attempts or folder.attempts() != attempts or folder.is_finished or self.mark.summary:
             return None

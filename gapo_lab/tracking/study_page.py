@@ -41,12 +41,12 @@ CHARTS = {  # section: its charts
 
 
 def list_of(experiment: str) -> str:
-    """The list of the study's cells and runs with accuracies and settings, below MLflow's own address."""
+    """Return the list of the study's cells and runs with accuracies and settings, below MLflow's own address."""
     return f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey={LIST}"
 
 
 def curves_of(experiment: str) -> str:
-    """The study's curves, a line a method: its mean over seeds and the range of the seeds."""
+    """Return the study's curves, a line a method: its mean over seeds and the range of the seeds."""
     return (
         f"#/experiments/{experiment}/runs?workflowType=machine_learning&compareRunsMode=CHART"
         f"&viewStateShareKey={CURVES}"
@@ -91,7 +91,7 @@ def set_up(client: MlflowClient, experiment: str) -> None:
 
 
 def note_of(experiment: str, report: str | None) -> str:
-    """The description. Its links are named at its end: MLflow's list of experiments shows the beginning as it is
+    """Return the description. Its links are named at its end: MLflow's list of experiments shows the beginning as it is
     written."""
     links = {"Runs": list_of(experiment), "Curves": curves_of(experiment)}
     if report:
@@ -117,7 +117,7 @@ def _is_ours(tags: dict[str, str], experiment: str) -> bool:
 
 
 def _report(client: MlflowClient, experiment: str) -> str | None:
-    """The newest report of the study."""
+    """Return the newest report of the study."""
     found = client.search_runs(
         [experiment], f"tags.`{IS_REPORT}` = 'yes'", order_by=["attributes.start_time DESC"], max_results=1
     )
@@ -125,12 +125,12 @@ def _report(client: MlflowClient, experiment: str) -> str | None:
 
 
 def _view(name: str, state: dict[str, Any]) -> str:
-    """A view as MLflow's page stores it, under the name that its list shows."""
+    """Return a view as MLflow's page stores it, under the name that its list shows."""
     return json.dumps({"name": name, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})
 
 
 def _state(curves: bool = False) -> dict[str, Any]:
-    """The state of MLflow's page of runs, as that page itself would store it."""
+    """Return the state of MLflow's page of runs, as that page itself would store it."""
     groups = [{"mode": "param", "groupByData": name} for name in ("model", "algo", "tau")]
     state = {
         # Cells and reports have no parent, and no curves.

@@ -18,7 +18,7 @@ def resolve(uri: str | None = None) -> str:
 
 
 def sqlite_path(uri: str) -> Path | None:
-    """The database file of a ``sqlite:`` address; None for every other kind."""
+    """Return the database file of a ``sqlite:`` address; None for every other kind."""
     if not uri.startswith("sqlite:"):
         return None
     path = uri.split("?", 1)[0].split("///", 1)
@@ -30,7 +30,7 @@ def is_server(uri: str) -> bool:
 
 
 def ui_command(uri: str, port: int = 5000) -> list[str]:
-    """The command, run in the working folder, that serves MLflow's pages for the database at ``uri``.
+    """Return the command, run in the working folder, that serves MLflow's pages for the database at ``uri``.
 
     One worker: four (MLflow's default) take four times the memory and as long again to start.
     """
@@ -49,7 +49,7 @@ def ui_command(uri: str, port: int = 5000) -> list[str]:
 
 
 def how_to_open(uri: str, port: int = 5000) -> str:
-    """What to type, in the working folder, or click to see the charts, for the end of a run."""
+    """Return what to type, in the working folder, or click to see the charts, for the end of a run."""
     if is_server(uri):
         return uri
     words = ["ui"] + (["--uri", uri] if uri != resolve() else [])

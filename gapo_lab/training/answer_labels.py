@@ -26,7 +26,7 @@ def labels(data_source: str, extra_info: Any) -> dict[str, str]:
 
 
 def labelled(reward: Callable[..., Any]) -> Callable[..., Any]:
-    """A reward function (sync or async) that also returns `labels`; what it says itself stays."""
+    """Return a reward function (sync or async) that also returns `labels`; what it says itself stays."""
 
     @wraps(reward)
     def told(data_source: str, *args, **words) -> dict:

@@ -30,13 +30,13 @@ _CURRENT: ContextVar[BatchFacts | None] = ContextVar("batch_facts", default=None
 
 
 def current() -> BatchFacts:
-    """The facts of the batch whose advantages are being computed."""
+    """Return the facts of the batch whose advantages are being computed."""
     return _CURRENT.get() or BatchFacts()
 
 
 @contextmanager
 def about(facts: BatchFacts) -> Iterator[None]:
-    """`current()` gives `facts` for the time of the block."""
+    """Let `current()` give `facts` for the time of the block."""
     token = _CURRENT.set(facts)
     try:
         yield
@@ -45,12 +45,12 @@ def about(facts: BatchFacts) -> Iterator[None]:
 
 
 def rollout_number(key: str) -> int:
-    """The number of a rollout among those of its prompt, from verl's key `uid_session_index`."""
+    """Return the number of a rollout among those of its prompt, from verl's key `uid_session_index`."""
     return int(key.rsplit("_", 2)[1])
 
 
 def numbers_by_name(infos: Sequence[Mapping[str, Any]]) -> dict[str, list[float]]:
-    """The reward's extra values of each row -> a list for each name that every row has as a number."""
+    """Return the reward's extra values of each row -> a list for each name that every row has as a number."""
     names = set(infos[0]) if infos else set()
     for info in infos:
         names = {name for name in names if isinstance(info.get(name), (int, float))}

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 
 def weights(actor: Path) -> dict[str, Tensor]:
-    """The model's weights by name, whole, from what each of the workers wrote into a checkpoint's `actor` folder."""
+    """Return the model's weights by name, whole, from what each of the workers wrote into a checkpoint's `actor`
+    folder."""
     import torch
 
     shards = [match for path in actor.iterdir() if (match := SHARD.fullmatch(path.name))]

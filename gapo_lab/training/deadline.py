@@ -75,7 +75,7 @@ def _end(said: str, reason: Path | None) -> None:
 
 
 def reason_in(path: Path) -> str:
-    """What was written down of a call that failed or hung; '' where nothing was."""
+    """Return what was written down of a call that failed or hung; '' where nothing was."""
     with suppress(OSError):
         if lines := path.read_text(encoding="utf-8").strip().splitlines():
             return lines[-1]
@@ -103,7 +103,7 @@ class _LastResort:
         self._last = 0
 
     def begin(self, seconds: float, said: str, reason: Path | None) -> int:
-        """A call begins; the number that ends it."""
+        """Note that a call begins, and return the number that ends it."""
         with self._lock:
             if self._file is None:
                 self._file = sys.__stderr__

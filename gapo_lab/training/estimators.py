@@ -64,7 +64,7 @@ def group_numbers(index: np.ndarray) -> torch.Tensor:
 
 
 def facts_for(method: Callable) -> dict:
-    """The keyword arguments among `order`, `extras` and `draw` that a method has, for the current batch; on the
+    """Return the keyword arguments among `order`, `extras` and `draw` that a method has, for the current batch; on the
     host."""
     asked, facts = inspect.signature(method).parameters, batch_context.current()
     given: dict = {}
@@ -79,7 +79,7 @@ def facts_for(method: Callable) -> dict:
 
 
 def settings_of(config: Mapping | None, name: str) -> dict:
-    """The node `algorithm.<name>` as keyword arguments; empty where it is not set."""
+    """Return the node `algorithm.<name>` as keyword arguments; empty where it is not set."""
     node = config.get(name) if config is not None else None
     return dict(OmegaConf.to_container(node) if OmegaConf.is_config(node) else node or {})
 
@@ -96,7 +96,7 @@ def register_estimator(name: str, method: Callable[..., torch.Tensor]) -> None:
 def batch_mean_loss(
     loss, old_log_prob, log_prob, advantages, response_mask, loss_agg_mode="", config=None, rollout_is_weights=None
 ):
-    """A loss a rollout, as verl calls a policy loss: averaged over the rollouts of the whole mini-batch.
+    """Return a loss a rollout, as verl calls a policy loss: averaged over the rollouts of the whole mini-batch.
 
     verl hands over micro-batches and adds their gradients up, so the mean must not be taken over the rows that
     happen to be here. `loss_agg_mode` is not used: the loss is a rollout's already. Returns the loss and metrics.
@@ -130,7 +130,8 @@ def register_own(told: str) -> None:
 
 
 def checked(method: Callable[..., torch.Tensor], name: str) -> Callable[..., torch.Tensor]:
-    """The user's method; ValueError where it does not give one number a rollout, as its first argument has rows."""
+    """Return the user's method; ValueError where it does not give one number a rollout, as its first argument has
+    rows."""
 
     @wraps(method)
     def call(first: torch.Tensor, *others, **settings):

@@ -40,7 +40,7 @@ class Evaluator:
     _prompts: dict[tuple, list[list[int]]] = field(default_factory=dict)
 
     def evaluate(self, folder: RunFolder) -> tuple[int, dict[str, float]]:
-        """The checkpoint's step and its greedy and expected metrics; appended to the last attempt unless there.
+        """Return the checkpoint's step and its greedy and expected metrics; appended to the last attempt unless there.
 
         Raises UserError where the run has not finished, keeps no whole checkpoint of its last step or is scored by a
         reward of its own, and where its test sets are not on this machine.
@@ -85,7 +85,7 @@ def _require_exact_match(key: str, reward: Mapping[str, Any]) -> None:
 
 
 def _rows(folder: RunFolder) -> list[dict[str, Any]]:
-    """The rows of both test sets, once each."""
+    """Return the rows of both test sets, once each."""
     import pyarrow.parquet as pq
 
     place = folder.data_folder()
@@ -96,7 +96,7 @@ def _rows(folder: RunFolder) -> list[dict[str, Any]]:
 
 
 def _load(folder: RunFolder, step: int, config: Mapping) -> tuple[torch.nn.Module, Any]:
-    """The model that the checkpoint holds, ready to answer, and its tokenizer."""
+    """Return the model that the checkpoint holds, ready to answer, and its tokenizer."""
     place = checkpoints.steps(folder.checkpoints).get(step)
     if place is None:
         raise UserError(

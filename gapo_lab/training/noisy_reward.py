@@ -20,7 +20,7 @@ class NoisyRewardManager(DAPORewardManager):
     """As verl's `dapo` where an overlong penalty is configured, else as its `naive`; the penalty is not replaced."""
 
     async def run_single(self, data: DataProto) -> dict:
-        """The reward of one rollout. Raises KeyError where verl does not say which rollout it is."""
+        """Return the reward of one rollout. Raises KeyError where verl does not say which rollout it is."""
         found = await super().run_single(data)
         about = {name: values[-1] for name, values in data.non_tensor_batch.items()}
         if about["data_source"] != TRAIN:

@@ -13,7 +13,7 @@ OWN_METHODS = "GAPO_LAB_METHODS"
 
 
 def own_methods(config: DictConfig) -> str:
-    """The value of OWN_METHODS for the run with this configuration; '' where it has none."""
+    """Return the value of OWN_METHODS for the run with this configuration; '' where it has none."""
     address = OmegaConf.select(config, "algo.path")
     loss_mode = OmegaConf.select(config, "actor_rollout_ref.actor.policy_loss.loss_mode")
     found = method_registry.own(address, config.algorithm.adv_estimator, loss_mode)

@@ -56,7 +56,7 @@ def wrap(config: DictConfig) -> None:
 
 @cache
 def load(path: str, name: str, called: str = "") -> Callable[..., Any]:
-    """The function `name` of a Python file, or of a module `pkg://MODULE`. UserError where there is none."""
+    """Return the function `name` of a Python file, or of a module `pkg://MODULE`. UserError where there is none."""
     from verl.utils.import_utils import load_extern_object
 
     try:
@@ -71,7 +71,7 @@ def load(path: str, name: str, called: str = "") -> Callable[..., Any]:
 def score(
     data_source: str, solution_str: str, ground_truth: Any, extra_info: Any = None, *, lab: Mapping, **more
 ) -> dict:
-    """What the user's function says of one answer, as numbers and texts by name; `score` is the reward."""
+    """Return what the user's function says of one answer, as numbers and texts by name; `score` is the reward."""
     with reason_kept():
         call, row = _call(data_source, solution_str, ground_truth, extra_info, lab, more)
         if lab["seconds"] is None:
@@ -97,7 +97,7 @@ async def score_async(
 def _call(
     data_source: str, solution: str, truth: Any, extra_info: Any, lab: Mapping, more: Mapping
 ) -> tuple[Callable[[], Any], str]:
-    """The call of the user's function on this answer, and the place of its row."""
+    """Return the call of the user's function on this answer, and the place of its row."""
     function, row = load(lab["path"], lab["name"], lab["called"]), place(extra_info)
     source, truth, about = told(data_source, truth, extra_info)
     words = {"data_source": source, "solution_str": solution, "ground_truth": truth, "extra_info": about}
@@ -122,7 +122,8 @@ _WORDS = {float: "a number", str: "a text"}
 
 
 def checked(found: Any, called: str, row: str) -> dict[str, float | str | None]:
-    """A reward's answer as numbers and texts by name, with `score`; a number is the score and, as in verl, `acc`.
+    """Return a reward's answer as numbers and texts by name, with `score`; a number is the score and, as in verl,
+    `acc`.
 
     None stays: such a row does not count in the mean of that name. Raises ValueError, naming the reward and the row,
     for anything else.
@@ -161,7 +162,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _plain(value: Any) -> float | str | None:
-    """A number as a float, anything else as a text."""
+    """Return a number as a float, anything else as a text."""
     if value is None:
         return None
     if not _is_number(value):

@@ -25,7 +25,7 @@ from gapo_lab.utils.text import first_line
 
 @contextmanager
 def cluster(config: DictConfig, py_executable: str | None, folder: Path) -> Iterator[None]:
-    """A Ray cluster for the time of the block: this node, and those of the job that help it.
+    """Yield a Ray cluster for the time of the block: this node, and those of the job that help it.
 
     config: verl's, whose `ray_kwargs.ray_init` wins over what is chosen here.
     py_executable: what starts Ray's workers (`fork_server.command`); None is this Python.
@@ -79,7 +79,7 @@ PATIENCE_SECONDS = 300.0
 
 @contextmanager
 def invited(address: str, token: Path, nodes: int, patience: float = PATIENCE_SECONDS) -> Iterator[None]:
-    """The block runs with `nodes` nodes in the Ray cluster at `address`, which this process has started.
+    """Run the block with `nodes` nodes in the Ray cluster at `address`, which this process has started.
 
     RunFailed when they are not all there after `patience` seconds.
     """
@@ -149,7 +149,7 @@ def start_ray(patience: float = PATIENCE_SECONDS, **settings: Any) -> str:
 
 @contextmanager
 def in_time(folder: RunFolder, seconds: float) -> Iterator[None]:
-    """The block must end within `seconds`: Ray waits in C++, where no exception reaches it, so the process ends."""
+    """End the process unless the block ends within `seconds`: Ray waits in C++, where no exception reaches it."""
 
     def give_up() -> None:
         folder.write_status(

@@ -68,7 +68,7 @@ class Recorder:
         self.end_phase()
 
     def phase(self, text: str) -> None:
-        """What the run is doing, in a word or two."""
+        """Note what the run is doing, in a word or two."""
         if text != self._phase:
             self.end_phase()
             self._phase = text

@@ -26,14 +26,14 @@ from gapo_lab.utils.ray_cpus import cpus
 
 
 def made_up(seed: int, step: int) -> dict[str, float]:
-    """The metrics of one step."""
+    """Return the metrics of one step."""
     pick = random.Random(f"{seed} {step}")
     names = ("train/reward", "val/id/em", "val/ood/em", "val/dev/em_expected")
     return {name: pick.random() for name in names}
 
 
 def curve(seed: int, step: int, tau: float | None, best: float) -> dict[str, float]:
-    """The metrics of one step where exact match rises with training, the higher the nearer tau is to ``best``.
+    """Return the metrics of one step where exact match rises with training, the higher the nearer tau is to ``best``.
 
     Methods without tau do as one that is 0.5 off. The clip fraction grows with tau, against it.
     """
@@ -110,7 +110,7 @@ def _steps(config: Mapping[str, Any], folder: RunFolder, attempt: Attempt) -> in
 
 
 def _save(place: Path, step: int) -> None:
-    """A checkpoint without weights, laid out as verl's."""
+    """Write a checkpoint without weights, laid out as verl's."""
     atomic_files.make_folder(place / f"global_step_{step}" / "actor")
     atomic_files.write_text(place / checkpoints.TRACKER, str(step))
     checkpoints.prune(place, keep=step)

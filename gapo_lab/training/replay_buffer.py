@@ -62,7 +62,8 @@ class BoundedReplayBuffer(ReplayBuffer):
         return batch, metrics
 
     def _select_prompt_uids(self, partition_id: str, sampleable_keys: set[str], batch_size: int):
-        """The groups that were asked for first. verl takes any of a set of random names, so that what is discarded
+        """Return the groups that were asked for first. verl takes any of a set of random names, so that what is
+        discarded
         after a refill, and with it the run, would be another each time."""
         _, *snapshots = super()._select_prompt_uids(partition_id, sampleable_keys, batch_size)
         asked_for = {uid: place for place, uid in enumerate(self.prompt_global_steps[partition_id])}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ray
 import transfer_queue as tq
 from omegaconf import DictConfig
+from verl.trainer.ppo.utils import Role
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
 
@@ -15,6 +17,7 @@ from gapo_lab.rewards.answer_noise import answer_noise
 from gapo_lab.rewards.list_diversity import pop_diversity
 from gapo_lab.runs import checkpoints, measures
 from gapo_lab.training import batch_context, truths
+from gapo_lab.training.actor import LabWorker
 from gapo_lab.training.recorder import TRAINING, VALIDATING, Recorder
 
 # What the reward function says of a step's rollouts: the mean of each number is logged, as `train/<name>`, before noise
@@ -34,14 +37,17 @@ UNREAD = {"data_source", "extra_fields", "num_turns", "reward_model", "uid"} | {
     "token_level_scores",
 }
 
+# The roles of the workers that train.
+ACTORS = {Role.Actor, Role.ActorRollout, Role.ActorRolloutRef}
+
 
 class LabTrainer(PPOTrainerSync):
     """PPOTrainer (v1, sync), unchanged in what it computes.
 
     Some of its private methods are wrapped (tests/unit/training/test_verl_contract.py): the one around the
     estimator, which is told what verl keeps from it, the one that turns validation rows into metrics, the one that
-    writes rollouts down, the one that saves, the one that validates, and the three that hand a batch to the workers,
-    which then fetch what they read of it.
+    writes rollouts down, the one that saves, the one that validates, the one that names the workers' classes, and the
+    three that hand a batch to the workers, which then fetch what they read of it.
     `_validate` adds what the actor has told of the truths (`data.expected`).
     """
 
@@ -50,9 +56,16 @@ class LabTrainer(PPOTrainerSync):
     def __init__(self, config: DictConfig, recorder: Recorder):
         self.recorder = recorder
         self.expected: dict[str, float] = {}
+        self._truths_lie_ready: Any = None
         # in this attempt: verl may validate before
         self._has_trained = False
         super().__init__(config)
+
+    def _init_resource_pool_mgr(self):
+        """As verl's, with workers that also tell how likely the truths are."""
+        super()._init_resource_pool_mgr()
+        for role in ACTORS & self.role_worker_mapping.keys():
+            self.role_worker_mapping[role] = ray.remote(LabWorker)
 
     def fit(self, *args):
         """As verl's; a run that is stopped or fails also ends what it still writes of its generations."""
@@ -139,8 +152,9 @@ class LabTrainer(PPOTrainerSync):
     def _measure_truths(self) -> None:
         """Before the weights go to who generates: the actor is at hand, and vLLM does not hold the memory yet."""
         if self.truths:
-            workers = self.config.trainer.n_gpus_per_node * self.config.trainer.nnodes
-            logs = truths.log_likelihoods(self.truths, self.actor_rollout_wg, workers)
+            if self._truths_lie_ready is None:
+                self._truths_lie_ready = truths.lie_ready(self.truths)
+            logs = truths.log_likelihoods(self.truths, self._truths_lie_ready, self.actor_rollout_wg)
             self.expected = truths.metrics(self.truths, logs)
             truths.write(self.recorder.attempt.generations / "truths" / f"{self.global_steps}.jsonl", self.truths, logs)
 

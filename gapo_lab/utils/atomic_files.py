@@ -72,7 +72,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of ``path`` at once when the block ends well, and else leaves nothing.
+    """Yield a file that takes the place of ``path`` at once when the block ends well, and else leaves nothing.
 
     It is written aside under a name of its own: processes that write the same path do not meet.
     """
@@ -105,7 +105,7 @@ def _plain(value: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """The JSON value in ``path``, or None where the file is not there; UserError where it is broken."""
+    """Return the JSON value in ``path``, or None where the file is not there; UserError where it is broken."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

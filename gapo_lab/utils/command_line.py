@@ -13,7 +13,7 @@ Command = Callable[[argparse.Namespace], int]
 
 
 def adder(parser: argparse.ArgumentParser) -> Callable[[str, Command, str], argparse.ArgumentParser]:
-    """What adds a command to `parser`: its word, its function, its help -> its own parser."""
+    """Return what adds a command to `parser`: its word, its function, its help -> its own parser."""
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:

@@ -41,7 +41,7 @@ class Bet:
 
 
 def bet(differences: Sequence[float], claims: int = 1, spread: float = SPREAD) -> Bet:
-    """The t e-process on one difference a seed, method minus baseline (Wang and Ramdas 2023, arXiv 2310.03722).
+    """Return the t e-process on one difference a seed, method minus baseline (Wang and Ramdas 2023, arXiv 2310.03722).
 
     E_n = (1 + n g)^(-1/2) [(1 + t^2/v) / (1 + t^2/(v (1 + n g)))]^(n/2), v = n - 1, g = `spread`, for normal
     differences of any standard deviation. Fewer than two differences, or differences that are all the same, leave
@@ -66,7 +66,7 @@ def log_e(t: float, n: int, spread: float = SPREAD) -> float:
 
 
 def _reach(n: int, bar: float, spread: float) -> float:
-    """The |t| at which E_n is `bar`; infinite where no t gives so much."""
+    """Return the |t| at which E_n is `bar`; infinite where no t gives so much."""
     wide = 1 + n * spread
     ratio = (bar * math.sqrt(wide)) ** (2 / n)
     return math.sqrt((n - 1) * (ratio - 1) / (1 - ratio / wide)) if ratio < wide else math.inf

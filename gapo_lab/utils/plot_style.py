@@ -6,6 +6,12 @@ from __future__ import annotations
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
 GREY, BLACK = "#6E6E6E", "#000000"
 
+# What --font chooses: matplotlib's own sans serif, or Times with its mathematics, as most papers are set.
+FONTS = {
+    "screen": {},
+    "paper": {"font.family": "STIXGeneral", "mathtext.fontset": "stix"},
+}
+
 STYLE = {
     "font.size": 8,
     "axes.titlesize": 8.5,

@@ -14,7 +14,7 @@ MOST = 1000  # seeds a method beyond which nobody runs
 
 
 def noncentrality(freedom: float, power: float = POWER) -> float:
-    """The true difference, in standard errors, that t with so many degrees of freedom sees with this power."""
+    """Return the true difference, in standard errors, that t with so many degrees of freedom sees with this power."""
     from scipy.special import nctdtrinc, stdtrit  # half a second, and only where there is something to say
 
     critical = float(stdtrit(freedom, 1 - (1 - LEVEL) / 2))
@@ -22,7 +22,8 @@ def noncentrality(freedom: float, power: float = POWER) -> float:
 
 
 def visible(seeds: int, power: float = POWER) -> float:
-    """The difference of two methods, in standard deviations over seeds, that so many seeds of each see with this power.
+    """Return the difference of two methods, in standard deviations over seeds, that so many seeds of each see with
+    this power.
 
     Infinite with fewer than two.
     """
@@ -54,7 +55,7 @@ def seeds_for_error(difference: float, error: float, freedom: float, seeds: int)
 
 
 def _fewest(sees: Callable[[int], bool]) -> int | None:
-    """The smallest number from 2 to ``MOST`` that sees it, where more never see less; None where none does."""
+    """Return the smallest number from 2 to ``MOST`` that sees it, where more never see less; None where none does."""
     if not sees(MOST):
         return None
     low, high = 1, MOST  # low does not see it, high does

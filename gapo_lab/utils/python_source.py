@@ -12,7 +12,7 @@ PACKAGE_ADDRESS = "pkg://"
 
 
 def source(address: str) -> Path | None:
-    """The file of `FILE.py`, `file://FILE.py` or `pkg://PACKAGE.MODULE`; None where there is none.
+    """Return the file of `FILE.py`, `file://FILE.py` or `pkg://PACKAGE.MODULE`; None where there is none.
 
     A module is looked for where Python does, then in the working folder.
     """
@@ -37,7 +37,7 @@ def _in(folders: list[str], name: str) -> importlib.machinery.ModuleSpec | None:
 
 
 def load(address: str, name: str) -> Any:
-    """The object ``name`` of the module at such an address. ImportError where there is none."""
+    """Return the object ``name`` of the module at such an address. ImportError where there is none."""
     if address.startswith(PACKAGE_ADDRESS):
         module = importlib.import_module(address.removeprefix(PACKAGE_ADDRESS).replace("/", "."))
     else:

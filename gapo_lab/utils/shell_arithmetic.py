@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 
 def value(text: str) -> int:
-    """The value of an expression without names. ValueError for anything but + - * / % and brackets."""
+    """Return the value of an expression without names. ValueError for anything but + - * / % and brackets."""
     try:
         return _evaluated(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ZeroDivisionError, RecursionError, MemoryError) as error:

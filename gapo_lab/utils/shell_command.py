@@ -18,9 +18,9 @@ class Command:
     said: list[str] = field(default_factory=list)
 
     def holes(self, word: str) -> list[str]:
-        """What of a word of this command could not be expanded."""
+        """Return what of a word of this command could not be expanded."""
         return [self.said[int(number)] for number in re.findall(f"{MARK}(\\d+){MARK}", word)]
 
     def shown(self, word: str) -> str:
-        """The word, as a person may read it."""
+        """Return the word, as a person may read it."""
         return re.sub(f"{MARK}(\\d+){MARK}", lambda hole: self.said[int(hole[1])].partition(": ")[2], word)

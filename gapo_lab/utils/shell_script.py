@@ -22,7 +22,7 @@ _PARAMETER = re.compile(r"([A-Za-z_]\w*|[0-9@*#])(\[[@*]\])?(:?[-=]|,,|\^\^)?(.*
 
 
 def read(text: str, environment: Mapping[str, str]) -> list[Command]:
-    """The simple commands of a script in their order, also those below an `if`. ValueError for an open quote."""
+    """Return the simple commands of a script in their order, also those below an `if`. ValueError for an open quote."""
     values = {name: [value] for name, value in environment.items()}
     return _Reader(text.replace(MARK, "").replace("\r\n", "\n"), values, []).commands()
 
@@ -106,7 +106,8 @@ class _Reader:
     # One word
 
     def _fields(self, split: bool) -> list[str]:
-        """The words that one word of the script stands for: none, where a redirection or an empty variable is."""
+        """Return the words that one word of the script stands for: none, where a redirection or an empty variable
+        is."""
         out: list[str] = []
         now, quoted = "", False
         if self.text.startswith(("~/", "~ ", "~\n"), self.at):
@@ -150,7 +151,7 @@ class _Reader:
         return [*out, now] if now or quoted else out
 
     def _quoted(self) -> list[str]:
-        """What stands in double quotes: several words where it is a whole array, none where that is empty."""
+        """Return what stands in double quotes: several words where it is a whole array, none where that is empty."""
         start = self.at
         self.at += 1
         out: list[str] = []
@@ -216,7 +217,7 @@ class _Reader:
         return values if whole else values[:1] or [""]
 
     def _expanded(self, text: str) -> str:
-        """A piece of a word, such as what stands behind `:-`, as in double quotes."""
+        """Return a piece of a word, such as what stands behind `:-`, as in double quotes."""
         return "".join(_Reader(text, self.values, self.said, self._line())._fields(split=False))
 
     def _arithmetic(self, inside: str, said: str) -> str:

@@ -21,7 +21,7 @@ def duration(seconds: float) -> str:
 
 
 def roughly(seconds: float) -> str:
-    """An estimate, no more exact than it is: ``8784`` -> ``~2.4 h``, ``150`` -> ``~2.5 min``."""
+    """Return an estimate, no more exact than it is: ``8784`` -> ``~2.4 h``, ``150`` -> ``~2.5 min``."""
     size, unit = next((one for one in ((3600, "h"), (60, "min")) if seconds >= one[0]), (1, "s"))
     return f"~{two_digits(seconds / size)} {unit}"
 
@@ -35,7 +35,7 @@ def two_digits(value: float) -> str:
 
 
 def file_size(size: float) -> str:
-    """An amount of bytes with two significant digits: ``180 GB``, ``1.5 TB``, ``2.3 MB``."""
+    """Return an amount of bytes with two significant digits: ``180 GB``, ``1.5 TB``, ``2.3 MB``."""
     scale, unit = next((one for one in ((1e12, "TB"), (1e9, "GB")) if size >= one[0]), (1e6, "MB"))
     return f"{two_digits(size / scale)} {unit}"
 
@@ -46,12 +46,12 @@ def several(count: int, noun: str) -> str:
 
 
 def first_line(error: BaseException, limit: int = 150) -> str:
-    """The first line that an error says, cut to ``limit`` characters; its type where it says nothing."""
+    """Return the first line that an error says, cut to ``limit`` characters; its type where it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0][:limit] if lines else type(error).__name__
 
 
 def type_and_line(error: BaseException, limit: int = 200) -> str:
-    """An error in one line: ``OSError: no space left``."""
+    """Return an error in one line: ``OSError: no space left``."""
     kind, said = type(error).__name__, first_line(error, limit)
     return kind if said == kind else f"{kind}: {said}"

@@ -29,7 +29,7 @@ def check_settings(rules: Mapping[str, Any], **values: object) -> None:
 
 
 def problem(value: object, rule: Rule) -> str | None:
-    """What is wrong with a value, in words that follow its name; None when it is allowed."""
+    """Return what is wrong with a value, in words that follow its name; None when it is allowed."""
     if isinstance(rule, tuple):
         allowed = any(type(value) is type(option) and value == option for option in rule)
         return None if allowed else f"must be one of {', '.join(map(str, rule))}"

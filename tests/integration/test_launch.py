@@ -14,7 +14,8 @@ import pytest
 from lab import REPO, Lab, wait_until
 
 from gapo_lab.launch import code_snapshot, run_states
-from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.run_root import find
 from gapo_lab.runs.studies import of_study
 from gapo_lab.training.rehearsal import made_up
 from gapo_lab.utils.import_path import importing_from

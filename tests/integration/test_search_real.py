@@ -12,7 +12,7 @@ from lab import TINY, Lab, wait_until
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from gapo_lab.runs.folder import find
+from gapo_lab.runs.run_root import find
 from gapo_lab.training.rehearsal import curve
 
 WORDS = (

@@ -10,7 +10,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from slurm_lab import SlurmLab
 
-from gapo_lab.runs.folder import find
+from gapo_lab.runs.run_root import find
 from gapo_lab.training.rehearsal import curve
 
 pytestmark = pytest.mark.usefixtures("cluster")

@@ -42,7 +42,7 @@ class Published:
     total: Printed = ()
 
     def value(self, row: str, column: str) -> float | None:
-        """The printed number, or None where the cell is empty or not in the table."""
+        """Return the printed number, or None where the cell is empty or not in the table."""
         if row not in self.rows or column not in self.columns:
             return None
         return self.rows[row][self.columns.index(column)]
@@ -55,12 +55,12 @@ class Published:
 
 
 def paper() -> list[Published]:
-    """The paper's Tables 1, 2, 4 and 5."""
+    """Return the paper's Tables 1, 2, 4 and 5."""
     return [load(FOLDER / f"table{name}.yaml") for name in PAPER]
 
 
 def load(path: Path) -> Published:
-    """A table from its YAML file; UserError naming what is wrong with it."""
+    """Return a table from its YAML file; UserError naming what is wrong with it."""
     try:
         raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:

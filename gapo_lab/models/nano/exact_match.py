@@ -11,13 +11,13 @@ LONGEST_ANSWER = 40
 
 
 def prompt_ids(tokenizer, tasks: Sequence[Task]) -> list[list[int]]:
-    """The token ids of each task's prompt, ending with the marker that asks for the answer."""
+    """Return the token ids of each task's prompt, ending with the marker that asks for the answer."""
     texts = tokenizer.apply_chat_template([messages(t) for t in tasks], add_generation_prompt=True, tokenize=False)
     return tokenizer(texts, add_special_tokens=False)["input_ids"]
 
 
 def answers(model, tokenizer, tasks: Sequence[Task], temperature: float = 0.0, batch: int = 256) -> list[str]:
-    """The model's answer to each task: greedy at temperature 0, else sampled from torch's own seed."""
+    """Return the model's answer to each task: greedy at temperature 0, else sampled from torch's own seed."""
     import torch
 
     found: list[str] = []
@@ -38,6 +38,6 @@ def answers(model, tokenizer, tasks: Sequence[Task], temperature: float = 0.0, b
 
 
 def exact_match(model, tokenizer, tasks: Sequence[Task], temperature: float = 0.0) -> float:
-    """The share of tasks answered with the truth, both stripped (paper, section 4)."""
+    """Return the share of tasks answered with the truth, both stripped (paper, section 4)."""
     texts = answers(model, tokenizer, tasks, temperature)
     return sum(a.strip() == t.truth.strip() for a, t in zip(texts, tasks, strict=True)) / len(tasks)

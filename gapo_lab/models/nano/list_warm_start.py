@@ -50,7 +50,7 @@ class Example:
 
 
 def prompt_ids(tokenizer, tasks: list[Task]) -> list[list[int]]:
-    """The token ids of each list's prompt."""
+    """Return the token ids of each list's prompt."""
     template = load_template(TEMPLATES["lists"])
     texts = tokenizer.apply_chat_template(
         [messages(task, template) for task in tasks], add_generation_prompt=True, tokenize=False
@@ -98,7 +98,7 @@ def _one_token(item: str, tokenizer) -> int:
 
 
 def _renamed(row: Example, rng: Random, words: list[int]) -> Example:
-    """The list with random pieces of the vocabulary as its items: copying must not depend on words."""
+    """Return the list with random pieces of the vocabulary as its items: copying must not depend on words."""
     new = dict(zip(row.items, rng.sample(words, len(row.items)), strict=True))
     return Example(tuple(new.get(token, token) for token in row.prompt), tuple(new[item] for item in row.items))
 

@@ -26,7 +26,7 @@ SIZES = {"nano": Size(128, 3, 4, 256, "float32"), "nano_large": Size(160, 4, 5, 
 
 
 def build(vocabulary: int, pad: int, end: int, seed: int = 0, size: str = "nano"):
-    """A new LlamaForCausalLM in float32 with the near-identity start; `size` is a name of SIZES."""
+    """Return a new LlamaForCausalLM in float32 with the near-identity start; `size` is a name of SIZES."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 

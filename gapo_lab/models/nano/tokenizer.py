@@ -72,7 +72,7 @@ def train(size: int = 3000) -> PreTrainedTokenizerFast:
 
 @cache
 def load(folder: Path = FOLDER) -> PreTrainedTokenizerFast:
-    """The tokenizer of a checkpoint folder, as any user of the folder reads it."""
+    """Return the tokenizer of a checkpoint folder, as any user of the folder reads it."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(folder)

@@ -68,7 +68,7 @@ class Example:
 
 
 def train(settings: WarmStart, tokenizer, report=None):
-    """A model taught for `settings.steps` steps. `report(step, loss, model)` is called after each step."""
+    """Return a model taught for `settings.steps` steps. `report(step, loss, model)` is called after each step."""
     model = network.build(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id, settings.seed, settings.size)
     return teach(model, settings, tokenizer, partial(generate, "train"), report)
 
@@ -153,14 +153,15 @@ def _batches(settings: Teaching, tokenizer, draw: Callable[[int, int], list[Task
 
 
 def replaceable(tokenizer) -> list[int]:
-    """The token ids that may stand for one another: all but the markers and the line ends."""
+    """Return the token ids that may stand for one another: all but the markers and the line ends."""
     fixed = set(tokenizer.get_added_vocab().values())
     fixed |= set(tokenizer.convert_tokens_to_ids(["Ċ", "Ċ-", "Ċ+"]))
     return [i for i in range(len(tokenizer)) if i not in fixed]
 
 
 def _renamed(example: Example, rng: random.Random, words: list[int]) -> Example:
-    """The example with three of its words replaced throughout by random ones: copying must not depend on words."""
+    """Return the example with three of its words replaced throughout by random ones: copying must not depend on
+    words."""
     own = sorted(set(example.ids) & set(words))
     new = dict(zip(rng.sample(own, 3), rng.sample(words, 3), strict=True))
     return Example(tuple(new.get(t, t) for t in example.ids), example.weights)
@@ -206,7 +207,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def asked(program: str, about: str, kind: type, arguments: list[str] | None) -> tuple[Any, Path]:
-    """The settings, of dataclass `kind`, that the words of a command say, and the folder to write."""
+    """Return the settings, of dataclass `kind`, that the words of a command say, and the folder to write."""
     parser = argparse.ArgumentParser(
         prog=f"python -m gapo_lab.models.nano.{program}", description=about.splitlines()[0]
     )

@@ -48,7 +48,7 @@ def start(path: Path) -> int:
 
 
 def command(path: Path) -> str:
-    """The `py_executable` that reaches the zygote at `path`."""
+    """Return the `py_executable` that reaches the zygote at `path`."""
     client = Path(__file__).with_name("fork_client.py")
     return f"{sys.executable} -I -S {client} {path}"
 
@@ -90,7 +90,7 @@ def _serve(listener: socket.socket) -> None:
 
 
 def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
-    """A request: its length, JSON with args, env and cwd, and three open files beside it."""
+    """Return a request: its length, JSON with args, env and cwd, and three open files beside it."""
     files = array.array("i")
     head, ancillary, _flags, _address = connection.recvmsg(4, socket.CMSG_LEN(3 * files.itemsize))
     for level, kind, data in ancillary:

@@ -182,7 +182,7 @@ class _NoThreads:
 
 
 def _rows(batch: TensorDict) -> list[dict]:
-    """The rows of a batch as plain values: tensors by index, tensordict's wrappers opened."""
+    """Return the rows of a batch as plain values: tensors by index, tensordict's wrappers opened."""
     columns = {}
     for key, value in batch.items():
         if isinstance(value, NonTensorStack):

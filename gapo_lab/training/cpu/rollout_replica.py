@@ -15,7 +15,7 @@ from gapo_lab.training.cpu.rollout_server import CpuRolloutServer
 
 
 def server_name(replica_rank: int) -> str:
-    """The Ray name of a replica's server."""
+    """Return the Ray name of a replica's server."""
     return f"gapo_rollout_server_{replica_rank}"
 
 

@@ -21,7 +21,8 @@ from gapo_lab.errors import UserError
 from gapo_lab.runs import config_text
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.tracking import copier, mapping
+from gapo_lab.tracking import mapping
+from gapo_lab.tracking.copy_runs import copy_all
 from gapo_lab.utils.dotted import flatten
 
 pytestmark = pytest.mark.slow  # whole reports
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.slow  # whole reports
 
 def copied(root: Path = Path("runs")) -> None:
     folders = [RunFolder(path.parent) for path in sorted(root.glob("*/spec.yaml"))]
-    for result in copier.copy_all(folders).values():
+    for result in copy_all(folders).values():
         if isinstance(result, Exception):
             raise result
 

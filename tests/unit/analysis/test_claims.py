@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 
 import pytest
 from analysis_database import Database
+from matplotlib.figure import Figure
 
+from analysis.figures import drawing
+from analysis.render import html, latex
 from analysis.report import build
 from analysis.report.options import Asked
 from analysis.sources import connect
@@ -63,6 +67,34 @@ def test_a_claim_is_decided_and_the_rest_is_exploratory(empty_mlflow, tmp_path):
     assert any("zero out in 1 of 1 comparison more; about 0.1 would" in line for line in made.verdicts)
 
 
+def test_the_front_has_a_sentence_a_claim_and_the_main_table(empty_mlflow, tmp_path):
+    made = report(empty_mlflow, tmp_path, runs([[LINE, "median over grpo on val/ood/em"]]))
+    first, second = made.claims
+    assert first.startswith("On the test set, Median is better than GRPO: +10.00 points, 95% interval [+7.69, +12.31]")
+    assert first.endswith("5 seeds a method; corrected p <0.001.") and second.startswith("On the OOD set, ")
+    assert made.main_table.name == "table2" and made.main_picture is None
+    front = html.page(made, ()).partition("<details")[0]
+    assert first in unescape(front) and 'id="table2"' in front and 'id="table4"' not in front
+
+
+def test_a_bare_tabular_is_the_table_without_its_float(empty_mlflow, tmp_path):
+    table = report(empty_mlflow, tmp_path, runs([[LINE]])).main_table
+    bare, whole = latex.bare(table), latex.table(table)
+    tabular = bare[bare.index("  \\begin{tabular}") :].strip()
+    assert tabular in whole and tabular.endswith("\\end{tabular}") and "caption" not in tabular
+    assert all(line.startswith("%") for line in bare[: bare.index("  \\begin{tabular}")].splitlines())
+
+
+def test_figures_can_be_in_the_font_of_a_paper():
+    def drawn(name):
+        with drawing.font(name):
+            figure = Figure()
+            figure.text(0.1, 0.1, "exact match")
+            return drawing.render(drawing.Drawing("figure3", "", figure)).pdf
+
+    assert b"STIX" in drawn("paper") and b"STIX" not in drawn("screen")
+
+
 def test_without_claims_the_papers_are_tested_and_a_slice_decides_nothing(empty_mlflow, tmp_path):
     made = report(empty_mlflow, tmp_path, runs())
     # GAPO (D) did not run: the paper's family on the test set stays open, and so does the one behind it
@@ -82,8 +114,8 @@ def test_an_open_claim_says_what_it_could_see_and_what_it_would_take(empty_mlflo
     (line,) = [line for line in made.verdicts if "power of" in line]
     sd = 0.01 * 2.5**0.5
     seen = 100 * visible(5) * sd
-    assert f"5 seeds a method see {seen:.2f} points from zero in 80% of studies" in line
-    needed = int(re.search(r"the difference found, \+0\.40, would take (\d+): ", line)[1])
+    assert f"5 seeds a method find a difference of {seen:.2f} points in 80% of studies" in line
+    needed = int(re.search(r"The difference found here, \+0\.40, would take (\d+) seeds: ", line)[1])
     assert abs(needed - seeds_needed(0.004, sd)) <= 1 and f"{2 * (needed - 5):,} more runs" in line
 
 

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from gapo_lab.cli.runs import main
-from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.run_root import find
 from gapo_lab.runs.studies import of_study, remember
 
 SPEC = {

@@ -9,7 +9,8 @@ from gapo_lab.config import search_path
 from gapo_lab.config.compose import compose_run
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import UserError
-from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.run_root import find
 
 ALGO = """# @package _global_
 defaults:

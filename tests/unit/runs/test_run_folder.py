@@ -15,6 +15,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.runs import folder as run_folder
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.provenance import Origin, Provenance
+from gapo_lab.runs.run_root import find
 from gapo_lab.runs.status import Cause, RunStatus, State
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.processes import Process
@@ -58,7 +59,7 @@ time.sleep(60)
 def test_open_twice_is_the_same_run(folder, tmp_path):
     again = RunFolder.open(tmp_path / "runs", "abc123", SPEC | {"science": {"actor.optim.lr": 1e-6}})
     assert again.path == folder.path and again.spec == SPEC and again.key == "abc123"
-    assert run_folder.find(tmp_path / "runs")[0].path == folder.path
+    assert find(tmp_path / "runs")[0].path == folder.path
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,13 @@ def test_a_spec_read_in_parts_is_the_spec(science, model, words, last):
         "note: 'a\n\nscience:\n" + "".join(f"  k{n}: {n}\n" for n in range(9)) + "  end'\n",
         "---\nscience:\n" + "".join(f"  - {n}\n" for n in range(9)),
         "# only a comment\n",
+        "on: 1\nnull: 2\nseed: 3\n",
+        "seed: 3\noverrides:\n- a=1\n- b: 2\n  c: 3\n- 'it''s\n  long'\n-  - x\nkey: 1\n",
+        "seed: 3\noverrides: []\nnote: |\n  - a\n  - b\ntau: 1 # half\n",
+        "seed: 3\n\nnote: >-\n  a\n\n  b\n",
+        "overrides:\n- 'a\n- b'\nseed: 3\n",
+        "seed: 3\noverrides:\n- a\n# said\n- b\n",
+        "",
     ],
 )
 def test_a_spec_that_was_written_by_hand_reads_as_yaml_says(text):

@@ -17,7 +17,8 @@ from rich.console import Console
 from simulated_runs import BEST, STEPS, SimulatedRuns, search_of, searched
 
 from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.run_root import find
 from gapo_lab.search import storage
 from gapo_lab.training.rehearsal import curve
 

@@ -8,6 +8,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.runs import naming
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.tracking import copier, mapping, mlflow_client
+from gapo_lab.tracking.copy_runs import copy_all
 
 pytestmark = pytest.mark.slow  # a real MLflow
 
@@ -183,7 +184,7 @@ def test_a_copy_that_was_cut_off_is_made_good(tmp_path, database, monkeypatch):
 def test_seeds_share_a_cell_and_other_data_do_not(tmp_path, database):
     mined = {"data": "git", "science": SPEC["science"] | {"data.content": "5f2c"}}
     folders = [make(tmp_path, 0), make(tmp_path, 1), make(tmp_path, 2, **mined)]
-    ids = copier.copy_all(folders, database).values()
+    ids = copy_all(folders, database).values()
     client = mlflow_client.connect(database)
     cells = [client.get_run(i).data.tags["mlflow.parentRunId"] for i in ids]
     assert cells[0] == cells[1] != cells[2]
@@ -197,12 +198,12 @@ def test_a_cell_carries_the_means_of_its_finished_trials(tmp_path, database):
     finish(folders[0])
     finish(folders[1])
     for _ in range(2):  # the second copy adds nothing
-        copier.copy_all(folders, database)
+        copy_all(folders, database)
     ((cell,),) = table(database, "SELECT run_uuid FROM tags WHERE key='gapo.is_cell'")
     assert history(database, cell, "seeds") == [(1, 1.0), (2, 2.0)]
     assert history(database, cell, "final/id/em") == [(1, 0.1), (2, pytest.approx(0.15))]
     finish(folders[2])
-    copier.copy_all(folders, database)
+    copy_all(folders, database)
     assert history(database, cell, "best/id/em")[-1] == (3, pytest.approx(0.2))
 
 
@@ -229,7 +230,7 @@ def test_one_broken_folder_does_not_keep_the_others_out(tmp_path, database):
     good, bad = make(tmp_path, 0), make(tmp_path, 1)
     train(good, range(2))
     (bad.path / "attempts/1/metrics.jsonl").write_text("rubbish\n")
-    out = copier.copy_all([bad, good], database)
+    out = copy_all([bad, good], database)
     assert isinstance(out[bad.path], UserError) and isinstance(out[good.path], str)
 
 

@@ -12,6 +12,7 @@ from copied_runs import everything, finish, make, table, train
 
 from gapo_lab.tracking import copier, mlflow_client, study_page
 from gapo_lab.tracking import uri as addresses
+from gapo_lab.tracking.copy_runs import copy_all
 from gapo_lab.tracking.study_page import NOTE
 
 pytestmark = pytest.mark.slow  # a real MLflow
@@ -59,7 +60,7 @@ def test_a_run_that_another_study_asked_for_first_is_on_both_pages(tmp_path, dat
         ("table2", "nano gapo_grpo tau=0.5"),
     ]
     before = everything(database)
-    copier.copy_all([shared, own], database)
+    copy_all([shared, own], database)
     assert everything(database) == before
 
 
@@ -86,7 +87,7 @@ def test_a_run_of_a_study_brings_the_finished_ones_that_it_shares(tmp_path, data
     for folder in (done := [*theirs, mine]):
         train(folder, range(2))
         finish(folder)
-    copier.copy_all([*done, waits], database)
+    copy_all([*done, waits], database)
     share(tmp_path / "runs", table2=["run0", "run1", "run2"], mine=["run0", "run2", "run3"])
     copier.Copier(mine, database).shared()
     found = by_study(database)

@@ -81,6 +81,7 @@ def test_the_hooks_we_fill_exist():
     assert issubclass(LabTrainer, PPOTrainerSync)
     private = {"_compute_advantage", "_val_metrics_update", "_log_rollout_data"}
     private |= {"_compute_old_log_prob", "_compute_ref_log_prob", "_update_actor", "_shutdown_dump_executor"}
+    private |= {"_init_resource_pool_mgr"}
     assert private <= set(vars(PPOTrainer))
     for hook in ("on_init_end", "on_validate_begin", "on_train_begin", "on_step_begin"):
         assert hook in vars(PPOTrainer)
@@ -91,6 +92,23 @@ def test_the_hooks_we_fill_exist():
     fit = inspect.getsource(PPOTrainer.fit)
     assert fit.rindex("self.on_step_end()") < fit.rindex("self._validate()")
     assert fit.index("self.logger = Tracking(") < fit.index("self.on_validate_begin()") < fit.index("self._validate()")
+
+
+def test_the_worker_that_tells_of_the_truths_is_the_one_that_trains():
+    from verl.single_controller.base.decorator import MAGIC_ATTR
+    from verl.trainer.ppo.v1.trainer_base import PPOTrainer
+    from verl.workers.engine.fsdp.transformer_impl import EngineEvalModeCtx, FSDPEngine
+    from verl.workers.engine_workers import ActorRolloutRefWorker
+
+    from gapo_lab.training.actor import LabWorker
+
+    assert issubclass(LabWorker, ActorRolloutRefWorker) and hasattr(LabWorker.log_likelihoods, MAGIC_ATTR)
+    named = inspect.getsource(PPOTrainer._init_resource_pool_mgr)
+    assert "self.role_worker_mapping[role] = ray.remote(ActorRolloutRefWorker)" in named
+    assert "self.engine.module.eval()" in inspect.getsource(EngineEvalModeCtx.__enter__)
+    # whoever leaves eval mode finds the sequences shared out as before
+    assert "set_ulysses_sequence_parallel_group(self.prev_sp_group)" in inspect.getsource(EngineEvalModeCtx.__exit__)
+    assert "self._autocast_dtype" in inspect.getsource(FSDPEngine)
 
 
 def test_workers_wait_as_long_as_the_run_says(tmp_path):

@@ -1,0 +1,84 @@
+"""The README's pictures, from real runs in the working folder: `make pictures`, or `python -m docs_site.pictures`.
+
+plan.svg and demo.svg are what a terminal shows; report.png is the front of a report in Chromium. Missing runs are made
+first: `make demo`, and the six of docs/first-run.md.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.text import Text
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "img"
+WIDTH = 108  # characters
+PAGE = (1180, 900)  # pixels of the report's front
+PLAN = "model=qwen_coder_7b,qwen3_8b algo=dapo,gapo_dapo tau=0.1,0.5 cluster=slurm check_disk=false"
+STUDY = "algo=grpo,gapo_grpo seed=range(3) study=first"
+# the font that rich's SVG would load from the network
+FONTS = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+
+
+def main() -> None:
+    """Make the three pictures, and say where they are."""
+    _gapo("gapo_lab.run")
+    _gapo("gapo_lab.run", "-m", *STUDY.split())
+    _terminal("plan.svg", "python -m gapo_lab plan " + PLAN.removesuffix(" check_disk=false"), _plan())
+    _terminal("demo.svg", "make demo", _end_of(_gapo("gapo_lab.run")))
+    _report("first", IMAGES / "report.png")
+
+
+def _gapo(module: str, *words: str) -> str:
+    """Run a command as in a terminal of `WIDTH` characters, and return what it prints, colours included."""
+    env = {**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(WIDTH)}
+    done = subprocess.run(
+        [sys.executable, "-m", module, *words], env=env, stdout=subprocess.PIPE, text=True, check=True
+    )
+    return done.stdout
+
+
+def _plan() -> str:
+    """Return the plan without three of its notes: on data, attention and disk."""
+    text = _gapo("gapo_lab", "plan", *PLAN.split())
+    left_out = ("trains on", "attention is", "checkpoints of")
+    return "\n".join(line for line in text.splitlines() if not any(words in line for words in left_out))
+
+
+def _end_of(text: str) -> str:
+    """Return a run's last table, without what only this machine has."""
+    lines = text.splitlines()
+    start = max(number for number, line in enumerate(lines) if "┏" in line)
+    return "\n".join(line for line in lines[start - 1 :] if "charts" not in line)
+
+
+def _terminal(name: str, command: str, output: str) -> None:
+    console = Console(record=True, width=WIDTH, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115
+    console.print(Text(f"$ {command}\n", style="bold"), Text.from_ansi(output), sep="")
+    svg = console.export_svg(title="", code_format=FONTS, unique_id=Path(name).stem)
+    (IMAGES / name).write_text(svg, encoding="utf-8")
+    print(IMAGES / name)
+
+
+def _report(study: str, path: Path) -> None:
+    chromium = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
+    if chromium is None:
+        sys.exit("no Chromium on this machine. Install chromium, then give the same command again.")
+    _gapo("analysis.report", study, "--spread", "--no-log")
+    page = Path(f"reports/{study}/report.html").resolve().as_uri()
+    with tempfile.TemporaryDirectory() as folder:
+        shot = [f"--window-size={PAGE[0]},{PAGE[1]}", f"--screenshot={path}", f"--user-data-dir={folder}"]
+        quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        subprocess.run([chromium, *quiet, *shot, page], check=True, capture_output=True)
+    print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""What was read of the runs of one run root, kept from one command to the next in `runs/.cache/runs.json`.
+
+A *part* of a run is a plain value (its spec, its status) and the signatures of the files that it was read from. It
+is taken as long as these files have these signatures, and read anew otherwise: the file only saves time. Whoever
+deletes it, or writes it at the same time, or is killed in the middle, changes no answer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import orjson
+
+from gapo_lab.errors import UserError
+from gapo_lab.runs import checkpoints, measures, metrics, naming, signature, spec_file
+from gapo_lab.runs.signature import Signature
+from gapo_lab.utils import atomic_files
+
+FOLDER, NAME = ".cache", "runs.json"
+# What was kept by other code may mean something else.
+READERS: tuple[ModuleType, ...] = (checkpoints, measures, metrics, naming, spec_file)
+# The file is written when so many parts were read anew: each of them costs less than writing ten thousand.
+WORTH_WRITING, SHARE = 100, 50
+STALE_SECONDS = 3600.0  # a file written aside and left so long was left for good
+
+# A value, and the files of the run folder that it was read from with their signatures.
+Part = tuple[Any, list[tuple[str, Signature]]]
+Parts = dict[str, dict[str, Part]]  # by run key and name
+
+
+class Remembered:
+    """The parts of one run root's runs. `look` begins a new moment; until then every file is looked at once."""
+
+    def __init__(self, root: Path, remember: bool = True) -> None:
+        self.root, self._remember = Path(root), remember
+        self._folder = self.root / FOLDER
+        self._parts: Parts = _read(self._folder / NAME) if remember else {}
+        self._new = 0
+        self._settling: float | None = None
+        self.look()
+
+    def look(self) -> None:
+        """Look at all files anew from now on."""
+        self._signatures: dict[tuple[str, str], Signature | None] = {}
+        self._valid: set[tuple[str, str]] = set()  # parts that are known to be those of the files of this moment
+        self._now, self._since = time.time(), time.monotonic()
+
+    def signature(self, key: str, file: str) -> Signature | None:
+        """Return the signature of a file of run ``key``, as of this moment; None where nobody can say."""
+        place = (key, file)
+        if place not in self._signatures:
+            try:
+                self._signatures[place] = signature.of(f"{self.root}/{key}/{file}")
+            except OSError:
+                self._signatures[place] = None
+        return self._signatures[place]
+
+    def part(self, key: str, name: str, files: Callable[[], Iterable[str]], read: Callable[[], Any]) -> Any:
+        """Return the value of part ``name`` of run ``key``.
+
+        files: the files it is read from, a folder before what is listed in it. read: reads it; what it raises is not
+        kept.
+        """
+        place = (key, name)
+        if place in self._valid:
+            return self._parts[key][name][0]
+        parts = self._parts.get(key)
+        part = parts.get(name) if parts else None
+        if part and all(self.signature(key, file) == seen for file, seen in part[1]):
+            self._valid.add(place)
+            return part[0]
+        # before it is read: what changes meanwhile has another signature the next time
+        seen = [(file, self.signature(key, file)) for file in files()]
+        value = read()
+        if all(one is not None and self._is_settled(one) for _, one in seen):
+            self._parts.setdefault(key, {})[name] = (value, [(file, one or []) for file, one in seen])
+            self._valid.add(place)
+            self._new += 1
+        elif parts:
+            parts.pop(name, None)
+        return value
+
+    def _is_settled(self, one: Signature, now: float | None = None) -> bool:
+        if self._settling is None:
+            self._settling = signature.settling_seconds(self.root)
+        return signature.changed(one) + self._settling < (self._now if now is None else now)
+
+    def write(self, keys: Iterable[str]) -> None:
+        """Keep the parts of these runs for the next command, where enough of them are new. A disk that takes nothing is
+        no error."""
+        if not self._remember or self._new < max(WORTH_WRITING, sum(map(len, self._parts.values())) // SHARE):
+            return
+        with contextlib.suppress(UserError, OSError):
+            self._folder.mkdir(exist_ok=True)
+            self._tidy()
+            with atomic_files.replacing(self._folder / NAME) as file:
+                # by the clock of the file system, which need not be that of this machine
+                began = os.fstat(file.fileno()).st_mtime - (time.monotonic() - self._since) - 1.0
+                file.write(_packed(self._kept(keys, began)))
+            self._new = 0
+
+    def _kept(self, keys: Iterable[str], began: float) -> Parts:
+        until = min(began, self._now)
+        return {
+            key: {
+                name: part
+                for name, part in self._parts[key].items()
+                if all(self._is_settled(one, until) for _, one in part[1])
+            }
+            for key in keys
+            if key in self._parts
+        }
+
+    def _tidy(self) -> None:
+        """Remove what writers that were killed have left."""
+        for path in self._folder.glob(f".{NAME}.*"):
+            if time.time() - path.stat().st_mtime > STALE_SECONDS:
+                path.unlink(missing_ok=True)
+
+
+# The file: a line that says by which code it was written and what its content hashes to, then JSON. The science of a
+# spec, which the runs of a cell share, stands in it once.
+
+
+@cache
+def _code() -> str:
+    """Which code reads the parts: a digest of its text."""
+    texts = [Path(str(module.__file__)).read_bytes() for module in READERS]
+    return hashlib.blake2b(b"".join(texts), digest_size=8).hexdigest()
+
+
+def _packed(parts: Parts) -> bytes:
+    """Return the content of the file, without what JSON does not give back as it is: NaN, a date, a long number."""
+    body = _body(parts)
+    if body is None:
+        body = _body({key: {n: p for n, p in mine.items() if _body({key: {n: p}})} for key, mine in parts.items()})
+    return _head(body or b"") + (body or b"")
+
+
+def _body(parts: Parts) -> bytes | None:
+    shared: dict[bytes, int] = {}
+
+    def packed(name: str, value: Any) -> Any:
+        if name != "spec" or not isinstance(value, dict) or not isinstance(value.get("science"), dict):
+            return value
+        number = shared.setdefault(orjson.dumps(value["science"]), len(shared))
+        return {**value, "science": number}
+
+    try:
+        runs = {key: {n: (packed(n, value), seen) for n, (value, seen) in mine.items()} for key, mine in parts.items()}
+        body = orjson.dumps({"runs": runs, "science": [orjson.Fragment(text) for text in shared]})
+        read = _unpacked(body)
+        same = all(read[key][n][0] == part[0] for key, mine in parts.items() for n, part in mine.items())
+    except (TypeError, ValueError):
+        return None
+    return body if same else None
+
+
+def _unpacked(body: bytes) -> Parts:
+    with _without_gc():
+        found = orjson.loads(body)
+        science = found["science"]
+        for mine in found["runs"].values():
+            spec = mine.get("spec")
+            if spec and isinstance(spec[0].get("science"), int):
+                spec[0]["science"] = science[spec[0]["science"]]
+    return found["runs"]
+
+
+def _head(body: bytes) -> bytes:
+    return f"gapo-lab {_code()} {hashlib.blake2b(body, digest_size=16).hexdigest()}\n".encode()
+
+
+def _read(path: Path) -> Parts:
+    """Return the parts in the file; none where it is not whole, or not ours."""
+    try:
+        head, _, body = path.read_bytes().partition(b"\n")
+        if head + b"\n" != _head(body):
+            return {}
+        return _unpacked(body)
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+        return {}
+
+
+@contextlib.contextmanager
+def _without_gc() -> Iterator[None]:
+    """Python looks for circles each time so many objects were made; there are none in JSON."""
+    import gc
+
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

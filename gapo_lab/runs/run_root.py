@@ -1,0 +1,173 @@
+"""The runs of one run root: all of them, quickly. What was read before and has not changed is not read again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Self
+
+from gapo_lab.errors import UserError
+from gapo_lab.runs import checkpoints
+from gapo_lab.runs.checkpoints import Keep
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.remembered import Remembered
+from gapo_lab.runs.status import NEW, RunStatus
+
+# Where looking at a run takes this long, the disk is waited for, and several can wait at once.
+SLOW_SECONDS, AT_ONCE = 0.004, 32
+FIRST = 16  # runs that are looked at one by one, to see how long it takes
+
+
+class RunRoot:
+    """``with RunRoot(path) as runs:`` is one moment: each file is looked at once. `look` begins another.
+
+    Its folders are to be read; a run that is worked on is a `RunFolder`. remember: use and write the file of what
+    earlier commands have read (`gapo_lab.runs.remembered`).
+    """
+
+    def __init__(self, path: Path, remember: bool = True) -> None:
+        self.path = Path(path)
+        self._remembered = Remembered(self.path, remember)
+        self._names: set[str] | None = None
+        self._folders: dict[str, RememberedFolder] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if exc[0] is None:
+            self._remembered.write(self.names)
+
+    def look(self) -> None:
+        """Begin another moment."""
+        self._names = None
+        self._remembered.look()
+
+    @property
+    def names(self) -> Collection[str]:
+        """What there is in the folder."""
+        if self._names is None:
+            try:
+                with os.scandir(self.path) as entries:
+                    self._names = {one.name for one in entries}
+            except (FileNotFoundError, NotADirectoryError):
+                self._names = set()
+        return self._names
+
+    def folder(self, key: str) -> RememberedFolder:
+        if key not in self._folders:
+            self._folders[key] = RememberedFolder(self.path, key, self._remembered)
+        return self._folders[key]
+
+    def folders(self) -> list[RunFolder]:
+        """All run folders (those with a spec.yaml), by key."""
+        found = [self.folder(key) for key in sorted(self.names)]
+        ahead(found, lambda folder: folder.has("spec.yaml"))
+        return [folder for folder in found if folder.has("spec.yaml")]
+
+    def keys(self) -> list[str]:
+        return [folder.key for folder in self.folders()]
+
+
+def find(root: Path) -> list[RunFolder]:
+    """All run folders under ``root`` (those with a spec.yaml), by key."""
+    return [RunFolder(folder.path) for folder in RunRoot(root, remember=False).folders()]
+
+
+def ahead(folders: Sequence[RunFolder], read: Callable[[Any], object]) -> None:
+    """Where the disk is slow: read something of each folder now, several at once. What goes wrong is met again by
+    whoever asks for it."""
+
+    def one(folder: RunFolder) -> None:
+        with suppress(UserError, OSError):
+            read(folder)
+
+    began = time.perf_counter(), time.process_time()
+    for folder in folders[:FIRST]:
+        one(folder)
+    waited = (time.perf_counter() - began[0]) - (time.process_time() - began[1])
+    if len(folders) > FIRST and waited > FIRST * SLOW_SECONDS:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(one, folders[FIRST:]))
+
+
+class RememberedFolder(RunFolder):
+    """A run folder that is only read. Each answer is that of its files at the moment of its run root."""
+
+    def __init__(self, root: Path, key: str, remembered: Remembered) -> None:
+        self._root, self._key, self._remembered = root, key, remembered
+        self._read: tuple[Any, RunStatus] = (None, NEW)  # what was made of a status.json
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "path":
+            raise AttributeError(name)
+        self.path = self._root / self._key  # ten thousand paths take a while, and few are asked for
+        return self.path
+
+    @property
+    def key(self) -> str:
+        return self._key
+
+    def size(self, name: str) -> int | None:
+        found = self._remembered.signature(self._key, name)
+        if found is None:
+            return super().size(name)
+        return found[2] if found else None
+
+    def _part(self, name: str, files: Callable[[], Sequence[str]], read: Callable[[], Any]) -> Any:
+        return self._remembered.part(self._key, name, files, read)
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        spec = self._part("spec", lambda: ["spec.yaml"], lambda: super(RememberedFolder, self).spec)
+        return {**spec, "science": dict(spec["science"])} if isinstance(spec.get("science"), dict) else dict(spec)
+
+    @property
+    def cell(self) -> str:
+        return self._part("cell", lambda: ["spec.yaml"], lambda: super(RememberedFolder, self).cell)
+
+    @property
+    def raw_status(self) -> RunStatus:
+        if (raw := self._status_json()) is not self._read[0]:
+            self._read = (raw, super().raw_status)
+        return self._read[1]
+
+    def _status_json(self) -> Any:
+        return self._part("status", lambda: ["status.json"], super()._status_json)
+
+    def summary(self) -> dict[str, Any] | None:
+        if not self.has("summary.json"):
+            return None
+        found = self._part("summary", lambda: ["summary.json"], super().summary)
+        return None if found is None else dict(found)
+
+    def numbers(self) -> dict[str, Any]:
+        if (found := self.summary()) is not None:
+            return found
+        files = lambda: ["config.yaml", *self._metrics_files()]  # noqa: E731
+        return dict(self._part("numbers", files, super().numbers))
+
+    def keep(self) -> Keep:
+        return Keep(self._part("keep", lambda: ["config.yaml"], lambda: str(super(RememberedFolder, self).keep())))
+
+    def resume_step(self) -> int:
+        if not self.has(f"checkpoints/{checkpoints.TRACKER}"):
+            return 0
+        return self._part("resume", lambda: [*self._checkpoint_files(), *self._metrics_files()], super().resume_step)
+
+    def _metrics_files(self) -> Iterator[str]:
+        self._remembered.signature(self._key, "attempts")  # before it is listed
+        yield "attempts"
+        for attempt in self.attempts():
+            yield f"attempts/{attempt.path.name}/metrics.jsonl"
+
+    def _checkpoint_files(self) -> Iterator[str]:
+        self._remembered.signature(self._key, "checkpoints")
+        yield "checkpoints"
+        yield f"checkpoints/{checkpoints.TRACKER}"
+        for path in checkpoints.steps(self.checkpoints).values():
+            yield f"checkpoints/{path.name}"

@@ -1,0 +1,123 @@
+"""MLflow's tables behind an SQLite or PostgreSQL address, written to directly: many rows at a time.
+
+MLflow's client writes a thousand points a call, through objects of SQLAlchemy. What it writes is plain: the columns
+below. A database that has others, which must be filled, is of another MLflow, and `open_database` gives None.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from gapo_lab.tracking import uri as addresses
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+# What is written, by table.
+COLUMNS = {
+    "runs": (
+        *("run_uuid", "name", "source_type", "source_name", "entry_point_name", "user_id", "status", "start_time"),
+        *("end_time", "source_version", "lifecycle_stage", "artifact_uri", "experiment_id"),
+    ),
+    "tags": ("key", "value", "run_uuid"),
+    "params": ("key", "value", "run_uuid"),
+    "metrics": ("key", "value", "timestamp", "step", "is_nan", "run_uuid"),
+    "latest_metrics": ("key", "value", "timestamp", "step", "is_nan", "run_uuid"),
+}
+KINDS = ("sqlite", "postgresql")
+
+
+class Database:
+    """An open database of MLflow's."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._engine.dispose()
+
+    def tagged(self, experiment: str, name: str) -> set[str]:
+        """Return the values of a tag over the active runs of an experiment."""
+        from sqlalchemy import text
+
+        asked = (
+            "SELECT DISTINCT tags.value FROM tags JOIN runs ON runs.run_uuid = tags.run_uuid WHERE tags.key = :name "
+            "AND runs.experiment_id = :experiment AND runs.lifecycle_stage = 'active'"
+        )
+        with self._engine.connect() as connection:
+            found = connection.execute(text(asked), {"name": name, "experiment": int(experiment)})
+            return {value for (value,) in found}
+
+    def insert(self, rows: dict[str, list[Sequence[Any]]]) -> None:
+        """Insert rows by table, in the order of `COLUMNS`: all of them or, where one cannot be, none."""
+        with self._engine.begin() as connection:
+            for table in COLUMNS:
+                if rows.get(table):
+                    self._insert(connection, table, rows[table])
+
+    def _insert(self, connection: Connection, table: str, rows: list[Sequence[Any]]) -> None:
+        names = ", ".join(COLUMNS[table])
+        cursor: Any = connection.connection.cursor()
+        try:
+            if self._engine.dialect.name == "sqlite":
+                marks = ", ".join("?" * len(COLUMNS[table]))
+                cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
+            elif hasattr(cursor, "copy"):  # psycopg
+                with cursor.copy(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv, NULL '\\N')") as copy:
+                    copy.write(_csv(rows))
+            else:  # psycopg2
+                cursor.copy_expert(
+                    f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv, NULL '\\N')", io.StringIO(_csv(rows))
+                )
+        finally:
+            cursor.close()
+
+
+def _csv(rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as PostgreSQL's COPY takes them: text quoted, so that none of it reads as NULL, and NULL bare."""
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    null = _Null()
+    for row in rows:
+        writer.writerow([null if value is None else value for value in row])
+    return out.getvalue()
+
+
+class _Null(float):
+    """What the writer of CSV takes for a number, and writes without quotes."""
+
+    def __repr__(self) -> str:
+        return "\\N"
+
+    __str__ = __repr__
+
+
+def open_database(uri: str) -> Database | None:
+    """Return the database at an address; None where it is a server, another kind of database, or another MLflow's."""
+    from sqlalchemy import create_engine, inspect
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+    from sqlalchemy.pool import NullPool
+
+    path = addresses.sqlite_path(uri)
+    try:
+        engine = create_engine(f"sqlite:///{path}" if path else uri, poolclass=NullPool)
+    except (ArgumentError, ImportError, SQLAlchemyError):
+        return None
+    if engine.dialect.name not in KINDS:
+        return None
+    try:
+        seen = inspect(engine)
+        for table, columns in COLUMNS.items():
+            there = {one["name"]: one for one in seen.get_columns(table)}
+            needed = {name for name, one in there.items() if not one["nullable"] and one["default"] is None}
+            if not set(columns) <= set(there) or not needed <= set(columns):
+                return None
+    except SQLAlchemyError:
+        return None
+    return Database(engine)
