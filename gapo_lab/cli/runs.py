@@ -1,4 +1,4 @@
-"""The words after ``python -m gapo_lab``. Light: torch is imported only by ``evaluate``, MLflow only by ``sync``.
+"""The words after ``python -m gapo_lab``. Light: torch is imported only by `evaluate`, MLflow only by ``sync``.
 
 A command is a function of the parsed words that gives the exit code, and one entry in ``parser``.
 """
@@ -11,28 +11,32 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
-from gapo_lab.cli import doctor, status_table, sweeps
+from gapo_lab.cli import doctor, evaluate, status_table, sweeps
 from gapo_lab.cli.select import find_one, named
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.launch import job_output, run_states
 from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import State
 from gapo_lab.tracking import study_page, uri
 from gapo_lab.utils import command_line
-from gapo_lab.utils.text import duration, percent, type_and_line
+from gapo_lab.utils.text import type_and_line
 
 
 def main(words: list[str] | None = None) -> int:
     """Run one command; its exit code (`command_line.run`)."""
-    return command_line.run(parser(), words)
+    return command_line.run(parser(), _without_multirun(sys.argv[1:] if words is None else words))
+
+
+def _without_multirun(words: list[str]) -> list[str]:
+    """Return the words of a grid without the -m of a run, wherever it stands: argparse takes no option between them."""
+    is_grid = "plan" in words or "doctor" in words
+    return [word for word in words if word not in ("-m", "--multirun")] if is_grid else words
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,8 +60,13 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
     one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
 
-    one = add("evaluate", evaluate, "greedy exact match of finished runs' last checkpoints, into their metrics")
-    one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
+    evaluate.add_words(
+        add(
+            "evaluate",
+            evaluate.evaluate,
+            "finished runs' checkpoints, or a model, on their test sets, greedily and more",
+        )
+    )
 
     sweeps.add(add)
     doctor.add(add)
@@ -147,45 +156,6 @@ def sync(asked: argparse.Namespace) -> int:
     failed = sum(isinstance(result, Exception) for result in out.values())
     print(f"{len(out) - failed} copied" + (f", {failed} not" if failed else ""))
     return 1 if failed else 0
-
-
-# evaluate
-
-
-def evaluate(asked: argparse.Namespace) -> int:
-    with RunRoot(asked.root) as runs:
-        folders = [RunFolder(folder.path) for folder in named(runs, asked.run) if folder.is_finished]
-    if not folders:
-        raise UserError(f"no finished run of {asked.run} in {asked.root}: python -m gapo_lab status shows all")
-    from gapo_lab.training.evaluate import Evaluator
-
-    evaluator, began, failed = Evaluator(), time.monotonic(), 0
-    for number, folder in enumerate(folders, 1):
-        name = run_name(folder.spec)
-        try:
-            step, found = evaluator.evaluate(folder)
-        except UserError as error:  # the others can be measured all the same
-            print(f"{name}: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        shown = ", ".join(
-            f"{short.upper()} {percent(found[key])}{expected(found, short)}"
-            for short in ("id", "ood")
-            if (key := f"val/{short}/em_greedy") in found
-        )
-        left = duration((time.monotonic() - began) / number * (len(folders) - number))
-        print(
-            f"{name} ({folder.key}): {shown}, greedy, step {step}  [{number}/{len(folders)}, {left} left]",
-            flush=True,
-        )
-    print("python -m gapo_lab sync copies them to MLflow")
-    return 1 if failed else 0
-
-
-def expected(found: Mapping[str, float], short: str) -> str:
-    """Return what is expected of sampled answers, in brackets; nothing where it was not measured."""
-    value = found.get(f"val/{short}/em_expected")
-    return "" if value is None else f" (expected at T=1: {percent(value)})"
 
 
 # ui

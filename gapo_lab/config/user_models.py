@@ -54,6 +54,7 @@ def model_of(word: str) -> dict[str, Any] | None:
     settings = {
         "name": _name(word, folder, is_folder),
         "path": str(folder.absolute()) if is_folder else word,
+        "family": str(said.get("model_type") or "unknown"),
         "tied": _is_tied(said),
         "billions": float(f"{billions:.3g}"),
         **{name: sizes[name] for name in ("layers", "hidden", "feed_forward", "vocabulary", "kv_heads", "head_size")},

@@ -31,7 +31,7 @@ NODES = {
     "reward.reward_model.": "no reward model is run here; give reward.custom_reward_function.path=FILE.py",
     "skip.": "a run makes its own rollouts; python -m analysis replay computes methods on recorded ones",
     f"{MODEL}.mtp.": _MEGATRON,
-    f"{MODEL}.lora.": f"{_MEGATRON}; {MODEL}.lora_rank and lora_alpha are read",
+    f"{MODEL}.lora.": f"{_MEGATRON}; lora=RANK and {MODEL}.lora_alpha are read",
     f"{ROLLOUT}.disaggregation.": "prefill and decoding share their GPUs here",
     f"{ROLLOUT}.agent.custom_async_server.": "not read by verl's v1 trainer",
     **{f"{role}.fsdp_config.turbo_config.": "read by verl's NPU engine only" for role in (ACTOR, REF)},
@@ -85,6 +85,8 @@ KEYS = {
     "trainer.experiment_name": "a run is named by its words; give study=NAME for what belongs together",
     "ray_kwargs.timeline_json_file": "read by verl's own entry only",
 }
+# Obeyed, though the node above it is not.
+OBEYED = (f"{MODEL}.lora.merge",)
 # Read at one place, written at two: the first is not read where it says something else than the second.
 TWINS = {f"{role}.use_torch_compile": f"{role}.fsdp_config.use_torch_compile" for role in (ACTOR, REF)}
 # With token budgets (use_dynamic_bsz, as all backends here) rows are not counted.
@@ -109,6 +111,8 @@ OURS = {
 
 def ignored(key: str) -> str | None:
     """Why the key is not obeyed whatever its value, and what is; None where it is obeyed."""
+    if key in OBEYED:
+        return None
     if key in KEYS:
         return KEYS[key]
     for start, why in NODES.items():

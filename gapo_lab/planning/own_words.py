@@ -13,6 +13,7 @@ from gapo_lab.config.compose import verl_defaults
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.planning import user_files
+from gapo_lab.planning.reward_rules import returned
 
 # The key of a file, and that of what is taken from it.
 NAMED_IN = {
@@ -22,8 +23,6 @@ NAMED_IN = {
 }
 # Their own rules look at these.
 TOLD_ELSEWHERE = ("data.template", "reward.custom_reward_function.path")
-# Our own reward functions -> the numbers that each gives of an answer.
-METRICS = {"compute_score": ("score", "em", "similarity"), "compute_choice_score": ("score", "em", "item", "choices")}
 # What a checkpoint needs for a run to go on from it.
 CONTENTS = ("model", "optimizer", "extra")
 CHECKPOINT = "actor_rollout_ref.actor.checkpoint"
@@ -57,11 +56,10 @@ def model(config: ConfigView) -> Iterator[str]:
 
 def metric(config: ConfigView) -> Iterator[str]:
     """Check that the metric that groups are filtered by is one that the reward gives."""
-    key, reward = "algorithm.filter_groups.metric", config.reward.custom_reward_function
-    wanted = config.select(key)
-    ours = METRICS.get(reward.name) if str(reward.path).startswith("pkg://gapo_lab.") else None
-    if config.select("algorithm.filter_groups.enable") and ours and wanted not in ours:
-        yield f"{key}={wanted}: the reward has no such number; there are {', '.join(ours)}"
+    key = "algorithm.filter_groups.metric"
+    wanted, there = config.select(key), returned(config)
+    if config.select("algorithm.filter_groups.enable") and there and wanted not in there:
+        yield f"{key}={wanted}: the reward has no such number; there are {', '.join(there)}"
 
 
 def checkpoints(config: ConfigView) -> Iterator[str]:

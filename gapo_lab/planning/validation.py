@@ -53,11 +53,14 @@ def check_settings(config: ConfigView, written: Mapping[str, Any]) -> None:
         raise UserError("\n".join(found))
 
 
-def faults(config: ConfigView, written: Mapping[str, Any]) -> list[str]:
-    """Everything about this run that cannot work, one line for each key; [] where all is well."""
+def faults(config: ConfigView, written: Mapping[str, Any], rules: tuple[Rule, ...] | None = None) -> list[str]:
+    """Everything about this run that cannot work, one line for each key; [] where all is well.
+
+    rules: what is looked at; None is all.
+    """
     found: dict[str, str] = {}
-    rules: tuple[Rule, ...] = (_words, partial(key_problems, written=written), *METHOD_RULES, *OWN_WORDS, *RULES)
-    for rule in rules:
+    every: tuple[Rule, ...] = (_words, partial(key_problems, written=written), *METHOD_RULES, *OWN_WORDS, *RULES)
+    for rule in every if rules is None else rules:
         try:
             for line in rule(config) or ():
                 found.setdefault(_key_of(line), line)
@@ -205,3 +208,5 @@ RULES: tuple[Rule, ...] = (
     *(wrong_values, _batches, _model, check_memory, _weights, _rollout, _data, check_reward, _expected, check_cluster),
     check_keeping,
 )
+# What matters where a model only answers.
+EVALUATED: tuple[Rule, ...] = (wrong_values, _weights, _data, check_reward)

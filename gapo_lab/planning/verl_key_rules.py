@@ -12,11 +12,13 @@ from gapo_lab.planning import ignored_keys
 
 # The run folder and the data sets are ours: a value given here would be replaced.
 DECIDED = {
-    "data.train_files": "data come from data=micro, or from data=git data.path=FOLDER (python -m gapo_lab.data mine)",
-    "data.val_files": "data come from data=micro, or from data=git data.path=FOLDER and data.ood=",
+    "data.train_files": "rows of your own are data=parquet data.train=FILE data.id=FILE (docs/your-own.md)",
+    "data.val_files": "test sets of your own are data=parquet data.id=FILE data.ood={NAME: FILE} (docs/your-own.md)",
     "trainer.default_local_dir": "checkpoints lie in the run folder; run_root= says where that is",
     "trainer.rollout_data_dir": "rollouts are written to the run folder, every scale.rollouts_every steps",
     "trainer.validation_data_dir": "validations are written to the run folder",
+    "actor_rollout_ref.model.lora_adapter_path": "merge the adapter into the model (peft's merge_and_unload) and give "
+    "model=FOLDER; lora= trains a new one",
     "trainer.resume_mode": "a run goes on from its own last checkpoint; to start it anew remove its run folder",
     "trainer.resume_from_path": "a run goes on from its own last checkpoint; to start from other weights: model.path=",
 }
@@ -98,11 +100,21 @@ def _backend(config: ConfigView) -> Iterator[str]:
         for key in AGENT_LOOPS:
             if config.select(key) not in (None, False, verl_defaults().get(key)):
                 yield f"{key}={config.select(key)}: not obeyed by backend=cpu, which has no agent loops; take vllm_cpu"
-    if backend in ("cpu", "vllm_cpu") and config.select("actor_rollout_ref.model.lora_rank"):
-        yield (
-            f"actor_rollout_ref.model.lora_rank={config.actor_rollout_ref.model.lora_rank}: LoRA was not tried without "
-            "a GPU; take backend=vllm, or leave it at 0"
-        )
+    yield from _lora(config)
+
+
+def _lora(config: ConfigView) -> Iterator[str]:
+    """LoRA is one word, from which what vLLM needs follows."""
+    rank, node = config.get("lora"), "actor_rollout_ref.model"
+    if (given := config.select(f"{node}.lora_rank")) != rank:
+        yield f"{node}.lora_rank={given}: the word is lora={given}"
+    for key in () if rank else (f"{node}.{name}" for name in ("lora_alpha", "target_modules", "exclude_modules")):
+        if config.select(key) != verl_defaults()[key]:
+            yield f"{key}={config.select(key)}: read with LoRA only; give lora=RANK, too"
+    if rank and config.backend.name == "vllm_cpu":
+        yield f"lora={rank}: was not tried with vLLM on a CPU; take backend=cpu or backend=vllm"
+    if config.backend.name == "cpu" and config.select(f"{node}.lora.merge"):
+        yield f"{node}.lora.merge=true: backend=cpu always answers with the merged weights; leave it out"
 
 
 def _problems(config: ConfigView) -> Iterator[str]:

@@ -50,6 +50,7 @@ MOVED = {
     **ignored_keys.TWINS,
     "algorithm.filter_groups.max_num_gen_batches": "trainer.v1.sampler.sampler_kwargs.max_refill_batches",
     "trainer.project_name": "study",
+    f"{MODEL}.lora_rank": "lora",
     "trainer.nnodes": "cluster.nodes",
     "reward_model.reward_manager": "reward.reward_manager.name",
 }

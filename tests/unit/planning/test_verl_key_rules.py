@@ -12,7 +12,7 @@ from gapo_lab.planning.validation import check
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("data.train_files=/x.parquet", "data.train_files=/x.parquet: data come from"),
+        ("data.train_files=/x.parquet", "data.train_files=/x.parquet: rows of your own are data=parquet"),
         ("trainer.resume_mode=disable", "last checkpoint"),
         ("trainer.default_local_dir=x", "run_root="),
         ("trainer.rollout_data_dir=x", "rollouts_every"),
