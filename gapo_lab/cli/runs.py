@@ -48,15 +48,15 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--root", type=Path, default=Path("runs"), help="where the run folders are (default: runs)")
     add = command_line.adder(out)
 
-    one = add("status", status, "a table of the runs")
+    one = add("status", status, "show the runs as a table")
     one.add_argument("study", nargs="?", help="only this study's runs")
     one.add_argument("--cells", action="store_true", help="a line for each cell, without its runs")
 
-    one = add("logs", logs, "the log of a run's last attempt")
+    one = add("logs", logs, "show the log of a run's last attempt")
     one.add_argument("run", help="its key, or the beginning of it")
-    one.add_argument("-f", "--follow", action="store_true", help="go on while the run goes on")
+    one.add_argument("-f", "--follow", action="store_true", help="follow the log while the run goes on")
 
-    one = add("sync", sync, "copy runs to MLflow; again and again gives the same")
+    one = add("sync", sync, "copy runs to MLflow; safe to repeat (idempotent)")
     one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
     one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
 
@@ -64,16 +64,16 @@ def parser() -> argparse.ArgumentParser:
         add(
             "evaluate",
             evaluate.evaluate,
-            "finished runs' checkpoints, or a model, on their test sets, greedily and more",
+            "measure finished runs' checkpoints, or a model, on their test sets, greedily and more",
         )
     )
 
     sweeps.add(add)
     doctor.add(add)
 
-    one = add("ui", ui, "open MLflow's pages on the runs that were copied")
+    one = add("ui", ui, "serve MLflow's pages of the runs that were copied")
     one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
-    one.add_argument("--port", type=int, default=5000)
+    one.add_argument("--port", type=int, default=5000, help="port of the pages (default: 5000)")
     return out
 
 
@@ -103,7 +103,9 @@ def logs(asked: argparse.Namespace) -> int:
     folder = find_one(asked.root, asked.run)
     path = _log_of(folder)
     if not path.exists():
-        raise UserError(f"{path} is not there: the run has written nothing yet")
+        raise UserError(
+            f"{path} is not there. The run has written nothing yet: follow it with python -m gapo_lab watch"
+        )
     with open(path, encoding="utf-8", errors="replace") as file:
         while True:
             over = folder.status().state is not State.RUNNING  # asked before reading: nothing is missed
@@ -124,7 +126,9 @@ def _log_of(folder: RunFolder) -> Path:
         if printed and printed.exists() and (now.has_stopped or not attempts):
             return printed
     if not attempts:
-        raise UserError(f"run {folder.key} has not started: it has no log yet")
+        raise UserError(
+            f"run {folder.key} has not started, so it has no log yet. Follow it with: python -m gapo_lab watch"
+        )
     return attempts[-1].log_path
 
 
@@ -147,7 +151,7 @@ def sync(asked: argparse.Namespace) -> int:
         raise
     except Exception as error:
         raise RunFailed(
-            f"MLflow at {address} cannot be reached ({type_and_line(error)}): start it or set --uri, "
+            f"MLflow at {address} cannot be reached ({type_and_line(error)}). Start it or set --uri, "
             "then give the same command again; the run folders keep everything"
         ) from error
     for path, result in out.items():
@@ -168,12 +172,12 @@ def ui(asked: argparse.Namespace) -> int:
         return 0
     path = uri.sqlite_path(address)
     if path and not path.exists():
-        raise UserError(f"{path} is not there: run something first, or copy runs to it: python -m gapo_lab sync")
+        raise UserError(f"{path} is not there. Run something first, or copy runs to it: python -m gapo_lab sync")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", asked.port)) == 0:
             raise UserError(
                 f"port {asked.port} is taken (MLflow's pages may be open already: "
-                f"http://127.0.0.1:{asked.port}); another one: --port {asked.port + 1}"
+                f"http://127.0.0.1:{asked.port}); take another: --port {asked.port + 1}"
             )
     command = uri.ui_command(address, asked.port)
     print(f"{shlex.join(command)}\nin a few seconds: http://127.0.0.1:{asked.port} (Ctrl-C ends it)", flush=True)

@@ -36,15 +36,15 @@ OWN = {
 # Of one command so many faults are looked for: each takes half a second.
 MOST_FAULTS = 20
 
-HELP = """python -m gapo_lab.run WORD=VALUE ...        one run
-python -m gapo_lab.run -m WORD=A,B ...       a sweep: its plan, then what is missing of it
-python -m gapo_lab plan WORD=A,B ...         the plan only
-python -m gapo_lab --help                    doctor, status, watch, logs, cancel, retry, evaluate, sync, gc, ui
+HELP = """python -m gapo_lab.run KEY=VALUE ...         one run
+python -m gapo_lab.run -m KEY=A,B ...        a sweep: shows its plan, then starts what is missing
+python -m gapo_lab plan KEY=A,B ...          the plan only
+python -m gapo_lab --help                    all other commands: doctor, status, watch, logs, cancel, retry, ...
 
-Words that choose a file (and +sweep=NAME, one of sweeps/):
+Overrides that choose a config file (and +sweep=NAME, one of sweeps/):
 $APP_CONFIG_GROUPS
-Words with a value: tau=0.5 noise=0 lora=0 seed=0 study=default run_root=runs keep=last on_finish=null, and any
-key of verl, such as actor_rollout_ref.actor.optim.lr=1e-4; --cfg job shows them all.
+Overrides with a value: tau=0.5 noise=0 lora=0 seed=0 study=default run_root=runs keep=last on_finish=null, and
+any key of verl, such as actor_rollout_ref.actor.optim.lr=1e-4. --cfg job shows all of them.
 """
 
 
@@ -168,8 +168,8 @@ def unreadable(word: str, error: Exception) -> str:
     said = str(error).strip().partition("\n")[0] + (f" at the ^ of {marked}" if marked != word else "")
     quoted = f'{key}="{value}"'
     if sign and '"' not in value and _is_readable(quoted):
-        return f"{word}: cannot be read as a setting ({said}). Keep the value whole by quotes inside quotes: '{quoted}'"
-    return f"{word}: cannot be read as a setting, KEY=VALUE ({said})"
+        return f"{word}: not a valid override ({said}). Keep the value whole by quotes inside quotes: '{quoted}'"
+    return f"{word}: not a valid override ({said}). Write KEY=VALUE"
 
 
 def _is_readable(word: str) -> bool:

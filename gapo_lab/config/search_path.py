@@ -104,7 +104,7 @@ def verl_config_folder() -> Path:
     """Return the folder of verl's YAML files. Raises UserError when verl is not installed."""
     found = importlib.util.find_spec("verl")
     if found is None or not found.submodule_search_locations:
-        raise UserError("verl is not installed in this Python; run `make setup` and use .venv/bin/python")
+        raise UserError("verl is not installed in this Python. Run `make setup` and use .venv/bin/python")
     return Path(found.submodule_search_locations[0]) / "trainer" / "config"
 
 

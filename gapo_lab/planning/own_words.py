@@ -51,7 +51,7 @@ def model(config: ConfigView) -> Iterator[str]:
     """verl's key for the model says nothing else than ours, by which runs are named and prompts measured."""
     key = "actor_rollout_ref.model.path"
     if config.select(key) != config.model.path:
-        yield f"{key}={config.select(key)}: the model is {config.model.path}; give model.path={config.select(key)}"
+        yield f"{key}={config.select(key)}: the model is {config.model.path}. Give model.path={config.select(key)}"
 
 
 def metric(config: ConfigView) -> Iterator[str]:
@@ -67,7 +67,7 @@ def checkpoints(config: ConfigView) -> Iterator[str]:
     for name in ("save_contents", "load_contents"):
         value = config.select(f"{CHECKPOINT}.{name}") or []
         if missing := [one for one in CONTENTS if one not in value]:
-            yield f"{CHECKPOINT}.{name}={value}: a run could not go on without {', '.join(missing)}; leave it out"
+            yield f"{CHECKPOINT}.{name}={value}: a run could not go on without {', '.join(missing)}. Leave it out"
             return
 
 
@@ -77,14 +77,14 @@ def columns(config: ConfigView) -> Iterator[str]:
         return
     key = "data.prompt_key"
     if config.select(key) != (usual := verl_defaults()[key]):
-        yield f"{key}={config.select(key)}: data={config.data.name} has the column {usual}; leave it out"
+        yield f"{key}={config.select(key)}: data={config.data.name} has the column {usual}. Leave it out"
 
 
 def greedy(config: ConfigView) -> Iterator[str]:
     """verl's v1 trainer does not read do_sample."""
     key = "actor_rollout_ref.rollout.val_kwargs"
     if config.select(f"{key}.do_sample") is False and config.select(f"{key}.temperature"):
-        yield f"{key}.do_sample=false: verl 0.9 always samples; give {key}.temperature=0, or data.greedy=true for both"
+        yield f"{key}.do_sample=false: verl 0.9 always samples. Give {key}.temperature=0, or data.greedy=true for both"
 
 
 def fused_kernels(config: ConfigView) -> Iterator[str]:
@@ -97,7 +97,7 @@ def fused_kernels(config: ConfigView) -> Iterator[str]:
     if not said.get("tie_word_embeddings", config.select("model.tied", True)):
         yield (
             "actor_rollout_ref.model.use_fused_kernels=true: works with models whose output layer is their embedding, "
-            f"and that of {config.model.path} is its own; set it to false"
+            f"and that of {config.model.path} is its own. Set it to false"
         )
 
 

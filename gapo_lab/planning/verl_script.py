@@ -81,7 +81,7 @@ def find_command(commands: Collection[Command]) -> Command:
         raise UserError(f"no command that trains with verl: {' or '.join(ENTRIES)} behind python -m")
     if len(found) > 1:
         lines = ", ".join(str(one.line) for one in found)
-        raise UserError(f"{len(found)} commands that train, on lines {lines}: keep one of them in a copy of the file")
+        raise UserError(f"{len(found)} commands that train, on lines {lines}. Keep one of them in a copy of the file")
     entry = _entry(found[0].words[0])
     if entry not in ENTRIES or ".experimental." in found[0].words[0]:
         raise UserError(f"line {found[0].line}: {found[0].words[0]}: runs are made as by verl.trainer.main_ppo")
@@ -214,7 +214,7 @@ def _one(key: str, value: str, given: _Given, out: Translation) -> None:
     if key == "trainer.nnodes" and plain == "1":
         out.lines.append(f"dropped {shown}: a run has one node")
     elif key == "trainer.project_name" and not re.fullmatch(r"[\w][\w.-]*", plain):
-        out.lines.append(f"dropped {shown}: give study=NAME")
+        out.lines.append(f"dropped {shown}. Give study=NAME")
     elif key == f"{ACTOR}.clip_ratio":
         for end in ("low", "high"):
             out.words.setdefault(f"{key}_{end}", value)

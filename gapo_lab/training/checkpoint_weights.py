@@ -22,7 +22,7 @@ def weights(actor: Path) -> dict[str, Tensor]:
     shards = [match for path in actor.iterdir() if (match := SHARD.fullmatch(path.name))]
     found = {int(match[2]): actor / match[0] for match in shards}
     if {int(match[1]) for match in shards} != {len(found)}:
-        raise UserError(f"{actor} lacks the part of a worker: the checkpoint is not whole")
+        raise UserError(f"{actor} lacks the part of a worker, so the checkpoint is not whole. Train the run again")
     # it warns of process groups, which reading has no use for
     logging.getLogger("torch.distributed.device_mesh").setLevel(logging.ERROR)
     parts = [torch.load(found[rank], map_location="cpu", weights_only=False) for rank in sorted(found)]

@@ -55,7 +55,7 @@ class Evaluator:
         cannot be called, and where its test sets are not on this machine.
         """
         if not folder.is_finished:
-            raise UserError(f"run {folder.key} has not finished: the same sweep command goes on with it")
+            raise UserError(f"run {folder.key} has not finished. Resume it with the same sweep command")
         points = folder.merged_points()
         step = max(points, default=0) if self.step is None else self.step
         there = {name: point.value for name, point in points.get(step, {}).items() if _MEASURED.fullmatch(name)}

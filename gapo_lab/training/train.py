@@ -201,7 +201,7 @@ def prepare_data(config: DictConfig, folder: RunFolder) -> Prepared:
     if before and folder.resume_step() and before["digest"] != about["digest"]:
         raise UserError(
             f"run {folder.key} has trained on other data ({before['folder']}, now {about['folder']}): its prompts, its "
-            f"tokenizer or the code that makes them have changed; to start it anew: remove {folder.path}"
+            f"tokenizer or the code that makes them have changed. To start it anew, remove {folder.path}"
         )
     atomic_files.write_json(folder.path / "data.json", about)
     if left_out := {split: number for split, number in about["too_long"].items() if number}:

@@ -74,7 +74,7 @@ def test_the_plan_says_both_numbers(runs_of):
     [
         ("keep=some", "keep=some: must be one of all, last, weights, none"),
         ("check_disk=1", "must be true or false"),
-        ("trainer.max_actor_ckpt_to_keep=1", "take 2"),
+        ("trainer.max_actor_ckpt_to_keep=1", "Take 2"),
     ],
 )
 def test_words_that_keep_nothing_are_refused(word, says):

@@ -28,7 +28,7 @@ def told(*words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("actor_rollout_ref.model.path=/x", "give model.path=/x"),
+        ("actor_rollout_ref.model.path=/x", "Give model.path=/x"),
         (f"{REWARD}.path=/nofile.py", "reward=/nofile.py: no such file"),
         ("trainer.v1.sampler.custom_sampler.path=/nofile.py", "custom_sampler.path=/nofile.py: no such file"),
         ("algo=dapo algorithm.filter_groups.metric=acc", "there are em, similarity, score"),
@@ -40,15 +40,15 @@ def told(*words: str) -> list[str]:
         ("trainer.device=cuda", "backend=cpu has cpu"),
         ("actor_rollout_ref.rollout.name=vllm", "backend=cpu has gapo_cpu"),
         ("actor_rollout_ref.rollout.agent.default_agent_loop=tool_agent", "backend=cpu, which has no agent loops"),
-        ("actor_rollout_ref.model.lora_rank=32", "the word is lora=32"),
+        ("actor_rollout_ref.model.lora_rank=32", "the override is lora=32"),
         ("actor_rollout_ref.model.lora_adapter_path=mine", "peft's merge_and_unload"),
-        ("actor_rollout_ref.model.lora_alpha=64", "read with LoRA only; give lora=RANK, too"),
+        ("actor_rollout_ref.model.lora_alpha=64", "read with LoRA only. Give lora=RANK, too"),
         ("lora=8 actor_rollout_ref.model.lora.merge=true", "always answers with the merged weights"),
         ("actor_rollout_ref.model.lora.rank=8", "lora=RANK"),
         ("actor_rollout_ref.model.external_lib=nowhere", "no module nowhere"),
-        ("algo=grpo algorithm.adv_estimator=grpo", "take algo=grpo, and leave algorithm.adv_estimator out"),
-        ("algorithm.adv_estimator=grpo", "take algo=grpo, and leave algorithm.adv_estimator out"),
-        ("algorithm.adv_estimator=rloo", "take algo=rloo, and leave algorithm.adv_estimator out"),
+        ("algo=grpo algorithm.adv_estimator=grpo", "Give algo=grpo instead"),
+        ("algorithm.adv_estimator=grpo", "Give algo=grpo instead"),
+        ("algorithm.adv_estimator=rloo", "Give algo=rloo instead"),
     ],
 )
 def test_one_line_says_what_to_give(words, says):
@@ -90,7 +90,7 @@ def test_fused_kernels_need_a_tied_output_layer(tmp_path: Path):
     slurm = ("cluster=slurm", word)
     assert told(*slurm, "model=qwen3_4b") == [] == told(*VLLM, word)
     (line,) = told(*slurm, "model=qwen3_8b")
-    assert "that of Qwen/Qwen3-8B is its own; set it to false" in line
+    assert "that of Qwen/Qwen3-8B is its own. Set it to false" in line
     said = json.loads((NANO / "checkpoint" / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(said | {"tie_word_embeddings": False}))
     assert len(told(f"model.path={tmp_path}")) == 1
