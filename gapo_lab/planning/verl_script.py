@@ -57,6 +57,8 @@ MOVED = {
 # Decided by the words that are added.
 _ALGO = ("algorithm.adv_estimator", "algorithm.norm_adv_by_std_in_grpo")
 _REWARD = tuple(f"{node}custom_reward_function.{name}" for node in ("", "reward.") for name in ("path", "name"))
+# What lora= says to vLLM by itself.
+_LORA = {f"{ROLLOUT}.load_format": "safetensors", f"{ROLLOUT}.layered_summon": "true"}
 # verl's words for the number by which groups are filtered.
 _SCORES = ("seq_reward", "seq_final_reward")
 
@@ -255,6 +257,8 @@ def _dropped(key: str, value: str, given: _Given) -> str | None:
         return "models are trained with FSDP2"
     if key in (f"{ROLLOUT}.name", "trainer.device"):
         return NOT_RUN.get(value, "the backend brings it")
+    if _LORA.get(key) == value.lower() and given.get(f"{MODEL}.lora_rank") not in ("", "0"):
+        return "lora= brings it"
     if key == "trainer.logger":
         return "metrics are in the run folder and in MLflow"
     if key in ignored_keys.COUNTED and given.get(ignored_keys.COUNTED[key][0]).lower() != "false":
