@@ -100,11 +100,15 @@ class FolderSource(FileConfigSource):
         return self._files.list("", results_filter) if self.is_group(config_path) else []
 
 
+# Files of verl's own tree that are parts of its configuration, and no choice here.
+VERLS = ("data=legacy_data", "reward=reward", "model=hf_model")
+
+
 def verl_config_folder() -> Path:
     """Return the folder of verl's YAML files. Raises UserError when verl is not installed."""
     found = importlib.util.find_spec("verl")
     if found is None or not found.submodule_search_locations:
-        raise UserError("verl is not installed in this Python; run `make setup` and use .venv/bin/python")
+        raise UserError("verl is not installed in this Python. Run `make setup` and use .venv/bin/python")
     return Path(found.submodule_search_locations[0]) / "trainer" / "config"
 
 
@@ -180,10 +184,12 @@ def as_words() -> tuple[str, ...]:
 def refuse_shadowed(words: Sequence[str]) -> None:
     """Raise UserError for a word that chooses a file which lies both among ours and in a folder of the user's.
 
-    Hydra would silently take ours.
+    Hydra would silently take ours. Nor for one that chooses a part of verl's configuration.
     """
     for word in words:
         group, _, name = word.lstrip("+").partition("=")
+        if word in VERLS:
+            raise UserError(f"{word}: is a part of verl's own configuration, and no {group} to choose")
         if not group or "." in group or not (shipped := _shipped(group, name)):
             continue
         if name.startswith("."):
