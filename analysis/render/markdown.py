@@ -39,6 +39,7 @@ def page(document: Document, images: str, own: str = "") -> str:
         facts=[fact for fact in document.facts if fact[0] != LOCAL],
         missing=document.missing,
         verdicts=document.verdicts,
+        claims=document.claims,
         tables=document.tables,
         numbers=numbers([table.name for table in document.tables]),
         pictures=document.pictures,
