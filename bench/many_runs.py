@@ -12,13 +12,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.launch import GRID
 from bench.measurement import Row
 from gapo_lab.runs import signature
 from gapo_lab.runs.status import RunStatus, State
 from gapo_lab.utils.processes import Process
 
 RUNS, KINDS = 10_000, 40
+TAUS = ",".join(f"{n / 20:g}" for n in range(1, KINDS // 2 + 1))
+CELLS = ("model=nano", "algo=gapo_grpo,gapo_dapo", f"tau={TAUS}", "seed=0")
 SEED, KEY = 987_654_321, "rKEYKEYKEY"  # what stands in a spec's text for them
 
 
@@ -153,11 +154,10 @@ def make_runs(root: Path, number: int) -> None:
     from gapo_lab.launch import executor
     from gapo_lab.runs import spec_file
 
-    cells = make_grid(GRID).cells()
-    kinds_of_cell = [tuple(word for word in cell if not word.startswith("seed=")) for cell in cells]
-    chosen = list(dict.fromkeys(kinds_of_cell))
-    chosen = chosen[:: len(chosen) // KINDS][:KINDS]
-    words = [(*cell, f"seed={seed}") for seed in range(-(-number // KINDS)) for cell in chosen]
+    cells = make_grid(CELLS).cells()
+    assert len(cells) == KINDS
+    here = (f"run_root={root}", "check_disk=false")
+    words = [(*cell[:-1], f"seed={seed}", *here) for seed in range(-(-number // KINDS)) for cell in cells]
     planned = [run.valid_spec for run in executor.plan_of(words).runs]
     specs = [spec.as_dict() for spec in planned[:KINDS]]
     kinds = [_kind(root / f"kind{finished}", specs[0], finished) for finished in (False, True)]

@@ -57,6 +57,7 @@ def pages() -> dict[str, str]:
 
 def settings(text: str) -> Iterator[Setting]:
     """Read a config file's settings. Each line of comment above a key belongs to that key."""
+    text = text.removeprefix("\n".join(_head(text))).lstrip("\n") if _head(text) else text
     above: list[str] = []
     parents: list[tuple[int, str]] = []
     for line in text.splitlines():
@@ -81,13 +82,15 @@ def settings(text: str) -> Iterator[Setting]:
 
 def heading(text: str) -> str:
     """Return the comment at the head of a file, without Hydra's directive."""
-    lines = []
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        if not line.startswith("# @package"):
-            lines.append(line.removeprefix("#").strip())
-    return " ".join(lines)
+    return " ".join(line.removeprefix("#").strip() for line in _head(text) if not line.startswith("# @package"))
+
+
+def _head(text: str) -> list[str]:
+    """Return the lines of comment at the head of a file, without the last one where that is the first key's own."""
+    lines = text.splitlines()
+    end = next((number for number, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    found = KEY.match(lines[end]) if end < len(lines) else None
+    return lines[: end - 1] if found and found["value"] else lines[:end]
 
 
 def _links() -> Iterator[str]:

@@ -26,7 +26,7 @@ VERL_ESTIMATORS = (
 NOT_HERE = {
     "gae": "needs a critic",
     "remax": "needs a greedy rollout of every prompt, which verl's v1 trainer does not make",
-    "gdpo": "does not get the parts of the reward from verl's v1 trainer; take algorithm.adv_estimator=exact_gdpo",
+    "gdpo": "does not get the parts of the reward from verl's v1 trainer. Take algorithm.adv_estimator=exact_gdpo",
     "optimal_token_baseline": "needs the sum of squared probabilities of every token",
     "tir_optimal_token_baseline": "needs the sum of squared probabilities of every token",
 }

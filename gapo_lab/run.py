@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from gapo_lab import hydra_plugin
-from gapo_lab.config import compose, search_path
+from gapo_lab.config import compose, search_path, sweep_grid
 from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.paths import CONF
 from gapo_lab.runs import measures
@@ -55,13 +55,20 @@ def exit_code(error: BaseException) -> int:
     return USER_ERROR if isinstance(error, (UserError, HydraException, OmegaConfBaseException)) else FAILED
 
 
-def message(error: BaseException) -> str:
-    """Return the line that a person reads of an error."""
+def message(error: BaseException, words: Sequence[str] = ()) -> str:
+    """Return the lines that a person reads of an error; of one of Hydra's, with all else that is wrong with words."""
     if isinstance(error, (HydraException, OmegaConfBaseException)):
-        return compose.explain(error)
+        return "\n".join(compose.all_faults(error, [word for word in words if _is_one_value(word)]))
     if isinstance(error, (UserError, RunFailed, Interrupted, KeyboardInterrupt)):
         return str(error)
     return f"{type_and_line(error, 300)} (not foreseen; HYDRA_FULL_ERROR=1 shows where)"
+
+
+def _is_one_value(word: str) -> bool:
+    try:
+        return not sweep_grid.parse(word).is_sweep_override()
+    except UserError:
+        return True
 
 
 def main() -> int:
@@ -71,12 +78,13 @@ def main() -> int:
     # one line of ours instead of Hydra's; HYDRA_FULL_ERROR=1 set by the user shows the traceback as well
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"
-    codes = [0]
+    codes: list[int] = [0]
+    overrides: list[str] = []
 
     def tell(error: BaseException) -> None:
         if wants_traceback:
             traceback.print_exception(error)
-        if text := message(error):
+        if text := message(error, overrides):
             with suppress(OSError):  # the terminal may be gone
                 Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
         codes.append(exit_code(error))

@@ -39,6 +39,7 @@ def page(document: Document, images: str, own: str = "") -> str:
         facts=[fact for fact in document.facts if fact[0] != LOCAL],
         missing=document.missing,
         verdicts=document.verdicts,
+        claims=document.claims,
         tables=document.tables,
         numbers=numbers([table.name for table in document.tables]),
         pictures=document.pictures,
@@ -54,11 +55,11 @@ def own_words(path: Path) -> str:
     except (FileNotFoundError, NotADirectoryError):
         return ""
     except OSError as error:
-        raise UserError(f"cannot read {path} ({error.strerror}): name another --markdown") from error
+        raise UserError(f"cannot read {path} ({error.strerror}). Name another --markdown") from error
     _, begun, rest = old.partition(BEGIN)
     words, ended, _ = rest.partition(END)
     if not (begun and ended):
-        raise UserError(f"{path} is there and no page of a report: name another --markdown, or move it away")
+        raise UserError(f"{path} is there and no page of a report. Name another --markdown, or move it away")
     return words
 
 
@@ -72,7 +73,7 @@ def write(document: Document, path: Path) -> list[Path]:
             atomic_files.make_folder(place.parent)
             atomic_files.write_bytes(place, content)
         except OSError as error:
-            raise UserError(f"cannot write to {place} ({error.strerror}): name another --markdown") from error
+            raise UserError(f"cannot write to {place} ({error.strerror}). Name another --markdown") from error
     return list(written)
 
 

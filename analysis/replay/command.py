@@ -29,9 +29,11 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("words", nargs="*", metavar="KEY=VALUE", help="algo=a,b tau=0.5 algorithm.gapo.ddof=1 ...")
     out.add_argument("--simulate", action="store_true", help="true rewards and skewed noise instead of a record")
     out.add_argument("--groups", type=int, default=1000, help="groups that the simulator draws (default 1000)")
-    out.add_argument("--seed", type=int, default=0, help="of the simulator")
+    out.add_argument("--seed", type=int, default=0, help="seed of the simulator (default 0)")
     out.add_argument("--column", default="reward", help="the column that holds the reward (default: reward, score)")
-    out.add_argument("--out", type=Path, default=Path("reports/replay"), help="folder (default reports/replay)")
+    out.add_argument(
+        "--out", type=Path, default=Path("reports/replay"), help="folder to write to (default reports/replay)"
+    )
     return out
 
 

@@ -46,9 +46,9 @@ def methods_of(names: Sequence[str], words: Sequence[str] = ()) -> list[Method]:
         path = config.algo.get("path")
         theirs = method_registry.own(path, estimator).get(estimator)
         if name in NOT_REPLAYED:
-            raise UserError(f"algo={name}: its advantages need more than rewards; replay can show {', '.join(DEFAULT)}")
+            raise UserError(f"algo={name}: its advantages need more than rewards. Replay can show {', '.join(DEFAULT)}")
         if theirs and theirs.asks:
-            raise UserError(f"algo={name}: {estimator}() asks for {', '.join(theirs.asks)}; replay has only rewards")
+            raise UserError(f"algo={name}: {estimator}() asks for {', '.join(theirs.asks)}. Replay has only rewards")
         if theirs:
             settings = dict(config.algorithm.get(estimator) or {})
             found.append(Method(config.algo.name, partial(load(path, estimator), **settings)))

@@ -74,7 +74,7 @@ def build(source: Source, asked: Asked) -> Report:
     tables += [*_new_cases(asked, drawn), *_bets(asked, drawn)]
     remarks = [*source.problems(), *wording.unknown(selection), *_open_claims(selection, drawn)]
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
-        remarks.append("nothing to hold against the paper: these runs share no model and metric with its tables")
+        remarks.append("no comparison with the paper: these runs share no model and metric with its tables")
     by_axis = _by_axis(asked, selection, measured, seeds)
     notice = no_result.notice(selection)
     pictures: tuple[Picture, ...] = ()

@@ -98,14 +98,14 @@ def asked_for(words: argparse.Namespace) -> Asked:
     cases = {}
     for name, text in _pairs("--test-cases", words.test_cases).items():
         if not text.isdigit() or int(text) == 0:
-            raise UserError(f"--test-cases {name}={text}: give SET=N, as in id=3897: a number of cases")
+            raise UserError(f"--test-cases {name}={text}: not a number of cases. Give SET=N, as in id=3897")
         cases[name] = int(text)
     if words.seeds is not None and words.seeds < 1:
-        raise UserError(f"--seeds {words.seeds}: give how many trials a cell must have, at least 1")
+        raise UserError(f"--seeds {words.seeds}: not a number of seeds. Give 1 or more")
     axes = [tuple(part for part in text.split(",") if part) for text in (words.rows, words.cols)]
     for option, axis in zip(("--rows", "--cols"), axes, strict=True):
         if not axis:
-            raise UserError(f"{option} is empty: give parameters, such as algo or algo,tau")
+            raise UserError(f"{option} is empty. Give parameters, such as algo or algo,tau")
     return Asked(
         studies=tuple(dict.fromkeys(words.studies)),
         metric=words.metric,
@@ -130,7 +130,7 @@ def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
     for word in words:
         name, sign, value = word.partition("=")
         if not sign or not name:
-            raise UserError(f"{option} {word}: give NAME=VALUE")
+            raise UserError(f"{option} {word}: not NAME=VALUE. Give one, such as id=3897")
         out[name] = value
     return out
 

@@ -22,7 +22,7 @@ class Folder:
         try:
             atomic_files.make_folder(self.path)
         except OSError as error:
-            raise UserError(f"cannot write to {path} ({error.strerror}): name a folder with --out") from error
+            raise UserError(f"cannot write to {path} ({error.strerror}). Name a folder with --out") from error
 
     def write(self, name: str, content: str | bytes) -> Path:
         """Write ``name`` (it may hold folders) at once: aside, then renamed."""

@@ -38,7 +38,7 @@ def log(uri: str, studies: Sequence[str], folder: Path, names: Sequence[str]) ->
     if not experiments:
         wanted = " ".join(studies)
         return (
-            f"not logged to MLflow: no copy of {wanted} there yet; make one with python -m gapo_lab sync {studies[0]}"
+            f"not logged to MLflow: no copy of {wanted} there yet. Make one with python -m gapo_lab sync {studies[0]}"
         )
     client = mlflow_client.connect(uri)
     mark, new = _digest(folder, names), 0

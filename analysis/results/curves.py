@@ -86,7 +86,7 @@ def reduce(curves: Mapping[int, Curve], pick: str, dev: Mapping[int, Curve] | No
     A trial without a value is absent.
     """
     if pick not in PICKS:
-        raise UserError(f"--pick {pick}: no such way; there are {', '.join(PICKS)}")
+        raise UserError(f"--pick {pick}: no such way. Take one of {', '.join(PICKS)}")
     curves = {seed: curve for seed, curve in curves.items() if len(curve)}
     if pick == "peak" and curves:
         average = mean(list(curves.values()))

@@ -40,16 +40,16 @@ def load(path: Path, column: str = "reward") -> Rewards:
     if path.is_dir():
         files = _generations(path)
         if not files:
-            raise UserError(f"{path}: no rewards there; give a run folder, generations/train, or a CSV or parquet file")
+            raise UserError(f"{path}: no rewards there. Give a run folder, generations/train, or a CSV or parquet file")
         table = pd.concat([_table(file) for file in files], ignore_index=True)
     elif path.suffix in SUFFIXES and path.is_file():
         table = _table(path)
     else:
-        raise UserError(f"{path}: no such file; rewards come from a folder or from {', '.join(SUFFIXES)}")
+        raise UserError(f"{path}: no such file. Rewards come from a folder or from {', '.join(SUFFIXES)}")
     name = column if column in table or column != "reward" else "score"
     for needed in ("uid", name):
         if needed not in table:
-            raise UserError(f"{path}: no column {needed}; it has {', '.join(map(str, table.columns))}")
+            raise UserError(f"{path}: no column {needed}. It has {', '.join(map(str, table.columns))}")
     return from_table(table["uid"].astype(str), table[name], str(path))
 
 

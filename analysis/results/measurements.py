@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from analysis.results import curves as reducing
+from analysis.results import spending
 from analysis.results.curves import Curve
 from analysis.results.runs import Cell, Selection
 from analysis.results.source import Source
@@ -30,11 +31,15 @@ MOST_CASES = 20_000  # a test set larger than this is not guessed from its accur
 
 @dataclass(frozen=True)
 class Trials:
-    """A cell's finished trials for one metric, by seed; values are unrounded, in the metric's own unit."""
+    """A cell's finished trials for one metric, by seed; values are unrounded, in the metric's own unit.
+
+    ``spent``: of each kind of spending the sums up to each step, by seed.
+    """
 
     cell: Cell
     curves: Mapping[int, Curve]
     values: Mapping[int, float]
+    spent: Mapping[str, Mapping[int, Curve]] = field(default_factory=dict)
 
     @property
     def mean(self) -> float | None:
@@ -119,11 +124,13 @@ def measure(
     pick = pick or default_pick(metric, bool(dev))
     if pick == "dev" and not dev:
         raise UserError(f"--pick dev: not every run has measured {' or '.join(DEV)}. Take --pick final.")
+    sums = spending.spent(source, ids) if metric.startswith("val/") else {}
     by_cell = {}
     for cell in selection.cells:
         found = {run.seed: by_run[run.id] for run in cell.runs if run.id in by_run}
         chosen = {run.seed: dev[run.id] for run in cell.runs if run.id in dev}
-        by_cell[cell.id] = Trials(cell, found, reducing.reduce(found, pick, chosen))
+        mine = {kind: {run.seed: by_id[run.id] for run in cell.runs if run.id in by_id} for kind, by_id in sums.items()}
+        by_cell[cell.id] = Trials(cell, found, reducing.reduce(found, pick, chosen), mine)
     known = _known_cases(metric, selection.cells, cases or {})
     guessed = None
     if known is None and _COUNTED.search(read):

@@ -103,7 +103,7 @@ def _elsewhere(source: Source, names: Sequence[str], root: Path) -> str:
     if isinstance(source, RunFolders) or not RunFolders(root).holds(names):
         return ""
     sync = f"python -m gapo_lab sync {names[0]}"
-    return f"the run folders in {root} have it; leave out --uri and --source, or copy them: {sync}"
+    return f"the run folders in {root} have it. Leave out --uri and --source, or copy them: {sync}"
 
 
 def _near(name: str, there: Collection[str]) -> str:

@@ -40,7 +40,7 @@ class Sqlite:
         self.path = path
         if not self.path.exists():
             raise UserError(
-                f"{self.path} is not there: run something first, copy runs to it "
+                f"{self.path} is not there. Run something first, copy runs to it "
                 "(python -m gapo_lab sync), or name another place with --uri"
             )
         self._check()
@@ -60,7 +60,7 @@ class Sqlite:
                     if not columns <= there:
                         lacks = f"table {table}" if not there else f"{table}.{min(columns - there)}"
                         raise UserError(
-                            f"{self.path} is no database of this MLflow ({lacks} is missing): keep a copy "
+                            f"{self.path} is no database of this MLflow ({lacks} is missing). Keep a copy "
                             f"of it, then: mlflow db upgrade {self.uri}"
                         )
         except sqlite3.DatabaseError as error:

@@ -52,18 +52,18 @@ class Server:
             reply = self._session.request(method, f"{self.uri}{path}", timeout=TIMEOUT, **words)
         except requests.RequestException as error:
             raise UserError(
-                f"MLflow at {self.uri} cannot be reached ({type(error).__name__}): start it, or name another "
+                f"MLflow at {self.uri} cannot be reached ({type(error).__name__}). Start it, or name another "
                 "place with --uri"
             ) from error
         if reply.status_code in (401, 403):
             raise UserError(
-                f"MLflow at {self.uri} refuses these credentials: set MLFLOW_TRACKING_USERNAME and "
+                f"MLflow at {self.uri} refuses these credentials. Set MLFLOW_TRACKING_USERNAME and "
                 "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
             )
         if reply.status_code == 404 or "json" not in reply.headers.get("content-type", ""):
             raise UserError(
                 f"{self.uri} answers {reply.status_code} to {path}: it is no MLflow server, or an older "
-                "one; read its database with --uri sqlite:///FILE"
+                "one. Read its database with --uri sqlite:///FILE"
             )
         if not reply.ok:
             said = reply.json().get("message", "")

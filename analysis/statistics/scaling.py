@@ -9,7 +9,7 @@ sharply. A higher ceiling and a faster way to the same one are different finding
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,10 @@ FEWEST = 4  # points after the start, for three parameters
 EFFICIENCIES = (0.25, 8.0)  # B, lowest and highest
 BEYOND = 8.0  # C_mid is sought from the first point over this to the last one times this
 GRID, ZOOMS = 41, 5  # a grid of so many values of each, narrowed so often
+
+
+# From steps to what was spent by then: tokens, seconds.
+Spent = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,16 @@ def _share(amounts: np.ndarray, efficiency, middle) -> np.ndarray:
         return 1 / (1 + (middle / amounts) ** efficiency)
 
 
-def over_seeds(trials: Sequence[Curve], highest: float = math.inf) -> SeedFits | None:
+def over_seeds(trials: Sequence[Curve], highest: float = math.inf, spent: Spent | None = None) -> SeedFits | None:
     """Return the fit of the mean curve; intervals by leaving out one seed at a time (jackknife), B and C_mid on a
     log scale.
 
-    None where the mean curve cannot be fitted.
+    spent: from (m,) steps to what the cell had spent by then, (m,) rising; None fits over steps. None where the mean
+    curve cannot be fitted.
     """
     steps, values = curves.together(trials)
+    if spent is not None and len(steps):
+        steps = spent(steps)
     whole = fit(steps, values.mean(axis=0), highest) if len(steps) else None
     if whole is None:
         return None

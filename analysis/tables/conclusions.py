@@ -53,4 +53,4 @@ def _power(results: Results, one: Comparison) -> str:
         return ""
     unit = " points" if results.measured.is_share else ""
     seen = results.measured.text(visible_difference(one))
-    return f" So many seeds find a true difference of {seen}{unit} in 80% of studies."
+    return f" With so many seeds 80% of studies find a true difference of {seen}{unit}."

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from functools import partial
 
+from analysis.results import spending
+from analysis.results.curves import Curve
 from analysis.results.measurements import number
 from analysis.statistics.scaling import Interval, half_predicts, over_seeds
 from analysis.tables.paper import Results
 from analysis.tables.pivot import label
 from analysis.tables.statistics import told
 from analysis.tables.table import DASH, Entry, Line, Table
+from gapo_lab.utils.text import two_digits
 
 HEAD = ("ceiling A", "95% interval", "half-way step", "95% interval", "B", "95% interval", "fit error", "half predicts")
+# The same way measured in what was spent, where every run has said it.
+SPENT_HEAD = {"tokens": "half-way tokens", "seconds": "half-way seconds"}
 
 
 def table(results: Results, name: str, title: str) -> Table | None:
@@ -19,6 +26,7 @@ def table(results: Results, name: str, title: str) -> Table | None:
     wanted = {(one.model, algo) for one in told(results) if one.model for algo in (one.method, one.baseline)}
     highest = 1.0 if results.measured.is_share else math.inf
     lines = []
+    kinds = [kind for kind in SPENT_HEAD if all(kind in one.spent for one in results.measured.by_cell.values())]
     for column in results.grid.columns:
         for row in results.grid.rows:
             trials = results.trials(row, column) if (column[0], row[0]) in wanted else None
@@ -29,6 +37,7 @@ def table(results: Results, name: str, title: str) -> Table | None:
             text, scale = results.measured.text, results.measured.scale
             steps = (number(found.middle.value, 0), number(found.middle.low, 0), number(found.middle.high, 0))
             rate = found.efficiency
+            spent = [_half_way(curves, trials.spent[kind], highest) for kind in kinds] if trials else []
             half = half_predicts(curves, highest)
             lines.append(
                 Line(
@@ -42,6 +51,7 @@ def table(results: Results, name: str, title: str) -> Table | None:
                         _interval(rate, number(rate.low, 1), number(rate.high, 1)),
                         Entry(text(found.fit.error), found.fit.error * scale),
                         Entry(DASH) if half is None else Entry(f"{text(half[0])} ({text(half[1])})", half[0] * scale),
+                        *spent,
                     ),
                 )
             )
@@ -55,7 +65,22 @@ def table(results: Results, name: str, title: str) -> Table | None:
         "half predicts: the error of the first half's fit on the second, and in brackets that of its last value. A "
         "ceiling that half a curve does not foretell is not known"
     )
-    return Table(name, title, ("Cell",), (tuple((t, 1) for t in HEAD),), (tuple(lines),), (("", curve), ("", half_way)))
+    notes = [("", curve), ("", half_way)]
+    if kinds:
+        spent_text = f"half-way {' and '.join(kinds)}: the same curve over what the steps had spent, with its interval"
+        notes.append(("", spent_text))
+    head = (*HEAD, *(SPENT_HEAD[kind] for kind in kinds))
+    return Table(name, title, ("Cell",), (tuple((t, 1) for t in head),), (tuple(lines),), tuple(notes))
+
+
+def _half_way(curves: Sequence[Curve], spent: Mapping[int, Curve], highest: float) -> Entry:
+    """Return where half of the gain is made, in what was spent; a dash where that curve cannot be fitted."""
+    found = over_seeds(curves, highest, partial(spending.mean_at, spent))
+    if found is None:
+        return Entry(DASH)
+    middle = found.middle
+    ends = "" if math.isnan(middle.low) else f" [{two_digits(middle.low)}, {two_digits(middle.high)}]"
+    return Entry(f"{two_digits(middle.value)}{ends}", middle.value)
 
 
 def _interval(one: Interval, low: str, high: str) -> Entry:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 from analysis.paper import conventions
+from analysis.results import spending
 from analysis.statistics.inference import Comparison
 from analysis.statistics.pooling import SAMPLE
 from analysis.tables.paper import Results
 from analysis.tables.statistics import told
 from gapo_lab.utils.power import MOST, POWER, noncentrality, seeds_for_error
-from gapo_lab.utils.text import several
+from gapo_lab.utils.text import several, two_digits
 
 
 def sentences(results: Results, pool: str = "all models") -> list[str]:
@@ -41,5 +42,22 @@ def _sentence(results: Results, one: Comparison, pool: str) -> str:
         return f"{out}. The difference found here would take more than {MOST:,} seeds"
     if needed <= seeds:
         return out
-    runs = several(2 * one.models * (needed - seeds), "more run")
+    runs = several(2 * one.models * (needed - seeds), "more run") + _hours(results, one, needed - seeds)
     return f"{out}. The difference found here, {text(one.delta, True)}, would take {needed} seeds: {runs}"
+
+
+def _hours(results: Results, one: Comparison, more: int) -> str:
+    """Return `, about 320 GPU-hours of training steps`: so many more seeds of both; '' where nobody has said it."""
+    cells = [
+        results.trials((algo,), column)
+        for column in results.grid.columns
+        for algo in (one.method, one.baseline)
+        if one.model in (None, column[0])
+    ]
+    known = [trials for trials in cells if trials is not None]
+    on_gpus = any(run.params.get("backend") == "vllm" for trials in known for run in trials.cell.runs)
+    kind = spending.OF_GPUS if on_gpus else "seconds"
+    hours = more * sum(spending.total(trials.spent.get(kind, {})) for trials in known) / 3600
+    if not known or math.isnan(hours):
+        return ""
+    return f", about {two_digits(hours)} {'GPU-hours' if on_gpus else 'hours'} of training steps"

@@ -14,7 +14,7 @@ from gapo_lab.runs.folder import RunFolder
 def table(path: Path, name: str = "table1") -> Table:
     """Lengths (characters) of prompt and truth from shortest to longest, count and share of each language."""
     if not path.is_file():
-        raise UserError(f"{path} is not there: --data names a train.parquet, or the folder that holds it")
+        raise UserError(f"{path} is not there. Give --data a train.parquet, or the folder that holds it")
     *languages, total = map(_line, dataset_summary.table(path))
     head = tuple((text, 1) for text in ("Input", "Output", "Count", "Percent"))
     notes = (("", "Input, Output: lengths in characters of prompt and true edit, shortest to longest"),)

@@ -53,7 +53,7 @@ def doctor(asked: argparse.Namespace) -> int:
     if asked.on_node:
         cluster = next((run.cluster for run in plan.todo), None)
         if cluster is None:
-            raise UserError("--on-node: no run of these words can be started. Mend what is wrong above")
+            raise UserError("--on-node: no run of this command can be started. Fix what is wrong above")
         show(
             on_node.run(case, cluster, lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True))
         )

@@ -49,7 +49,7 @@ def add_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config-dir", "-cd", metavar="DIR", help="a folder of your own with config groups")
     # the words of a run are pasted with its -m
     parser.add_argument("--multirun", "-m", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("overrides", nargs="*", metavar="WORD", help="as after gapo_lab.run -m")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides, as after gapo_lab.run -m")
 
 
 def read(asked: argparse.Namespace) -> AskedGrid:
@@ -60,7 +60,7 @@ def read(asked: argparse.Namespace) -> AskedGrid:
 
     for word in asked.overrides:
         if "=" not in word and not word.startswith("~"):
-            raise UserError(f"{word}: a plan's words look as after gapo_lab.run -m: KEY=VALUE")
+            raise UserError(f"{word}: not an override. Write KEY=VALUE, as after gapo_lab.run -m")
     words = search_path.use(asked.overrides, asked.config_dir)
     asked_for = [word for word in words if word.lstrip("+").startswith(("sweep=", "hydra"))]
     config = compose.compose_run(asked_for, hydra=True)

@@ -1,4 +1,4 @@
-"""The words after ``python -m gapo_lab``. Light: torch is imported only by ``evaluate``, MLflow only by ``sync``.
+"""The words after ``python -m gapo_lab``. Light: torch is imported only by `evaluate`, MLflow only by ``sync``.
 
 A command is a function of the parsed words that gives the exit code, and one entry in ``parser``.
 """
@@ -11,29 +11,33 @@ import shlex
 import socket
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
 
-from gapo_lab.cli import doctor, status_table, sweeps
+from gapo_lab.cli import doctor, evaluate, status_table, sweeps
 from gapo_lab.cli.select import find_one, named
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.launch import job_output, run_states
 from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import State
 from gapo_lab.tracking import study_page, uri
 from gapo_lab.utils import command_line
-from gapo_lab.utils.text import duration, percent, type_and_line
+from gapo_lab.utils.text import type_and_line
 from gapo_lab.utils.without_gc import without_gc
 
 
 def main(words: list[str] | None = None) -> int:
     """Run one command; its exit code (`command_line.run`)."""
-    return command_line.run(parser(), words)
+    return command_line.run(parser(), _without_multirun(sys.argv[1:] if words is None else words))
+
+
+def _without_multirun(words: list[str]) -> list[str]:
+    """Return the words of a grid without the -m of a run, wherever it stands: argparse takes no option between them."""
+    is_grid = "plan" in words or "doctor" in words
+    return [word for word in words if word not in ("-m", "--multirun")] if is_grid else words
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,27 +49,32 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument("--root", type=Path, default=Path("runs"), help="where the run folders are (default: runs)")
     add = command_line.adder(out)
 
-    one = add("status", status, "a table of the runs")
+    one = add("status", status, "show the runs as a table")
     one.add_argument("study", nargs="?", help="only this study's runs")
     one.add_argument("--cells", action="store_true", help="a line for each cell, without its runs")
 
-    one = add("logs", logs, "the log of a run's last attempt")
+    one = add("logs", logs, "show the log of a run's last attempt")
     one.add_argument("run", help="its key, or the beginning of it")
-    one.add_argument("-f", "--follow", action="store_true", help="go on while the run goes on")
+    one.add_argument("-f", "--follow", action="store_true", help="follow the log while the run goes on")
 
-    one = add("sync", sync, "copy runs to MLflow; again and again gives the same")
+    one = add("sync", sync, "copy runs to MLflow; safe to repeat (idempotent)")
     one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
     one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
 
-    one = add("evaluate", evaluate, "greedy exact match of finished runs' last checkpoints, into their metrics")
-    one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
+    evaluate.add_words(
+        add(
+            "evaluate",
+            evaluate.evaluate,
+            "measure finished runs' checkpoints, or a model, on their test sets, greedily and more",
+        )
+    )
 
     sweeps.add(add)
     doctor.add(add)
 
-    one = add("ui", ui, "open MLflow's pages on the runs that were copied")
+    one = add("ui", ui, "serve MLflow's pages of the runs that were copied")
     one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
-    one.add_argument("--port", type=int, default=5000)
+    one.add_argument("--port", type=int, default=5000, help="port of the pages (default: 5000)")
     return out
 
 
@@ -96,7 +105,9 @@ def logs(asked: argparse.Namespace) -> int:
     folder = find_one(asked.root, asked.run)
     path = _log_of(folder)
     if not path.exists():
-        raise UserError(f"{path} is not there: the run has written nothing yet")
+        raise UserError(
+            f"{path} is not there. The run has written nothing yet: follow it with python -m gapo_lab watch"
+        )
     with open(path, encoding="utf-8", errors="replace") as file:
         while True:
             over = folder.status().state is not State.RUNNING  # asked before reading: nothing is missed
@@ -117,7 +128,9 @@ def _log_of(folder: RunFolder) -> Path:
         if printed and printed.exists() and (now.has_stopped or not attempts):
             return printed
     if not attempts:
-        raise UserError(f"run {folder.key} has not started: it has no log yet")
+        raise UserError(
+            f"run {folder.key} has not started, so it has no log yet. Follow it with: python -m gapo_lab watch"
+        )
     return attempts[-1].log_path
 
 
@@ -140,7 +153,7 @@ def sync(asked: argparse.Namespace) -> int:
         raise
     except Exception as error:
         raise RunFailed(
-            f"MLflow at {address} cannot be reached ({type_and_line(error)}): start it or set --uri, "
+            f"MLflow at {address} cannot be reached ({type_and_line(error)}). Start it or set --uri, "
             "then give the same command again; the run folders keep everything"
         ) from error
     for path, result in out.items():
@@ -149,45 +162,6 @@ def sync(asked: argparse.Namespace) -> int:
     failed = sum(isinstance(result, Exception) for result in out.values())
     print(f"{len(out) - failed} copied" + (f", {failed} not" if failed else ""))
     return 1 if failed else 0
-
-
-# evaluate
-
-
-def evaluate(asked: argparse.Namespace) -> int:
-    with RunRoot(asked.root) as runs:
-        folders = [RunFolder(folder.path) for folder in named(runs, asked.run) if folder.is_finished]
-    if not folders:
-        raise UserError(f"no finished run of {asked.run} in {asked.root}: python -m gapo_lab status shows all")
-    from gapo_lab.training.evaluate import Evaluator
-
-    evaluator, began, failed = Evaluator(), time.monotonic(), 0
-    for number, folder in enumerate(folders, 1):
-        name = run_name(folder.spec)
-        try:
-            step, found = evaluator.evaluate(folder)
-        except UserError as error:  # the others can be measured all the same
-            print(f"{name}: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        shown = ", ".join(
-            f"{short.upper()} {percent(found[key])}{expected(found, short)}"
-            for short in ("id", "ood")
-            if (key := f"val/{short}/em_greedy") in found
-        )
-        left = duration((time.monotonic() - began) / number * (len(folders) - number))
-        print(
-            f"{name} ({folder.key}): {shown}, greedy, step {step}  [{number}/{len(folders)}, {left} left]",
-            flush=True,
-        )
-    print("python -m gapo_lab sync copies them to MLflow")
-    return 1 if failed else 0
-
-
-def expected(found: Mapping[str, float], short: str) -> str:
-    """Return what is expected of sampled answers, in brackets; nothing where it was not measured."""
-    value = found.get(f"val/{short}/em_expected")
-    return "" if value is None else f" (expected at T=1: {percent(value)})"
 
 
 # ui
@@ -200,12 +174,12 @@ def ui(asked: argparse.Namespace) -> int:
         return 0
     path = uri.sqlite_path(address)
     if path and not path.exists():
-        raise UserError(f"{path} is not there: run something first, or copy runs to it: python -m gapo_lab sync")
+        raise UserError(f"{path} is not there. Run something first, or copy runs to it: python -m gapo_lab sync")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", asked.port)) == 0:
             raise UserError(
                 f"port {asked.port} is taken (MLflow's pages may be open already: "
-                f"http://127.0.0.1:{asked.port}); another one: --port {asked.port + 1}"
+                f"http://127.0.0.1:{asked.port}); take another: --port {asked.port + 1}"
             )
     command = uri.ui_command(address, asked.port)
     print(f"{shlex.join(command)}\nin a few seconds: http://127.0.0.1:{asked.port} (Ctrl-C ends it)", flush=True)

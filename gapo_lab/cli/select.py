@@ -27,7 +27,7 @@ def chosen(runs: RunRoot, word: str | None) -> list[str]:
     """Return the keys of the runs that a word on the command line means. UserError where there are none."""
     keys = [folder.key for folder in named(runs, word)]
     if not keys:
-        raise UserError(f"no runs in {runs.path} (start one: python -m gapo_lab.run)")
+        raise UserError(f"no runs in {runs.path} (start one with python -m gapo_lab.run)")
     return keys
 
 
@@ -57,8 +57,10 @@ def _one_of(root: Path, folders: list[RunFolder], key: str) -> RunFolder:
         return found[0]
     if found:
         raise UserError(
-            f"{key} is the beginning of {len(found)} runs ({', '.join(f.key for f in found[:5])}): give more of it"
+            f"{key} is the beginning of {len(found)} runs ({', '.join(f.key for f in found[:5])}). Give more of it"
         )
     words = [f.key for f in folders] + [study for study in map(_study, folders) if study]
     near = did_you_mean(key, words)
-    raise UserError(f"no study or run {key} in {root}: {near}{' ' if near else ''}python -m gapo_lab status shows all")
+    raise UserError(
+        f"no study or run {key} in {root}: {near}{' ' if near else ''}See all runs with: python -m gapo_lab status"
+    )

@@ -35,9 +35,13 @@ Adder = Callable[..., argparse.ArgumentParser]
 
 def add(one: Adder) -> None:
     """Put the commands into the parser; ``one(name, function, text)`` makes the parser of one."""
-    words = one("plan", plan, "what a sweep would do; starts nothing")
+    words = one("plan", plan, "show what a sweep would do; start nothing")
     words.add_argument("--all", action="store_true", help="show every cell of a large plan")
-    words.add_argument("--from-verl", metavar="FILE.sh", help="plan what a launch script of verl's trains, and say how")
+    words.add_argument(
+        "--from-verl",
+        metavar="FILE.sh",
+        help="plan what a launch script of verl's trains, and print the command that does it here",
+    )
     words.add_argument("--show-sbatch", action="store_true", help="also print the batch scripts that SLURM would get")
     grid.add_words(words)
     words = one("watch", watch, "follow runs until they have ended; Ctrl-C leaves them alone")
@@ -55,7 +59,7 @@ def add(one: Adder) -> None:
     words = one("gc", gc, "remove what finished runs no longer need: checkpoints, old code copies")
     words.add_argument("study", nargs="?", default="all", help="a study, the key of a run, or all (default)")
     words.add_argument(
-        "--keep", choices=[*map(str, Keep)], help="of their checkpoints; without it each run's own `keep`"
+        "--keep", choices=[*map(str, Keep)], help="what stays of their checkpoints (default: each run's own `keep`)"
     )
     words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
 
@@ -158,7 +162,9 @@ def retry(asked: argparse.Namespace) -> int:
             )
     executor.carry_out(wanted, skip_invalid=True)
     if left := len(wanted.doing(executor.Action.INVALID)):
-        raise UserError(f"{left} of {len(again)} runs cannot be started with the words they had: see the plan above")
+        raise UserError(
+            f"{left} of {len(again)} runs cannot be started with the overrides they had. See the plan above"
+        )
     return 0
 
 

@@ -12,6 +12,11 @@ def attention(choice: str) -> str:
     sdpa."""
     if choice != AUTO:
         return choice
+    return installed()
+
+
+def installed() -> str:
+    """Return flash attention where its package can be imported, else sdpa."""
     return FLASH if importlib.util.find_spec("flash_attn") else SDPA
 
 

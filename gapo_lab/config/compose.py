@@ -25,8 +25,6 @@ from gapo_lab.runs.checkpoints import default_keep
 from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.key_names import did_you_mean
 
-# Files of verl's own tree that are parts of its configuration, and no choice here.
-VERLS = ("data=legacy_data", "reward=reward", "model=hf_model")
 # How something of one's own is named, by group.
 OWN = {
     "data": "Rows of your own: data=parquet data.train=FILE data.id=FILE",
@@ -38,15 +36,15 @@ OWN = {
 # Of one command so many faults are looked for: each takes half a second.
 MOST_FAULTS = 20
 
-HELP = """python -m gapo_lab.run WORD=VALUE ...        one run
-python -m gapo_lab.run -m WORD=A,B ...       a sweep: its plan, then what is missing of it
-python -m gapo_lab plan WORD=A,B ...         the plan only
-python -m gapo_lab --help                    doctor, status, watch, logs, cancel, retry, evaluate, sync, gc, ui
+HELP = """python -m gapo_lab.run KEY=VALUE ...         one run
+python -m gapo_lab.run -m KEY=A,B ...        a sweep: shows its plan, then starts what is missing
+python -m gapo_lab plan KEY=A,B ...          the plan only
+python -m gapo_lab --help                    all other commands: doctor, status, watch, logs, cancel, retry, ...
 
-Words that choose a file (and +sweep=NAME, one of sweeps/):
+Overrides that choose a config file (and +sweep=NAME, one of sweeps/):
 $APP_CONFIG_GROUPS
-Words with a value: tau=0.5 noise=0 seed=0 study=default run_root=runs keep=last on_finish=null, and any key of
-verl, such as actor_rollout_ref.actor.optim.lr=1e-4; --cfg job shows them all.
+Overrides with a value: tau=0.5 noise=0 lora=0 seed=0 study=default run_root=runs keep=last on_finish=null, and
+any key of verl, such as actor_rollout_ref.actor.optim.lr=1e-4. --cfg job shows all of them.
 """
 
 
@@ -100,10 +98,10 @@ def compose_run(overrides: Sequence[str], hydra: bool = False) -> DictConfig:
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
             return compose("config", overrides=list(overrides), return_hydra_config=hydra)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError("\n".join(_all_faults(error, overrides))) from error
+        raise UserError("\n".join(all_faults(error, overrides))) from error
 
 
-def _all_faults(error: Exception, overrides: Sequence[str]) -> list[str]:
+def all_faults(error: Exception, overrides: Sequence[str]) -> list[str]:
     """Return a line for each word that Hydra refuses: what it said first, and what it says without the words it
     spoke of."""
     left, found = list(overrides), [explain(error)]
@@ -135,17 +133,19 @@ def _culprits(error: Exception, words: Sequence[str]) -> list[str]:
 def explain(error: Exception) -> str:
     """One line for an error of Hydra's: what was wrong, and the nearest thing that exists."""
     text = str(error)
+    if (taken := re.search(r"Could not delete.*?'([^']+)'", text)) and taken.group(1) in known_keys():
+        return f"~{taken.group(1)}: the value is null already. Leave the word out"
     if there := re.search(r"Could not append.*?already at '([^']+)'", text):
         return f"+{there.group(1)}: the key is there already. Leave the + out"
     if missing := re.search(r"Could not (?:override|append|delete).*?'([^']+)'", text):
-        return _unknown_key(missing.group(1))
+        return unknown_key(missing.group(1))
     if missing := re.search(
         r"Could not find '([^']+)'\s*\n\s*Available options in '([^']+)':\s*\n(.*?)(?:\n\S|$)",
         text,
         re.DOTALL,
     ):
         group = missing.group(2)
-        options = [name for name in missing.group(3).split() if f"{group}={name}" not in VERLS]
+        options = [name for name in missing.group(3).split() if f"{group}={name}" not in search_path.VERLS]
         word = missing.group(1).removeprefix(group + "/")
         said = f"{group}={word}: no such {group}{_nearest(word, options)}; there are: {', '.join(options)}"
         return f"{said}. {OWN[group]}" if group in OWN else said
@@ -168,8 +168,8 @@ def unreadable(word: str, error: Exception) -> str:
     said = str(error).strip().partition("\n")[0] + (f" at the ^ of {marked}" if marked != word else "")
     quoted = f'{key}="{value}"'
     if sign and '"' not in value and _is_readable(quoted):
-        return f"{word}: cannot be read as a setting ({said}). Keep the value whole by quotes inside quotes: '{quoted}'"
-    return f"{word}: cannot be read as a setting, KEY=VALUE ({said})"
+        return f"{word}: not a valid override ({said}). Keep the value whole by quotes inside quotes: '{quoted}'"
+    return f"{word}: not a valid override ({said}). Write KEY=VALUE"
 
 
 def _is_readable(word: str) -> bool:
@@ -180,7 +180,8 @@ def _is_readable(word: str) -> bool:
     return True
 
 
-def _unknown_key(key: str) -> str:
+def unknown_key(key: str) -> str:
+    """One line for a key that no configuration has."""
     if key == "sweep":
         return "sweep: is not in every run, so it is added: +sweep=NAME"
     leaves = known_keys()

@@ -13,22 +13,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar
 
-from hydra import initialize_config_dir
-from hydra._internal.config_repository import CachingConfigRepository
-from hydra._internal.defaults_list import create_defaults_list
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gapo_lab.config import compose, search_path
+from gapo_lab.config import attention, compose, search_path
 from gapo_lab.config.compose import compose_run
+from gapo_lab.config.config_files import ConfigFiles, File
 from gapo_lab.config.interpolations import Known, Resolver, is_under, prefixes, readers_of
 from gapo_lab.errors import UserError
-from gapo_lab.paths import CONF
 from gapo_lab.utils.dotted import flatten, nodes
 
 _MISSING = object()
@@ -40,13 +36,6 @@ class Composed:
 
     written: dict[str, Any]
     resolved: dict[str, Any]
-
-
-class _File(NamedTuple):
-    """A config file, and the node it goes to where that is not the one it names itself."""
-
-    path: str
-    package: str | None
 
 
 @dataclass
@@ -65,23 +54,23 @@ class _Base:
 
 
 class Composer:
-    """Composes cells. Everything it has learnt is kept for the next cell; make a new one when files change."""
+    """Composes cells. Everything it has learnt is kept for the next cell; make a new one when files change.
+
+    What comes of shipped files alone does not change while a process lives, and is kept for all composers in it.
+    """
+
+    _resolver: ClassVar = Resolver()  # which keeps values by all that they depend on
+    _shipped_bases: ClassVar[dict[tuple, _Base]] = {}
 
     def __init__(self) -> None:
-        compose.register()
-        GlobalHydra.instance().clear()
-        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-            loader = GlobalHydra.instance().config_loader()
-        self._repo = CachingConfigRepository(loader.repository)
+        self._files = ConfigFiles()
         self._parser = OverridesParser.create()
         self._parsed: dict[str, Override] = {}
-        self._files: dict[str, tuple[str | None, dict[str, Any]]] = {}
         self._bases: dict[tuple[str, ...], _Base] = {}
-        self._chosen: dict[tuple[str, ...], tuple[_File, ...]] = {}
-        self._alone: dict[tuple[_File, ...], _Base] = {}
+        self._alone: dict[tuple[File, ...], _Base] = {}
         self._groups: dict[str, bool] = {}
-        self._resolver = Resolver()
         self._refused: dict[tuple[str, ...], str] = {}
+        self._refused_keys: dict[str, str] = {}
 
     def compose(self, words: Sequence[str]) -> Composed:
         """Return the configuration of these overrides. UserError, one line, where Hydra would refuse them."""
@@ -114,7 +103,7 @@ class Composer:
             if not _is_plain(value) or override.package or override.is_delete() or (override.is_add() and known):
                 return self._slowly(words)
             if not known and not self._is_new_leaf(base, override, key):
-                return self._unknown(words, (*chosen, *(one.key_or_group for one in overrides)))
+                return self._unknown(words, overrides, base)
             if key in base.written and (base.written[key] == {} or (isinstance(value, str) and value == "???")):
                 return self._slowly(words)
             changed[key] = _unquoted(value)
@@ -140,22 +129,19 @@ class Composer:
         """
         overrides = [self._parse(word) for word in words]
         chosen = tuple(word for word, o in zip(words, overrides, strict=True) if self._chooses_file(o))
-        files: dict[_File, None] = {}
-        for file in self._chosen_files(chosen):
+        files: dict[File, None] = {}
+        for file in self._listed(chosen):
             group = file.path.partition("/")[0]
             path = instead.get(group, file.path)
             if path is not None:
-                files[_File(path, file.package)] = None
-        key = tuple(files)
-        if key not in self._alone:
-            self._alone[key] = self._merged(key)
-        base = self._alone[key]
+                files[File(path, file.package)] = None
+        base = self._of_files(tuple(files), search_path.only_shipped(chosen))
         new = {name: v for name, v in values.items() if name in base.written and base.written[name] != v}
         return self._with(base, new)
 
     def has(self, group: str, name: str) -> bool:
         """Whether there is a config file `group=name`."""
-        return self._repo.config_exists(f"{group}/{name}")
+        return self._files.has(f"{group}/{name}")
 
     def _is_new_leaf(self, base: _Base, override: Override, key: str) -> bool:
         """Whether `+key=value` only adds a leaf: no node is there, and no leaf stands in its way."""
@@ -181,20 +167,30 @@ class Composer:
     def _chooses_file(self, override: Override) -> bool:
         group = override.key_or_group
         if group not in self._groups:
-            self._groups[group] = self._repo.group_exists(group)
+            self._groups[group] = self._files.has_group(group)
         # `data=...` chooses a file although `data` is also a node of settings; `data.x=...` sets a value
         return self._groups[group]
 
-    def _unknown(self, words: Sequence[str], place: tuple[str, ...]) -> Composed:
-        """As `_slowly`; cells that have the same unknown keys are asked once."""
-        if place in self._refused:
-            raise UserError(self._refused[place])
-        try:
+    def _unknown(self, words: Sequence[str], overrides: Sequence[Override], base: _Base) -> Composed:
+        """Raise UserError with a line for each key that is not there, and those of the other words' faults."""
+        keys = {
+            word: one.key_or_group
+            for word, one in zip(words, overrides, strict=True)
+            if not self._chooses_file(one) and one.key_or_group not in base.written | dict.fromkeys(base.known.nodes)
+        }
+        if any(one.is_add() or one.is_force_add() or one.is_delete() or one.package for one in overrides):
             return self._slowly(words)
+        lines = [self._told(key) for key in keys.values()]
+        try:
+            self.compose([word for word in words if word not in keys])
         except UserError as error:
-            if all(": no such key" in line for line in str(error).splitlines()):
-                self._refused[place] = str(error)
-            raise
+            lines += str(error).splitlines()
+        raise UserError("\n".join(lines))
+
+    def _told(self, key: str) -> str:
+        if key not in self._refused_keys:
+            self._refused_keys[key] = compose.unknown_key(key)
+        return self._refused_keys[key]
 
     def _slowly(self, words: Sequence[str]) -> Composed:
         config = compose_run(words)
@@ -208,29 +204,28 @@ class Composer:
 
     def _base(self, chosen: tuple[str, ...]) -> _Base:
         search_path.refuse_shadowed(chosen)
-        return self._merged(self._chosen_files(chosen))
+        return self._of_files(self._listed(chosen), search_path.only_shipped(chosen))
 
-    def _chosen_files(self, chosen: tuple[str, ...]) -> tuple[_File, ...]:
-        """Return the config files that these overrides choose, in the order in which they are merged."""
-        if chosen not in self._chosen:
-            defaults = create_defaults_list(
-                repo=self._repo,
-                config_name="config",
-                overrides_list=[self._parsed[word] for word in chosen],
-                prepend_hydra=True,
-                skip_missing=False,
-            )
-            self._chosen[chosen] = tuple(
-                _File(str(default.config_path), default.package)
-                for default in defaults.defaults
-                if not default.config_path.startswith("hydra/")
-            )
-        return self._chosen[chosen]
+    def _of_files(self, files: tuple[File, ...], shipped: bool) -> _Base:
+        """Return what these files come to; ``shipped``: whether none of them is the user's."""
+        if files in self._alone:
+            return self._alone[files]
+        kept = (files, attention.installed())
+        base = self._shipped_bases.get(kept) if shipped else None
+        if base is None:
+            base = self._merged(files)
+            if shipped and not any(Resolver.place({"": value})[0] for value in base.written.values()):
+                self._shipped_bases[kept] = base
+        self._alone[files] = base
+        return base
 
-    def _merged(self, files: Sequence[_File]) -> _Base:
+    def _listed(self, chosen: tuple[str, ...]) -> tuple[File, ...]:
+        return self._files.chosen(chosen, [self._parsed[word] for word in chosen])
+
+    def _merged(self, files: Sequence[File]) -> _Base:
         tree: dict[str, Any] = {}
         for file in files:
-            package, content = self._file(file.path)
+            package, content = self._files.content(file.path)
             package = file.package if file.package is not None else package
             for name in reversed(package.split(".") if package else []):
                 content = {name: content}
@@ -250,20 +245,11 @@ class Composer:
             bool(sweeper.get("params")) or "search" in tree,
         )
 
-    def _file(self, path: str) -> tuple[str | None, dict[str, Any]]:
-        if path not in self._files:
-            loaded = self._repo.load_config(path)
-            content = OmegaConf.to_container(loaded.config, resolve=False)
-            content.pop("defaults", None)
-            self._files[path] = (loaded.header["package"], content)
-        package, content = self._files[path]
-        return package, content
-
     # Values and interpolations
 
     def _with(self, base: _Base, changed: dict[str, Any]) -> Composed:
         if not changed:
-            return Composed(base.written, base.resolved)
+            return Composed(dict(base.written), dict(base.resolved))
         written = base.written | changed
         nodes = base.known.nodes
         if added := changed.keys() - base.written.keys():

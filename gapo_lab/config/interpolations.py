@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gapo_lab.config import compose
+from gapo_lab.config import attention, compose
 from gapo_lab.errors import UserError
 from gapo_lab.utils.dotted import flatten, unflatten
 
@@ -54,7 +55,7 @@ class Resolver:
                     if leaf not in needed:
                         needed[leaf] = known.written[leaf]
                         waiting.append(leaf)
-        mark = (key, tuple((k, repr(v)) for k, v in needed.items()))
+        mark = (key, tuple((k, repr(v)) for k, v in needed.items()), self.place(needed))
         if mark not in self._values:
             small = OmegaConf.create(unflatten(needed))
             try:
@@ -65,6 +66,13 @@ class Resolver:
                 found = found[name]
             self._values[mark] = flatten(found, key + ".")
         return self._values[mark]
+
+    @staticmethod
+    def place(needed: dict[str, Any]) -> tuple[str, ...]:
+        """Return what else than settings these values depend on: the working folder, and what is installed."""
+        text = repr(needed)
+        folder = str(Path.cwd()) if "gapo_lab.smollm2" in text else ""
+        return (folder, attention.installed() if "attention:" in text else "")
 
     def reads(self, key: str, value: Any, known: Known) -> list[str]:
         """Return the dotted keys that an interpolation may read: every word in it that is one. Too many do no harm."""

@@ -10,9 +10,11 @@ minute; finding its folder takes nothing.
 import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Optional
 
+import hydra.conf
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
@@ -31,6 +33,8 @@ MODULE = "hydra_plugins.gapo_lab"
 # Config groups that have a folder of another name outside conf/.
 FOLDERS = {"sweep": SWEEPS, "cluster": SLURM}
 KEY = "hydra.searchpath"
+# Hydra's own config files, which come first on its search path.
+HYDRAS = Path(hydra.conf.__file__).parent
 # The folders that the user has named on this process's command line, as Hydra's addresses (`use`).
 _named: list[str] = []
 
@@ -96,11 +100,15 @@ class FolderSource(FileConfigSource):
         return self._files.list("", results_filter) if self.is_group(config_path) else []
 
 
+# Files of verl's own tree that are parts of its configuration, and no choice here.
+VERLS = ("data=legacy_data", "reward=reward", "model=hf_model")
+
+
 def verl_config_folder() -> Path:
     """Return the folder of verl's YAML files. Raises UserError when verl is not installed."""
     found = importlib.util.find_spec("verl")
     if found is None or not found.submodule_search_locations:
-        raise UserError("verl is not installed in this Python; run `make setup` and use .venv/bin/python")
+        raise UserError("verl is not installed in this Python. Run `make setup` and use .venv/bin/python")
     return Path(found.submodule_search_locations[0]) / "trainer" / "config"
 
 
@@ -176,10 +184,12 @@ def as_words() -> tuple[str, ...]:
 def refuse_shadowed(words: Sequence[str]) -> None:
     """Raise UserError for a word that chooses a file which lies both among ours and in a folder of the user's.
 
-    Hydra would silently take ours.
+    Hydra would silently take ours. Nor for one that chooses a part of verl's configuration.
     """
     for word in words:
         group, _, name = word.lstrip("+").partition("=")
+        if word in VERLS:
+            raise UserError(f"{word}: is a part of verl's own configuration, and no {group} to choose")
         if not group or "." in group or not (shipped := _shipped(group, name)):
             continue
         if name.startswith("."):
@@ -190,6 +200,28 @@ def refuse_shadowed(words: Sequence[str]) -> None:
             mine = _file(address, group, name)
             if mine and mine.is_file() and mine.resolve() != shipped.resolve():
                 raise UserError(f"{word}: {mine} has the name of a file that comes with GAPO Lab. Give it another name")
+
+
+def only_shipped(words: Sequence[str]) -> bool:
+    """Whether these words, each of which chooses a config file, choose none but those that come with GAPO Lab.
+
+    False where the user has named folders: they come before verl's own files.
+    """
+    chosen = (word.lstrip("+").partition("=") for word in words)
+    return not _named and all(_shipped(group, name) for group, _, name in chosen)
+
+
+@cache
+def _comes_with_us(config_path: str) -> bool:
+    group, _, name = config_path.partition("/")
+    places = [HYDRAS / config_path, CONF / config_path, verl_config_folder() / config_path]
+    places += [FOLDERS[group] / name] if group in FOLDERS else []
+    return any(path.with_name(f"{path.name}.yaml").is_file() for path in places)
+
+
+def is_shipped_file(config_path: str) -> bool:
+    """Whether `GROUP/NAME` comes with GAPO Lab, verl or Hydra, and no folder of the user's is looked at before."""
+    return not _named and _comes_with_us(config_path.removesuffix(".yaml"))
 
 
 def _shipped(group: str, name: str) -> Path | None:

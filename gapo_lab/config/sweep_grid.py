@@ -57,10 +57,10 @@ def make_grid(
     grid = Grid(_axes(everything))
     for axis in grid.axes:
         if key(axis[0]) == "study" and len(axis) > 1:
-            raise UserError(f"{' '.join(axis)}: a sweep is of one study; take study={axis[0].partition('=')[2]}")
+            raise UserError(f"{' '.join(axis)}: a sweep is of one study. Take study={axis[0].partition('=')[2]}")
     if len(grid) > LARGEST:
         sizes = " x ".join(f"{len(axis)} {key(axis[0])}" for axis in grid.axes if len(axis) > 1)
-        raise UserError(f"{sizes} is {len(grid):,} runs, more than {LARGEST:,}: sweep over less at a time")
+        raise UserError(f"{sizes} is {len(grid):,} runs, more than {LARGEST:,}. Sweep over fewer at a time")
     return grid
 
 
@@ -84,7 +84,7 @@ def make_cells(
         turn = {word: place for place, word in enumerate(slowest)}
         cells.sort(key=lambda cell: turn[cell[0]])
     if len(cells) > LARGEST:
-        raise UserError(f"{len(cells):,} runs are more than {LARGEST:,}: sweep over less at a time")
+        raise UserError(f"{len(cells):,} runs are more than {LARGEST:,}. Sweep over fewer at a time")
     return cells
 
 
@@ -154,18 +154,18 @@ def _axis(word: str) -> tuple[str, ...]:
         raise UserError(f"{word}: glob() is not supported. Name the values: {key(word)}=A,B")
     size = abs(values.stop - values.start) / abs(values.step) if isinstance(values, RangeSweep) and values.step else 0
     if size > LARGEST:
-        raise UserError(f"{word}: more than {LARGEST:,} values: sweep over less at a time")
+        raise UserError(f"{word}: more than {LARGEST:,} values. Sweep over fewer at a time")
     name = override.get_key_element()
     found = tuple(f"{name}={value}" for value in islice(override.sweep_string_iterator(), LARGEST + 1))
     if not found:
-        raise UserError(f"{word}: no values, so there is nothing to run")
+        raise UserError(f"{word}: no values, so there is nothing to run. Give one or more")
     return found
 
 
 def parse(word: str) -> Override:
     """One word as Hydra reads it. UserError where it cannot."""
     if "=" in word and not word.partition("=")[2].strip():
-        raise UserError(f"{word}: no value; write {word}VALUE, or {word}null for none")
+        raise UserError(f"{word}: no value. Write {word}VALUE, or {word}null for none")
     try:
         return OverridesParser.create().parse_override(word)
     except (HydraException, ValueError) as error:

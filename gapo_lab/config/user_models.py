@@ -39,7 +39,7 @@ def model_of(word: str) -> dict[str, Any] | None:
         return None
     is_folder = path.is_dir()
     if not is_folder and word.startswith(("/", ".", "~")):
-        raise UserError(f"model={word}: no such folder")
+        raise UserError(f"model={word}: no such folder. Give the folder of a model, or its Hugging Face id OWNER/NAME")
     folder = path if is_folder else _cached(word)
     said = _read(word, folder / "config.json")
     text = said.get("text_config", said)
@@ -54,6 +54,7 @@ def model_of(word: str) -> dict[str, Any] | None:
     settings = {
         "name": _name(word, folder, is_folder),
         "path": str(folder.absolute()) if is_folder else word,
+        "family": str(said.get("model_type") or "unknown"),
         "tied": _is_tied(said),
         "billions": float(f"{billions:.3g}"),
         **{name: sizes[name] for name in ("layers", "hidden", "feed_forward", "vocabulary", "kv_heads", "head_size")},
@@ -72,7 +73,7 @@ def model_of(word: str) -> dict[str, Any] | None:
 
 def _cached(word: str) -> Path:
     if not _ID.fullmatch(word):
-        raise UserError(f"model={word}: no such folder, and no Hugging Face id (OWNER/NAME)")
+        raise UserError(f"model={word}: no such folder, and no Hugging Face id (OWNER/NAME). Give one of the two")
     home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
     place = cache / f"models--{word.replace('/', '--')}"
@@ -90,11 +91,13 @@ def _read(word: str, path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(f"model={word}: no model there (no config.json)") from error
+        raise UserError(f"model={word}: no model there (no config.json). Give the folder that holds it") from error
     except ValueError as error:
         raise UserError(f"model={word}: its config.json is no JSON ({error})") from error
     if not isinstance(found, dict):
-        raise UserError(f"model={word}: its config.json is not that of a model")
+        raise UserError(
+            f"model={word}: its config.json is not that of a model. Give a folder that transformers can read"
+        )
     return found
 
 

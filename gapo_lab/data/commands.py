@@ -19,7 +19,7 @@ from gapo_lab.utils.text import first_line
 
 def main(words: list[str] | None = None) -> int:
     """Run one command; its exit code (`command_line.run`)."""
-    return command_line.run(parser(), words, "stopped; the same command goes on from what is finished")
+    return command_line.run(parser(), words, "stopped. The same command resumes after what is finished")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, default=Path("data/mined"), help="folder to write to (default: data/mined)")
     one.add_argument("--since", metavar="DATE", help="commits from this day on, such as 2020-01-31")
     one.add_argument("--until", metavar="DATE", help="commits before this day")
-    one.add_argument("--max-per-repo", type=int, metavar="N", help="of each repository the newest N tasks")
+    one.add_argument("--max-per-repo", type=int, metavar="N", help="take the newest N tasks of each repository")
     one.add_argument("--workers", type=int, metavar="N", help="processes (default: as many as there are cores)")
     one.add_argument("--min-chars", type=int, default=36, metavar="N", help="shortest truth (default: 36)")
     one.add_argument("--max-chars", type=int, default=833, metavar="N", help="longest truth (default: 833)")
@@ -62,13 +62,15 @@ def parser() -> argparse.ArgumentParser:
         metavar="HOW",
         help="the ID test set: time (default), the newest of each repository; or repository",
     )
-    one.add_argument("--id-share", type=float, default=0.07, metavar="SHARE", help="its size (default: 0.07)")
+    one.add_argument(
+        "--id-share", type=float, default=0.07, metavar="SHARE", help="size of the ID test set (default: 0.07)"
+    )
     one.add_argument(
         "--test-repo",
         action="append",
         default=[],
         metavar="NAME",
-        help="a repository that is test, for --split repository; may be given again",
+        help="with --split repository, a repository for the test set; may be given several times",
     )
     one.add_argument("--keep-near", action="store_true", help="keep near-duplicates of the test in training")
     one.add_argument(
@@ -121,7 +123,7 @@ def mine(asked: argparse.Namespace) -> int:
     from gapo_lab.data.mining.rules import Rules
 
     if asked.workers is not None and asked.workers < 1:
-        raise UserError(f"--workers {asked.workers}: must be 1 or above")
+        raise UserError(f"--workers {asked.workers}: not 1 or above. Give the number of processes")
     options = dataset.Options(
         rules=Rules(asked.min_chars, asked.max_chars, asked.no_change, asked.private, asked.wish),
         since=asked.since,
@@ -263,7 +265,9 @@ def _measure(model: str):
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
-        raise UserError(f"--model {model}: no tokenizer there ({first_line(error)})") from None
+        raise UserError(
+            f"--model {model}: no tokenizer there. Give a model's folder or Hugging Face id ({first_line(error)})"
+        ) from None
     check_tokenizer(tokenizer, model)
 
     def measure(prompt: list[dict[str, str]], truth: str) -> tuple[int, int]:

@@ -48,7 +48,7 @@ def table(path: Path) -> list[Line]:
     columns = ["prompt", "reward_model.ground_truth"]
     for name in ("prompt.content", *columns[1:]):
         if parquet_columns.field(file.schema_arrow, name) is None:
-            raise UserError(f"{path}: no column {name}; python -m gapo_lab.data validate says what else is wrong")
+            raise UserError(f"{path}: no column {name}. See what else is wrong: python -m gapo_lab.data validate")
     groups = _groups(file.schema_arrow)
     languages, inputs, outputs = [], [np.zeros(0, int)], [np.zeros(0, int)]
     for batch in parquet_columns.batches(file, [*columns, *([groups] if groups else [])]):

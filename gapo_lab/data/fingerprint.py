@@ -46,7 +46,7 @@ def _hash(content: Any) -> str:
 
 def _file_digest(path: Path) -> str:
     if not path.is_file():
-        raise UserError(f"data.template={path}: no such file; leave the key out for the built-in template")
+        raise UserError(f"data.template={path}: no such file. Leave the key out for the built-in template")
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
 
 

@@ -19,7 +19,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, help="folder to write to (default: data/NAME)")
     parser.add_argument(
-        "--test", type=int, default=0, metavar="N", help="the last N rows are the test, if there is none"
+        "--test", type=int, default=0, metavar="N", help="where the source has no test set, its last N rows become it"
     )
     parser.add_argument("--prompt", metavar="KEY", help="jsonl: the field of the question (default: prompt)")
     parser.add_argument("--truth", metavar="KEY", help="jsonl: the field of the truth (default: answer)")

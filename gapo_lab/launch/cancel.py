@@ -54,5 +54,5 @@ def _lives_here(status: RunStatus) -> bool:
 def _terminate(status: RunStatus) -> None:
     if status.process is None or not status.process.is_here():
         where = status.process.host if status.process else "another machine"
-        raise UserError(f"a run is on {where}, started there by hand: cancel it there")
+        raise UserError(f"a run is on {where}, started there by hand. Cancel it there")
     psutil.Process(status.process.pid).terminate()

@@ -68,7 +68,7 @@ def root_of(runs: Sequence[Planned]) -> Path:
         raise UserError(f"run_root: a sweep has one folder for its runs, not {len(roots)} ({', '.join(sorted(roots))})")
     root = Path(roots.pop()) if roots else Path("runs")
     if root.exists() and not root.is_dir():
-        raise UserError(f"run_root={root}: is taken by a file; choose a folder")
+        raise UserError(f"run_root={root}: is taken by a file. Choose a folder")
     return root
 
 
@@ -90,7 +90,7 @@ def carry_out(
     show_plan(wanted, console)
     if not skip_invalid and (wrong := wanted.doing(Action.INVALID)):
         raise UserError(
-            f"{len(wrong)} of {len(wanted.runs)} runs are invalid, so nothing was started; mend the words above, or "
+            f"{len(wrong)} of {len(wanted.runs)} runs are invalid, so nothing was started. Fix the overrides above, or "
             "leave them out: hydra.sweeper.invalid=skip"
         )
     valid = [run for run in wanted.runs if run.spec and run.action != Action.INVALID]
@@ -275,7 +275,7 @@ def _follow(
     bad = [key for key in followed if found.get(key, NEW).state is not State.FINISHED]
     if bad:
         raise RunFailed(
-            f"{len(bad)} of {len(followed)} runs did not finish ({', '.join(bad[:5])}); see them with: "
+            f"{len(bad)} of {len(followed)} runs did not finish ({', '.join(bad[:5])}). See them with: "
             f"python -m gapo_lab status {study}; the same command starts those and only those again"
         )
     return {key: RunFolder(root / key).summary() or {} for key in keys if key in run_states.existing(root, keys)}

@@ -36,7 +36,7 @@ ENDED = {
     "DEADLINE": (Cause.DEADLINE, ""),
 }
 # Of a job that died before its run started.
-BEFORE_ITS_RUN = "mend cluster.setup, cluster.container or the paths it names (docs/slurm.md)"
+BEFORE_ITS_RUN = "fix cluster.setup, cluster.container or the paths that it names (docs/slurm.md)"
 # What a job is said to have been requeued after.
 AFTER = {
     "NODE_FAIL": "node failure",
@@ -112,7 +112,7 @@ def _status(folder: RunFolder) -> RunStatus:
         size = folder.size("spec.yaml")
         if not size and any(not name.startswith(".") for name in os.listdir(folder.path)):
             what = "no" if size is None else "an empty"
-            return _broken(f"{folder.path} has {what} spec.yaml: move the folder away")
+            return _broken(f"{folder.path} has {what} spec.yaml. Move the folder away")
         status = folder.status()
         if status.state is State.FINISHED:
             folder.summary()  # a result that cannot be read is none

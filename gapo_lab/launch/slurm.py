@@ -28,7 +28,7 @@ def require() -> None:
     """UserError where this machine has no SLURM."""
     if shutil.which("sbatch") is None:
         raise UserError(
-            "cluster=slurm: sbatch is not on this machine; run it on a login node, leave cluster=slurm out, or try "
+            "cluster=slurm: sbatch is not on this machine. Run it on a login node, leave cluster=slurm out, or try "
             "slurm/dev-cluster up"
         )
 

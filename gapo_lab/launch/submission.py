@@ -65,7 +65,7 @@ class Submission:
 
     @property
     def logs(self) -> Path:
-        """Where what its jobs print goes, beside the runs' own logs."""
+        """Folder for the jobs' stdout and stderr."""
         return self.root / FOLDER / self.name
 
     def write(self) -> None:

@@ -15,6 +15,8 @@ COUNT = "whole [1, inf)"
 VALUES: dict[str, Rule] = {
     "tracking": ("live", "later"),
     "seed": "whole [0, inf)",
+    # the largest rank that vLLM has kernels for
+    "lora": "whole [0, 512]",
     "data.train_batch_size": COUNT,
     "data.max_prompt_length": COUNT,
     "data.max_response_length": COUNT,

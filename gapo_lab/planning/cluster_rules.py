@@ -35,7 +35,7 @@ def check_cluster(config: ConfigView) -> None:
     _sbatch(cluster)
     _ray(config)
     if cluster.is_local and cluster.nodes > 1:
-        raise UserError(f"cluster.nodes={cluster.nodes}: this machine is one node; take cluster=slurm")
+        raise UserError(f"cluster.nodes={cluster.nodes}: this machine is one node. Take cluster=slurm")
 
 
 def _nodes(config: ConfigView) -> None:
@@ -58,18 +58,18 @@ def _site(config: ConfigView) -> None:
 
 def _gpus(config: ConfigView, cluster: ClusterConfig) -> None:
     if cluster.gpu_type is not None and cluster.gpu_option == "none":
-        raise UserError(f"cluster.gpu_type={cluster.gpu_type}: no option of sbatch asks for it; set cluster.gpu_option")
+        raise UserError(f"cluster.gpu_type={cluster.gpu_type}: no option of sbatch asks for it. Set cluster.gpu_option")
     gpus, wanted = config.cluster.get("gpus"), config.trainer.n_gpus_per_node
     if config.backend.needs_gpu and (isinstance(gpus, bool) or not isinstance(gpus, int) or gpus < wanted):
         raise UserError(
-            f"cluster.gpus={gpus}: a node of this run has {wanted} GPUs at work; set trainer.n_gpus_per_node and leave "
+            f"cluster.gpus={gpus} is not trainer.n_gpus_per_node={wanted}. Set trainer.n_gpus_per_node only and leave "
             "cluster.gpus out"
         )
 
 
 def _sbatch(cluster: ClusterConfig) -> None:
     for name in cluster.sbatch_options.keys() & DECIDED.keys():
-        raise UserError(f"cluster.sbatch.{name}: is decided here; use {DECIDED[name]}")
+        raise UserError(f"cluster.sbatch.{name}: is decided here. Use {DECIDED[name]}")
 
 
 def _ray(config: ConfigView) -> None:

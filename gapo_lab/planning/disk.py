@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from gapo_lab.config.view import ConfigView
 from gapo_lab.planning import cost
 from gapo_lab.planning.memory import GB, checkpoint_bytes
+from gapo_lab.planning.memory_check import shape_of
 from gapo_lab.runs.checkpoints import Keep
 from gapo_lab.utils.text import file_size, several
 
@@ -24,7 +26,7 @@ def while_training(settings: Mapping[str, Any]) -> float:
     if every <= 0:
         return 0.0
     number = settings.get("trainer.max_actor_ckpt_to_keep") or (cost.steps(settings) or 0) // every + 1
-    return number * checkpoint_bytes(_parameters(settings))
+    return number * checkpoint_bytes(_parameters(settings), trained=_adapters(settings))
 
 
 def when_finished(settings: Mapping[str, Any]) -> float:
@@ -33,7 +35,7 @@ def when_finished(settings: Mapping[str, Any]) -> float:
         return 0.0
     if settings["keep"] == Keep.ALL:
         return while_training(settings)
-    return checkpoint_bytes(_parameters(settings), optimizer=settings["keep"] != Keep.WEIGHTS)
+    return checkpoint_bytes(_parameters(settings), settings["keep"] != Keep.WEIGHTS, _adapters(settings))
 
 
 def at_most(runs: Sequence[Planned]) -> float:
@@ -84,3 +86,9 @@ def refusal(runs: Sequence[Planned], free: float, there: float = 0.0) -> str:
 def _parameters(settings: Mapping[str, Any]) -> float:
     """How many a checkpoint holds; a rehearsal's is a line of text."""
     return 0.0 if settings.get("rehearsal.steps") else settings["model.billions"] * 1e9
+
+
+def _adapters(settings: Mapping[str, Any]) -> float | None:
+    """How many parameters LoRA trains; None where all of the model's are trained, or its shape is not known."""
+    shape = shape_of(ConfigView(settings)) if settings.get("lora") else None
+    return shape.adapters(settings["lora"]) if shape else None

@@ -28,10 +28,10 @@ NODES = {
     "trainer.v1.colocate_async.": _ASYNC,
     "trainer.v1.separate_async.": _ASYNC,
     "algorithm.pf_ppo.": _V0,
-    "reward.reward_model.": "no reward model is run here; give reward.custom_reward_function.path=FILE.py",
+    "reward.reward_model.": "no reward model is run here. Give reward.custom_reward_function.path=FILE.py",
     "skip.": "a run makes its own rollouts; python -m analysis replay computes methods on recorded ones",
     f"{MODEL}.mtp.": _MEGATRON,
-    f"{MODEL}.lora.": f"{_MEGATRON}; {MODEL}.lora_rank and lora_alpha are read",
+    f"{MODEL}.lora.": f"{_MEGATRON}; lora=RANK and {MODEL}.lora_alpha are read",
     f"{ROLLOUT}.disaggregation.": "prefill and decoding share their GPUs here",
     f"{ROLLOUT}.agent.custom_async_server.": "not read by verl's v1 trainer",
     **{f"{role}.fsdp_config.turbo_config.": "read by verl's NPU engine only" for role in (ACTOR, REF)},
@@ -65,7 +65,7 @@ KEYS = {
     f"{ROLLOUT}.full_determinism": f"give {ACTOR}.fsdp_config.full_determinism",
     f"{MODEL}.tokenizer_path": "the tokenizer is that of model.path, which also measures the prompts",
     f"{MODEL}.hf_config_path": "the configuration is that of model.path",
-    f"{MODEL}.custom_chat_template": "prompts are measured with the template of model.path; put yours into a copy of "
+    f"{MODEL}.custom_chat_template": "prompts are measured with the template of model.path. Put yours into a copy of "
     "the model as chat_template.jinja and give model.path=FOLDER",
     "actor_rollout_ref.hybrid_engine": "actor and rollout always share their GPUs here",
     "actor_rollout_ref.nccl_timeout": "verl 0.9 does not read it",
@@ -78,13 +78,15 @@ KEYS = {
     "algorithm.filter_groups.max_num_gen_batches": "give trainer.v1.sampler.sampler_kwargs.max_refill_batches",
     "trainer.balance_batch": "verl's v1 trainer always balances a batch over the GPUs",
     "trainer.esi_redundant_time": _V0,
-    "trainer.ray_wait_register_center_timeout": "verl 0.9 does not read it; give cluster.ray_patience",
+    "trainer.ray_wait_register_center_timeout": "verl 0.9 does not read it. Give cluster.ray_patience",
     "trainer.max_critic_ckpt_to_keep": "no method here has a critic",
     "trainer.default_hdfs_dir": "checkpoints lie in the run folder; run_root= says where that is",
-    "trainer.project_name": "a run belongs to a study: give study=NAME",
-    "trainer.experiment_name": "a run is named by its words; give study=NAME for what belongs together",
+    "trainer.project_name": "a run belongs to a study. Give study=NAME",
+    "trainer.experiment_name": "a run is named by its overrides. Give study=NAME for what belongs together",
     "ray_kwargs.timeline_json_file": "read by verl's own entry only",
 }
+# Obeyed, though the node above it is not.
+OBEYED = (f"{MODEL}.lora.merge",)
 # Read at one place, written at two: the first is not read where it says something else than the second.
 TWINS = {f"{role}.use_torch_compile": f"{role}.fsdp_config.use_torch_compile" for role in (ACTOR, REF)}
 # With token budgets (use_dynamic_bsz, as all backends here) rows are not counted.
@@ -109,6 +111,8 @@ OURS = {
 
 def ignored(key: str) -> str | None:
     """Why the key is not obeyed whatever its value, and what is; None where it is obeyed."""
+    if key in OBEYED:
+        return None
     if key in KEYS:
         return KEYS[key]
     for start, why in NODES.items():
@@ -135,11 +139,11 @@ def problems(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterato
             yield f"{key}={resolved.get(key)}: not obeyed: verl reads {twin}={resolved.get(twin)}"
         elif key in COUNTED and resolved.get(COUNTED[key][0]):
             switch, tokens = COUNTED[key]
-            yield f"{key}={resolved.get(key)}: not obeyed with {switch}=true, which is the default; give {tokens}"
+            yield f"{key}={resolved.get(key)}: not obeyed with {switch}=true, which is the default. Give {tokens}"
     loss = resolved.get(f"{ACTOR}.policy_loss.loss_mode")
     if resolved.get(f"{ACTOR}.clip_ratio") != defaults[f"{ACTOR}.clip_ratio"] and loss not in ONE_CLIP_RATIO:
         yield (
-            f"{ACTOR}.clip_ratio={resolved[f'{ACTOR}.clip_ratio']}: not obeyed by loss_mode={loss}; give "
+            f"{ACTOR}.clip_ratio={resolved[f'{ACTOR}.clip_ratio']}: not obeyed by loss_mode={loss}. Give "
             "clip_ratio_low and clip_ratio_high"
         )
 

@@ -16,10 +16,10 @@ def check_keeping(config: ConfigView) -> None:
     kept = config.select("trainer.max_actor_ckpt_to_keep")
     if kept is not None and (isinstance(kept, bool) or not isinstance(kept, int) or kept < 1):
         raise UserError(
-            f"trainer.max_actor_ckpt_to_keep={kept}: keeps no checkpoint, so a run could not go on; give 2 or more"
+            f"trainer.max_actor_ckpt_to_keep={kept}: keeps no checkpoint, so a run could not go on. Give 2 or more"
         )
     if kept == 1:
         raise UserError(
             "trainer.max_actor_ckpt_to_keep=1: a run that is killed right after saving would start anew, since the "
-            "step of its only checkpoint is not recorded yet; take 2 (keep= says what a finished run keeps)"
+            "step of its only checkpoint is not recorded yet. Take 2 (keep= says what a finished run keeps)"
         )

@@ -43,6 +43,14 @@ class ModelShape:
         """Keys and values of one token over all layers, bf16."""
         return 2 * BF16 * self.layers * self.kv_heads * self.head_size
 
+    def adapters(self, rank: int) -> float:
+        """Parameters of LoRA adapters beside every linear layer but the output's; queries as wide as the hidden state.
+
+        Each layer has queries and output, keys and values, and three matrices of the feed-forward block.
+        """
+        both_ways = 4 * self.hidden + 2 * (self.hidden + self.kv_heads * self.head_size)
+        return float(self.layers * rank * (both_ways + 3 * (self.hidden + self.feed_forward)))
+
 
 @dataclass(frozen=True)
 class TrainingMemory:
@@ -58,20 +66,27 @@ class TrainingMemory:
         return self.weights + self.activations + self.logits + self.other
 
 
-def training_memory(shape: ModelShape, workers: int, tokens: int, checkpointing: bool) -> TrainingMemory:
+def training_memory(shape: ModelShape, workers: int, tokens: int, checkpointing: bool, lora: int = 0) -> TrainingMemory:
     """Estimate the peak of the update on one GPU under FSDP2 with fp32 masters and bf16 compute.
 
     workers: GPUs the weights, gradients and Adam's moments are sharded over. tokens: of one forward and backward
     pass on one GPU (`actor.ppo_max_token_len_per_gpu`). checkpointing: whether activations are recomputed in the
-    backward pass; then one layer's are kept, and each layer's input.
+    backward pass; then one layer's are kept, and each layer's input. lora: rank of adapters that alone are trained.
     """
     layer = BYTES_PER_HIDDEN * shape.hidden + BYTES_PER_FEED_FORWARD * shape.feed_forward
     kept = layer + shape.layers * BF16 * shape.hidden if checkpointing else shape.layers * layer
     return TrainingMemory(
-        weights=shape.parameters * (FP32 + FP32 + ADAM) / workers,
+        weights=_weights(shape, lora) / workers,
         activations=float(tokens * kept),
         logits=float(tokens * shape.vocabulary * BYTES_PER_LOGIT),
     )
+
+
+def _weights(shape: ModelShape, lora: int) -> float:
+    """Bytes of all weights in fp32, and of gradients and Adam's moments of those that are trained."""
+    adapters = shape.adapters(lora)
+    trained = adapters if lora else shape.parameters
+    return (shape.parameters + adapters) * FP32 + trained * (FP32 + ADAM)
 
 
 def rollout_memory(shape: ModelShape, tensor_parallel: int, max_model_len: int, requests: int = 32) -> float:
@@ -99,6 +114,11 @@ def host_memory_without_gpu(parameters: float, workers: int, with_vllm: bool) ->
     return CPU_BASE + CPU_PER_WORKER * workers + CPU_VLLM * with_vllm + CPU_BYTES_PER_PARAMETER * parameters
 
 
-def checkpoint_bytes(parameters: float, optimizer: bool = True) -> float:
-    """Size of one checkpoint: fp32 weights, with Adam's two moments unless they are dropped."""
-    return parameters * (FP32 + ADAM * optimizer)
+def checkpoint_bytes(parameters: float, optimizer: bool = True, trained: float | None = None) -> float:
+    """Size of one checkpoint: fp32 weights, with Adam's two moments unless they are dropped.
+
+    trained: how many parameters have moments, where these are adapters beside the model's; None: all of them.
+    """
+    if trained is None:
+        return parameters * (FP32 + ADAM * optimizer)
+    return (parameters + trained) * FP32 + trained * ADAM * optimizer

@@ -34,7 +34,7 @@ def _check_update(config: ConfigView, shape: ModelShape, room: float) -> None:
     workers = config.trainer.n_gpus_per_node * config.trainer.nnodes
     tokens = config.actor_rollout_ref.actor.ppo_max_token_len_per_gpu
     checkpointing = config.actor_rollout_ref.model.enable_gradient_checkpointing
-    need = training_memory(shape, workers, tokens, checkpointing)
+    need = training_memory(shape, workers, tokens, checkpointing, config.get("lora") or 0)
     if need.total <= room:
         return
     raise UserError(
@@ -46,12 +46,12 @@ def _check_update(config: ConfigView, shape: ModelShape, room: float) -> None:
 
 def _remedy(config: ConfigView, shape: ModelShape, room: float) -> str:
     """Say which setting makes the update fit: the cheapest that does."""
-    per_node, nodes = config.trainer.n_gpus_per_node, config.trainer.nnodes
+    per_node, nodes, lora = config.trainer.n_gpus_per_node, config.trainer.nnodes, config.get("lora") or 0
     tokens = config.actor_rollout_ref.actor.ppo_max_token_len_per_gpu
-    if training_memory(shape, per_node * nodes, tokens, True).total <= room:
+    if training_memory(shape, per_node * nodes, tokens, True, lora).total <= room:
         return "Set actor_rollout_ref.model.enable_gradient_checkpointing=true: a third more time."
     for more in range(nodes + 1, 17):
-        if training_memory(shape, per_node * more, tokens, True).total <= room:
+        if training_memory(shape, per_node * more, tokens, True, lora).total <= room:
             return f"Set actor_rollout_ref.model.enable_gradient_checkpointing=true and cluster.nodes={more}."
     return "No number of nodes up to 16 is enough. Take a smaller model, or GPUs with more memory (cluster.gpu_memory)."
 

@@ -81,7 +81,7 @@ def _of_another(name: str, estimator: str, config: ConfigView) -> str:
     """Return what to say of the settings of a method that is not the run's."""
     algo, alone = config.algo.name, config.select(f"algorithm.{estimator}") is None and estimator != config.algo.name
     if name == f"exact_{estimator}" or (alone and (CONF / "algo" / f"{estimator}.yaml").is_file()):
-        return f"algorithm.adv_estimator={estimator}: take algo={estimator}, and leave algorithm.adv_estimator out"
+        return f"algorithm.adv_estimator={estimator}: algo chooses the method. Give algo={estimator} instead"
     return f"algorithm.{name}: not read by algo={algo} (algorithm.adv_estimator={estimator})"
 
 
@@ -89,7 +89,7 @@ def _noise(config: ConfigView) -> Iterator[str]:
     if wrong := problem(config.get("noise", 0), "[0, 1)"):
         yield f"noise={config.noise}: {wrong}, the share of training rollouts whose reward is an outlier"
     if config.get("noise", 0) and config.data.name == "lists":
-        yield (f"noise={config.noise}: replaces rewards of edits; data=lists has none of these, leave noise out")
+        yield (f"noise={config.noise}: replaces rewards of edits, and data=lists has none. Leave noise out")
 
 
 SHARED: dict[str, Rule] = {
@@ -134,15 +134,18 @@ def _shared_settings(config: ConfigView) -> Iterator[str]:
     if actor.loss_agg_mode == "seq-mean-token-sum-norm" and actor.loss_scale_factor is None:
         yield (
             "actor_rollout_ref.actor.loss_scale_factor=None: with loss_agg_mode=seq-mean-token-sum-norm the loss would "
-            f"depend on how a mini-batch is cut; set it to data.max_response_length={length}"
+            f"depend on how a mini-batch is cut. Set it to data.max_response_length={length}"
         )
     penalty = config.select("reward.reward_kwargs.overlong_buffer_cfg.len")
     if penalty is not None and penalty > length:
-        yield (f"reward.reward_kwargs.overlong_buffer_cfg.len={penalty}: longer than data.max_response_length={length}")
+        yield (
+            f"reward.reward_kwargs.overlong_buffer_cfg.len={penalty}: longer than data.max_response_length={length}. "
+            "Make it shorter"
+        )
     if config.algorithm.adv_estimator == "grpo_passk" and config.actor_rollout_ref.rollout.n < 2:
-        yield "actor_rollout_ref.rollout.n=1: algo=grpo_passk compares the two best rollouts of a prompt"
+        yield "actor_rollout_ref.rollout.n=1: algo=grpo_passk compares a prompt's two best rollouts. Give 2 or more"
     if config.algorithm.adv_estimator == "group_aware" and config.data.name != "lists":
-        yield (f"algo={config.algo.name} rewards choices from a list: add data=lists (it is data={config.data.name})")
+        yield (f"algo={config.algo.name} rewards choices from a list. Add data=lists (it is data={config.data.name})")
 
 
 METHOD_RULES = (user_methods.problems, _estimator, _loss, _shared_settings, _noise)

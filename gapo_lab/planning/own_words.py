@@ -13,6 +13,7 @@ from gapo_lab.config.compose import verl_defaults
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.planning import user_files
+from gapo_lab.planning.reward_rules import returned
 
 # The key of a file, and that of what is taken from it.
 NAMED_IN = {
@@ -22,8 +23,6 @@ NAMED_IN = {
 }
 # Their own rules look at these.
 TOLD_ELSEWHERE = ("data.template", "reward.custom_reward_function.path")
-# Our own reward functions -> the numbers that each gives of an answer.
-METRICS = {"compute_score": ("score", "em", "similarity"), "compute_choice_score": ("score", "em", "item", "choices")}
 # What a checkpoint needs for a run to go on from it.
 CONTENTS = ("model", "optimizer", "extra")
 CHECKPOINT = "actor_rollout_ref.actor.checkpoint"
@@ -52,16 +51,15 @@ def model(config: ConfigView) -> Iterator[str]:
     """verl's key for the model says nothing else than ours, by which runs are named and prompts measured."""
     key = "actor_rollout_ref.model.path"
     if config.select(key) != config.model.path:
-        yield f"{key}={config.select(key)}: the model is {config.model.path}; give model.path={config.select(key)}"
+        yield f"{key}={config.select(key)}: the model is {config.model.path}. Give model.path={config.select(key)}"
 
 
 def metric(config: ConfigView) -> Iterator[str]:
     """Check that the metric that groups are filtered by is one that the reward gives."""
-    key, reward = "algorithm.filter_groups.metric", config.reward.custom_reward_function
-    wanted = config.select(key)
-    ours = METRICS.get(reward.name) if str(reward.path).startswith("pkg://gapo_lab.") else None
-    if config.select("algorithm.filter_groups.enable") and ours and wanted not in ours:
-        yield f"{key}={wanted}: the reward has no such number; there are {', '.join(ours)}"
+    key = "algorithm.filter_groups.metric"
+    wanted, there = config.select(key), returned(config)
+    if config.select("algorithm.filter_groups.enable") and there and wanted not in there:
+        yield f"{key}={wanted}: the reward has no such number; there are {', '.join(there)}"
 
 
 def checkpoints(config: ConfigView) -> Iterator[str]:
@@ -69,7 +67,7 @@ def checkpoints(config: ConfigView) -> Iterator[str]:
     for name in ("save_contents", "load_contents"):
         value = config.select(f"{CHECKPOINT}.{name}") or []
         if missing := [one for one in CONTENTS if one not in value]:
-            yield f"{CHECKPOINT}.{name}={value}: a run could not go on without {', '.join(missing)}; leave it out"
+            yield f"{CHECKPOINT}.{name}={value}: a run could not go on without {', '.join(missing)}. Leave it out"
             return
 
 
@@ -79,14 +77,14 @@ def columns(config: ConfigView) -> Iterator[str]:
         return
     key = "data.prompt_key"
     if config.select(key) != (usual := verl_defaults()[key]):
-        yield f"{key}={config.select(key)}: data={config.data.name} has the column {usual}; leave it out"
+        yield f"{key}={config.select(key)}: data={config.data.name} has the column {usual}. Leave it out"
 
 
 def greedy(config: ConfigView) -> Iterator[str]:
     """verl's v1 trainer does not read do_sample."""
     key = "actor_rollout_ref.rollout.val_kwargs"
     if config.select(f"{key}.do_sample") is False and config.select(f"{key}.temperature"):
-        yield f"{key}.do_sample=false: verl 0.9 always samples; give {key}.temperature=0, or data.greedy=true for both"
+        yield f"{key}.do_sample=false: verl 0.9 always samples. Give {key}.temperature=0, or data.greedy=true for both"
 
 
 def fused_kernels(config: ConfigView) -> Iterator[str]:
@@ -99,7 +97,7 @@ def fused_kernels(config: ConfigView) -> Iterator[str]:
     if not said.get("tie_word_embeddings", config.select("model.tied", True)):
         yield (
             "actor_rollout_ref.model.use_fused_kernels=true: works with models whose output layer is their embedding, "
-            f"and that of {config.model.path} is its own; set it to false"
+            f"and that of {config.model.path} is its own. Set it to false"
         )
 
 

@@ -24,9 +24,9 @@ def _data(runs: list[Planned]) -> str:
     on = {name: [run for run in runs if run.valid_spec.data == name] for name in ("micro", "git")}
     if on["micro"]:
         return (
-            "trains on data=micro: generated edits of some 200 tokens, since no others were asked for or are in "
-            f"{on['micro'][0].settings['mined']}. For edits of real repositories: python -m gapo_lab.data mine REPO... "
-            f"--out {on['micro'][0].settings['mined']}, then the same command (docs/data.md)"
+            "trains on generated edits of some 200 tokens (data=micro). For edits of real repositories: "
+            f"python -m gapo_lab.data mine REPO... --out {on['micro'][0].settings['mined']}, then the same command "
+            "(docs/data.md)"
         )
     places = dict.fromkeys(str(run.settings["data.path"]) for run in on["git"] if run.settings["data.path"])
     return f"trains on the mined edits in {', '.join(places)}" if places else ""
@@ -37,9 +37,8 @@ def _attention(runs: list[Planned]) -> str:
     if not any(run.settings.get(key) == "sdpa" for run in runs):
         return ""
     return (
-        "attention is sdpa, sequences are not cut over GPUs (ulysses 1): flash-attn is not installed here, or "
-        "backend.attention "
-        "says so. It works and takes about half as long again (docs/bench.md)"
+        "attention is sdpa, and sequences are not cut over GPUs (ulysses 1): flash-attn is not installed here, or "
+        "backend.attention says so. Steps take about half as long again (docs/bench.md)"
     )
 
 
@@ -59,15 +58,13 @@ def _validations(runs: list[Planned]) -> str:
 def _hours(runs: list[Planned]) -> str:
     """Return what the hours rest on; nothing where finished runs of the same size have measured them all."""
     if scaled := next((run for run in runs if run.expected.scaled), None):
-        return (
-            f"the hours are what {scaled.expected.runs[0]} has measured, scaled by tokens and rows (docs/gpus.md#hours)"
-        )
+        return f"the hours come from run {scaled.expected.runs[0]}, scaled by tokens and rows (docs/gpus.md#hours)"
     if all(run.measured for run in runs):
         return ""
     is_smoke = all(run.settings["scale.name"] == "smoke" for run in runs)
     tokens = sorted({round(CostInputs.of(run.settings).row_tokens) for run in one_each(runs)})
     rows = f"{tokens[0]:,}" if len(tokens) == 1 else f"{tokens[0]:,} to {tokens[-1]:,}"
     return (
-        f"the hours are a formula's ({GPU_FLOPS:.0e} FLOP/s a GPU, {rows} tokens a prompt with its answer; "
+        f"the hours come from a formula ({GPU_FLOPS:.0e} FLOP/s a GPU, {rows} tokens a prompt with its answer; "
         "docs/gpus.md#hours), right within about a factor of two"
-    ).replace("e+", "e") + ("" if is_smoke else ". The same words with scale=smoke measure them")
+    ).replace("e+", "e") + ("" if is_smoke else ". To measure them, add scale=smoke to the command")

@@ -30,7 +30,7 @@ def power_note(plan: Plan) -> str:
     if not plan.todo or seeds < 2 or len({runs[0].valid_spec.algo for runs in cells.values()}) < 2:
         return ""
     size = visible(seeds)
-    out = f"{seeds} seeds a method see a difference of {two_digits(size)} standard deviations over seeds"
+    out = f"{seeds} seeds a method find a difference of {two_digits(size)} standard deviations over seeds"
     name, sds = _spread([*cells.values()])
     if sds:
         sd = math.sqrt(statistics.fmean(one**2 for one in sds))
@@ -39,7 +39,7 @@ def power_note(plan: Plan) -> str:
         out += f" ({two_digits(scale * size * sd)}{unit} of {name}, sd {measured})"
     half = seeds_needed(size / 2, 1.0)
     more = half - seeds if half else 0
-    return f"{out} in {POWER:.0%} of studies; half of it takes {half}, {_cost(plan, cells, more)}"
+    return f"{out} in {POWER:.0%} of studies. Half of it takes {half} seeds: {_cost(plan, cells, more)}"
 
 
 def _cost(plan: Plan, cells: Mapping[str, Sequence[Planned]], more: int) -> str:

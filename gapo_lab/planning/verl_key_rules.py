@@ -1,4 +1,4 @@
-"""Keys of verl that a run decides itself, or that verl would read without a word and not obey here."""
+"""verl keys that GAPO Lab sets itself, or that verl would silently ignore in this setup."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from gapo_lab.planning import ignored_keys
 
 # The run folder and the data sets are ours: a value given here would be replaced.
 DECIDED = {
-    "data.train_files": "data come from data=micro, or from data=git data.path=FOLDER (python -m gapo_lab.data mine)",
-    "data.val_files": "data come from data=micro, or from data=git data.path=FOLDER and data.ood=",
+    "data.train_files": "rows of your own are data=parquet data.train=FILE data.id=FILE (docs/your-own.md)",
+    "data.val_files": "test sets of your own are data=parquet data.id=FILE data.ood={NAME: FILE} (docs/your-own.md)",
     "trainer.default_local_dir": "checkpoints lie in the run folder; run_root= says where that is",
     "trainer.rollout_data_dir": "rollouts are written to the run folder, every scale.rollouts_every steps",
     "trainer.validation_data_dir": "validations are written to the run folder",
-    "trainer.resume_mode": "a run goes on from its own last checkpoint; to start it anew remove its run folder",
-    "trainer.resume_from_path": "a run goes on from its own last checkpoint; to start from other weights: model.path=",
+    "actor_rollout_ref.model.lora_adapter_path": "merge the adapter into the model (peft's merge_and_unload) and give "
+    "model=FOLDER. lora= trains a new one",
+    "trainer.resume_mode": "a run resumes from its own last checkpoint. To start it anew, remove its run folder",
+    "trainer.resume_from_path": "a run resumes from its own last checkpoint. For other weights give model.path=FOLDER",
 }
 ONLY = {
     "trainer.use_v1": (True, "runs are made with verl's v1 trainer"),
@@ -93,16 +95,26 @@ def _backend(config: ConfigView) -> Iterator[str]:
         value = config.select(key)
         if value not in allowed:
             why = f": {NOT_RUN[value]}" if value in NOT_RUN else ""
-            yield f"{key}={value}: backend={backend} has {' or '.join(allowed)}{why}; leave it out"
+            yield f"{key}={value}: backend={backend} has {' or '.join(allowed)}{why}. Leave it out"
     if backend == "cpu":
         for key in AGENT_LOOPS:
             if config.select(key) not in (None, False, verl_defaults().get(key)):
-                yield f"{key}={config.select(key)}: not obeyed by backend=cpu, which has no agent loops; take vllm_cpu"
-    if backend in ("cpu", "vllm_cpu") and config.select("actor_rollout_ref.model.lora_rank"):
-        yield (
-            f"actor_rollout_ref.model.lora_rank={config.actor_rollout_ref.model.lora_rank}: LoRA was not tried without "
-            "a GPU; take backend=vllm, or leave it at 0"
-        )
+                yield f"{key}={config.select(key)}: not obeyed by backend=cpu, which has no agent loops. Take vllm_cpu"
+    yield from _lora(config)
+
+
+def _lora(config: ConfigView) -> Iterator[str]:
+    """LoRA is one word, from which what vLLM needs follows."""
+    rank, node = config.get("lora"), "actor_rollout_ref.model"
+    if (given := config.select(f"{node}.lora_rank")) != rank:
+        yield f"{node}.lora_rank={given}: the override is lora={given}. Give that"
+    for key in () if rank else (f"{node}.{name}" for name in ("lora_alpha", "target_modules", "exclude_modules")):
+        if config.select(key) != verl_defaults()[key]:
+            yield f"{key}={config.select(key)}: read with LoRA only. Give lora=RANK, too"
+    if rank and config.backend.name == "vllm_cpu":
+        yield f"lora={rank}: was not tried with vLLM on a CPU. Take backend=cpu or backend=vllm"
+    if config.backend.name == "cpu" and config.select(f"{node}.lora.merge"):
+        yield f"{node}.lora.merge=true: backend=cpu always answers with the merged weights. Leave it out"
 
 
 def _problems(config: ConfigView) -> Iterator[str]:
@@ -112,7 +124,7 @@ def _problems(config: ConfigView) -> Iterator[str]:
             yield f"{key}={config.select(key)}: {remedy}"
     for key, (value, why) in ONLY.items():
         if key in config and config.select(key) != value:
-            yield f"{key}={config.select(key)}: {why}; leave it at {value}"
+            yield f"{key}={config.select(key)}: {why}. Leave it at {value}"
     for keys, kinds, words in (
         (WHOLE, (int,), "a whole number"),
         (NUMBERS, (int, float), "a number"),
@@ -127,8 +139,8 @@ def _problems(config: ConfigView) -> Iterator[str]:
             yield f"{key}={config.select(key)}: must be a path"
     estimator = config.select("algorithm.adv_estimator")
     if config.select("algorithm.norm_adv_by_std_in_grpo") is False and estimator != "grpo":
-        yield f"algorithm.norm_adv_by_std_in_grpo=false: not read by {estimator}; take algo=dr_grpo"
+        yield f"algorithm.norm_adv_by_std_in_grpo=false: not read by {estimator}. Take algo=dr_grpo"
     if estimator == "gapo" and config.select("algorithm.gapo") is None:
-        yield "algorithm.adv_estimator=gapo: without its settings; take algo=gapo_grpo or algo=gapo_dapo"
+        yield "algorithm.adv_estimator=gapo: without its settings. Take algo=gapo_grpo or algo=gapo_dapo"
     if estimator in ZERO_ALONE and config.select("actor_rollout_ref.rollout.n") == 1:
-        yield f"actor_rollout_ref.rollout.n=1: {estimator} compares the rollouts of a group; give at least 2"
+        yield f"actor_rollout_ref.rollout.n=1: {estimator} compares the rollouts of a group. Give at least 2"

@@ -50,12 +50,15 @@ MOVED = {
     **ignored_keys.TWINS,
     "algorithm.filter_groups.max_num_gen_batches": "trainer.v1.sampler.sampler_kwargs.max_refill_batches",
     "trainer.project_name": "study",
+    f"{MODEL}.lora_rank": "lora",
     "trainer.nnodes": "cluster.nodes",
     "reward_model.reward_manager": "reward.reward_manager.name",
 }
 # Decided by the words that are added.
 _ALGO = ("algorithm.adv_estimator", "algorithm.norm_adv_by_std_in_grpo")
 _REWARD = tuple(f"{node}custom_reward_function.{name}" for node in ("", "reward.") for name in ("path", "name"))
+# What lora= says to vLLM by itself.
+_LORA = {f"{ROLLOUT}.load_format": "safetensors", f"{ROLLOUT}.layered_summon": "true"}
 # verl's words for the number by which groups are filtered.
 _SCORES = ("seq_reward", "seq_final_reward")
 
@@ -80,7 +83,7 @@ def find_command(commands: Collection[Command]) -> Command:
         raise UserError(f"no command that trains with verl: {' or '.join(ENTRIES)} behind python -m")
     if len(found) > 1:
         lines = ", ".join(str(one.line) for one in found)
-        raise UserError(f"{len(found)} commands that train, on lines {lines}: keep one of them in a copy of the file")
+        raise UserError(f"{len(found)} commands that train, on lines {lines}. Keep one of them in a copy of the file")
     entry = _entry(found[0].words[0])
     if entry not in ENTRIES or ".experimental." in found[0].words[0]:
         raise UserError(f"line {found[0].line}: {found[0].words[0]}: runs are made as by verl.trainer.main_ppo")
@@ -213,7 +216,7 @@ def _one(key: str, value: str, given: _Given, out: Translation) -> None:
     if key == "trainer.nnodes" and plain == "1":
         out.lines.append(f"dropped {shown}: a run has one node")
     elif key == "trainer.project_name" and not re.fullmatch(r"[\w][\w.-]*", plain):
-        out.lines.append(f"dropped {shown}: give study=NAME")
+        out.lines.append(f"dropped {shown}. Give study=NAME")
     elif key == f"{ACTOR}.clip_ratio":
         for end in ("low", "high"):
             out.words.setdefault(f"{key}_{end}", value)
@@ -254,6 +257,8 @@ def _dropped(key: str, value: str, given: _Given) -> str | None:
         return "models are trained with FSDP2"
     if key in (f"{ROLLOUT}.name", "trainer.device"):
         return NOT_RUN.get(value, "the backend brings it")
+    if _LORA.get(key) == value.lower() and given.get(f"{MODEL}.lora_rank") not in ("", "0"):
+        return "lora= brings it"
     if key == "trainer.logger":
         return "metrics are in the run folder and in MLflow"
     if key in ignored_keys.COUNTED and given.get(ignored_keys.COUNTED[key][0]).lower() != "false":

@@ -44,5 +44,5 @@ def read(lines: object) -> tuple[Claim, ...]:
             raise UserError(f"claims: {line}: must be METHOD over BASELINE on METRIC, two methods and a metric's name")
         found.append(Claim(*words.groups()))
     if len(set(found)) < len(found):
-        raise UserError(f"claims={list(map(str, found))}: one of them stands there twice; name it once")
+        raise UserError(f"claims={list(map(str, found))}: one of them stands there twice. Name it once")
     return tuple(found)

@@ -45,14 +45,14 @@ class RunFolder:
         if not path.exists():
             if folder.attempts() or folder.is_finished:
                 raise UserError(
-                    f"{folder.path} holds a run but no spec.yaml, so nobody knows which: move the folder away"
+                    f"{folder.path} holds a run but no spec.yaml, so nobody knows which. Move the folder away"
                 )
             spec_file.write(path, mine)
             return folder
         if changed := spec_file.differences(folder.spec, mine):
             raise UserError(
-                f"{folder.path} belongs to another config ({changed}): "
-                "move that folder away, or choose another run folder"
+                f"{folder.path} belongs to another config ({changed}). "
+                "Move that folder away, or choose another run folder"
             )
         return folder
 
@@ -188,7 +188,7 @@ class RunFolder:
         try:
             return RunStatus.from_json(self._status_json() or {})
         except (ValueError, TypeError, AttributeError) as error:
-            raise UserError(f"{self._status_path} holds no status ({error}): move the file away") from error
+            raise UserError(f"{self._status_path} holds no status ({error}). Move the file away") from error
 
     def _status_json(self) -> Any:
         return atomic_files.read_json(self._status_path)
@@ -206,7 +206,7 @@ class RunFolder:
         self._change_status(lambda old: changes)
 
     def report(self, message: str = "", **changes: Any) -> None:
-        """How far the job is, told by the job. Its ``message`` does not win over why it is being ended (cancelled)."""
+        """Update progress from inside the job. Leaves the message of a run that is being cancelled as it is."""
 
         def change(old: RunStatus) -> dict[str, Any]:
             heard = message and old.state in (State.NEW, State.RUNNING)
@@ -243,7 +243,7 @@ class RunFolder:
         found = atomic_files.read_json(path)
         numbers = found.values() if isinstance(found, dict) else [found]
         if found is not None and not all(isinstance(value, (int, float)) for value in numbers):
-            raise UserError(f"{path} is no summary, numbers by name: mend it or move the folder away")
+            raise UserError(f"{path} is no summary, numbers by name. Fix it or move the folder away")
         return found
 
     def numbers(self) -> dict[str, Any]:

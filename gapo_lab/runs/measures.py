@@ -17,7 +17,7 @@ USUAL = ("em", "acc", "score", "reward")
 # Sets that come first in tables, and what they are called there; others are called as they are.
 SETS = {"id": "ID", "dev": "dev", "ood": "OOD"}
 # Measures that are shares of answers, shown in percent.
-SHARES = ("em", "acc", "similarity", "em_expected", "em_expected_t50")
+SHARES = ("em", "acc", "similarity", "em_expected", "em_expected_t50", "acc_expected")
 GREEDY, DEV = "_greedy", "dev"
 # In a summary, the step of a best value.
 STEPS = ("step", f"step{GREEDY}")

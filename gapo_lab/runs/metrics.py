@@ -96,7 +96,7 @@ def values(points: Points) -> dict[int, dict[str, float]]:
 
 
 def standard_name(name: str) -> str:
-    """Return the name that stands for verl's metric ``name``; every other name is its own.
+    """Map a metric name of verl's to ours. Unknown names are returned unchanged.
 
     ``val-core/id_greedy/em/mean@1`` is ``val/id/em_greedy``; ``critic/score/mean`` is ``train/reward``.
     """

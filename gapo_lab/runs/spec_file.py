@@ -28,9 +28,9 @@ def read(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise UserError(f"{path.parent} is no run folder: it has no spec.yaml") from error
     except yaml.YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: mend it or move the folder away") from error
+        raise UserError(f"{path} is not valid YAML. Fix it or move the folder away") from error
     if not isinstance(spec, dict):
-        raise UserError(f"{path} holds no spec (it was cut short?): move the folder away")
+        raise UserError(f"{path} holds no spec (it was cut short?). Move the folder away")
     return spec
 
 

@@ -78,12 +78,12 @@ def make_search(words: Sequence[str]) -> Search:
             raise UserError(f"search.{name}={said[name]}: {wrong}")
     objectives = _objectives(said["maximize"], True) + _objectives(said["minimize"], False)
     if not objectives:
-        raise UserError("search.maximize and search.minimize are empty: give one of them, such as final/dev/em")
+        raise UserError("search.maximize and search.minimize are empty. Give one of them, such as final/dev/em")
     _has_dev(config, objectives)
     _says_what_it_is_about(config, objectives)
     names = [one.name for one in objectives]
     if len(set(names)) < len(names):
-        raise UserError(f"search: an objective is there twice ({', '.join(names)})")
+        raise UserError(f"search: an objective is there twice. Name each once ({', '.join(names)})")
     numbers = {name: said[name] for name in (*VALUES, "storage", "sampler", "pruner")}
     return Search(
         study=config.study,

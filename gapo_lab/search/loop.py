@@ -162,7 +162,7 @@ class Loop:
         self.failed += 1
         if self.failed >= self.search.failures:
             raise RunFailed(
-                f"{self.failed} trials in a row failed, the last with: {why}; mend the cause, and the same command "
+                f"{self.failed} trials in a row failed, the last with: {why}. Fix the cause, and the same command "
                 "goes on and repeats them"
             )
 

@@ -22,7 +22,7 @@ class Objective:
     def __post_init__(self) -> None:
         if self.how not in metrics.HOW or not self.metric:
             raise UserError(
-                f"search: {self.name} is no objective; write {'/, '.join(metrics.HOW)}/ and a metric, as in "
+                f"search: {self.name} is no objective. Write {'/, '.join(metrics.HOW)}/ and a metric, as in "
                 "best/id/em or "
                 "mean/actor/pg_clipfrac"
             )

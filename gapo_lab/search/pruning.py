@@ -1,4 +1,4 @@
-"""What the pruner said of a trial before this process was there."""
+"""Recover a pruning decision that an earlier process received but did not act on."""
 
 from __future__ import annotations
 

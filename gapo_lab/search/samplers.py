@@ -62,7 +62,7 @@ def _class(name: str | None, group: str) -> type:
     try:
         return get_class(name or "")
     except (ImportError, ValueError, HydraException) as error:
-        raise UserError(f"{group}: _target_={name} is no class; see conf/{group}/") from error
+        raise UserError(f"{group}: _target_={name} is no class. See conf/{group}/") from error
 
 
 def _made(kind: type, settings: Mapping[str, Any], group: str) -> Any:

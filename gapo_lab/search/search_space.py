@@ -126,7 +126,7 @@ def make_space(
             axes.append(_axis(word, override))
     if not axes:
         raise UserError(
-            "nothing to search: give an interval or choices, such as 'tau=interval(0.05,1)' or algo=grpo,gapo_grpo"
+            "nothing to search. Give an interval or choices, such as 'tau=interval(0.05,1)' or algo=grpo,gapo_grpo"
         )
     axes.sort(key=lambda axis: not axis.choices)
     return Space(tuple(fixed), tuple(axes)), seed
@@ -141,7 +141,7 @@ def _seed(word: str, override: Override) -> int:
     value = override.value()
     if override.is_sweep_override() or isinstance(value, bool) or not isinstance(value, int):
         raise UserError(
-            f"{word}: a search takes one number, the first seed; search.seeds= says how many each trial has"
+            f"{word}: a search takes one number, the first seed. Give search.seeds=N for more seeds a trial"
         )
     return value
 
@@ -152,7 +152,7 @@ def _axis(word: str, override: Override) -> Axis:
         texts = tuple(override.sweep_string_iterator())
         choices = tuple(_choice(one, text) for one, text in zip(value.list, texts, strict=True))
         if len(set(texts)) < len(texts):
-            raise UserError(f"{word}: a choice is there twice")
+            raise UserError(f"{word}: a choice is there twice. Name it once")
         return Axis(key, choices=choices, texts=texts)
     if isinstance(value, RangeSweep):
         if not value.step or value.step < 0 or value.start >= value.stop:
@@ -163,7 +163,7 @@ def _axis(word: str, override: Override) -> Axis:
     if isinstance(value, IntervalSweep):
         whole = isinstance(value.start, int) and isinstance(value.end, int)
         return _interval(Axis(key, value.start, value.end, log="log" in value.tags, whole=whole), word)
-    raise UserError(f"{word}: cannot be searched; write {key}=interval(LOW,HIGH) or {key}=choice(A,B)")
+    raise UserError(f"{word}: cannot be searched. Write {key}=interval(LOW,HIGH) or {key}=choice(A,B)")
 
 
 def _choice(value: Any, text: str) -> Any:
@@ -172,7 +172,7 @@ def _choice(value: Any, text: str) -> Any:
 
 def _interval(axis: Axis, word: str) -> Axis:
     if not axis.low < axis.high:
-        raise UserError(f"{word}: the first bound must be below the second")
+        raise UserError(f"{word}: the first bound must be below the second. Swap them")
     if axis.log and axis.low <= 0:
         raise UserError(f"{word}: a logarithm needs bounds above 0")
     return axis

@@ -70,8 +70,8 @@ def open_study(search: Search) -> optuna.Study:
     elif there != asked:
         name = next(name for name in asked if asked[name] != there.get(name))
         raise UserError(
-            f"study {search.study} holds trials with {name}={_said(there.get(name))}, not {_said(asked[name])}: "
-            "choose another study=NAME, or give the words that it had"
+            f"study {search.study} holds trials with {name}={_said(there.get(name))}, not {_said(asked[name])}. "
+            "Choose another study=NAME, or give the overrides that it had"
         )
     _check_space(search, study)
     return study
@@ -88,7 +88,7 @@ def _check_space(search: Search, study: optuna.Study) -> None:
         except ValueError as error:
             raise UserError(
                 f"study {search.study} holds trials with {_space(axis.key, there[axis.key])}, and Optuna keeps choices "
-                f"and scales as the first trial had them, not {_space(axis.key, axis.distribution)}: choose another "
+                f"and scales as the first trial had them, not {_space(axis.key, axis.distribution)}. Choose another "
                 "study=NAME (runs that both share are not made again), or give what it had"
             ) from error
 

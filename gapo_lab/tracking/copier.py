@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from gapo_lab.runs import naming, studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.history import AttemptReader
-from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client, study_page
+from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client, study_metrics, study_page
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.mapping import Copied, Sample
 from gapo_lab.tracking.sent_points import SentPoints
@@ -74,7 +74,7 @@ class Copier:
         self._copy_state(run)
         if self.folder.is_finished and (parent := run.data.tags.get("mlflow.parentRunId")):
             cell_means.log_means(self.client, experiment, parent)
-        study_page.set_up(self.client, experiment)
+        study_page.set_up(self.client, experiment, study_metrics.of_folder(self.folder))
         return run.info.run_id
 
     def _experiments(self) -> list[str]:

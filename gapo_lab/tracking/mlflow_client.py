@@ -147,7 +147,7 @@ def experiment(client: MlflowClient, uri: str, study: str) -> str:
             found = client.get_experiment_by_name(study)  # another machine was quicker
     if found.lifecycle_stage != "active":
         raise UserError(
-            f"study {study} is deleted in MLflow: restore it (mlflow experiments restore "
+            f"study {study} is deleted in MLflow. Restore it (mlflow experiments restore "
             f"--experiment-id {found.experiment_id}) or choose another study="
         )
     return found.experiment_id

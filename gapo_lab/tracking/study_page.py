@@ -11,10 +11,11 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gapo_lab.tracking import mapping
+from gapo_lab.tracking import mapping, study_metrics
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -24,20 +25,7 @@ SHARED = "mlflow.sharedViewState."
 NOTE, KIND = "mlflow.note.content", "mlflow.experimentKind"
 OURS = "mlflow.gapo.note"  # a digest of the description as it was written here: a person's own stays
 IS_REPORT = "gapo.is_report"
-COLUMNS = (
-    "metrics.`best/id/em`",
-    "metrics.`final/id/em`",
-    "metrics.`best/ood/em`",
-    "metrics.`seeds`",
-    "params.`seed`",
-    "params.`tau`",
-    "params.`lr`",
-    "params.`steps`",
-)
-CHARTS = {  # section: its charts
-    "Accuracy": ("val/id/em", "val/ood/em", "val/id/em_greedy", "val/ood/em_greedy"),
-    "Training": ("train/reward", "actor/pg_clipfrac", "actor/entropy", "perf/throughput"),
-}
+MEASURED = "mlflow.gapo.measured"  # what the runs are about (study_metrics.py)
 
 
 def list_of(experiment: str) -> str:
@@ -71,16 +59,19 @@ def links(database: Path) -> dict[str, str]:
         return {}
 
 
-def set_up(client: MlflowClient, experiment: str) -> None:
+def set_up(client: MlflowClient, experiment: str, measured: Sequence[str] = ()) -> None:
     """Give the experiment its views, its kind (training, not chat) and a description with links to them and the report.
 
-    A description that a person wrote stays.
+    measured: what a run of it is about, set by set (`study_metrics.of_run`). A description that a person wrote stays.
     """
     there = client.get_experiment(experiment).tags
+    kept = study_metrics.joined(there.get(MEASURED), measured)
+    about = study_metrics.shown(kept)
     note = note_of(experiment, _report(client, experiment))
     wanted = {
-        SHARED + LIST: _view("Runs and settings", _state()),
-        SHARED + CURVES: _view("Curves by method", _state(curves=True)),
+        SHARED + LIST: _view("Runs and settings", _state(about)),
+        SHARED + CURVES: _view("Curves by method", _state(about, curves=True)),
+        MEASURED: kept,
         KIND: there.get(KIND, "custom_model_development"),
     }
     if _is_ours(there, experiment):
@@ -129,7 +120,7 @@ def _view(name: str, state: dict[str, Any]) -> str:
     return json.dumps({"name": name, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)})
 
 
-def _state(curves: bool = False) -> dict[str, Any]:
+def _state(measured: Sequence[str], curves: bool = False) -> dict[str, Any]:
     """Return the state of MLflow's page of runs, as that page itself would store it."""
     groups = [{"mode": "param", "groupByData": name} for name in ("model", "algo", "tau")]
     state = {
@@ -141,7 +132,7 @@ def _state(curves: bool = False) -> dict[str, Any]:
         "lifecycleFilter": "Active",
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
-        "selectedColumns": list(COLUMNS),
+        "selectedColumns": study_metrics.columns(measured),
         "runsExpanded": {},
         "runsPinned": [],
         "runsHidden": [],
@@ -157,13 +148,14 @@ def _state(curves: bool = False) -> dict[str, Any]:
         "runListHidden": False,
         "globalLineChartConfig": {"xAxisKey": "step", "lineSmoothness": 0, "selectedXAxisMetricKey": ""},
     }
-    return state | (_charts() if curves else {})
+    return state | (_charts(study_metrics.charts(measured)) if curves else {})
 
 
-def _charts() -> dict[str, Any]:
+def _charts(wanted: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """wanted: section -> the metrics of its charts."""
     sections = [
         {"uuid": name, "name": name, "display": True, "isReordered": False, "deleted": False, "isGenerated": False}
-        for name in CHARTS
+        for name in wanted
     ]
     charts = [
         {
@@ -188,7 +180,7 @@ def _charts() -> dict[str, Any]:
             "useGlobalXaxisKey": True,
             "useGlobalLineSmoothing": True,
         }
-        for section, metrics in CHARTS.items()
+        for section, metrics in wanted.items()
         for metric in metrics
     ]
     return {"compareRunSections": sections, "compareRunCharts": charts}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,11 +22,20 @@ def weights(actor: Path) -> dict[str, Tensor]:
     shards = [match for path in actor.iterdir() if (match := SHARD.fullmatch(path.name))]
     found = {int(match[2]): actor / match[0] for match in shards}
     if {int(match[1]) for match in shards} != {len(found)}:
-        raise UserError(f"{actor} lacks the part of a worker: the checkpoint is not whole")
+        raise UserError(f"{actor} lacks the part of a worker, so the checkpoint is not whole. Train the run again")
     # it warns of process groups, which reading has no use for
     logging.getLogger("torch.distributed.device_mesh").setLevel(logging.ERROR)
     parts = [torch.load(found[rank], map_location="cpu", weights_only=False) for rank in sorted(found)]
     return {name: _whole([part[name] for part in parts]) for name in parts[0]}
+
+
+def adapter_scale(actor: Path) -> float:
+    """Return what the product of a LoRA adapter's factors is multiplied by, alpha / rank; 1 without adapters."""
+    path = actor / "lora_train_meta.json"
+    if not path.is_file():
+        return 1.0
+    said = json.loads(path.read_text(encoding="utf-8"))
+    return float(said["lora_alpha"] / said["r"])
 
 
 def _whole(parts: list[Tensor]) -> Tensor:

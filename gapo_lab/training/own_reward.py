@@ -6,6 +6,7 @@ verl calls `score` (or `score_async`) with what `wrap` wrote into the configurat
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import math
 import os
@@ -57,6 +58,8 @@ def wrap(config: DictConfig) -> None:
 @cache
 def load(path: str, name: str, called: str = "") -> Callable[..., Any]:
     """Return the function `name` of a Python file, or of a module `pkg://MODULE`. UserError where there is none."""
+    if path.startswith(SHIPPED):
+        return getattr(importlib.import_module(path.removeprefix("pkg://")), name)
     from verl.utils.import_utils import load_extern_object
 
     try:

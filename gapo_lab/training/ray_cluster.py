@@ -93,7 +93,7 @@ def invited(address: str, token: Path, nodes: int, patience: float = PATIENCE_SE
         while (there := sum(node["Alive"] for node in ray.nodes())) < nodes:
             if time.monotonic() > until:
                 raise RunFailed(
-                    f"Ray did not come up on all nodes: {there} of {nodes} after {patience:.0f} s; see the logs of the "
+                    f"Ray did not come up on all nodes: {there} of {nodes} after {patience:.0f} s. See the logs of the "
                     f"other nodes in {path.parent}"
                 )
             time.sleep(0.5)

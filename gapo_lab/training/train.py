@@ -16,7 +16,7 @@ from gapo_lab.models import smollm2
 from gapo_lab.runs import checkpoints
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.training import collective_timeout
+from gapo_lab.training import adapter_seed, collective_timeout
 from gapo_lab.training.own_methods import OWN_METHODS, own_methods
 from gapo_lab.training.ray_cluster import PATIENCE_SECONDS, in_time
 from gapo_lab.training.recorder import Recorder
@@ -54,6 +54,8 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, here))
     if limit := config.backend.get("collective_timeout"):
         variables[collective_timeout.VARIABLE] = str(limit)
+    if config.actor_rollout_ref.model.lora_rank:
+        variables[adapter_seed.VARIABLE] = str(config.seed)
     if config.trainer.device == "cpu":
         # a second thread in every process costs far more than it gives
         variables.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
@@ -199,7 +201,7 @@ def prepare_data(config: DictConfig, folder: RunFolder) -> Prepared:
     if before and folder.resume_step() and before["digest"] != about["digest"]:
         raise UserError(
             f"run {folder.key} has trained on other data ({before['folder']}, now {about['folder']}): its prompts, its "
-            f"tokenizer or the code that makes them have changed; to start it anew: remove {folder.path}"
+            f"tokenizer or the code that makes them have changed. To start it anew, remove {folder.path}"
         )
     atomic_files.write_json(folder.path / "data.json", about)
     if left_out := {split: number for split, number in about["too_long"].items() if number}:

@@ -17,9 +17,10 @@ from verl.workers.rollout.replica import RolloutReplicaRegistry  # isort: skip
 
 import gapo_lab.training.estimators
 import gapo_lab.training.noisy_reward  # noqa: F401  registers itself
-from gapo_lab.training import collective_timeout
+from gapo_lab.training import adapter_seed, collective_timeout
 
 collective_timeout.use()
+adapter_seed.use()
 
 
 def _load_cpu_replica():

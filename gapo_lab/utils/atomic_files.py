@@ -17,12 +17,12 @@ from typing import Any, BinaryIO
 from gapo_lab.errors import UserError
 
 _UNWRITABLE = {
-    errno.ENOSPC: "the disk is full: free some space",
-    errno.EDQUOT: "the disk quota is used up: free some space",
-    errno.EROFS: "the file system is read-only: choose another place",
-    errno.EACCES: "this user may not write there: choose another place or change its permissions",
-    errno.ENOTDIR: "a part of that path is a file: choose another place",
-    errno.EEXIST: "a file of that name stands there: choose another place",
+    errno.ENOSPC: "the disk is full. Free some space",
+    errno.EDQUOT: "the disk quota is used up. Free some space",
+    errno.EROFS: "the file system is read-only. Choose another place",
+    errno.EACCES: "this user may not write there. Choose another place or change its permissions",
+    errno.ENOTDIR: "a part of that path is a file. Choose another place",
+    errno.EEXIST: "a file of that name stands there. Choose another place",
 }
 
 # What a file system without locks answers, such as Lustre that is mounted without `flock`.
@@ -56,7 +56,7 @@ def make_folder(path: Path) -> None:
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
     except FileNotFoundError as error:  # as below /proc
-        raise UserError(f"cannot make the folder {path}: choose another place") from error
+        raise UserError(f"cannot make the folder {path}. Choose another place") from error
 
 
 def write_text(path: Path, text: str) -> None:
@@ -111,7 +111,7 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}): move the file away or mend it") from error
+        raise UserError(f"{path} is not valid JSON ({error}). Fix it or move the file away") from error
 
 
 def append_line(path: Path, line: str) -> None:

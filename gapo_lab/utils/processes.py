@@ -1,4 +1,4 @@
-"""Processes: which one wrote a file, and ending those below this one."""
+"""Identify a process (host, pid, start time), to detect that the writer of a file has died; end child processes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gapo_lab.errors import Interrupted
 
 @dataclass(frozen=True)
 class Process:
-    """A process by name, so that whoever reads it later can tell whether it still lives.
+    """Identify a process by host, pid and start time, so that a later reader can tell whether it still lives.
 
     ``started`` is in clock ticks since boot, as the kernel has it: a start time in seconds, as psutil gives it,
     moves when the clock is set.

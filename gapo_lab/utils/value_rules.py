@@ -45,7 +45,8 @@ def problem(value: object, rule: Rule) -> str | None:
     if rule.startswith(WHOLE):
         interval = rule.removeprefix(WHOLE)
         is_whole = isinstance(value, int) and _is_number(value) and _inside(value, interval)
-        return None if is_whole else f"must be a whole number from {interval[1:].partition(',')[0]} on"
+        low, high = (end.strip() for end in interval[1:-1].split(","))
+        return None if is_whole else f"must be a whole number from {low} {'on' if high == 'inf' else f'to {high}'}"
     return None if _is_number(value) and _inside(value, rule) else f"must be a number in {rule}"
 
 

@@ -11,17 +11,23 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 from lab import REPO, Lab
+from safetensors.torch import load_file
 
 from gapo_lab.data.micro.generator import generate
 from gapo_lab.data.prepare import rows_of
-from gapo_lab.paths import CONF
+from gapo_lab.models.adapters import merged
+from gapo_lab.paths import CONF, NANO
 from gapo_lab.runs import metrics
+from gapo_lab.training.checkpoint_weights import weights
 
 WORDS = {
     "group_aware": "group_aware:data=lists:data.samples=4:trainer.test_freq=2",
     "gapo_grpo": "gapo_grpo:recipe=verl",
     "gapo_dapo": "gapo_dapo:noise=0.3",
+    # adapters, with a KL loss: its reference is the model without them
+    "rloo": "rloo:lora=4:trainer.save_freq=1:actor_rollout_ref.actor.optim.lr=1e-3",
     # rows and a reward of one's own, which `trained` writes
     "opo": "opo:data=parquet:data.train=rows.jsonl:data.id=rows.jsonl:data.dev=rows.jsonl:data.ood=[rows.jsonl]:"
     "reward=reward.py:data.max_response_length=24:metric=shared:trainer.test_freq=2",
@@ -117,6 +123,18 @@ def test_noise_is_in_what_is_learnt_from_and_not_in_what_is_told(trained):
     clean = json.loads((trained / "out" / "dapo.json").read_text())["metrics"]["1"]
     assert "train/noisy_share" not in clean
     assert first["critic/score/mean"] != pytest.approx(clean["critic/score/mean"], abs=1e-6)
+
+
+def test_lora_trains_adapters_and_leaves_the_model_as_it_was(trained):
+    steps = {path.name: weights(path / "actor") for path in trained.glob("out/rloo/*/checkpoints/global_step_*")}
+    first, last = steps["global_step_1"], steps["global_step_2"]
+    nano = load_file(NANO / "checkpoint" / "model.safetensors")
+    adapters = {name for name in last if ".lora_" in name}
+    assert len(adapters) == 2 * 7 * 3 and all(not torch.equal(first[name], last[name]) for name in adapters)
+    whole = merged({name: value for name, value in last.items() if name not in adapters}, 1.0)
+    assert nano.keys() <= whole.keys() and all(torch.equal(whole[name], value) for name, value in nano.items())
+    up = "model.layers.0.mlp.up_proj.weight"
+    assert not torch.equal(merged(last, 1.0)[up], nano[up])
 
 
 def test_lists_are_measured_together(trained):

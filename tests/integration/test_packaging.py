@@ -20,7 +20,7 @@ def pins(name):
     return dict(line.split("==") for line in (ROOT / name).read_text().splitlines())
 
 
-@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize("name", [*LOCKS, "requirements-docs.lock"])
 def test_a_lock_is_pins_and_nothing_else(name):
     for line in (ROOT / name).read_text().splitlines():
         assert re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line), line
@@ -40,6 +40,15 @@ def test_every_requirement_is_locked_in_its_range():
     for text in project["dependencies"] + project["optional-dependencies"]["dev"]:
         wanted = Requirement(text)
         assert wanted.specifier.contains(locked[canonicalize_name(wanted.name)]), text
+
+
+def test_the_site_has_a_lock_of_its_own_beside_the_main_one():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    main, docs = pins("requirements.lock"), pins("requirements-docs.lock")
+    assert not docs.keys() & main.keys()
+    for text in project["optional-dependencies"]["docs"]:
+        wanted = Requirement(text)
+        assert wanted.specifier.contains(docs[canonicalize_name(wanted.name)]), text
 
 
 def test_what_is_installed_is_what_is_locked():

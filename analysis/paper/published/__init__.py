@@ -65,16 +65,16 @@ def load(path: Path) -> Published:
         raw = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(
-            f"{path} is not there: name a table's YAML file (the format: {FOLDER.name}/table2.yaml), or 'paper'"
+            f"{path} is not there. Name a table's YAML file (the format: {FOLDER.name}/table2.yaml), or 'paper'"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise UserError(f"{path} is not valid YAML: see analysis/paper/published/table2.yaml for the format") from error
+        raise UserError(f"{path} is not valid YAML. See analysis/paper/published/table2.yaml for the format") from error
     return _parse(raw, Path(path))
 
 
 def _parse(raw: Any, path: Path) -> Published:
     if not isinstance(raw, dict) or not {"table", "kind", "columns", "rows"} <= raw.keys():
-        raise UserError(f"{path} lacks table, kind, columns or rows: see analysis/paper/published/table2.yaml")
+        raise UserError(f"{path} lacks table, kind, columns or rows. See analysis/paper/published/table2.yaml")
     if raw["kind"] not in ("accuracy", "counts"):
         raise UserError(f"{path}: kind is {raw['kind']!r}, not accuracy or counts")
     columns = tuple(raw["columns"])

@@ -187,7 +187,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     settings, out = asked("warm_start", __doc__, WarmStart, arguments)
     if settings.size not in network.SIZES:
-        raise UserError(f"--size {settings.size}: no such size; there are {', '.join(network.SIZES)}")
+        raise UserError(f"--size {settings.size}: no such size. Take one of {', '.join(network.SIZES)}")
     tokenizer = vocabulary.train()
     began = time.monotonic()
 
@@ -217,7 +217,7 @@ def asked(program: str, about: str, kind: type, arguments: list[str] | None) -> 
     words = vars(parser.parse_args(arguments))
     out = words.pop("out")
     if words["steps"] < 1:
-        raise UserError(f"--steps {words['steps']}: at least one step is needed")
+        raise UserError(f"--steps {words['steps']}: not 1 or above. Give the number of steps")
     return kind(**words), out
 
 

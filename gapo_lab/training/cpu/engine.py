@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 from tensordict import LazyStackedTensorDict
+from torch.distributed.tensor import DTensor
 
 import gapo_lab.training.cpu.platform  # noqa: F401  the engine's module asks for the platform when imported
+from gapo_lab.models.adapters import merged
 from gapo_lab.training.cpu.prefix_sharing import share_prompts
 
 from verl.utils import tensordict_utils as tu  # isort: skip
@@ -30,6 +32,13 @@ class CpuFSDPEngine(FSDPEngineWithLMHead):
             return super()._build_fsdp_module(module)
         finally:
             object.__setattr__(self.engine_config, "forward_only", forward_only)
+
+    def get_per_tensor_param(self, **words):
+        """As verl's; with LoRA the merged weights in fp32, where verl would send adapters, or round to bf16."""
+        if not self.model_config.lora_rank:
+            return super().get_per_tensor_param(**words)
+        whole = {name: _whole(value) for name, value in self.module.state_dict().items()}
+        return iter(merged(whole, self.model_config.lora_alpha / self.model_config.lora_rank).items()), None
 
     def forward_backward_batch(self, data, loss_function, forward_only=False):
         """As verl's, on the tensors only: it would copy names, data sources and ground truths row by row."""
@@ -83,6 +92,10 @@ class CpuFSDPEngine(FSDPEngineWithLMHead):
             name: torch.nested.nested_tensor_from_jagged(shared.unpack(values, int(offsets[-1])), offsets)
             for name, values in wanted.items()
         }
+
+
+def _whole(value: torch.Tensor) -> torch.Tensor:
+    return value.full_tensor() if isinstance(value, DTensor) else value
 
 
 def _takes_masks(model) -> bool:

@@ -24,6 +24,7 @@ from gapo_lab.runs.status import RunStatus
 from gapo_lab.tracking import mapping
 from gapo_lab.utils.e_process import bet
 from gapo_lab.utils.power import seeds_needed, visible
+from gapo_lab.utils.text import two_digits
 
 LINE = "median over grpo on val/id/em"
 
@@ -116,7 +117,24 @@ def test_an_open_claim_says_what_it_could_see_and_what_it_would_take(empty_mlflo
     seen = 100 * visible(5) * sd
     assert f"5 seeds a method find a difference of {seen:.2f} points in 80% of studies" in line
     needed = int(re.search(r"The difference found here, \+0\.40, would take (\d+) seeds: ", line)[1])
-    assert abs(needed - seeds_needed(0.004, sd)) <= 1 and f"{2 * (needed - 5):,} more runs" in line
+    assert abs(needed - seeds_needed(0.004, sd)) <= 1 and line.endswith(f"{2 * (needed - 5):,} more runs")
+
+
+@pytest.mark.parametrize(("backend", "hours"), [("vllm", "GPU-hours"), ("cpu", "hours")])
+def test_what_more_seeds_take_is_told_in_hours_where_runs_have_said_how_long_they_took(
+    empty_mlflow, tmp_path, backend, hours
+):
+    found = runs([[LINE]])
+    for run in found:
+        run["points"]["val/id/em"][10] = 0.4 + 0.01 * (run["seed"] * 2 % 5) + 0.004 * (run["algo"] == "median")
+        # two steps of half an hour on 8 GPUs
+        for name, value in (("total_num_tokens", 1800 * 8 * 50.0), ("time_per_step", 1800.0), ("throughput", 50.0)):
+            run["points"][f"perf/{name}"] = {5: value, 10: value}
+        run["backend"] = backend
+    (line,) = [line for line in report(empty_mlflow, tmp_path, found).verdicts if "power of" in line]
+    more = int(re.search(r"([\d,]+) more runs", line)[1].replace(",", ""))
+    asked = two_digits(more * (8 if backend == "vllm" else 1))
+    assert line.endswith(f", about {asked} {hours} of training steps")
 
 
 def test_a_claim_is_a_bet_that_may_be_looked_at_after_every_seed(empty_mlflow, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -106,4 +107,19 @@ def test_a_report_has_a_line_a_claimed_method():
     ]
     ceilings = [line.entries[0].value for line in found.lines]
     assert ceilings == pytest.approx([60, 70], abs=2) and all(line.entries[1].text != "–" for line in found.lines)
-    assert all(line.entries[7].value < 2 for line in found.lines)
+    assert all(line.entries[7].value < 2 for line in found.lines) and len(found.lines[0].entries) == 8
+    # a step of grpo spends 10 tokens, one of the others 20: the same midpoint in steps, another in tokens
+    spends = {"grpo": 10.0, "gapo_grpo": 20.0, "rloo": 20.0}
+    paid = {
+        cell.id: replace(
+            by_cell[cell.id],
+            spent={
+                "tokens": {s: Curve(STEPS[1:], np.cumsum(np.diff(STEPS)) * spends[cell.algo]) for s in cell.seeds},
+            },
+        )
+        for cell in cells
+    }
+    told = learning_curves.table(paper.results(cells, Measured("val/id/em", "final", paid), range(5)), "t", "T")
+    assert [head for head, _ in told.header[0]][-1] == "half-way tokens"
+    plain, ours = (line.entries[8].value / line.entries[2].value for line in told.lines)
+    assert (plain, ours) == pytest.approx((10, 20), rel=0.02) and "[" in told.lines[0].entries[8].text

@@ -173,3 +173,12 @@ def test_what_cannot_be_translated_is_said(home, capsys, old, new, says):
 def test_no_such_script(home):
     with pytest.raises(UserError, match=r"--from-verl no.sh: No such file"):
         from_verl.read("no.sh", ())
+
+
+def test_lora_is_one_word(home, capsys):
+    rollout, model = "actor_rollout_ref.rollout", "actor_rollout_ref.model"
+    lora = f"{model}.lora_rank=64 {model}.lora_alpha=32 {rollout}.load_format=safetensors {rollout}.layered_summon=True"
+    words, said = translated(home, capsys, GRPO.replace("trainer.nnodes=1", lora))
+    assert {"lora=64", f"{model}.lora_alpha=32"} <= set(words)
+    assert not any(word.startswith((f"{rollout}.l", f"{model}.lora_rank")) for word in words)
+    assert "moved actor_rollout_ref.model.lora_rank=64: to lora" in said and "=safetensors: lora= brings it" in said

@@ -61,7 +61,7 @@ def test_further_grids_share_what_they_do_not_say():
         (["a=range(1000)", "b=range(1000)"], "1000 a x 1000 b x 5 seed is 5,000,000 runs"),
         (["tau="], "no value"),
         (["tau"], "KEY=VALUE"),
-        (["tau=[1,2"], "tau=[1,2: cannot be read"),
+        (["tau=[1,2"], "tau=[1,2: not a valid override"),
         (["tau=interval(0,1)"], "a grid needs values"),
         (["tau=choice()"], "empty choice"),
     ],
@@ -82,5 +82,5 @@ def test_a_word_of_the_command_line_goes_round_as_slowly_as_the_axis_it_stands_i
 
 
 def test_a_sweep_is_of_one_study():
-    with pytest.raises(UserError, match="study=x study=y: a sweep is of one study; take study=x"):
+    with pytest.raises(UserError, match="study=x study=y: a sweep is of one study. Take study=x"):
         make_grid(["study=x,y", "seed=0"])

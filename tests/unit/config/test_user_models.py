@@ -12,7 +12,9 @@ from gapo_lab.config.compose import compose_run
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import UserError
 from gapo_lab.paths import NANO
+from gapo_lab.planning import model_shape
 from gapo_lab.planning.differs_from_defaults import Namer
+from gapo_lab.planning.plan import draft
 from gapo_lab.planning.spec import make_spec, spec_of
 from gapo_lab.planning.validation import check
 
@@ -28,6 +30,16 @@ QWEN = {
     "max_position_embeddings": 32768,
     "tie_word_embeddings": False,
 }
+
+SMALL = (
+    "model mine: llama, 1.11M parameters, 4 layers of 160, chat template without a system turn, no thinking switch, "
+    "small enough to train without a GPU. Each can be set: model.gpus=..."
+)
+BIG = (
+    "model big: qwen2, 7.62B parameters, 28 layers of 3584, chat template with a system turn, thinking on, "
+    "4 GPUs (vLLM cuts a copy over 4, training a sequence over 1). Each can be set: model.gpus=..."
+)
+THINKS = ("model.chat_template_kwargs={enable_thinking: true}", "model.ulysses=1")
 
 
 def folder_of(place: Path, said: dict, template: str | None = TEMPLATE) -> Path:
@@ -127,3 +139,11 @@ def test_a_folder_with_the_name_of_a_shipped_model_has_another_name(mine):
     assert compose_run([f"model={mine.parent / 'nano'}"]).model.name.startswith("nano-")
     with pytest.raises(UserError, match="would be read as model=nano, which comes with GAPO Lab. Give the whole path"):
         compose_run(["model=./nano"])
+
+
+def test_the_plan_says_what_was_read_and_what_was_set(mine, tmp_path):
+    folder_of(tmp_path / "big", {**QWEN, "model_type": "qwen2"})
+    composer = Composer()
+    small = draft([("model=mine", "seed=0"), ("model=nano", "seed=0")], composer)
+    big = draft([("model=./big", "cluster=slurm", "data=micro", "seed=0", "model.gpus=4", *THINKS)], composer)
+    assert model_shape.lines(small) == [SMALL] and model_shape.lines(big) == [BIG]

@@ -40,6 +40,10 @@ def test_a_word_that_is_neither_is_refused_with_what_there_is():
     with pytest.raises(UserError, match="no such data.*data=parquet data.train=FILE") as told:
         compose_run(["data=train.parquet"])
     assert "legacy_data" not in str(told.value)
+    with pytest.raises(UserError, match="is a part of verl's own configuration, and no data to choose"):
+        compose_run(["data=legacy_data"])
+    with pytest.raises(UserError, match="~algo.label: the value is null already"):
+        compose_run(["~algo.label"])
 
 
 def test_a_reward_of_the_command_line_wins_over_that_of_the_data():

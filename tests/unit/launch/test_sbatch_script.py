@@ -125,8 +125,8 @@ def test_what_a_site_says_stands_in_the_script_once(scripts, words, lines, absen
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("+cluster.sbatch.output=x", "is decided here; use the log of a job"),
-        ("+cluster.sbatch.gres='gpu:2'", "use cluster.gpu_option=gres"),
+        ("+cluster.sbatch.output=x", "is decided here. Use the log of a job"),
+        ("+cluster.sbatch.gres='gpu:2'", "Use cluster.gpu_option=gres"),
         ("+cluster.sbatch.ntasks-per-node=8", "cluster.nodes"),
         ("cluster.gpu_option=gpu", "must be one of gpus-per-node, gres, none"),
         ("cluster.grace=7200 cluster.hours=1", "is not less than the time limit"),

@@ -146,7 +146,7 @@ def test_the_command_names_a_bad_number_of_steps(tmp_path, capsys):
     with pytest.raises(UserError, match="--size huge: no such size"):
         warm_start.main(["--out", str(tmp_path / "x"), "--size", "huge"])
     assert command_line.script(lambda: warm_start.main(["--out", str(tmp_path / "x"), "--steps", "0"])) == 2
-    assert capsys.readouterr().err == "--steps 0: at least one step is needed\n"
+    assert capsys.readouterr().err == "--steps 0: not 1 or above. Give the number of steps\n"
 
 
 def test_the_one_for_blocks_has_the_rare_kinds_to_learn(tokenizer):
@@ -165,6 +165,7 @@ def test_the_one_for_blocks_has_the_rare_kinds_to_learn(tokenizer):
     assert exact_match.exact_match(taught, tokenizer, rare) + 0.2 < exact_match.exact_match(taught, tokenizer, common)
 
 
+@pytest.mark.slow
 def test_the_warm_start_for_blocks_goes_on_from_nano_and_learns(tokenizer):
     losses = []
     settings = block_warm_start.BlockStart(steps=8, batch=16)

@@ -29,7 +29,7 @@ def test_the_folder_is_absolute_and_not_made_by_asking(tmp_path, monkeypatch):
 def test_without_the_package_one_line_names_the_remedy(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     for ask in (smollm2.available, smollm2.ensure):
-        with pytest.raises(UserError, match="^model=smollm2_135m: run `make smollm2` first$"):
+        with pytest.raises(UserError, match="^model=smollm2_135m: its weights are not installed. Run `make smollm2`$"):
             ask(tmp_path / "model")
 
 
@@ -78,10 +78,12 @@ if INSTALLED:
 
         return AutoTokenizer.from_pretrained(model_folder)
 
+    @pytest.mark.slow
     def test_the_tokenizer_ends_and_pads_with_its_own_signs(tokenizer):
         assert (tokenizer.eos_token, tokenizer.pad_token) == ("<|im_end|>", "<|endoftext|>")
         assert len({tokenizer.eos_token_id, tokenizer.pad_token_id, tokenizer.bos_token_id}) == 3
 
+    @pytest.mark.slow
     def test_the_tokenizer_read_again_gives_the_same_ids(tokenizer):
         fresh = smollm2._tokenizer(smollm2._weights())
         for text in TEXTS:
@@ -89,14 +91,17 @@ if INSTALLED:
             assert ids == fresh(text)["input_ids"]
             assert tokenizer.decode(ids) == text
 
+    @pytest.mark.slow
     def test_digits_are_cut_apart_first(tokenizer):
         assert tokenizer.tokenize("    42") == ["ĠĠĠĠ", "4", "2"]
 
+    @pytest.mark.slow
     def test_the_chat_template(tokenizer):
         messages = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
         text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         assert text == ("<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n")
 
+    @pytest.mark.slow
     def test_greedy_english_that_ends(model_folder, tokenizer):
         import torch
         from transformers import AutoModelForCausalLM

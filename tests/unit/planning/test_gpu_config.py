@@ -116,6 +116,22 @@ def test_verl_reads_the_model_node_from_a_folder():
     assert model.tokenizer.eos_token == "<|im_end|>"
 
 
+@pytest.mark.verl
+def test_lora_is_one_word_that_verl_and_vllm_understand():
+    from peft import LoraConfig
+    from verl.utils.config import omega_conf_to_dataclass
+
+    config = compose_run(["model=qwen_coder_7b", f"model.path={CHECKPOINT}", "lora=32"])
+    role = OmegaConf.create(OmegaConf.to_container(config, resolve=True)).actor_rollout_ref
+    model, rollout = omega_conf_to_dataclass(role.model), omega_conf_to_dataclass(role.rollout)
+    assert (model.lora_rank, model.lora_alpha, model.target_modules) == (32, 32, "all-linear")
+    assert LoraConfig(r=model.lora_rank, lora_alpha=model.lora_alpha, target_modules=model.target_modules)
+    # adapters go to a vLLM that has loaded the model itself (verl: "load_format must be safetensors")
+    assert (rollout.load_format, rollout.layered_summon, model.lora["merge"]) == ("safetensors", True, False)
+    without = omega_conf_to_dataclass(compose_run(["model=qwen_coder_7b"]).actor_rollout_ref.rollout)
+    assert (without.load_format, without.layered_summon) == ("dummy", False)
+
+
 @pytest.mark.parametrize("model", NINE)
 def test_settings_of_appendix_a1(model):
     config = composed(model)

@@ -67,6 +67,17 @@ def test_the_14b_model_fits_80_gib_at_5120_tokens_only_with_checkpointing():
     assert training_memory(QWEN_14B, 8, 5120, checkpointing=True).total < room
 
 
+def test_lora_holds_the_weights_once_and_moments_of_its_adapters_only(plan_of):
+    # Qwen2.5-7B, rank 32, all linear layers: 80.7 million (peft's own count)
+    assert QWEN_7B.adapters(32) == pytest.approx(80.7e6, rel=0.01)
+    whole, lora = (training_memory(QWEN_7B, 8, 5120, False, rank) for rank in (0, 32))
+    assert lora.weights == pytest.approx((7.6e9 * 4 + 80.7e6 * 16) / 8, rel=0.01)
+    assert lora.weights < whole.weights / 3
+    small = ("model=qwen_coder_14b", "backend.attention=sdpa", "cluster.gpu_memory=40")
+    assert "cannot fit" in plan_of(*small, "model.gradient_checkpointing=true").why
+    assert not plan_of(*small, "model.gradient_checkpointing=true", "lora=32").why
+
+
 def test_more_of_anything_never_needs_less():
     base = training_memory(QWEN_7B, 8, 5120, False).total
     assert training_memory(QWEN_7B, 4, 5120, False).total > base

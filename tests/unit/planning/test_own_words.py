@@ -11,7 +11,7 @@ import pytest
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.config.view import ConfigView
 from gapo_lab.paths import NANO
-from gapo_lab.planning.own_words import METRICS
+from gapo_lab.planning.reward_rules import RETURNS
 from gapo_lab.planning.validation import faults
 from gapo_lab.training import reward_function
 
@@ -28,10 +28,10 @@ def told(*words: str) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("actor_rollout_ref.model.path=/x", "give model.path=/x"),
+        ("actor_rollout_ref.model.path=/x", "Give model.path=/x"),
         (f"{REWARD}.path=/nofile.py", "reward=/nofile.py: no such file"),
         ("trainer.v1.sampler.custom_sampler.path=/nofile.py", "custom_sampler.path=/nofile.py: no such file"),
-        ("algo=dapo algorithm.filter_groups.metric=acc", "there are score, em, similarity"),
+        ("algo=dapo algorithm.filter_groups.metric=acc", "there are em, similarity, score"),
         ("trainer.max_actor_ckpt_to_keep=0", "keeps no checkpoint"),
         ("actor_rollout_ref.actor.checkpoint.save_contents=[model]", "could not go on without optimizer, extra"),
         ("data.prompt_key=question", "data=micro has the column prompt"),
@@ -40,11 +40,15 @@ def told(*words: str) -> list[str]:
         ("trainer.device=cuda", "backend=cpu has cpu"),
         ("actor_rollout_ref.rollout.name=vllm", "backend=cpu has gapo_cpu"),
         ("actor_rollout_ref.rollout.agent.default_agent_loop=tool_agent", "backend=cpu, which has no agent loops"),
-        ("actor_rollout_ref.model.lora_rank=32", "LoRA was not tried without a GPU"),
+        ("actor_rollout_ref.model.lora_rank=32", "the override is lora=32"),
+        ("actor_rollout_ref.model.lora_adapter_path=mine", "peft's merge_and_unload"),
+        ("actor_rollout_ref.model.lora_alpha=64", "read with LoRA only. Give lora=RANK, too"),
+        ("lora=8 actor_rollout_ref.model.lora.merge=true", "always answers with the merged weights"),
+        ("actor_rollout_ref.model.lora.rank=8", "lora=RANK"),
         ("actor_rollout_ref.model.external_lib=nowhere", "no module nowhere"),
-        ("algo=grpo algorithm.adv_estimator=grpo", "take algo=grpo, and leave algorithm.adv_estimator out"),
-        ("algorithm.adv_estimator=grpo", "take algo=grpo, and leave algorithm.adv_estimator out"),
-        ("algorithm.adv_estimator=rloo", "take algo=rloo, and leave algorithm.adv_estimator out"),
+        ("algo=grpo algorithm.adv_estimator=grpo", "Give algo=grpo instead"),
+        ("algorithm.adv_estimator=grpo", "Give algo=grpo instead"),
+        ("algorithm.adv_estimator=rloo", "Give algo=rloo instead"),
     ],
 )
 def test_one_line_says_what_to_give(words, says):
@@ -62,12 +66,15 @@ def test_a_class_that_the_file_does_not_have(tmp_path):
 
 def test_the_metrics_are_those_that_the_rewards_give():
     given = reward_function.compute_score("id", "x = 1", "x = 2")
-    assert set(METRICS["compute_score"]) <= set(given)
-    assert set(METRICS["compute_choice_score"]) <= set(reward_function.compute_choice_score("id", "a", '["a", "b"]'))
+    assert set(RETURNS["compute_score"]) <= set(given)
+    assert set(RETURNS["compute_choice_score"]) <= set(reward_function.compute_choice_score("id", "a", '["a", "b"]'))
+    others = {name for name in vars(reward_function) if name.startswith("compute_")}
+    assert others == set(RETURNS)
 
 
 def test_modes_of_verl_that_gpus_may_use():
-    assert told(*VLLM, "actor_rollout_ref.model.lora_rank=32", "actor_rollout_ref.model.lora_alpha=64") == []
+    lora = ("lora=32", "actor_rollout_ref.model.lora_alpha=64", "actor_rollout_ref.model.lora.merge=true")
+    assert told(*VLLM, *lora) == []
     for word, says in (
         ("actor_rollout_ref.rollout.name=sglang", "rollouts are made with vLLM"),
         ("actor_rollout_ref.actor.strategy=fsdp", "models are trained with FSDP2"),
@@ -83,7 +90,7 @@ def test_fused_kernels_need_a_tied_output_layer(tmp_path: Path):
     slurm = ("cluster=slurm", word)
     assert told(*slurm, "model=qwen3_4b") == [] == told(*VLLM, word)
     (line,) = told(*slurm, "model=qwen3_8b")
-    assert "that of Qwen/Qwen3-8B is its own; set it to false" in line
+    assert "that of Qwen/Qwen3-8B is its own. Set it to false" in line
     said = json.loads((NANO / "checkpoint" / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(said | {"tie_word_embeddings": False}))
     assert len(told(f"model.path={tmp_path}")) == 1

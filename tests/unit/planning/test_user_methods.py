@@ -178,7 +178,7 @@ def test_replay_takes_it_and_refuses_what_needs_more_than_rewards(project):
     (method,) = methods_of(["mine.py:halved"], ["algorithm.halved.k=2"])
     found = method.estimate(torch.tensor([0.0, 1.0]), torch.tensor([0, 0]))
     assert method.name == "halved" and np.allclose(found, [-1, 1])
-    with pytest.raises(UserError, match=r"ordered\(\) asks for order; replay has only rewards"):
+    with pytest.raises(UserError, match=r"ordered\(\) asks for order. Replay has only rewards"):
         methods_of(["mine.py:ordered"])
 
 

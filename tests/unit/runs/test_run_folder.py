@@ -226,7 +226,7 @@ def test_other_refusals_to_write(tmp_path, number, said):
 
 
 def test_a_folder_that_cannot_be_made_is_named():
-    with pytest.raises(UserError, match="/proc/nothing: choose another place"):
+    with pytest.raises(UserError, match="/proc/nothing. Choose another place"):
         atomic_files.make_folder(run_folder.Path("/proc/nothing"))
 
 

@@ -87,7 +87,7 @@ def test_larger_trials_goes_on_and_another_question_is_refused(thirty):
     more = searched(root, "search.trials=32", "cluster.max_parallel=1", "search/sampler=random")
     assert more.states["complete"] + more.states["pruned"] == 32
     with pytest.raises(
-        UserError, match="holds trials with objectives=maximize final/dev/em_expected.*choose another study"
+        UserError, match="holds trials with objectives=maximize final/dev/em_expected.*Choose another study"
     ):
         searched(root, "search.maximize=final/id/em")
     with pytest.raises(UserError, match="holds trials with words"):

@@ -31,7 +31,7 @@ from gapo_lab.search import samplers
         (["data=parquet", "data.train=a.jsonl", "data.id=b.jsonl", "reward=edit"], "data.dev is none. Give one"),
         (["search.maximize=best/id/em2"], "no run measures val/id/em2; there are: actor/pg_clipfrac"),
         (["search.sampler.seeds=1"], "seeds: no such key"),
-        (["seed=0,1"], "search.seeds= says how many"),
+        (["seed=0,1"], "Give search.seeds=N for more seeds a trial"),
         (["tau=interval(0.9,0.1)"], "first bound must be below"),
         (["tau=tag(log,interval(0,1))"], "bounds above 0"),
     ],

@@ -31,7 +31,7 @@ def opened(tmp_path):
     ("before", "after", "says"),
     [
         ("algo=grpo,gapo_grpo", "algo=grpo,gapo_grpo,dapo", "holds trials with algo=grpo,gapo_grpo, and Optuna keeps"),
-        ("algo=grpo,gapo_grpo", "algo=gapo_grpo,grpo", "not algo=gapo_grpo,grpo: choose another study=NAME"),
+        ("algo=grpo,gapo_grpo", "algo=gapo_grpo,grpo", "not algo=gapo_grpo,grpo. Choose another study=NAME"),
         ("tau=interval(0.1,0.9)", "tau=0.1,0.9", "holds trials with tau a number"),
         ("tau=interval(0.1,0.9)", "tau=tag(log,interval(0.1,0.9))", "not tau a number by its logarithm"),
         ("seed2=range(2,9)", "seed2=interval(2.5,9)", "holds trials with seed2 a whole number"),

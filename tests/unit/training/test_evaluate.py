@@ -9,8 +9,13 @@ import shutil
 import pytest
 
 from gapo_lab.cli import runs
+from gapo_lab.data.micro.generator import generate
+from gapo_lab.data.prepare import rows_of
+from gapo_lab.paths import NANO
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.tracking import mapping
+
+pytestmark = pytest.mark.slow  # asks a run that has really trained
 
 
 @pytest.fixture
@@ -37,7 +42,6 @@ def sampled(finished, tmp_path, monkeypatch):
     return folder, measured
 
 
-@pytest.mark.slow
 def test_it_finds_what_the_trainer_measured(sampled, capsys):
     folder, measured = sampled
     assert runs.main(["evaluate"]) == 0
@@ -82,3 +86,51 @@ def test_a_run_that_has_not_finished_is_none(sampled, capsys):
     (folder.path / "summary.json").unlink()
     assert runs.main(["evaluate"]) == 2
     assert "no finished run of all" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_is_not_kept_is_said_with_those_that_are(sampled, capsys):
+    folder, _ = sampled
+    assert runs.main(["evaluate", folder.key, "--step", "7"]) == 1
+    assert "keeps no checkpoint of step 7; it keeps" in capsys.readouterr().err
+
+
+REWARD = """
+def compute_score(data_source, solution_str, ground_truth, extra_info=None):
+    assert data_source == "my/edits"
+    return {"score": len(solution_str) / 100, "acc": solution_str == ground_truth, "said": solution_str}
+"""
+
+
+@pytest.fixture
+def own_rows(tmp_path, monkeypatch):
+    """Eight edits as rows of a user's own, and a reward."""
+    data = {"name": "micro", "template": None, "window": 6000, "window_tokens": None, "history": 8000}
+    rows = rows_of(generate("id", 8, seed=0), "id", data)
+    named = [{"data_source": "my/edits", "prompt": row["prompt"], "reward_model": row["reward_model"]} for row in rows]
+    (tmp_path / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in named))
+    (tmp_path / "mine.py").write_text(REWARD)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_any_model_is_evaluated_with_any_reward_and_the_luck_of_its_answers_is_told(own_rows, capsys):
+    shutil.copytree(NANO / "checkpoint", own_rows / "copy")
+    words = ["model=./copy", "data=parquet", "data.id=test.jsonl", "reward=mine.py", "data.max_response_length=24"]
+    assert runs.main(["evaluate", *words, "--answers", "4"]) == 0
+    first, *lines = capsys.readouterr().out.splitlines()
+    found = {name: float(value) for name, value in map(str.split, lines)}
+    assert first.startswith("copy: ID ") and " +- " in first
+    assert found.keys() == {
+        f"val/id/{name}{end}" for name in ("score", "acc") for end in ("_greedy", "_expected", "_expected_noise")
+    }
+    # 4 answers to each of 8 tasks
+    assert (found["val/id/acc_expected"] * 32).is_integer() and (found["val/id/acc_greedy"] * 8).is_integer()
+    assert 0 < found["val/id/score_expected_noise"] < 0.05
+
+
+def test_a_reward_that_fails_is_one_line(own_rows, capsys):
+    (own_rows / "mine.py").write_text(REWARD.replace("my/edits", "others"))
+    assert runs.main(["evaluate", "model=nano", "data=parquet", "data.id=test.jsonl", "reward=mine.py"]) == 2
+    assert capsys.readouterr().err == "gapo_lab: reward=mine.py: AssertionError: \n"
+    assert runs.main(["evaluate", "model=nano", "data=parquet", "data.id=no.jsonl", "reward=mine.py"]) == 2
+    assert capsys.readouterr().err == "gapo_lab: data.id=no.jsonl: no such file or folder\n"

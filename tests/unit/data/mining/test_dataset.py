@@ -96,7 +96,7 @@ def test_the_same_bytes_from_two_workers_after_ctrl_c(made, long, tmp_path):
         if first.poll() is None:
             os.killpg(first.pid, signal.SIGKILL)
     if first.returncode:  # else it was done before the signal came
-        assert first.returncode == 130 and said.endswith("goes on from what is finished\n"), said
+        assert first.returncode == 130 and said.endswith("resumes after what is finished\n"), said
         assert not (tmp_path / "out/about.json").exists()
         with pytest.raises(UserError, match="no mined data here"):
             dataset.read(tmp_path / "out")

@@ -1,0 +1,130 @@
+"""The command `evaluate`: finished runs' checkpoints, or any model, on test sets. Gives its exit code."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from gapo_lab.cli.select import named
+from gapo_lab.config import search_path
+from gapo_lab.errors import UserError
+from gapo_lab.runs import measures
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.naming import run_name
+from gapo_lab.runs.run_root import RunRoot
+from gapo_lab.utils.text import duration
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+GREEDY, EXPECTED, NOISE = "_greedy", "_expected", "_expected_noise"
+
+
+def add_words(parser: argparse.ArgumentParser) -> None:
+    """Put the words after `evaluate` into the parser."""
+    parser.add_argument(
+        "run",
+        nargs="*",
+        metavar="RUN",
+        help="its key, a study, or all (default); or words: model=FOLDER data=...",
+    )
+    parser.add_argument("--step", type=int, help="of the checkpoint (default: the last)")
+    parser.add_argument(
+        "--answers", type=int, default=8, help="sampled a task where the reward is no exact match (default: 8)"
+    )
+
+
+def evaluate(asked: argparse.Namespace) -> int:
+    """Measure each of the runs and add what is found to its metrics; or measure the model that the words name."""
+    if asked.answers < 1:
+        raise UserError(f"--answers {asked.answers}: at least 1")
+    if any("=" in word for word in asked.run):
+        return _model(asked)
+    with RunRoot(asked.root) as runs:
+        found = [folder for word in asked.run or ["all"] for folder in named(runs, word)]
+        folders = [RunFolder(folder.path) for folder in found if folder.is_finished]
+    if not folders:
+        said = " ".join(asked.run or ["all"])
+        raise UserError(f"no finished run of {said} in {asked.root}: python -m gapo_lab status shows all")
+    from gapo_lab.training.evaluate import Evaluator
+
+    evaluator, began, failed = Evaluator(asked.answers, asked.step), time.monotonic(), 0
+    for number, folder in enumerate(folders, 1):
+        name = run_name(folder.spec)
+        try:
+            step, values = evaluator.evaluate(folder)
+            shown = line(values, _metric(folder))
+        except UserError as error:  # the others can be measured all the same
+            print(f"{name}: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        left = duration((time.monotonic() - began) / number * (len(folders) - number))
+        print(
+            f"{name} ({folder.key}): {shown}, greedy, step {step}  [{number}/{len(folders)}, {left} left]", flush=True
+        )
+    print("python -m gapo_lab sync copies them to MLflow")
+    return 1 if failed else 0
+
+
+def _metric(folder: RunFolder) -> str | None:
+    return folder.config().get("metric")
+
+
+def _model(asked: argparse.Namespace) -> int:
+    """Print the measures of a model that no run has trained; nothing is written."""
+    if asked.step is not None:
+        raise UserError("--step is of a run's checkpoint; a model folder has one")
+    config = _composed(asked.run)
+    from gapo_lab.training.evaluate import evaluate_model
+
+    found = evaluate_model(config, asked.answers)
+    print(f"{config.model.name}: {line(found, config.metric)}, greedy")
+    for name, value in sorted(found.items()):
+        print(f"  {name} {value:.6g}")
+    return 0
+
+
+def _composed(words: Sequence[str]) -> DictConfig:
+    """Compose and resolve these words. UserError for what of their model, data or reward cannot work."""
+    from omegaconf import OmegaConf
+
+    from gapo_lab.config.compose import compose_run
+    from gapo_lab.config.view import ConfigView
+    from gapo_lab.planning.validation import EVALUATED, faults
+    from gapo_lab.utils.dotted import flatten
+
+    keys = {word.partition("=")[0] for word in words}
+    known = [*words]
+    answers_only = "data.id" in keys and "data.train" not in keys
+    if answers_only:
+        known.append(next(word for word in words if word.startswith("data.id=")).replace("data.id=", "data.train=", 1))
+    # nothing is trained: a test set may be smaller than a batch
+    known += [word for word in ("data.train_batch_size=1",) if word.partition("=")[0] not in keys]
+    composed = compose_run(search_path.use(known))
+    written = flatten(OmegaConf.to_container(composed, resolve=False))
+    config = OmegaConf.create(OmegaConf.to_container(composed, resolve=True))
+    if wrong := faults(ConfigView.of(config), written, EVALUATED):
+        lines = [one.replace("data.train=", "data.id=", 1) if answers_only else one for one in wrong]
+        raise UserError("\n".join(dict.fromkeys(lines)))
+    return config
+
+
+def line(found: Mapping[str, float], metric: str | None = None) -> str:
+    """Say what the run is about, set by set: `ID 43.8% (expected of samples: 40.1% +- 0.9%)`, with answers' luck."""
+    names = [name.removesuffix(GREEDY) for name in found if name.endswith(GREEDY)]
+    about = measures.main_measure(names, metric)
+    out = []
+    for where in measures.in_order(name.split("/")[1] for name in names):
+        key = f"val/{where}/{about}"
+        if f"{key}{GREEDY}" not in found:
+            continue
+        said = f"{measures.set_label(where)} {measures.shown(str(about), found[f'{key}{GREEDY}'])}"
+        if f"{key}{EXPECTED}" in found:
+            noise = found.get(f"{key}{NOISE}")
+            luck = f" +- {measures.shown(str(about), noise)}" if noise is not None else ""
+            said += f" (expected of samples: {measures.shown(str(about), found[f'{key}{EXPECTED}'])}{luck})"
+        out.append(said)
+    return ", ".join(out)
