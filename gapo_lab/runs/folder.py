@@ -114,18 +114,24 @@ class RunFolder:
         found = (Attempt(int(name), self.path / "attempts" / name) for name in names)
         return sorted(found, key=lambda attempt: attempt.number)
 
+    def next_attempt(self) -> Attempt:
+        """The attempt that comes next, of which nothing is there yet."""
+        number = max((attempt.number for attempt in self.attempts()), default=0) + 1
+        return Attempt(number, self.path / "attempts" / str(number))
+
     def start_attempt(self, **fields: Any) -> Attempt:
         """Make the next attempt's folder and record, with ``fields`` of its status, that this process runs it now."""
         atomic_files.make_folder(self.path / "attempts")
-        number = max((attempt.number for attempt in self.attempts()), default=0) + 1
-        attempt = Attempt(number, self.path / "attempts" / str(number))
+        attempt = self.next_attempt()
         with atomic_files.writing(attempt.path):
             attempt.path.mkdir()
             attempt.generations.mkdir()
         atomic_files.write_text(self.path / "reserve", " " * RESERVE)
         now, before, step = time.time(), self.raw_status, self.resume_step()
         carried = {name: getattr(before, name) for name in CARRIED}
-        begins = RunStatus(State.RUNNING, attempt=number, step=step, resumes_from=step, started=now, updated=now)
+        begins = RunStatus(
+            State.RUNNING, attempt=attempt.number, step=step, resumes_from=step, started=now, updated=now
+        )
         self._replace_status(begins.changed(**{"process": Process.here(), **carried, **fields}))
         return attempt
 
