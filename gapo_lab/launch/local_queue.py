@@ -67,7 +67,7 @@ class LocalQueue:
         return RunFolder(self.submission.root / self.submission.keys[task])
 
     def _started(self, task: int) -> subprocess.Popen | WarmWorker:
-        """The worker of this run, told to begin."""
+        """Return the worker of this run, told to begin."""
         if self._next and self._next.task == task:
             worker, self._next = self._next, None
         elif self._starts_warm(task):

@@ -115,7 +115,7 @@ class RunFolder:
         return sorted(found, key=lambda attempt: attempt.number)
 
     def next_attempt(self) -> Attempt:
-        """The attempt that comes next, of which nothing is there yet."""
+        """Return the attempt that comes next, of which nothing is there yet."""
         number = max((attempt.number for attempt in self.attempts()), default=0) + 1
         return Attempt(number, self.path / "attempts" / str(number))
 

@@ -51,12 +51,12 @@ class NewPrograms:
         self.folder, self.environment = folder, environment
 
     def ahead(self) -> AbstractContextManager[None]:
-        """Nothing: a new program has much to do before it needs an attempt, and all of it is written down with one."""
+        """Do nothing: a new program has much to do before it needs an attempt, and all of it is written down with one."""
         return nullcontext()
 
     @contextmanager
     def started(self, attempt: Attempt, log: IO) -> Iterator[tuple[Job, int]]:
-        """The job of this attempt, and the pid of its watchdog. What it prints goes to ``log``."""
+        """Start the job of this attempt; it, and the pid of its watchdog. What it prints goes to ``log``."""
         with watched_scratch_folder(self.environment) as (scratch, guard):
             words = [sys.executable, "-m", "gapo_lab.training.job"]
             process = subprocess.Popen(
@@ -90,7 +90,7 @@ class Forks:
 
     @contextmanager
     def ahead(self) -> Iterator[None]:
-        """A job gets ready for the next attempt while the block runs; one that nobody has used then is ended."""
+        """Let a job get ready for the next attempt while the block runs; one that nobody has used then is ended."""
         adopt_orphans()
         with self._waiting(self.folder.next_attempt()) as waiting:
             self._ahead = waiting

@@ -102,7 +102,7 @@ class Code:
 
 @contextmanager
 def _told(folder: RunFolder, begin: Callable[[], None] = lambda: None) -> Iterator[Code]:
-    """What is wrong goes to the log, and in a line to status.json; the exit code says of which kind it is.
+    """Write what is wrong to the log, and in a line to status.json; the exit code says of which kind it is.
 
     begin: called before that: what fails ahead of an attempt is told in it.
     """

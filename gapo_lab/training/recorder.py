@@ -58,7 +58,7 @@ class Recorder:
         return self._wait is None
 
     def begin(self) -> None:
-        """The attempt begins: nothing of it stands in the run folder before. Waits for it, if it is not there yet."""
+        """Let the attempt begin: nothing of it stands in the run folder before. Waits until somebody asks for it."""
         if self._wait:
             self._wait()
             self._wait = None
