@@ -189,15 +189,16 @@ def main(number: str) -> int:
     gc.collect()
     gc.freeze()
     forked.remember_open_files(besides=(0, 1, 2, control.fileno()))
-    while True:
+    said = b"?"
+    while said:
         if select.select([control], [], [], 1.0)[0]:
             said, files, *_ = socket.recv_fds(control, 1 << 16, 2)
-            if not said:
-                return 0
-            _fork(control, json.loads(said), files, environment)
+            if said:
+                _fork(control, json.loads(said), files, environment)
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
+    return 0
 
 
 def _import_all() -> None:

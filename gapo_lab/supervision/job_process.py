@@ -51,7 +51,7 @@ class NewPrograms:
         self.folder, self.environment = folder, environment
 
     def ahead(self) -> AbstractContextManager[None]:
-        """Do nothing: a new program has much to do before it needs an attempt, and all of it is written down with one."""
+        """Do nothing: a new program has seconds to go before it needs an attempt, and all of it is told with one."""
         return nullcontext()
 
     @contextmanager
