@@ -36,6 +36,7 @@ class LocalQueue:
         self.waiting = deque(range(len(submission.keys)))
         self.active: dict[int, subprocess.Popen | WarmWorker] = {}
         self._env = {**os.environ, **importing_from(submission.code)}
+        self._possible: dict[int, bool] = {}
         self._parent: WarmParent | None = None
         # the worker of the next run, which gets ready before there is room
         self._next: WarmWorker | None = None
@@ -95,7 +96,9 @@ class LocalQueue:
     # Warm starts
 
     def _starts_warm(self, task: int) -> bool:
-        return self._is_warm and warm_parent.is_possible(self._folder(task))
+        if self._is_warm and task not in self._possible:
+            self._possible[task] = warm_parent.is_possible(self._folder(task))
+        return self._is_warm and self._possible[task]
 
     def _warm_worker(self, task: int) -> WarmWorker:
         if self._parent is None:
