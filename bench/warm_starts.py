@@ -46,7 +46,7 @@ def warm_against_cold_sweep(runs: int = 6) -> list[Row]:
 
 
 def _first_steps(runs: int, *words: str) -> list[float]:
-    from gapo_lab.runs.folder import find
+    from gapo_lab.runs.run_root import find
 
     with tempfile.TemporaryDirectory() as folder:
         _run(folder, runs, words)

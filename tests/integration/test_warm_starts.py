@@ -10,7 +10,8 @@ import pytest
 from lab import TINY, Lab, science
 
 from gapo_lab.launch import warm_parent
-from gapo_lab.runs.folder import RunFolder, find
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.run_root import find
 
 
 def processes(lab: Lab, word: str = "") -> list[psutil.Process]:
