@@ -34,6 +34,7 @@ from bench.statistics import (
     statistics_of_seeds_until_decided,
     statistics_of_speed,
 )
+from bench.warm_starts import warm_against_cold_starts, warm_against_cold_sweep
 
 ROWS: list[Callable[[], list[Row]]] = [
     gapo_against_verl,
@@ -42,6 +43,8 @@ ROWS: list[Callable[[], list[Row]]] = [
     reward_against_dynamic_programme,
     rollout_server_against_generate,
     platform_share_of_a_run,
+    warm_against_cold_starts,
+    warm_against_cold_sweep,
     tables_against_mlflow_client,
     tables_through_server,
     mining,

@@ -9,11 +9,14 @@ import sys
 from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
+from typing import IO
 
 from rich.console import Console
 
 from gapo_lab.errors import Interrupted
+from gapo_lab.launch import warm_parent
 from gapo_lab.launch.submission import Submission
+from gapo_lab.launch.warm_parent import WarmParent, WarmWorker
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import State
 from gapo_lab.utils.import_path import importing_from
@@ -23,13 +26,22 @@ class LocalQueue:
     """Starts the runs one after another. Call ``poll`` until it is ``over``.
 
     A run that was started goes on when this process dies; one that still waits then reads as interrupted.
+
+    Where it has several runs, those for which `warm_parent.is_possible` are forks of a process that has imported verl,
+    and one more gets ready while a run trains. Others are programs of their own. Both end with the same metrics.
     """
 
     def __init__(self, submission: Submission) -> None:
         self.submission = submission
         self.waiting = deque(range(len(submission.keys)))
-        self.active: dict[int, subprocess.Popen] = {}
+        self.active: dict[int, subprocess.Popen | WarmWorker] = {}
         self._env = {**os.environ, **importing_from(submission.code)}
+        self._possible: dict[int, bool] = {}
+        self._parent: WarmParent | None = None
+        # the worker of the next run, which gets ready before there is room
+        self._next: WarmWorker | None = None
+        # one run alone would not start sooner
+        self._is_warm = submission.cluster.warm and len(submission.keys) > 1
 
     @property
     def over(self) -> bool:
@@ -37,22 +49,86 @@ class LocalQueue:
 
     def poll(self) -> None:
         """Start what has room."""
-        self.active = {task: process for task, process in self.active.items() if process.poll() is None}
+        for task, process in list(self.active.items()):
+            if isinstance(process, WarmWorker) and process.is_lost:
+                self._is_warm = False  # what ended its parent would end the next one
+                self.waiting.appendleft(task)
+                del self.active[task]
+            elif process.poll() is not None:
+                del self.active[task]
         while self.waiting and len(self.active) < self.submission.cluster.max_parallel:
             task = self.waiting.popleft()
-            key = self.submission.keys[task]
-            if RunFolder(self.submission.root / key).raw_status.state is not State.QUEUED:
-                continue  # cancelled while it waited
-            words = [sys.executable, "-m", "gapo_lab.launch.worker", str(self.submission.path), str(task)]
-            with open(self.submission.logs / f"{key}.log", "ab") as log:
-                self.active[task] = subprocess.Popen(
-                    words,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    env=self._env,
-                    stdin=subprocess.DEVNULL,
-                    start_new_session=True,
-                )
+            if self._folder(task).raw_status.state is State.QUEUED:  # else it was cancelled while it waited
+                self.active[task] = self._started(task)
+        self._get_next_ready()
+        if self.over:
+            self._close()
+
+    def _folder(self, task: int) -> RunFolder:
+        return RunFolder(self.submission.root / self.submission.keys[task])
+
+    def _started(self, task: int) -> subprocess.Popen | WarmWorker:
+        """Return the worker of this run, told to begin."""
+        if self._next and self._next.task == task:
+            worker, self._next = self._next, None
+        elif self._starts_warm(task):
+            worker = self._warm_worker(task)
+        else:
+            return self._new_program(task)
+        worker.begin()
+        return worker
+
+    def _new_program(self, task: int) -> subprocess.Popen:
+        words = [sys.executable, "-m", "gapo_lab.launch.worker", str(self.submission.path), str(task)]
+        with self._log(task) as log:
+            return subprocess.Popen(
+                words,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=self._env,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+
+    def _log(self, task: int) -> IO:
+        return open(self.submission.logs / f"{self.submission.keys[task]}.log", "ab")
+
+    # Warm starts
+
+    def _starts_warm(self, task: int) -> bool:
+        if self._is_warm and task not in self._possible:
+            self._possible[task] = warm_parent.is_possible(self._folder(task))
+        return self._is_warm and self._possible[task]
+
+    def _warm_worker(self, task: int) -> WarmWorker:
+        if self._parent is None:
+            self._parent = WarmParent(self.submission, self._env)
+        with self._log(task) as log:
+            return self._parent.worker(task, log.fileno())
+
+    def _get_next_ready(self) -> None:
+        """Once a run trains, let the worker of the next one get ready beside it."""
+        if one := self._next:
+            self._is_warm = self._is_warm and not one.is_lost
+            if one.poll() is not None or one.is_lost or one.task not in list(self.waiting)[:1]:
+                self._let_next_go()
+        if self._next or not self.waiting or self._parent is None or not self._starts_warm(self.waiting[0]):
+            return
+        if any(self._folder(task).raw_status.can_save for task in self.active):
+            self._next = self._warm_worker(self.waiting[0])
+
+    def _let_next_go(self) -> None:
+        if self._next:
+            self._next.leave()
+        self._next = None
+
+    def _close(self) -> None:
+        self._let_next_go()
+        if self._parent:
+            self._parent.close()
+        self._parent, self._is_warm = None, False
+
+    # Stopping
 
     def drop(self, keys: Collection[str]) -> None:
         """Do not start these runs any more."""
@@ -60,9 +136,14 @@ class LocalQueue:
 
     def give_up_waiting(self) -> None:
         """Start no more runs, and say so in their status."""
+        for task, process in list(self.active.items()):
+            if isinstance(process, WarmWorker) and not process.has_begun:
+                process.leave()
+                del self.active[task]
+                self.waiting.append(task)
+        self._close()
         for task in self.waiting:
-            folder = RunFolder(self.submission.root / self.submission.keys[task])
-            folder.write_status(state=State.INTERRUPTED, message="was not started", remedy="")
+            self._folder(task).write_status(state=State.INTERRUPTED, message="was not started", remedy="")
         self.waiting.clear()
 
 

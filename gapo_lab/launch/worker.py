@@ -30,10 +30,12 @@ from gapo_lab.utils.processes import end_descendants
 PATIENCE_SECONDS = 90.0
 
 
-def supervisor_of(submission: Submission, task: int, console: Console | None = None) -> Supervisor:
+def supervisor_of(
+    submission: Submission, task: int, console: Console | None = None, is_warm: bool = False
+) -> Supervisor:
     """Return the supervisor of task ``task``, which prints plain lines unless it is given a console."""
     folder = RunFolder(submission.root / submission.keys[task])
-    return Supervisor(folder, console or Console(force_terminal=False, width=120), submission.code)
+    return Supervisor(folder, console or Console(force_terminal=False, width=120), submission.code, is_warm)
 
 
 def work(submission: Submission, task: int, supervisor: Supervisor, job: str | None = None) -> None:
@@ -126,9 +128,28 @@ def main(path: str, task: str) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a closed terminal ends nothing
     # the sweep passes a Ctrl-C on; a shell that put it into the background has made it deaf to that
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    submission = Submission.read(Path(path))
+    return _to_the_end(submission, int(task), supervisor_of(submission, int(task)))
+
+
+def when_told(path: str, task: int, told: int) -> int:
+    """As `main`, in a fork that has imported all: get ready, and begin when a byte comes from the pipe ``told``.
+
+    Where it is closed without one, nothing has happened to the run.
+    """
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    submission = Submission.read(Path(path))
+    supervisor = supervisor_of(submission, task, is_warm=True)
+    with supervisor.ahead():
+        if not os.read(told, 1):
+            return 0
+        os.close(told)
+        return _to_the_end(submission, task, supervisor)
+
+
+def _to_the_end(submission: Submission, task: int, supervisor: Supervisor) -> int:
     try:
-        submission = Submission.read(Path(path))
-        work(submission, int(task), supervisor_of(submission, int(task)))
+        work(submission, task, supervisor)
         return 0
     except (Interrupted, KeyboardInterrupt) as stop:
         print(stop, flush=True)

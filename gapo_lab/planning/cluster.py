@@ -22,6 +22,9 @@ class ClusterConfig:
 
     name: str = LOCAL
     max_parallel: int = 1
+    # of this machine only
+    warm: bool = True
+    # of both
     nodes: int = 1
     gpus: int | None = None
     gpu_memory: float | None = None

@@ -34,6 +34,8 @@ def check_cluster(config: ConfigView) -> None:
     _gpus(config, cluster)
     _sbatch(cluster)
     _ray(config)
+    if not isinstance(cluster.warm, bool):
+        raise UserError(f"cluster.warm={cluster.warm}: must be true or false")
     if cluster.is_local and cluster.nodes > 1:
         raise UserError(f"cluster.nodes={cluster.nodes}: this machine is one node. Take cluster=slurm")
 

@@ -14,7 +14,6 @@ import yaml
 from gapo_lab.errors import UserError
 from gapo_lab.runs import checkpoints, config_text, metrics, naming, spec_file
 from gapo_lab.runs.attempt import Attempt
-from gapo_lab.runs.checkpoints import Keep
 from gapo_lab.runs.metrics import Points
 from gapo_lab.runs.provenance import Provenance
 from gapo_lab.runs.status import Cause, RunStatus, State
@@ -114,18 +113,24 @@ class RunFolder:
         found = (Attempt(int(name), self.path / "attempts" / name) for name in names)
         return sorted(found, key=lambda attempt: attempt.number)
 
+    def next_attempt(self) -> Attempt:
+        """Return the attempt that comes next, of which nothing is there yet."""
+        number = max((attempt.number for attempt in self.attempts()), default=0) + 1
+        return Attempt(number, self.path / "attempts" / str(number))
+
     def start_attempt(self, **fields: Any) -> Attempt:
         """Make the next attempt's folder and record, with ``fields`` of its status, that this process runs it now."""
         atomic_files.make_folder(self.path / "attempts")
-        number = max((attempt.number for attempt in self.attempts()), default=0) + 1
-        attempt = Attempt(number, self.path / "attempts" / str(number))
+        attempt = self.next_attempt()
         with atomic_files.writing(attempt.path):
             attempt.path.mkdir()
             attempt.generations.mkdir()
         atomic_files.write_text(self.path / "reserve", " " * RESERVE)
         now, before, step = time.time(), self.raw_status, self.resume_step()
         carried = {name: getattr(before, name) for name in CARRIED}
-        begins = RunStatus(State.RUNNING, attempt=number, step=step, resumes_from=step, started=now, updated=now)
+        begins = RunStatus(
+            State.RUNNING, attempt=attempt.number, step=step, resumes_from=step, started=now, updated=now
+        )
         self._replace_status(begins.changed(**{"process": Process.here(), **carried, **fields}))
         return attempt
 
@@ -280,11 +285,6 @@ class RunFolder:
             return config_text.pick((self.path / "config.yaml").read_text(encoding="utf-8"), keys)
         except FileNotFoundError:
             return {}
-
-    def keep(self) -> Keep:
-        """Return what it keeps of its checkpoints once it has finished."""
-        found = self.config_values(["keep", "model.billions"])
-        return Keep.of({"keep": found.get("keep"), "model": {"billions": found.get("model.billions", 0)}})
 
     def data_folder(self) -> Path | None:
         """Return the prepared data that data.json names, as seen from here or from where the run folders lie; None

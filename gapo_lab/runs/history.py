@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.metrics import Choose, Point, Points, Row
-from gapo_lab.runs.signature import SETTLED_HERE
 
 # Bytes that are read again, to see that the file is still the one that was read.
 TAIL = 64
@@ -35,8 +33,7 @@ class AttemptReader:
             with open(self.attempt.metrics_path, "rb") as file:
                 about = os.fstat(file.fileno())
                 now = (about.st_ino, about.st_size, about.st_mtime_ns)
-                # a file that has just been written may be another within the same tick of the clock
-                if now == self._seen and time.time() - about.st_mtime > SETTLED_HERE:
+                if now == self._seen:
                     return []
                 file.seek(self._offset - len(self._tail))
                 written = file.read()

@@ -153,7 +153,12 @@ class RememberedFolder(RunFolder):
         return dict(self._part("numbers", files, super().numbers))
 
     def keep(self) -> Keep:
-        return Keep(self._part("keep", lambda: ["config.yaml"], lambda: str(super(RememberedFolder, self).keep())))
+        """Return what it keeps of its checkpoints once it has finished."""
+        return Keep(self._part("keep", lambda: ["config.yaml"], self._configured_keep))
+
+    def _configured_keep(self) -> str:
+        found = self.config_values(["keep", "model.billions"])
+        return str(Keep.of({"keep": found.get("keep"), "model": {"billions": found.get("model.billions", 0)}}))
 
     def resume_step(self) -> int:
         if not self.has(f"checkpoints/{checkpoints.TRACKER}"):

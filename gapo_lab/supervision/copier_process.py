@@ -3,16 +3,19 @@ it."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
+from functools import partial
 from typing import IO
 
 from rich.console import Console
 
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.tracking.uri import command
+from gapo_lab.utils import forked
 
 PATIENCE_SECONDS = 60.0
 
@@ -20,10 +23,21 @@ PATIENCE_SECONDS = 60.0
 class CopierProcess:
     """Starts the copier, which gives itself the lowest priority, and waits for it."""
 
-    def __init__(self, folder: RunFolder, environment: Mapping[str, str], log: IO | int) -> None:
+    def __init__(self, folder: RunFolder, environment: Mapping[str, str], log: IO | int, is_warm: bool = False) -> None:
+        """is_warm: whether this process has imported MLflow, so that the copier is a fork of it."""
         self.folder = folder
-        words = [sys.executable, "-m", "gapo_lab.tracking.live_copy", str(folder.path)]
-        self._process = subprocess.Popen(
+        self._process = self._fork(log) if is_warm else self._program(environment, log)
+
+    def _fork(self, log: IO | int) -> forked.Forked:
+        from gapo_lab.tracking import live_copy
+
+        with open(os.devnull, "ab") as nothing:
+            output = nothing.fileno() if isinstance(log, int) else log.fileno()
+            return forked.fork(partial(live_copy.main, [str(self.folder.path)]), output)
+
+    def _program(self, environment: Mapping[str, str], log: IO | int) -> subprocess.Popen:
+        words = [sys.executable, "-m", "gapo_lab.tracking.live_copy", str(self.folder.path)]
+        return subprocess.Popen(
             words,
             stdout=log,
             stderr=subprocess.STDOUT,

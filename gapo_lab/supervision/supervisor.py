@@ -6,11 +6,9 @@ import math
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,11 +25,10 @@ from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.provenance import Machine, Origin, Provenance
 from gapo_lab.runs.status import Cause, State
 from gapo_lab.supervision.copier_process import CopierProcess
+from gapo_lab.supervision.job_process import Forks, Job, NewPrograms
 from gapo_lab.supervision.progress import Progress
-from gapo_lab.supervision.watchdog import watched_scratch_folder
 from gapo_lab.utils.import_path import importing_from
 from gapo_lab.utils.processes import PATIENCE_SECONDS, adopt_orphans, end_descendants
-from gapo_lab.utils.scratch import MARK
 from gapo_lab.utils.sigterm import raise_on_signals
 
 POLL_SECONDS = 0.5
@@ -41,57 +38,25 @@ GRACE_SECONDS = 20.0
 ENDED_BY_SIGTERM = (128 + signal.SIGTERM, -signal.SIGTERM)
 
 
-@dataclass(frozen=True)
-class Job:
-    """The child process that trains, and the attempt that it works on."""
-
-    attempt: Attempt
-    process: subprocess.Popen
-
-    @classmethod
-    def start(cls, folder: RunFolder, attempt: Attempt, scratch: Path, environment: Mapping[str, str], log: IO) -> Job:
-        """Start it. What it prints goes to ``log``."""
-        program = [sys.executable, "-m", "gapo_lab.training.job"]
-        process = subprocess.Popen(
-            [*program, str(folder.path), str(attempt.number), str(scratch)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**environment, MARK: str(scratch)},
-        )
-        return cls(attempt, process)
-
-    @property
-    def code(self) -> int | None:
-        """Its exit code; None while it runs."""
-        return self.process.poll()
-
-    def ask_to_save(self) -> None:
-        """Tell it to save after the step it is at, and to end."""
-        self.attempt.stop_path.touch()
-
-    def wait(self, seconds: float) -> None:
-        with suppress(subprocess.TimeoutExpired):
-            self.process.wait(seconds)
-
-
 class Supervisor:
     """Runs one run folder, which a submitter has prepared (spec.yaml, config.yaml), in a child process.
 
     code: the folder that the job imports this package from.
+    is_warm: whether this process has imported what a job imports, so that its jobs are forks of it.
 
     Ctrl-C lets the job save a checkpoint after the step it is at. SIGTERM and SIGHUP do so for `GRACE_SECONDS`. A
     second signal ends it at once.
     """
 
-    def __init__(self, folder: RunFolder, console: Console, code: Path) -> None:
+    def __init__(self, folder: RunFolder, console: Console, code: Path, is_warm: bool = False) -> None:
         self.folder, self.console = folder, console
         self._environment = {
             **os.environ,
             **importing_from(code, user_files.imported(folder.path)),
             "PYTHONUNBUFFERED": "1",
         }
+        self._is_warm = is_warm
+        self._jobs = Forks(folder, self._environment) if is_warm else NewPrograms(folder, self._environment)
         self._job: Job | None = None
         self._copier: CopierProcess | None = None
         self._began = self._before = 0.0
@@ -125,6 +90,10 @@ class Supervisor:
                 self.console.print(said, highlight=False, soft_wrap=True)
                 is_over = self._run(attempt)
 
+    def ahead(self) -> AbstractContextManager[None]:
+        """While the block runs, the job of the next attempt gets ready; one that is not used then ends with it."""
+        return self._jobs.ahead()
+
     def save_and_stop(self, seconds: float) -> bool:
         """Tell the job to save after its step and to end; whether it did so in time. For a signal handler."""
         if self._job is None:
@@ -143,10 +112,10 @@ class Supervisor:
         raise_on_signals()
         live, over = self.folder.config().get("tracking", "live") == "live", False
         with (
-            watched_scratch_folder(self._environment) as (scratch, guard),
             open(attempt.log_path, "ab") as log,
+            self._jobs.started(attempt, log) as (job, guard),
         ):
-            self._job = job = Job.start(self.folder, attempt, scratch, self._environment, log)
+            self._job = job
             try:
                 with Progress(self.folder, self.console) as progress:
                     try:
@@ -176,7 +145,7 @@ class Supervisor:
                 return False
             shot = progress.poll()
             if log and self._copier is None and shot.trains:
-                self._copier = CopierProcess(self.folder, self._environment, log)
+                self._copier = CopierProcess(self.folder, self._environment, log, self._is_warm)
             job.wait(POLL_SECONDS)
         progress.poll()
         return True
@@ -225,7 +194,7 @@ class Supervisor:
             self._write_failure(job.attempt, code)
         folder.free_reserve()
         if live:
-            copier = self._copier or CopierProcess(folder, self._environment, subprocess.DEVNULL)
+            copier = self._copier or CopierProcess(folder, self._environment, subprocess.DEVNULL, self._is_warm)
             copier.finish(self.console)
         if stopped:
             raise stopped

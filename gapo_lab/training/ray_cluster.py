@@ -148,15 +148,19 @@ def start_ray(patience: float = PATIENCE_SECONDS, **settings: Any) -> str:
 
 
 @contextmanager
-def in_time(folder: RunFolder, seconds: float) -> Iterator[None]:
-    """End the process unless the block ends within `seconds`: Ray waits in C++, where no exception reaches it."""
+def in_time(folder: RunFolder | None, seconds: float) -> Iterator[None]:
+    """End the process unless the block ends within `seconds`: Ray waits in C++, where no exception reaches it.
+
+    folder: of the run that has failed then; None while nobody waits for one.
+    """
 
     def give_up() -> None:
-        folder.write_status(
-            state=State.FAILED,
-            message=f"Ray did not come up in {seconds:.0f} s",
-            remedy="see the log for Ray's own words; the same command tries again",
-        )
+        if folder:
+            folder.write_status(
+                state=State.FAILED,
+                message=f"Ray did not come up in {seconds:.0f} s",
+                remedy="see the log for Ray's own words; the same command tries again",
+            )
         print(f"Ray did not come up in {seconds:.0f} s", flush=True)
         os._exit(1)
 

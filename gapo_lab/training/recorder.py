@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 from gapo_lab.errors import STOPPED
@@ -26,22 +27,49 @@ class Stopped(Exception):
         self.code = code
 
 
+class NotWanted(Exception):
+    """Nobody has asked for the attempt that this job got ready for."""
+
+
 class Recorder:
     """`log` and `finish` as verl calls them, `phase` and `total_steps` for the progress line.
 
     Where the attempt's seconds went is kept in its timing.json: one number a phase, and `recording` for what
     this object itself took out of them.
+
+    wait: where the job gets ready before there is an attempt, what waits for it; it raises NotWanted where none comes.
+    Until then nothing is written.
     """
 
-    def __init__(self, folder: RunFolder, attempt: Attempt):
+    def __init__(self, folder: RunFolder, attempt: Attempt, wait: Callable[[], None] | None = None):
         self.folder = folder
         self.attempt = attempt
+        self._wait = wait
+        self._to_do: list[Callable[[], None]] = []
         # verl's own logger: what `trainer.logger` asks for still gets everything
         self.behind: Any = None
         self.seconds: dict[str, float] = defaultdict(float)
         self._last: int | None = None
         self._code = STOPPED
         self._phase, self._since = "", time.monotonic()
+
+    @property
+    def has_begun(self) -> bool:
+        return self._wait is None
+
+    def begin(self) -> None:
+        """Let the attempt begin: nothing of it stands in the run folder before. Waits until somebody asks for it."""
+        if self._wait:
+            self._wait()
+            self._wait = None
+        while self._to_do:
+            self._to_do.pop(0)()
+
+    def at_begin(self, call: Callable[[], None]) -> None:
+        """Call this when the attempt begins; at once if it has."""
+        self._to_do.append(call)
+        if self.has_begun:
+            self.begin()
 
     def log(self, data: dict[str, Any], step: int) -> None:
         """One step's metrics, under the names that stand."""
@@ -69,7 +97,7 @@ class Recorder:
 
     def phase(self, text: str) -> None:
         """Note what the run is doing, in a word or two."""
-        if text != self._phase:
+        if text != self._phase and self.has_begun:
             self.end_phase()
             self._phase = text
             self.folder.report(text, **({"can_save": True} if text == TRAINING else {}))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +26,10 @@ from gapo_lab.training.vllm_rollout import metadata, workers
 
 if TYPE_CHECKING:
     from gapo_lab.data.prepare import Prepared
+
+
+# Billions of parameters of the largest model that is loaded before its run begins, beside that of the run before it.
+LOADED_AHEAD = 0.01
 
 
 def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str, str]:
@@ -77,47 +83,61 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
     return variables
 
 
-def train(config: DictConfig, folder: RunFolder, attempt: Attempt, scratch: Path) -> None:
-    """Train until the last step. Any error propagates; Ray and the queue are ended either way.
-
-    scratch: a short folder for sockets; the variables of `environment` must be set already.
-    """
-    recorder = Recorder(folder, attempt)
-    recorder.phase("importing verl")
-    if config.backend.name != "cpu":
-        metadata.write(metadata.folder_of(scratch))
-        sys.path.insert(0, str(metadata.folder_of(scratch)))
+def import_all(device: str, backend: str) -> None:
+    """Import what a job on this device with this backend needs: seconds. The variables must be set already."""
     from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401
 
     import gapo_lab.training.trainer
-    from gapo_lab.training import ray_cluster
-    from gapo_lab.training.cpu import fork_server
+    from gapo_lab.training import ray_cluster  # noqa: F401
 
-    executable = None
-    if config.trainer.device == "cpu":
-        if config.backend.name == "cpu":
+    if device == "cpu":
+        if backend == "cpu":
             import gapo_lab.training.cpu.rollout_manager
             import gapo_lab.training.cpu.rollout_replica
         else:
             import gapo_lab.training.vllm_rollout.replica  # noqa: F401
 
-        if config.trainer.nnodes == 1:  # a worker on another node has no zygote beside it
-            fork_server.start(scratch / "zygote")
-            executable = fork_server.command(scratch / "zygote")
+
+@contextmanager
+def ready(config: DictConfig, scratch: Path, recorder: Recorder) -> Iterator[Future[Prepared]]:
+    """verl is imported and Ray runs for the time of the block, and the data are being prepared.
+
+    scratch: a short folder for sockets; the variables of `environment` must be set already.
+    """
+    recorder.phase("importing verl")
+    if config.backend.name != "cpu":
+        metadata.write(metadata.folder_of(scratch))
+        sys.path.insert(0, str(metadata.folder_of(scratch)))
+    import_all(config.trainer.device, config.backend.name)
+    from gapo_lab.training import ray_cluster
+    from gapo_lab.training.cpu import fork_server
+
+    executable = None
+    if config.trainer.device == "cpu" and config.trainer.nnodes == 1:
+        # a worker on another node has no zygote beside it
+        fork_server.start(scratch / "zygote")
+        executable = fork_server.command(scratch / "zygote")
     if Path(config.model.path) == smollm2.folder():
         recorder.phase("unpacking the model")
         smollm2.ensure()
     recorder.phase("starting Ray")
     patience = OmegaConf.select(config, "cluster.ray_patience", default=PATIENCE_SECONDS)
     with ExitStack() as stack:
-        stack.callback(recorder.end_phase)
         # Ray's start is mostly waiting for its processes
-        data = stack.enter_context(ThreadPoolExecutor(1)).submit(prepare_data, config, folder)
-        with in_time(folder, patience + 30):
+        data = stack.enter_context(ThreadPoolExecutor(1)).submit(prepare_rows, config)
+        with in_time(recorder.folder if recorder.has_begun else None, patience + 30):
             stack.enter_context(ray_cluster.cluster(config, executable, scratch))
-        recorder.phase("preparing the data")
-        prepared = data.result()
-        train_in_cluster(config, prepared, folder, attempt, recorder)
+        yield data
+
+
+def train(config: DictConfig, folder: RunFolder, attempt: Attempt, recorder: Recorder, data: Future[Prepared]) -> None:
+    """Train until the last step, where all is `ready`. Any error propagates; the queue is ended either way."""
+    recorder.phase("preparing the data")
+    prepared = data.result()
+    recorder.at_begin(partial(write_down, prepared, folder))
+    if folder.resume_step() or config.model.billions > LOADED_AHEAD:
+        recorder.begin()
+    train_in_cluster(config, prepared, folder, attempt, recorder)
 
 
 def train_in_cluster(
@@ -184,18 +204,22 @@ def _owes_validation(config: DictConfig, folder: RunFolder, step: int) -> bool:
     return due and not any(name.startswith("val/") for name in folder.merged_metrics().get(step, {}))
 
 
-def prepare_data(config: DictConfig, folder: RunFolder) -> Prepared:
-    """Make or find the parquet files, and write down in the run folder which they are."""
+def prepare_rows(config: DictConfig) -> Prepared:
+    """Make or find the parquet files."""
     from transformers import AutoTokenizer
 
     from gapo_lab.data.prepare import prepare
     from gapo_lab.data.tokenizer_check import check_tokenizer
-    from gapo_lab.utils import atomic_files
 
     tokenizer = AutoTokenizer.from_pretrained(config.model.path)
     check_tokenizer(tokenizer, config.model.path)
-    data = OmegaConf.to_container(config.data, resolve=True)
-    prepared = prepare(data, tokenizer, Path("data"))
+    return prepare(OmegaConf.to_container(config.data, resolve=True), tokenizer, Path("data"))
+
+
+def write_down(prepared: Prepared, folder: RunFolder) -> None:
+    """Say in the run folder which data it trains on. UserError where it has trained on others before."""
+    from gapo_lab.utils import atomic_files
+
     about = {"folder": str(prepared.folder), **prepared.about}
     before = atomic_files.read_json(folder.path / "data.json")
     if before and folder.resume_step() and before["digest"] != about["digest"]:
@@ -206,7 +230,6 @@ def prepare_data(config: DictConfig, folder: RunFolder) -> Prepared:
     atomic_files.write_json(folder.path / "data.json", about)
     if left_out := {split: number for split, number in about["too_long"].items() if number}:
         print(f"left out, longer than data.max_prompt_length or data.max_response_length: {left_out}")
-    return prepared
 
 
 def rollout_manager(config: DictConfig, trainer):

@@ -75,6 +75,7 @@ class LabTrainer(PPOTrainerSync):
             self._shutdown_dump_executor()
 
     def on_init_end(self):
+        self.recorder.begin()
         self.truths = self._read_truths()
         if self.config.trainer.val_before_train:
             self._measure_truths()

@@ -23,7 +23,7 @@ from gapo_lab.planning.spec import make_spec
 from gapo_lab.planning.validation import check
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training.recorder import Recorder
-from gapo_lab.training.train import environment, prepare_data, train_in_cluster
+from gapo_lab.training.train import environment, prepare_rows, ready, train_in_cluster, write_down
 from gapo_lab.utils.scratch import scratch_folder
 
 FEW = (
@@ -54,20 +54,14 @@ def main(where: Path, methods: list[str]) -> None:
 
 
 def train_all(runs: dict, where: Path, scratch: Path) -> None:
-    from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401
-
-    import gapo_lab.training.cpu.rollout_manager
-    import gapo_lab.training.cpu.rollout_replica
-    import gapo_lab.training.trainer  # noqa: F401  before the zygote
-    from gapo_lab.training import ray_cluster
-    from gapo_lab.training.cpu import fork_server
-
-    fork_server.start(scratch / "zygote")
-    with ray_cluster.cluster(next(iter(runs.values()))[0], fork_server.command(scratch / "zygote"), scratch):
+    config, folder, attempt = next(iter(runs.values()))
+    with ready(config, scratch, Recorder(folder, attempt)):
         for name, (config, folder, attempt) in runs.items():
             faulthandler.dump_traceback_later(120)  # tells where a method hangs
             try:
-                train_in_cluster(config, prepare_data(config, folder), folder, attempt, Recorder(folder, attempt))
+                prepared = prepare_rows(config)
+                write_down(prepared, folder)
+                train_in_cluster(config, prepared, folder, attempt, Recorder(folder, attempt))
                 said = {"metrics": {str(k): v for k, v in folder.merged_metrics().items()}}
             except Exception:  # noqa: BLE001  told, and the others still train
                 said = {"error": traceback.format_exc()}

@@ -55,7 +55,7 @@ def test_what_is_written_is_read_again_and_what_is_not_known_is_kept():
 def test_a_status_that_is_none_is_named(tmp_path):
     folder = RunFolder.open(tmp_path, "k", {"model": "nano"})
     (folder.path / "status.json").write_text('{"state": "sleeping"}')
-    with pytest.raises(UserError, match="status.json holds no status .*sleeping.*: move"):
+    with pytest.raises(UserError, match="status.json holds no status .*sleeping.*Move"):
         folder.status()
     with pytest.raises(TypeError, match="colour"):
         RunStatus().changed(colour="red")

@@ -1,0 +1,96 @@
+"""Runs of a sweep on this machine that start from a process which has imported verl: the same runs, sooner."""
+
+from __future__ import annotations
+
+import signal
+import time
+
+import psutil
+import pytest
+from lab import TINY, Lab, science
+
+from gapo_lab.launch import warm_parent
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.run_root import find
+
+
+def processes(lab: Lab, word: str = "") -> list[psutil.Process]:
+    """Those that stand in the lab's working folder and have `word` in their command line."""
+    return [
+        process
+        for process in psutil.process_iter(["cwd", "cmdline"])
+        if (process.info["cwd"] or "").startswith(str(lab.cwd)) and word in " ".join(process.info["cmdline"] or [])
+    ]
+
+
+def by_seed(lab: Lab) -> dict[int, RunFolder]:
+    return {folder.spec["seed"]: folder for folder in find(lab.cwd / "runs")}
+
+
+def wait_until(holds, process, seconds: float = 200) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert process.poll() is None and time.monotonic() < until, process.communicate(timeout=30)
+        time.sleep(0.1)
+
+
+def test_a_warm_run_has_the_metrics_of_a_cold_one_bit_for_bit(finished, lab):
+    done = lab.run("-m", *TINY, "seed=0,1", tiny=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = by_seed(lab)
+    assert runs[0].key == finished.folder().key
+    assert science(runs[0].merged_metrics()) == science(finished.folder().merged_metrics())
+    # its own process, attempt and log, and the other's are its own, too
+    for folder in runs.values():
+        (attempt,) = folder.attempts()
+        assert "Training Progress" in attempt.log_path.read_text() and folder.status().state == "finished"
+    assert runs[0].raw_status.process != runs[1].raw_status.process
+    assert list((lab.cwd / "runs" / ".submissions").glob("*/warm_parent.log"))
+    assert not processes(lab)
+
+
+def test_what_is_killed_harms_no_other_run(lab):
+    """kill -9 of a run, while the next one gets ready, then of the process that they start from."""
+    words = ("trainer.total_training_steps=24", "trainer.test_freq=-1", "trainer.save_freq=-1", "data.expected=false")
+    process = lab.start("-m", *TINY, *words, "seed=0,1,2", tiny=False)
+    wait_until(lambda: 0 in by_seed(lab) and len(by_seed(lab)[0].merged_metrics()) > 2, process)
+    (parent,) = [p for p in processes(lab, "launch.warm_parent") if p.ppid() == process.pid]
+    wait_until(lambda: len([p for p in parent.children() if p.status() != "zombie"]) == 2, process)
+    psutil.Process(by_seed(lab)[0].raw_status.process.pid).kill()
+    wait_until(lambda: by_seed(lab)[1].raw_status.state == "running", process)
+    assert by_seed(lab)[0].status().state == "interrupted"
+    parent.send_signal(signal.SIGKILL)
+    # what was forked from it goes on to its end; the last run starts from nothing, and is stopped by hand
+    wait_until(lambda: by_seed(lab)[2].raw_status.state == "running", process)
+    assert by_seed(lab)[1].is_finished and processes(lab, "launch.worker")
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=100)
+    assert process.returncode == 130 and "stopped" in err
+    states = {seed: str(folder.status().state) for seed, folder in by_seed(lab).items()}
+    assert states == {0: "interrupted", 1: "finished", 2: "interrupted"}
+    assert all(len(folder.attempts()) == 1 for folder in by_seed(lab).values())
+    assert not processes(lab)
+
+
+@pytest.mark.parametrize(
+    ("words", "possible"),
+    [
+        ((), True),
+        (("scale=rehearsal",), False),
+        (("model=smollm2_135m", "backend=vllm_cpu"), False),
+        (("+actor_rollout_ref.model.external_lib=mine",), False),
+    ],
+)
+def test_what_starts_from_nothing(tmp_path, words, possible):
+    """What is no training on verl's CPU engine, and what brings modules of its own."""
+    from omegaconf import OmegaConf
+
+    from gapo_lab.config.compose import compose_run
+
+    words = [word.replace("+actor", "actor") for word in words]
+    config = OmegaConf.to_container(compose_run([*TINY, *words]), resolve=True)
+    folder = RunFolder.open(tmp_path, "run", {"key": "run"})
+    folder.write_config(OmegaConf.to_yaml(config))
+    assert warm_parent.is_possible(folder) == possible
+    (folder.path / "files").mkdir()  # a reward, a method: of the user's own
+    assert not warm_parent.is_possible(folder)
