@@ -111,7 +111,7 @@ def test_a_grpo_script(home, capsys):
         f"  moved data.val_files={rows}/test.jsonl: to data.id",
         "  dropped actor_rollout_ref.rollout.name=sglang: rollouts are made with vLLM",
         "  dropped critic.optim.lr=1e-5: no method here has a critic",
-        "  dropped trainer.experiment_name=$(date +%s): a run is named by its words",
+        "  dropped trainer.experiment_name=$(date +%s): a run is named by its overrides",
         "  dropped trainer.no_such_key=1: verl 0.9 has no such key",
     ):
         assert line in said

@@ -101,7 +101,7 @@ def test_a_node_that_is_not_obeyed_has_keys_and_they_are_refused(start):
         ("actor_rollout_ref.actor.grad_clip=2", "verl 0.9 reads actor_rollout_ref.actor.optim.clip_grad"),
         ("backend=vllm actor_rollout_ref.actor.use_torch_compile=false", "fsdp_config.use_torch_compile=True"),
         ("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=8", "ppo_max_token_len_per_gpu"),
-        ("actor_rollout_ref.actor.clip_ratio=0.3", "give clip_ratio_low and clip_ratio_high"),
+        ("actor_rollout_ref.actor.clip_ratio=0.3", "Give clip_ratio_low and clip_ratio_high"),
     ],
 )
 def test_the_word_that_is_obeyed_is_named(words, says):
