@@ -26,7 +26,7 @@ from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import NEW, STOPPED, Cause, State, resumptions
 from gapo_lab.utils import atomic_files
-from gapo_lab.utils.text import several
+from gapo_lab.utils.text import in_quotes, several
 from gapo_lab.utils.without_gc import without_gc
 
 SHOWN = 5  # runs named one by one
@@ -151,7 +151,7 @@ def retry(asked: argparse.Namespace) -> int:
         counts = Counter(found.get(key, NEW).state for key in keys)
         print("nothing to retry: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
         return 0
-    cells = [tuple(RunFolder(asked.root / key).spec.get("overrides") or ()) for key in again]
+    cells = [_in_root(asked.root, RunFolder(asked.root / key).spec.get("overrides") or ()) for key in again]
     others = set(search_path.use(word for cell in cells for word in cell))
     wanted = executor.plan_of([tuple(word for word in cell if word in others) for cell in cells])
     for run in wanted.runs:
@@ -166,6 +166,16 @@ def retry(asked: argparse.Namespace) -> int:
             f"{left} of {len(again)} runs cannot be started with the overrides they had. See the plan above"
         )
     return 0
+
+
+def _in_root(root: Path, overrides: Sequence[str]) -> tuple[str, ...]:
+    """Return a run's overrides with the run root in which it lies now: its folder may have been moved, or be looked at
+    from another working folder."""
+    given = naming.given_overrides({"overrides": overrides}).get("run_root", "runs")
+    if Path(given).absolute() == root.absolute():
+        return tuple(overrides)
+    others = [word for word in overrides if word.partition("=")[0].lstrip("+") != "run_root"]
+    return (*others, f"run_root={in_quotes(str(root))}")
 
 
 def gc(asked: argparse.Namespace) -> int:

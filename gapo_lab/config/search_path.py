@@ -27,6 +27,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from gapo_lab.config.user_words import UserWords
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF, SLURM, SWEEPS
+from gapo_lab.utils.text import in_quotes
 
 # Where Hydra finds the sweeper and the launcher (gapo_lab/hydra_plugin.py).
 MODULE = "hydra_plugins.gapo_lab"
@@ -177,8 +178,7 @@ def as_words() -> tuple[str, ...]:
     """Return the override that names the same folders again, for whoever repeats a run; none where none are named."""
     if not _named:
         return ()
-    quoted = ",".join("'" + address.replace("\\", "\\\\").replace("'", "\\'") + "'" for address in _named)
-    return (f"{KEY}=[{quoted}]",)
+    return (f"{KEY}=[{','.join(map(in_quotes, _named))}]",)
 
 
 def refuse_shadowed(words: Sequence[str]) -> None:

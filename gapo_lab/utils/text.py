@@ -55,3 +55,8 @@ def type_and_line(error: BaseException, limit: int = 200) -> str:
     """Return an error in one line: ``OSError: no space left``."""
     kind, said = type(error).__name__, first_line(error, limit)
     return kind if said == kind else f"{kind}: {said}"
+
+
+def in_quotes(text: str) -> str:
+    """Return ``text`` as the quoted value of an override: Hydra reads it as it is, whatever is in it."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

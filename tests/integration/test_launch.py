@@ -120,9 +120,12 @@ def test_a_job_killed_says_so_others_go_on_and_retry_finishes_it(lab):
     assert "killed by signal 9" in out and "->" in out
     assert all_states(lab) == ["failed", "finished"]
     assert victim.status().cause == "killed"
-    again = lab.command("retry", "all")
+    # also where the folder of the runs has been moved
+    moved = (lab.cwd / "runs").rename(lab.cwd / "moved, it's here")
+    again = lab.command("--root", moved.name, "retry", "all")
     assert again.returncode == 0, again.stderr
-    assert len(victim.attempts()) == 2 and undisturbed(victim, 60)
+    victim = RunFolder(moved / victim.key)
+    assert len(victim.attempts()) == 2 and undisturbed(victim, 60) and not (lab.cwd / "runs").exists()
 
 
 def fill_up(file: Path) -> None:
