@@ -37,6 +37,7 @@ class LabSweeper(Sweeper):
         from gapo_lab.config.sweep_grid import make_cells
         from gapo_lab.errors import UserError
         from gapo_lab.launch import executor
+        from gapo_lab.search import auto_seeds
 
         if self.invalid not in ("refuse", "skip"):
             raise UserError(f"hydra.sweeper.invalid={self.invalid}: must be refuse or skip")
@@ -47,7 +48,11 @@ class LabSweeper(Sweeper):
             return
         params = {key: _plain(value) for key, value in self.params.items()}
         cells = make_cells(list(arguments), params, _plain(self.instead), _plain(self.also))
-        executor.carry_out(executor.plan_of(cells), skip_invalid=self.invalid == "skip")
+        skip_invalid = self.invalid == "skip"
+        if auto_seeds.is_asked(cells):
+            auto_seeds.carry_out(cells, skip_invalid=skip_invalid)
+            return
+        executor.carry_out(executor.plan_of(cells), skip_invalid=skip_invalid)
 
 
 class LabLauncher(Launcher):

@@ -14,14 +14,12 @@ from analysis.results.curves import Curve
 from analysis.results.runs import Cell, Selection
 from analysis.results.source import Source
 from gapo_lab.errors import UserError
+from gapo_lab.runs.picked import DEV
 
 ID, OOD = "val/id/em", "val/ood/em"
 CLIPPED, THROUGHPUT = "actor/pg_clipfrac", "perf/throughput"
 # P(exact match) has no noise of sampled answers (docs/analysis.md): it stands for exact match where every run has it.
 EXPECTED = "_expected"
-# The set that choices are made by, and what they are made by there: the first of these that every run has, else the
-# metric itself.
-DEV = ("val/dev/em_expected", "val/dev/em")
 _SHARE = re.compile(r"(^|/)(em|acc|similarity)(_greedy|_expected(_t\d+)?)?$")
 # Shares that are a number of right answers among the test cases.
 _COUNTED = re.compile(r"(^|/)(em|acc)(_greedy)?$")

@@ -10,7 +10,7 @@ from analysis.results.measurements import number
 from analysis.statistics.inference import Comparison
 from analysis.tables.paper import Results
 from analysis.tables.table import DASH, Entry, Line, Table
-from gapo_lab.utils.e_process import bet
+from gapo_lab.utils.e_process import first_decided
 
 HEAD = ("seeds", "difference", "E", "decided at", "differences left open", "verdict")
 
@@ -23,7 +23,7 @@ def table(results: Results, claims: int, name: str, title: str) -> Table | None:
         differences = by_seed(results, one) if one.is_claim and not one.is_no_result else []
         if not differences:
             continue
-        found = bet(differences, max(claims, 1))
+        found = first_decided(differences, max(claims, 1))
         left = DASH if math.isinf(found.low) else f"[{text(found.low, True)}, {text(found.high, True)}]"
         lines.append(
             Line(
@@ -42,7 +42,8 @@ def table(results: Results, claims: int, name: str, title: str) -> Table | None:
         return None
     notes = (
         "seeds may be added until E is large enough, and E looked at after each: errors are as rare as without looking "
-        "(t e-process, Wang and Ramdas 2023). A difference a seed, the mean over models; five seeds are the fewest"
+        "(t e-process, Wang and Ramdas 2023). A claim that is decided is shown with the seeds that decided it. A "
+        "difference a seed, the mean over models; five seeds are the fewest"
     )
     return Table(name, title, ("Claim",), (tuple((t, 1) for t in HEAD),), (tuple(lines),), (("", notes),))
 

@@ -68,6 +68,7 @@ def add(one: Adder) -> None:
 def plan(asked: argparse.Namespace) -> int:
     from gapo_lab.launch import executor
     from gapo_lab.planning.plan_table import show_plan
+    from gapo_lab.search import auto_seeds
 
     if asked.from_verl:
         asked.overrides = from_verl.read(asked.from_verl, asked.overrides)
@@ -79,8 +80,14 @@ def plan(asked: argparse.Namespace) -> int:
 
         preview.show(words.words, console)
         return 0
-    made = executor.plan_of(words.cells())
+    cells, later = words.cells(), ""
+    if auto_seeds.is_asked(cells):
+        made, later = auto_seeds.first_plan(cells)
+    else:
+        made = executor.plan_of(cells)
     show_plan(made, console, everything=asked.all)
+    if later:
+        console.print(later, highlight=False, soft_wrap=True)
     refusal = executor.no_room(executor.root_of(made.runs), made.todo)
     if refusal:
         console.print(refusal, highlight=False, soft_wrap=True)

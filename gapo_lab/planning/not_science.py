@@ -21,6 +21,7 @@ NOT_SCIENCE: dict[str, str] = {
     "seed": "in the key as the run's seed",
     **dict.fromkeys(("cluster.", "hydra.", "run_root", "on_finish"), _WHERE),
     **dict.fromkeys(("tracking", "keep", "check_disk"), _RECORDS),
+    "auto.": "how many seeds there are; each is a run of its own",
     "search.": "how runs are proposed; each has its own values",
     "reward.timeout": "a run that is over it ends; none goes on otherwise",
     "reward.sandbox.parallel": _SPEED,

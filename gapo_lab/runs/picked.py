@@ -1,0 +1,30 @@
+"""The one number of a finished run on a metric, as tables take it by default: at the step that is best on the dev set.
+
+Without a dev set it is the last value. Of exact match, what is expected of it is taken where that was measured. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from gapo_lab.runs import measures, metrics
+
+# What of the dev set chooses a step, the first that was measured; else the metric's own measure on the dev set.
+DEV = ("val/dev/em_expected", "val/dev/em")
+
+
+def value(merged: Mapping[int, Mapping[str, float]], metric: str) -> float | None:
+    """Return the number of a run with these metrics by step; None where the metric was not measured.
+
+    metric: `val/SET/MEASURE`. Of equal values on the dev set the first step counts.
+    """
+    expected = re.sub(r"/em$", f"/{measures.EXPECTED}", metric)
+    found = metrics.series(merged, expected) or metrics.series(merged, metric)
+    on_dev = (*DEV, re.sub("^val/[^/]+", "val/dev", metric).removesuffix(measures.GREEDY))
+    dev = next((series for name in on_dev if (series := metrics.series(merged, name))), None)
+    if not found or not dev:
+        return found[-1][1] if found else None
+    best = max(dev, key=lambda at: at[1])[0]
+    until = [number for step, number in found if step <= best]
+    return until[-1] if until else None
