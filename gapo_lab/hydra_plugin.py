@@ -37,7 +37,7 @@ class LabSweeper(Sweeper):
         from gapo_lab.config.sweep_grid import make_cells
         from gapo_lab.errors import UserError
         from gapo_lab.launch import executor
-        from gapo_lab.search import auto_seeds
+        from gapo_lab.search import auto_seeds, fair
 
         if self.invalid not in ("refuse", "skip"):
             raise UserError(f"hydra.sweeper.invalid={self.invalid}: must be refuse or skip")
@@ -49,6 +49,11 @@ class LabSweeper(Sweeper):
         params = {key: _plain(value) for key, value in self.params.items()}
         cells = make_cells(list(arguments), params, _plain(self.instead), _plain(self.also))
         skip_invalid = self.invalid == "skip"
+        if fair.KEY in self.config:
+            fair.carry_out(
+                cells, OmegaConf.to_container(self.config[fair.KEY], resolve=True), skip_invalid=skip_invalid
+            )
+            return
         if auto_seeds.is_asked(cells):
             auto_seeds.carry_out(cells, skip_invalid=skip_invalid)
             return

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AskedGrid:
-    """words: of the command line. sweeper: the settings of the sweep file. is_search: whether axes are searched."""
+    """words: of the command line. sweeper: the settings of the sweep file. is_search: whether axes are searched. fair:
+    how each method's settings are tuned first, where that is asked for."""
 
     words: tuple[str, ...]
     sweeper: Mapping[str, Any]
     is_search: bool
+    fair: Mapping[str, Any] | None = None
 
     def cells(self) -> list[tuple[str, ...]]:
         """Return the words of each run."""
@@ -62,6 +64,7 @@ def read(asked: argparse.Namespace) -> AskedGrid:
         if "=" not in word and not word.startswith("~"):
             raise UserError(f"{word}: not an override. Write KEY=VALUE, as after gapo_lab.run -m")
     words = search_path.use(asked.overrides, asked.config_dir)
-    asked_for = [word for word in words if word.lstrip("+").startswith(("sweep=", "hydra"))]
+    asked_for = [word for word in words if word.lstrip("+").startswith(("sweep=", "hydra", "fair."))]
     config = compose.compose_run(asked_for, hydra=True)
-    return AskedGrid(tuple(words), OmegaConf.to_container(config.hydra.sweeper), "search" in config)
+    fair = OmegaConf.to_container(config.fair, resolve=True) if "fair" in config else None
+    return AskedGrid(tuple(words), OmegaConf.to_container(config.hydra.sweeper), "search" in config, fair)

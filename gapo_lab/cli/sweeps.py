@@ -68,7 +68,7 @@ def add(one: Adder) -> None:
 def plan(asked: argparse.Namespace) -> int:
     from gapo_lab.launch import executor
     from gapo_lab.planning.plan_table import show_plan
-    from gapo_lab.search import auto_seeds
+    from gapo_lab.search import auto_seeds, fair
 
     if asked.from_verl:
         asked.overrides = from_verl.read(asked.from_verl, asked.overrides)
@@ -81,7 +81,12 @@ def plan(asked: argparse.Namespace) -> int:
         preview.show(words.words, console)
         return 0
     cells, later = words.cells(), ""
-    if auto_seeds.is_asked(cells):
+    if words.fair is not None:
+        tuning, made = fair.plans(cells, words.fair, console)
+        console.print(f"stage 1, {words.fair['by']} chooses each method's settings:", highlight=False)
+        show_plan(tuning, console, everything=asked.all)
+        console.print("stage 2, all methods at theirs (until they are known, at the first that is tried):")
+    elif auto_seeds.is_asked(cells):
         made, later = auto_seeds.first_plan(cells)
     else:
         made = executor.plan_of(cells)

@@ -22,6 +22,7 @@ NOT_SCIENCE: dict[str, str] = {
     **dict.fromkeys(("cluster.", "hydra.", "run_root", "on_finish"), _WHERE),
     **dict.fromkeys(("tracking", "keep", "check_disk"), _RECORDS),
     "auto.": "how many seeds there are; each is a run of its own",
+    "fair.": "how settings are chosen; each run has its own values",
     "search.": "how runs are proposed; each has its own values",
     "reward.timeout": "a run that is over it ends; none goes on otherwise",
     "reward.sandbox.parallel": _SPEED,

@@ -1,0 +1,208 @@
+"""A fair sweep: first each method's own settings by the dev set, then all methods at theirs, with fresh seeds.
+
+Both stages are plans of ordinary runs; the first is a study of its own, `STUDY_tuning`. Nothing is kept but the runs:
+the same command reads them again and goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from gapo_lab.config.fast_compose import Composer
+from gapo_lab.errors import UserError
+from gapo_lab.launch import executor, run_states
+from gapo_lab.planning import plan
+from gapo_lab.planning.plan import Plan
+from gapo_lab.planning.planned import Planned
+from gapo_lab.runs import picked
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import State
+from gapo_lab.search.tuning import Choice, Words, candidates, choose
+from gapo_lab.utils.key_names import short
+from gapo_lab.utils.text import percent, several
+
+KEY = "fair"
+# Seeds of the first stage, which the second one never sees.
+TUNING_SEED = 1000
+Cell = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Fair:
+    """`fair:` of a sweep file. by: a metric of the dev set. tuning_seeds, seeds: how many in either stage."""
+
+    by: str
+    tuning_seeds: int
+    seeds: int
+    candidates: Mapping[str, object]
+
+    @classmethod
+    def of(cls, node: Mapping[str, Any]) -> Fair:
+        """Read it. UserError naming what is missing or cannot be."""
+        for name in ("tuning_seeds", "seeds"):
+            number = node.get(name)
+            if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= TUNING_SEED:
+                raise UserError(f"fair.{name}={number}: must be a whole number from 1 to {TUNING_SEED}")
+        by = str(node.get("by"))
+        if not by.startswith("val/dev/"):
+            raise UserError(f"fair.by={by}: must be a metric of the dev set, as val/dev/em_expected")
+        return cls(by, node["tuning_seeds"], node["seeds"], dict(node.get("candidates") or {}))
+
+
+class FairSweep:
+    """The two stages over the cells of a sweep, whose own seeds do not count."""
+
+    def __init__(self, cells: Sequence[Sequence[str]], node: Mapping[str, Any]) -> None:
+        self._composer = Composer()
+        self.fair = Fair.of(node)
+        bare = dict.fromkeys(tuple(word for word in words if not word.startswith("seed=")) for words in cells)
+        drafted = plan.draft([(*cell, "seed=0") for cell in bare], self._composer)
+        self.invalid = [run for run in drafted if run.spec is None]
+        self.cells: dict[Cell, Planned] = {
+            cell: run for cell, run in zip(bare, drafted, strict=True) if run.spec is not None
+        }
+        if not self.cells:
+            raise UserError(self.invalid[0].why if self.invalid else "fair: the sweep has no cells")
+        self.root = executor.root_of(list(self.cells.values()))
+        methods = list(dict.fromkeys(run.valid_spec.algo for run in self.cells.values()))
+        self.candidates = candidates(self.fair.candidates, methods, lambda name: self._composer.has("algo", name))
+        # what is tuned: a method on a model, without noise where it can be
+        self.tuned: dict[tuple[str, str], Cell] = {}
+        for cell, run in sorted(self.cells.items(), key=lambda item: item[1].valid_spec.noise):
+            self.tuned.setdefault(self._at(run), cell)
+
+    @staticmethod
+    def _at(run: Planned) -> tuple[str, str]:
+        return run.valid_spec.algo, run.valid_spec.model
+
+    def _plan(self, words: Sequence[Cell]) -> Plan:
+        drafted = plan.draft(words, self._composer)
+        return plan.make(drafted, partial(run_states.read, self.root), executor.measured(self.root))
+
+    def tuning(self) -> Plan:
+        """Return the plan of the first stage."""
+        tried = [
+            self._tried(cell, words, seed)
+            for seed in range(self.fair.tuning_seeds)
+            for (method, _), cell in self.tuned.items()
+            for words in self.candidates[method]
+        ]
+        return self._plan(tried)
+
+    def _tried(self, cell: Cell, words: Words, seed: int) -> Cell:
+        study = f"study={self.cells[cell].valid_spec.study}_tuning"
+        return (*(word for word in cell if not word.startswith("study=")), *words, study, f"seed={TUNING_SEED + seed}")
+
+    def choices(self) -> list[Choice]:
+        """Return what the first stage chooses. RunFailed where a run of it is not finished, UserError where one has not
+        measured `fair.by`."""
+        found = []
+        for (method, model), cell in self.tuned.items():
+            tried = self.candidates[method]
+            values = [
+                [self._value(self._tried(cell, words, seed)) for seed in range(self.fair.tuning_seeds)]
+                for words in tried
+            ]
+            found.append(choose(method, model, tried, values))
+        return found
+
+    def _value(self, words: Cell) -> float:
+        (run,) = plan.draft([words], self._composer)
+        folder = RunFolder(self.root / run.key)
+        value = picked.value(folder.merged_metrics(), self.fair.by)
+        if value is None:
+            raise UserError(f"fair.by={self.fair.by}: was not measured by {folder.path}. Name a metric that it has")
+        return value
+
+    def is_tuned(self) -> bool:
+        """Whether every run of the first stage is finished."""
+        keys = [run.key for run in self.tuning().runs]
+        states = run_states.read(self.root, keys)
+        return all(key in states and states[key].state is State.FINISHED for key in keys)
+
+    def comparison(self, chosen: Sequence[Choice]) -> Plan:
+        """Return the plan of the second stage: every cell at what was chosen for its method and model."""
+        best = {(one.method, one.model): one.best for one in chosen}
+        wanted = [
+            (*cell, *best[self._at(run)], f"seed={seed}")
+            for seed in range(self.fair.seeds)
+            for cell, run in self.cells.items()
+        ]
+        return self._plan(wanted)
+
+    def first_guess(self) -> list[Choice]:
+        """Return each method's first candidate, to see what the second stage will cost."""
+        return [
+            Choice(method, model, self.candidates[method], (), self.candidates[method][0], None)
+            for method, model in self.tuned
+        ]
+
+
+def carry_out(
+    cells: Sequence[Sequence[str]],
+    node: Mapping[str, Any],
+    *,
+    skip_invalid: bool = False,
+    console: Console | None = None,
+) -> None:
+    """Run both stages, one after the other. Errors as `executor.carry_out`."""
+    console = console or Console(width=None if Console().is_terminal else 120)
+    sweep = FairSweep(cells, node)
+    if sweep.invalid and not skip_invalid:
+        raise UserError(f"{sweep.invalid[0].name}: {sweep.invalid[0].why}")
+    _say(console, "stage 1: each method's own settings, by the dev set")
+    executor.carry_out(sweep.tuning(), wait=True, console=console)
+    chosen = sweep.choices()
+    show(chosen, sweep.fair, console)
+    _say(console, f"stage 2: all methods at theirs, {several(sweep.fair.seeds, 'fresh seed')}")
+    executor.carry_out(sweep.comparison(chosen), wait=True, console=console)
+
+
+def plans(cells: Sequence[Sequence[str]], node: Mapping[str, Any], console: Console) -> tuple[Plan, Plan]:
+    """Return the plans of both stages. What was chosen is printed where the first stage is finished; until then the
+    second stage stands at each method's first candidate."""
+    sweep = FairSweep(cells, node)
+    tuned = sweep.is_tuned()
+    chosen = sweep.choices() if tuned else sweep.first_guess()
+    if tuned:
+        show(chosen, sweep.fair, console)
+    return sweep.tuning(), sweep.comparison(chosen)
+
+
+def show(chosen: Sequence[Choice], fair: Fair, console: Console) -> None:
+    """Print a line a method: the mean of each candidate on the dev set, which was chosen, and where it is at the edge
+    of what was tried."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for head in ("model", "method", f"{fair.by}, mean of {several(fair.tuning_seeds, 'seed')}", "chosen"):
+        table.add_column(head, overflow="fold")
+    shown = percent if "/em" in fair.by else (lambda value: f"{value:.4g}")
+    for one in chosen:
+        tried = ", ".join(
+            f"{_short(words)}: {shown(mean)}" for words, mean in zip(one.candidates, one.means, strict=True)
+        )
+        table.add_row(one.model, one.method, tried, _short(one.best))
+    console.print(table)
+    for one in chosen:
+        if one.edge:
+            _say(
+                console,
+                f"{one.method} on {one.model}: {_short((one.edge,))} is at the edge of what was tried. Try values "
+                f"beyond it: fair.candidates.{one.method}",
+            )
+
+
+def _short(words: Words) -> str:
+    """``tau=0.3 lr=1e-4`` of words with long keys."""
+    pairs = [word.partition("=") for word in words]
+    keys = {key for key, _, _ in pairs}
+    return " ".join(f"{short(key, keys)}={value}" for key, _, value in pairs)
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
