@@ -67,7 +67,7 @@ def test_no_leaf_is_ignored(composer, files):
 
 
 def test_each_reason_is_of_a_leaf_that_there_is(composer):
-    files = ("backend=vllm_cpu", "backend=vllm", "data=git", "reward=unit_tests", "scale=rehearsal")
+    files = ("backend=vllm_cpu", "backend=vllm", "data=git", "reward=unit_tests", "scale=rehearsal", "+sweep=fair")
     leaves = {
         key for word in files for key in composer.compose((word, "cluster=slurm", "+search.every=1")).resolved
     } | {"hydra.run.dir"}
