@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis.results.measurements import CLIPPED, DEV, EXPECTED, ID, OOD, THROUGHPUT
+from analysis.results.spending import SPENT
 
 
 @dataclass(frozen=True)
@@ -47,5 +48,6 @@ class Asked:
     @property
     def all_metrics(self) -> tuple[str, ...]:
         """Those of its figures, too, and those that are read in their place or choose a step."""
-        found = (*self.metrics, *(metric + EXPECTED for metric in self.metrics), *DEV)
+        spent = (*SPENT.values(), THROUGHPUT) if any(metric.startswith("val/") for metric in self.metrics) else ()
+        found = (*self.metrics, *(metric + EXPECTED for metric in self.metrics), *DEV, *spent)
         return found if self.is_slice or not self.figures else (*found, CLIPPED, THROUGHPUT)

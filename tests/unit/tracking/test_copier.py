@@ -207,7 +207,10 @@ def test_a_cell_carries_the_means_of_its_finished_trials(tmp_path, database):
     assert history(database, cell, "best/id/em")[-1] == (3, pytest.approx(0.2))
 
 
-def test_changed_parameters_are_said_and_lose_nothing(tmp_path, database, caplog):
+def test_changed_parameters_are_said_and_lose_nothing(tmp_path, database, caplog, monkeypatch):
+    # a library that another test of this process has used may have turned loggers off
+    monkeypatch.setattr(copier.log, "disabled", False)
+    caplog.set_level("WARNING", logger=copier.log.name)
     folder = make(tmp_path)
     run_id = copier.copy(folder, database)
     text = (folder.path / "spec.yaml").read_text()
