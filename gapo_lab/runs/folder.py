@@ -278,6 +278,12 @@ class RunFolder:
             return yaml.load((self.path / "config.yaml").read_text(encoding="utf-8"), Loader=spec_file.LOADER) or {}
         except FileNotFoundError:
             return {}
+        except yaml.YAMLError as error:
+            raise UserError(self._no_yaml) from error
+
+    @property
+    def _no_yaml(self) -> str:
+        return f"{self.path / 'config.yaml'} is not valid YAML. Mend it or move the folder away"
 
     def config_values(self, keys: Collection[str]) -> dict[str, Any]:
         """Return the values at a few dotted keys of config.yaml, found without parsing all of it."""
@@ -285,6 +291,8 @@ class RunFolder:
             return config_text.pick((self.path / "config.yaml").read_text(encoding="utf-8"), keys)
         except FileNotFoundError:
             return {}
+        except yaml.YAMLError as error:
+            raise UserError(self._no_yaml) from error
 
     def data_folder(self) -> Path | None:
         """Return the prepared data that data.json names, as seen from here or from where the run folders lie; None

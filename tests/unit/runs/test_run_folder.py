@@ -251,3 +251,12 @@ def test_what_a_job_reports_does_not_win_over_why_it_is_ended(folder):
     folder.write_status(state=State.INTERRUPTED, cause=Cause.CANCELLED, message="cancelled")
     folder.report("validating", step=2)
     assert (folder.raw_status.message, folder.raw_status.step) == ("cancelled", 2)
+
+
+def test_a_config_that_is_no_yaml_is_named_in_a_line(tmp_path):
+    folder = RunFolder.open(tmp_path, "a", {"study": "s"})
+    folder.start_attempt().append_metrics(0, {"val/id/em": 0.5})
+    (folder.path / "config.yaml").write_text("{")
+    for ask in (folder.config, folder.numbers):
+        with pytest.raises(UserError, match="config.yaml is not valid YAML. Mend it"):
+            ask()
