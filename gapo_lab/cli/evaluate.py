@@ -13,6 +13,7 @@ from gapo_lab.config import search_path
 from gapo_lab.errors import UserError
 from gapo_lab.runs import measures
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.measures import GREEDY
 from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.utils.text import duration
@@ -20,7 +21,7 @@ from gapo_lab.utils.text import duration
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-GREEDY, EXPECTED, NOISE = "_greedy", "_expected", "_expected_noise"
+EXPECTED, NOISE = "_expected", "_expected_noise"
 
 
 def add_words(parser: argparse.ArgumentParser) -> None:

@@ -40,9 +40,13 @@ DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 def plan_of(cells: Sequence[Sequence[str]]) -> Plan:
     """Return the plan of these cells (words of each run), over the run folders that are there."""
-    runs = plan.draft(cells)
-    root = root_of(runs)
-    return plan.make(runs, partial(run_states.read, root), measured(root))
+    return over_folders(plan.draft(cells))
+
+
+def over_folders(drafted: Sequence[Planned]) -> Plan:
+    """Return the plan of these runs, over the run folders that are there."""
+    root = root_of(drafted)
+    return plan.make(drafted, partial(run_states.read, root), measured(root))
 
 
 def plan_of_one(words: Sequence[str]) -> Planned:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 
 from rich.console import Console
 
@@ -16,16 +16,20 @@ from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import UserError
 from gapo_lab.launch import executor, run_states
 from gapo_lab.planning import plan
+from gapo_lab.planning.allowed_values import COUNT
 from gapo_lab.planning.plan import Plan
 from gapo_lab.planning.planned import Planned
 from gapo_lab.runs import claims, picked
 from gapo_lab.runs.claims import Claim
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.status import State
+from gapo_lab.runs.status import NEW, RunStatus, State
 from gapo_lab.search.open_claims import Cell, Decision, decide, grown, pairs
 from gapo_lab.utils.text import several
+from gapo_lab.utils.value_rules import problem
 
 WORD = "seed=auto"
+# Each run of a sweep by its cell and its seed.
+Runs = Mapping[tuple[Cell, int], Planned]
 
 
 @dataclass(frozen=True)
@@ -42,12 +46,10 @@ class Budget:
         """Read it from the settings of a run. UserError for what is no budget."""
         said = {name: settings[f"auto.{name}"] for name in ("first", "step", "most", "hours")}
         for name in ("first", "step", "most"):
-            number = said[name]
-            if not isinstance(number, int) or isinstance(number, bool) or number < 1:
-                raise UserError(f"auto.{name}={number}: must be a whole number from 1 on")
-        hours = said["hours"]
-        if hours is not None and (not isinstance(hours, int | float) or isinstance(hours, bool) or hours <= 0):
-            raise UserError(f"auto.hours={hours}: must be a number of hours above 0, or null")
+            if wrong := problem(said[name], COUNT):
+                raise UserError(f"auto.{name}={said[name]}: {wrong}")
+        if problem(said["hours"], "(0, inf) or null"):
+            raise UserError(f"auto.hours={said['hours']}: must be a number of hours above 0, or null")
         budget = cls(**said)  # type: ignore[arg-type]
         if budget.first > budget.most:
             raise UserError(f"auto.first={budget.first}: is more than auto.most={budget.most}")
@@ -70,7 +72,7 @@ class AutoSeeds:
         self.cells: dict[Cell, Planned] = {}
         for words in cells:
             cell = tuple(word for word in words if word != WORD)
-            self.cells[cell] = self._drafted([(cell, 0)])[0]
+            (self.cells[cell],) = plan.draft([(*cell, "seed=0")], self._composer)
         self.root = executor.root_of(list(self.cells.values()))
         valid = [run for run in self.cells.values() if run.spec]
         self.valid = {cell: run for cell, run in self.cells.items() if run.spec}
@@ -85,53 +87,55 @@ class AutoSeeds:
             pairs(claim, self.valid)
         self.seeds = dict.fromkeys(self.cells, self.budget.first)
 
-    def plan(self) -> Plan:
-        """Return the plan of the seeds that the cells have now; the seeds go round slowest."""
+    def runs(self) -> Runs:
+        """Return the runs of the seeds that the cells have now; the seeds go round slowest."""
         most = max(self.seeds.values(), default=0)
         wanted = [(cell, seed) for seed in range(most) for cell in self.cells if seed < self.seeds[cell]]
-        drafted = self._drafted(wanted)
-        return plan.make(drafted, partial(run_states.read, self.root), executor.measured(self.root))
+        drafted = plan.draft([(*cell, f"seed={seed}") for cell, seed in wanted], self._composer)
+        return dict(zip(wanted, drafted, strict=True))
 
-    def _drafted(self, wanted: Sequence[tuple[Cell, int]]) -> list[Planned]:
-        return plan.draft([(*cell, f"seed={seed}") for cell, seed in wanted], self._composer)
-
-    def decisions(self) -> list[Decision]:
-        """Return what the finished runs say of the claims. UserError where a metric was not measured."""
-        wanted = [(cell, seed) for cell in self.valid for seed in range(self.seeds[cell])]
-        keys = {where: run.key for where, run in zip(wanted, self._drafted(wanted), strict=True)}
-        states = run_states.read(self.root, list(dict.fromkeys(keys.values())))
-        finished = {where for where, key in keys.items() if key in states and states[key].state is State.FINISHED}
+    def decisions(self, runs: Runs) -> list[Decision]:
+        """Return what the finished ones of these runs say of the claims. UserError where a metric was not measured."""
+        states = self._states(runs)
+        finished = {
+            where for where, run in runs.items() if run.spec and states.get(run.key, NEW).state is State.FINISHED
+        }
         there = {
             cell: next((n for n in range(self.seeds[cell]) if (cell, n) not in finished), self.seeds[cell])
             for cell in self.valid
         }
-        read: dict[str, Mapping[int, Mapping[str, float]]] = {}
+
+        @cache
+        def merged(key: str) -> Mapping[int, Mapping[str, float]]:
+            return RunFolder(self.root / key).merged_metrics()
 
         def value(cell: Cell, seed: int, metric: str) -> float:
-            folder = RunFolder(self.root / keys[cell, seed])
-            merged = read.setdefault(folder.key, folder.merged_metrics())
-            found = picked.value(merged, metric)
+            key = runs[cell, seed].key
+            found = picked.value(merged(key), metric)
             if found is None:
-                raise UserError(f"claims: {metric}: was not measured by {folder.path}. Name a metric that it has")
+                raise UserError(f"claims: {metric}: was not measured by {self.root / key}. Name a metric that it has")
             return found
 
         return decide(self.claims, self.valid, there, value)
 
-    def spent(self) -> float:
-        """Return the GPU-hours of the finished runs of this sweep, hours of runs where there is no GPU."""
-        runs = {run.key: run for run in self.plan().runs if run.spec}
-        states = run_states.read(self.root, list(runs))
-        return sum((state.wall_seconds or 0.0) * max(1, runs[key].gpus) for key, state in states.items()) / 3600
+    def spent(self, runs: Runs) -> float:
+        """Return the GPU-hours of the finished ones of these runs, hours of runs where there is no GPU."""
+        gpus = {run.key: max(1, run.gpus) for run in runs.values() if run.spec}
+        return sum((state.wall_seconds or 0.0) * gpus[key] for key, state in self._states(runs).items()) / 3600
+
+    def _states(self, runs: Runs) -> Mapping[str, RunStatus]:
+        return run_states.read(self.root, list(dict.fromkeys(run.key for run in runs.values() if run.spec)))
 
 
 def carry_out(cells: Sequence[Sequence[str]], *, skip_invalid: bool = False, console: Console | None = None) -> None:
     """Run the first seeds of every cell, then more of the cells of open claims. Errors as `executor.carry_out`."""
     console = console or Console(width=None if Console().is_terminal else 120)
     study = AutoSeeds(cells)
+    runs = study.runs()
     while True:
-        wanted = study.plan()
+        wanted = executor.over_folders(list(runs.values()))
         executor.carry_out(wanted, skip_invalid=skip_invalid, wait=True, console=console)
-        decisions = study.decisions()
+        decisions = study.decisions(runs)
         show(decisions, console)
         if all(one.bet.is_decided for one in decisions):
             return
@@ -139,17 +143,18 @@ def carry_out(cells: Sequence[Sequence[str]], *, skip_invalid: bool = False, con
         if study.seeds == before:
             _say(console, f"every open claim has the {study.budget.most} seeds of auto.most. The rest stays open")
             return
-        if ends := _over_budget(study):
+        runs = study.runs()
+        if ends := _over_budget(study, runs):
             _say(console, ends)
             return
 
 
-def _over_budget(study: AutoSeeds) -> str:
-    """Say why the next seeds are not started; '' where there is room for them."""
+def _over_budget(study: AutoSeeds, runs: Runs) -> str:
+    """Say why these runs are not started; '' where there is room for them."""
     if study.budget.hours is None:
         return ""
-    todo = study.plan().todo
-    spent, more = study.spent(), sum((run.seconds or 0.0) * max(1, run.gpus) for run in todo) / 3600
+    todo = executor.over_folders(list(runs.values())).todo
+    spent, more = study.spent(runs), sum((run.seconds or 0.0) * max(1, run.gpus) for run in todo) / 3600
     if spent + more <= study.budget.hours:
         return ""
     return (
@@ -179,7 +184,7 @@ def first_plan(cells: Sequence[Sequence[str]]) -> tuple[Plan, str]:
         f"then {several(budget.step, 'seed')} at a time for the cells of open claims, until "
         f"every claim is decided, a cell has {budget.most} seeds{bound}"
     )
-    return study.plan(), later
+    return executor.over_folders(list(study.runs().values())), later
 
 
 def _say(console: Console, text: str) -> None:

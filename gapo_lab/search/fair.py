@@ -6,9 +6,8 @@ the same command reads them again and goes on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -16,21 +15,23 @@ from rich.table import Table
 
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import UserError
-from gapo_lab.launch import executor, run_states
+from gapo_lab.launch import executor
 from gapo_lab.planning import plan
 from gapo_lab.planning.plan import Plan
-from gapo_lab.planning.planned import Planned
-from gapo_lab.runs import picked
+from gapo_lab.planning.planned import Action, Planned
+from gapo_lab.runs import measures, picked
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.status import State
+from gapo_lab.search.open_claims import Cell
 from gapo_lab.search.tuning import Choice, Words, candidates, choose
 from gapo_lab.utils.key_names import short
-from gapo_lab.utils.text import percent, several
+from gapo_lab.utils.text import several
+from gapo_lab.utils.value_rules import problem
 
 KEY = "fair"
 # Seeds of the first stage, which the second one never sees.
 TUNING_SEED = 1000
-Cell = tuple[str, ...]
+# Each run of a stage by its overrides.
+Runs = Mapping[Cell, Planned]
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,8 @@ class Fair:
     def of(cls, node: Mapping[str, Any]) -> Fair:
         """Read it. UserError naming what is missing or cannot be."""
         for name in ("tuning_seeds", "seeds"):
-            number = node.get(name)
-            if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= TUNING_SEED:
-                raise UserError(f"fair.{name}={number}: must be a whole number from 1 to {TUNING_SEED}")
+            if wrong := problem(node.get(name), f"whole [1, {TUNING_SEED}]"):
+                raise UserError(f"fair.{name}={node.get(name)}: {wrong}")
         by = str(node.get("by"))
         if not by.startswith("val/dev/"):
             raise UserError(f"fair.by={by}: must be a metric of the dev set, as val/dev/em_expected")
@@ -81,60 +81,50 @@ class FairSweep:
     def _at(run: Planned) -> tuple[str, str]:
         return run.valid_spec.algo, run.valid_spec.model
 
-    def _plan(self, words: Sequence[Cell]) -> Plan:
-        drafted = plan.draft(words, self._composer)
-        return plan.make(drafted, partial(run_states.read, self.root), executor.measured(self.root))
-
-    def tuning(self) -> Plan:
-        """Return the plan of the first stage."""
-        tried = [
+    def tuning(self) -> Runs:
+        """Return the runs of the first stage."""
+        return self._drafted(
             self._tried(cell, words, seed)
             for seed in range(self.fair.tuning_seeds)
             for (method, _), cell in self.tuned.items()
             for words in self.candidates[method]
-        ]
-        return self._plan(tried)
+        )
+
+    def _drafted(self, words: Iterable[Cell]) -> Runs:
+        wanted = list(words)
+        return dict(zip(wanted, plan.draft(wanted, self._composer), strict=True))
 
     def _tried(self, cell: Cell, words: Words, seed: int) -> Cell:
         study = f"study={self.cells[cell].valid_spec.study}_tuning"
         return (*(word for word in cell if not word.startswith("study=")), *words, study, f"seed={TUNING_SEED + seed}")
 
-    def choices(self) -> list[Choice]:
-        """Return what the first stage chooses. RunFailed where a run of it is not finished, UserError where one has not
-        measured `fair.by`."""
+    def choices(self, tuning: Runs) -> list[Choice]:
+        """Return what the finished runs of the first stage choose. UserError where one has not measured `fair.by`."""
         found = []
         for (method, model), cell in self.tuned.items():
             tried = self.candidates[method]
             values = [
-                [self._value(self._tried(cell, words, seed)) for seed in range(self.fair.tuning_seeds)]
+                [self._value(tuning[self._tried(cell, words, seed)]) for seed in range(self.fair.tuning_seeds)]
                 for words in tried
             ]
             found.append(choose(method, model, tried, values))
         return found
 
-    def _value(self, words: Cell) -> float:
-        (run,) = plan.draft([words], self._composer)
+    def _value(self, run: Planned) -> float:
         folder = RunFolder(self.root / run.key)
         value = picked.value(folder.merged_metrics(), self.fair.by)
         if value is None:
             raise UserError(f"fair.by={self.fair.by}: was not measured by {folder.path}. Name a metric that it has")
         return value
 
-    def is_tuned(self) -> bool:
-        """Whether every run of the first stage is finished."""
-        keys = [run.key for run in self.tuning().runs]
-        states = run_states.read(self.root, keys)
-        return all(key in states and states[key].state is State.FINISHED for key in keys)
-
-    def comparison(self, chosen: Sequence[Choice]) -> Plan:
-        """Return the plan of the second stage: every cell at what was chosen for its method and model."""
+    def comparison(self, chosen: Sequence[Choice]) -> Runs:
+        """Return the runs of the second stage: every cell at what was chosen for its method and model."""
         best = {(one.method, one.model): one.best for one in chosen}
-        wanted = [
+        return self._drafted(
             (*cell, *best[self._at(run)], f"seed={seed}")
             for seed in range(self.fair.seeds)
             for cell, run in self.cells.items()
-        ]
-        return self._plan(wanted)
+        )
 
     def first_guess(self) -> list[Choice]:
         """Return each method's first candidate, to see what the second stage will cost."""
@@ -157,22 +147,30 @@ def carry_out(
     if sweep.invalid and not skip_invalid:
         raise UserError(f"{sweep.invalid[0].name}: {sweep.invalid[0].why}")
     _say(console, "stage 1: each method's own settings, by the dev set")
-    executor.carry_out(sweep.tuning(), wait=True, console=console)
-    chosen = sweep.choices()
+    tuning = sweep.tuning()
+    executor.carry_out(_plan(tuning), wait=True, console=console)
+    chosen = sweep.choices(tuning)
     show(chosen, sweep.fair, console)
     _say(console, f"stage 2: all methods at theirs, {several(sweep.fair.seeds, 'fresh seed')}")
-    executor.carry_out(sweep.comparison(chosen), wait=True, console=console)
+    executor.carry_out(_plan(sweep.comparison(chosen)), wait=True, console=console)
 
 
 def plans(cells: Sequence[Sequence[str]], node: Mapping[str, Any], console: Console) -> tuple[Plan, Plan]:
     """Return the plans of both stages. What was chosen is printed where the first stage is finished; until then the
     second stage stands at each method's first candidate."""
     sweep = FairSweep(cells, node)
-    tuned = sweep.is_tuned()
-    chosen = sweep.choices() if tuned else sweep.first_guess()
-    if tuned:
+    runs = sweep.tuning()
+    tuning = _plan(runs)
+    if all(run.action is Action.SKIP for run in tuning.runs):
+        chosen = sweep.choices(runs)
         show(chosen, sweep.fair, console)
-    return sweep.tuning(), sweep.comparison(chosen)
+    else:
+        chosen = sweep.first_guess()
+    return tuning, _plan(sweep.comparison(chosen))
+
+
+def _plan(runs: Runs) -> Plan:
+    return executor.over_folders(list(runs.values()))
 
 
 def show(chosen: Sequence[Choice], fair: Fair, console: Console) -> None:
@@ -181,10 +179,11 @@ def show(chosen: Sequence[Choice], fair: Fair, console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for head in ("model", "method", f"{fair.by}, mean of {several(fair.tuning_seeds, 'seed')}", "chosen"):
         table.add_column(head, overflow="fold")
-    shown = percent if "/em" in fair.by else (lambda value: f"{value:.4g}")
+    measure = fair.by.split("/", 2)[2]
     for one in chosen:
         tried = ", ".join(
-            f"{_short(words)}: {shown(mean)}" for words, mean in zip(one.candidates, one.means, strict=True)
+            f"{_short(words)}: {measures.shown(measure, mean)}"
+            for words, mean in zip(one.candidates, one.means, strict=True)
         )
         table.add_row(one.model, one.method, tried, _short(one.best))
     console.print(table)
