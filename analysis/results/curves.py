@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import metrics
+from gapo_lab.runs import metrics, picked
 
 # How a trial's curve becomes the one number of a table.
 PICKS = {
@@ -29,6 +29,10 @@ class Curve:
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    def points(self) -> list[tuple[int, float]]:
+        """Return (step, value) by step."""
+        return list(zip(self.steps.tolist(), self.values.tolist(), strict=True))
 
     def at(self, steps: np.ndarray) -> np.ndarray:
         """Return the values that hold at ``steps``: the last one measured at or before each; NaN before the first."""
@@ -95,7 +99,11 @@ def reduce(curves: Mapping[int, Curve], pick: str, dev: Mapping[int, Curve] | No
         where = average.steps[[int(np.argmax(average.values))]]
         return {seed: float(curve.at(where)[0]) for seed, curve in curves.items()}
     if pick == "dev":
-        chosen = {seed: one.steps[[int(np.argmax(one.values))]] for seed, one in (dev or {}).items() if len(one)}
-        values = {seed: float(curve.at(chosen[seed])[0]) for seed, curve in curves.items() if seed in chosen}
-        return {seed: value for seed, value in values.items() if value == value}  # NaN: measured later only
+        there = {seed: one for seed, one in (dev or {}).items() if len(one)}
+        values = {
+            seed: picked.at_best(curve.points(), there[seed].points())
+            for seed, curve in curves.items()
+            if seed in there
+        }
+        return {seed: value for seed, value in values.items() if value is not None}
     return {seed: metrics.reduce(curve.values.tolist(), pick) for seed, curve in curves.items()}

@@ -6,7 +6,7 @@ Without a dev set it is the last value. Of exact match, what is expected of it i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gapo_lab.runs import measures, metrics
 
@@ -23,8 +23,14 @@ def value(merged: Mapping[int, Mapping[str, float]], metric: str) -> float | Non
     found = metrics.series(merged, expected) or metrics.series(merged, metric)
     on_dev = (*DEV, re.sub("^val/[^/]+", "val/dev", metric).removesuffix(measures.GREEDY))
     dev = next((series for name in on_dev if (series := metrics.series(merged, name))), None)
-    if not found or not dev:
-        return found[-1][1] if found else None
+    return at_best(found, dev) if dev else (found[-1][1] if found else None)
+
+
+def at_best(found: Sequence[tuple[int, float]], dev: Sequence[tuple[int, float]]) -> float | None:
+    """Return the value that holds at the first step at which ``dev`` is best; None where it was measured later only.
+
+    found, dev: (step, value) by step. Of ``found`` the last one measured at or before that step holds.
+    """
     best = max(dev, key=lambda at: at[1])[0]
     until = [number for step, number in found if step <= best]
     return until[-1] if until else None
