@@ -9,13 +9,9 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.machinery
-import site
 import sys
-import sysconfig
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +19,7 @@ import yaml
 
 from gapo_lab.errors import UserError
 from gapo_lab.paths import PACKAGE
+from gapo_lab.planning import python_imports
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.python_source import source
 
@@ -100,7 +97,7 @@ def find(key: str, value: Any) -> UserFile | None:
     if not path.is_file():
         raise UserError(f"{key}={value}: no such file")
     if key in PYTHON_FILES:
-        return UserFile(path, _imports(key, path))
+        return UserFile(path, python_imports.imports_of(key, path))
     return UserFile(path, _classes(key, path) if path.suffix in (".yaml", ".yml") else {})
 
 
@@ -140,7 +137,7 @@ def imported(folder: Path) -> Path:
 
 def defined(path: Path) -> set[str]:
     """Return the names that a Python file defines or imports at its top. UserError where it is no Python."""
-    tree = _parse("", path)
+    tree = python_imports.parse("", path)
     return {node.name for node in tree.body if isinstance(node, DEFINITIONS)} | assigned(tree)
 
 
@@ -170,78 +167,18 @@ def _together(key: str, files: list[UserFile]) -> dict[str, Path]:
     return out
 
 
-# What a file imports
-
-
-def _parse(key: str, path: Path) -> ast.Module:
-    try:
-        return ast.parse(path.read_text(encoding="utf-8"))
-    except (SyntaxError, ValueError) as error:
-        where = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
-        said = error.msg if isinstance(error, SyntaxError) else error
-        raise UserError(f"{f'{key}={path}' if key else path}{where}: is not Python: {said}") from error
-
-
-def _imports(key: str, path: Path) -> dict[str, Path]:
-    """Return what a Python file that is read by its path imports from its own folder, by place in that folder."""
-    for node in ast.walk(_parse(key, path)):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            said = f"from {'.' * node.level}{node.module or ''} import ..."
-            raise UserError(
-                f"{key}={path}, line {node.lineno}: `{said}`: verl reads this file by its path, where there is no "
-                f"package. Write `from {node.module or 'MODULE'} import ...`"
-            )
-    return _closure(key, path.parent, [path], {})
-
-
-def _closure(key: str, folder: Path, files: list[Path], out: dict[str, Path]) -> dict[str, Path]:
-    """``out``, and what these files import from ``folder``, directly or through others."""
-    waiting = list(files)
-    while waiting:
-        for name in _imported_names(key, waiting.pop()):
-            for file in _own(folder, name):
-                place = file.relative_to(folder).as_posix()
-                if place not in out:
-                    out[place] = file
-                    waiting.append(file)
-    return out
-
-
-def _imported_names(key: str, path: Path) -> Iterator[str]:
-    """Yield the first parts of the names that a file imports; relative imports stay in its package, which comes
-    whole."""
-    for node in ast.walk(_parse(key, path)):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield str(node.module).partition(".")[0]
-
-
-def _own(folder: Path, name: str) -> list[Path]:
-    """Return the files of the module or package ``name`` in this folder; none where it is Python's own or ours."""
-    if name in sys.stdlib_module_names or name == PACKAGE.name or _is_installed(folder):
-        return []
-    if (folder / f"{name}.py").is_file():
-        files = [folder / f"{name}.py"]
-    else:
-        files = sorted((folder / name).rglob("*.py")) if (folder / name).is_dir() else []
-    if files and _installed_module(name):
-        raise UserError(f"{files[0]}: an installed package is called {name}, too. Rename the file")
-    return files
-
-
 # Modules by name
 
 
 def _module(key: str, name: str) -> UserFile | None:
     """Return the module that is imported as ``name`` (or whose class that is), where it is the user's own."""
     top = name.partition(".")[0]
-    if top == PACKAGE.name or top in sys.stdlib_module_names or _installed_module(top):
+    if top == PACKAGE.name or top in sys.stdlib_module_names or python_imports.is_installed_module(top):
         return None
-    for folder in _import_folders():
-        if files := _own(folder, top):
+    for folder in python_imports.import_folders():
+        if files := python_imports.own_files(folder, top):
             places = {file.relative_to(folder).as_posix(): file for file in files}
-            return UserFile(None, _closure(key, folder, files, places))
+            return UserFile(None, python_imports.closure(key, folder, files, places))
     raise UserError(f"{key}={name}: no module {top} in this folder, in PYTHONPATH or among the installed packages")
 
 
@@ -275,28 +212,6 @@ def _named_classes(tree: Any) -> Iterator[str]:
     elif isinstance(tree, list):
         for one in tree:
             yield from _named_classes(one)
-
-
-def _import_folders() -> list[Path]:
-    """Where a job imports a user's modules from: PYTHONPATH, editable installs and the working folder."""
-    return [path for text in (*sys.path, "") if (path := Path(text or ".").absolute()).is_dir()]
-
-
-@cache
-def _installed_folders() -> tuple[Path, ...]:
-    paths = {sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib", "platstdlib")}
-    return tuple(Path(path).resolve() for path in {*paths, *site.getsitepackages(), site.getusersitepackages()} if path)
-
-
-def _is_installed(folder: Path) -> bool:
-    return any(folder.resolve().is_relative_to(place) for place in _installed_folders())
-
-
-@cache
-def _installed_module(name: str) -> bool:
-    """Whether a package of this name is installed, which Python would take before or in place of the user's."""
-    folders = [str(folder) for folder in _installed_folders() if folder.is_dir()]
-    return importlib.machinery.PathFinder.find_spec(name, folders) is not None
 
 
 def _is_copy_of_ours(path: Path) -> bool:

@@ -17,7 +17,7 @@ from gapo_lab.cli.runs import main
 from gapo_lab.config.compose import compose_run
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import UserError
-from gapo_lab.planning import user_files
+from gapo_lab.planning import python_imports, user_files
 from gapo_lab.planning.spec import make_spec
 from gapo_lab.planning.validation import check
 from gapo_lab.training.own_methods import own_methods
@@ -162,15 +162,15 @@ def test_a_package_names_its_methods_by_entry_points(project, monkeypatch):
     assert (config.algo.name, config.algo.path) == ("robust_trim", "pkg://robust.few")
     before = key_of("algo=robust_trim")
     # as the package of an environment: read, and not copied
-    monkeypatch.setattr(user_files, "_installed_folders", lambda: (project / "site",))
-    user_files._installed_module.cache_clear()
+    monkeypatch.setattr(python_imports, "_installed_folders", lambda: (project / "site",))
+    python_imports.is_installed_module.cache_clear()
     found = user_files.find("algo.path", "pkg://robust.few")
     assert set(found.installed) == {"robust/__init__.py", "robust/few.py"} and not found.imported
     installed = key_of("algo=robust_trim")
     (package / "few.py").write_text("def trimmed(rewards, groups, *, share: float = 0.1):\n    return rewards\n")
     assert key_of("algo=robust_trim") != installed
     monkeypatch.undo()
-    user_files._installed_module.cache_clear()
+    python_imports.is_installed_module.cache_clear()
     assert before == installed
 
 
