@@ -46,6 +46,9 @@ _OUT_OF_MEMORY = re.compile(
     r"std::bad_alloc|Cannot allocate memory|MemoryError",
     re.IGNORECASE,
 )
+# What a process says that ends by its own fault, and Ray's guess at why a process is gone, which names memory first.
+_CRASHED = re.compile(r"Fatal Python error|SIG(?:ABRT|SEGV|BUS|ILL|FPE) received")
+_GUESS = re.compile(r"Some common causes include: .*")
 _DISK_FULL = re.compile(r"no space left on device|disk is full|disk quota", re.IGNORECASE)
 _NO_RAY = re.compile(r"Ray did not come up|current node timed out during startup")
 
@@ -56,7 +59,12 @@ def is_out_of_memory(line: str) -> bool:
 
 
 def failure_cause(log_text: str, code: int) -> Cause:
-    """Why a job ended with ``code`` (below 0: that signal): a key of ``REMEDIES``."""
+    """Why a job ended with ``code`` (below 0: that signal): a key of ``REMEDIES``.
+
+    Where a process has said that it crashed, Ray's guess that it was killed for its memory does not count.
+    """
+    if _CRASHED.search(log_text):
+        log_text = _GUESS.sub("", log_text)
     for cause, words in (
         (Cause.OUT_OF_MEMORY, _OUT_OF_MEMORY),
         (Cause.DISK_FULL, _DISK_FULL),

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from gapo_lab.runs import metrics
-from gapo_lab.runs.failure import failure_lines, is_out_of_memory
+from gapo_lab.runs.failure import failure_cause, failure_lines, is_out_of_memory
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.status import Cause
 from gapo_lab.supervision import progress
 from gapo_lab.supervision.progress import Progress
 
@@ -176,3 +177,17 @@ def test_the_end(folder, monkeypatch, tmp_path):
     assert progress.where_lines(folder, "http://tracker:5000")[-1] == "charts      http://tracker:5000"
     folder.write_config("tracking: later")
     assert "gapo_lab sync key: http://tracker:5000" in progress.where_lines(folder, "http://tracker:5000")[-1]
+
+
+GUESS = (
+    "The actor is dead because its worker process has died. Some common causes include: (1) the process was killed by "
+    "the OOM killer due to high memory usage, (2) ray stop --force was called, or (3) the worker crashed"
+)
+
+
+def test_a_process_that_says_that_it_crashed_was_not_killed_for_its_memory():
+    """Ray's guess names memory first, whatever has happened."""
+    crashed = "(WorkerDict pid=7) *** SIGABRT received at time=1 on cpu 1 ***\n"
+    assert failure_cause(crashed + GUESS, 1) is Cause.NONE
+    assert failure_cause(GUESS, 1) is Cause.OUT_OF_MEMORY
+    assert failure_cause(crashed + GUESS + "\nMemoryError", 1) is Cause.OUT_OF_MEMORY
