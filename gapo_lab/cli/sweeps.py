@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from gapo_lab.cli import forget, from_verl, grid
+from gapo_lab.cli import archive, forget, from_verl, grid
 from gapo_lab.cli.select import chosen
 from gapo_lab.config import search_path
 from gapo_lab.errors import UserError
@@ -56,6 +56,7 @@ def add(one: Adder) -> None:
         "--with-results", action="store_true", help="also unfinished runs that have metrics or a checkpoint"
     )
     words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    archive.add(one)
     words = one("gc", gc, "remove what finished runs no longer need: checkpoints, old code copies")
     words.add_argument("study", nargs="?", default="all", help="a study, the key of a run, or all (default)")
     words.add_argument(
