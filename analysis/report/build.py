@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.paper import conventions, published
-from analysis.report import no_result, wording
+from analysis.report import no_result, stages, wording
 from analysis.report.options import Asked
 from analysis.results import runs
 from analysis.results.measurements import Measured, measure
@@ -29,6 +29,7 @@ from analysis.tables import (
     speed,
     statistics,
     training_data,
+    tuning,
 )
 from analysis.tables.document import Document, Picture
 from analysis.tables.paper import Results
@@ -79,6 +80,8 @@ def build(source: Source, asked: Asked) -> Report:
     notice = no_result.notice(selection)
     pictures: tuple[Picture, ...] = ()
     more: tuple[Measured, ...] = ()
+    tuned = stages.tuning(source, asked)
+    tables, remarks = [*tables, *tuning.tables(tuned)], [*remarks, *tuning.warnings(tuned)]
     if not asked.is_slice:
         data = _data_table(asked, selection)
         if data is None:
@@ -88,11 +91,13 @@ def build(source: Source, asked: Asked) -> Report:
         # matplotlib takes as long to import as all tables to make
         from analysis.figures import drawing
         from analysis.figures import selection as figures
+        from analysis.figures import tuning as tuning_figure
 
         by_noise = {captions.title(r.measured).rpartition(" on ")[2]: r for r in by_axis.noisy.values()}
         with drawing.font(asked.font):
             found = figures.draw(source, selection, drawn.get(asked.metrics[0]), asked.runs_root, by_noise)
-            pictures = tuple(drawing.render(one, no_result.short(selection)) for one in found.drawings)
+            drawings = (*found.drawings, *tuning_figure.draw(tuned))
+            pictures = tuple(drawing.render(one, no_result.short(selection)) for one in drawings)
         more, tables, remarks = found.measured, [*tables, *found.tables], [*remarks, *found.remarks]
     document = Document(
         title=f"Stud{'ies' if len(asked.studies) > 1 else 'y'} {', '.join(asked.studies)}",
@@ -238,7 +243,7 @@ def _open_claims(selection: Selection, drawn: Mapping[str, Results]) -> list[str
 
 def _place(table: Table) -> tuple[int, str]:
     """Return the paper's tables first, in its order, then what they are held against, then the statistics."""
-    order = ("table", "slice", "noise", "tau", "rewards", "against", "comparisons", "statistics")
+    order = ("table", "slice", "noise", "tau", "tuning", "rewards", "against", "comparisons", "statistics")
     place = next(number for number, start in enumerate(order) if table.name.startswith(start))
     return place, table.name if not place else ""
 

@@ -22,7 +22,7 @@ from gapo_lab.planning.planned import Action, Planned
 from gapo_lab.runs import measures, picked
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.search.open_claims import Cell
-from gapo_lab.search.tuning import Choice, Words, candidates, choose
+from gapo_lab.search.tuning import STUDY, Choice, Words, candidates, choose
 from gapo_lab.utils.key_names import short
 from gapo_lab.utils.text import several
 from gapo_lab.utils.value_rules import problem
@@ -95,7 +95,7 @@ class FairSweep:
         return dict(zip(wanted, plan.draft(wanted, self._composer), strict=True))
 
     def _tried(self, cell: Cell, words: Words, seed: int) -> Cell:
-        study = f"study={self.cells[cell].valid_spec.study}_tuning"
+        study = f"study={STUDY.format(self.cells[cell].valid_spec.study)}"
         return (*(word for word in cell if not word.startswith("study=")), *words, study, f"seed={TUNING_SEED + seed}")
 
     def choices(self, tuning: Runs) -> list[Choice]:

@@ -11,6 +11,8 @@ from gapo_lab.errors import UserError
 
 # Words that are tried together: `actor_rollout_ref.actor.optim.lr=1e-4`, or that and a `tau=0.5`.
 Words = tuple[str, ...]
+# The study of the first stage is called after the second one's: fair_tuning.
+STUDY = "{}_tuning"
 # Candidates of methods that have no list of their own.
 OTHERS = "others"
 
@@ -65,11 +67,11 @@ def choose(method: str, model: str, tried: Sequence[Words], values: Sequence[Seq
     """
     means = tuple(math.fsum(one) / len(one) for one in values)
     best = tried[max(range(len(means)), key=lambda n: (means[n], -n))]
-    return Choice(method, model, tuple(tried), means, best, _edge(best, tried))
+    return Choice(method, model, tuple(tried), means, best, edge(best, tried))
 
 
-def _edge(best: Words, tried: Sequence[Words]) -> str | None:
-    """Return the first word of ``best`` whose number is the smallest or largest tried of three or more."""
+def edge(best: Words, tried: Sequence[Words]) -> str | None:
+    """Return the first word of ``best`` whose number is the smallest or largest tried of three or more; else None."""
     for word in best:
         key, _, text = word.partition("=")
         numbers = {number for one in tried for other in one if (number := _number(other, key)) is not None}

@@ -63,7 +63,7 @@ def test_methods_that_are_left_out_may_have_candidates():
 
 
 def test_the_plan_shows_both_stages_and_the_methods_have_as_many_runs(capsys):
-    assert main(["plan", "+sweep=fair", "fair.seeds=3", "algo=grpo,gapo_grpo"]) == 0
+    assert main(["plan", "+sweep=fair", "fair.seeds=3", "fair.tuning_seeds=2", "algo=grpo,gapo_grpo"]) == 0
     said = capsys.readouterr().out
     assert "16 runs in 8 cells: 16 run" in said and "12 runs in 4 cells: 12 run" in said
     assert said.index("stage 1") < said.index("16 runs") < said.index("stage 2") < said.index("12 runs")
