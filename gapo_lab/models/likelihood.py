@@ -9,7 +9,7 @@ from torch import Tensor
 
 # Tokens of one forward pass on a CPU, padding included: what a core's caches hold is quickest.
 TOKENS = 2048
-# Logits that are in memory at a time.
+# Log-probs that are computed at a time: they are fp32, and several of them.
 LOGITS = 2**26
 
 # (input ids, row and place before each asked token, temperatures) -> a row of log-probs for each temperature
@@ -86,12 +86,14 @@ def log_probs(
     model: of transformers; its output layer is computed at these places only. ids: (B, L). row, before: (A,).
     """
     states = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[row, before]
-    head, tokens = model.get_output_embeddings(), ids[row, before + 1]
+    # the output layer is called once: where FSDP wraps it by itself, each call gathers it from all workers, and all
+    # must call it as often, whatever answers they have
+    logits, tokens = model.get_output_embeddings()(states), ids[row, before + 1]
     size = max(1, LOGITS // model.config.vocab_size)
     found = []
-    for some, asked in zip(states.split(size), tokens.split(size), strict=True):
-        logits = head(some).float()
+    for some, asked in zip(logits.split(size), tokens.split(size), strict=True):
+        whole = some.float()
         found.append(
-            torch.stack([(logits / t).log_softmax(-1).gather(1, asked.unsqueeze(1)).squeeze(1) for t in temperatures])
+            torch.stack([(whole / t).log_softmax(-1).gather(1, asked.unsqueeze(1)).squeeze(1) for t in temperatures])
         )
     return torch.cat(found, dim=1)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from lab import REPO
 
 from gapo_lab.models import likelihood
+from gapo_lab.utils.import_path import importing_from
 
 pytestmark = pytest.mark.verl
 TEMPERATURES = (1.0, 0.5)
@@ -51,3 +58,27 @@ def test_every_worker_has_as_many_passes_and_every_row_is_in_one(lengths, worker
     shares = [share(batches, rank, workers) for rank in range(workers)]
     assert len({len(one) for one in shares}) == 1
     assert {row for one in shares for part in one for row in part} == set(range(len(lengths)))
+
+
+@pytest.mark.slow
+def test_workers_whose_answers_are_of_unlike_length_do_not_wait_for_each_other(tmp_path):
+    """FSDP2 wraps an untied output layer by itself: a worker that calls it more often than another waits for ever."""
+    script = REPO / "tests" / "support" / "two_workers.py"
+    words = [sys.executable, str(script)]
+    environment = {**os.environ, **importing_from(REPO)}
+    both = [
+        subprocess.Popen([*words, str(rank), str(tmp_path)], env=environment, stderr=subprocess.PIPE, text=True)
+        for rank in (0, 1)
+    ]
+    try:
+        for process in both:
+            _, said = process.communicate(timeout=600)
+            assert process.returncode == 0, said
+    finally:
+        for process in both:
+            process.kill()
+    told = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    found = dict(pair for one in told for pair in one["found"])
+    for place, temperature in enumerate(TEMPERATURES):
+        values = [found[row][place] for row in sorted(found)]
+        assert values == pytest.approx(told[0]["wanted"][place], abs=1e-4), temperature
