@@ -10,7 +10,8 @@ from typing import Any, Self
 ATTENTION = "actor_rollout_ref.model.override_config.attn_implementation"
 DATA = ("data.name", "data.path", "data.repos", "data.train", "data.ood", "data.ood_path", "data.template")
 # What the checks read of a run's settings.
-READ = ("model.", "backend.", "data.", "cluster.", "trainer.", "tracking", "run_root", ATTENTION)
+READ = ("model.", "backend.", "data.", "cluster.", "trainer.", "reward.", "metric", "tracking", "run_root", ATTENTION)
+REWARD = ("reward.name", "reward.timeout", "reward.custom_reward_function.")
 Settings = Mapping[str, Any]
 
 
@@ -74,6 +75,16 @@ class Case:
     def data(self) -> list[Settings]:
         """One run of each kind of data."""
         return _one_each(self.settings, lambda one: repr([one.get(key) for key in DATA]))
+
+    @property
+    def rewards(self) -> list[Settings]:
+        """One run of each reward with each data and main measure."""
+
+        def alike(one: Settings) -> str:
+            said = [value for key, value in sorted(one.items()) if key.startswith(REWARD)]
+            return repr([*said, one.get("metric"), *(one.get(key) for key in DATA)])
+
+        return _one_each(self.settings, alike)
 
 
 def _one_each(runs: Sequence[Settings], key: Any) -> list[Settings]:

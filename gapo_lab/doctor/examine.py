@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gapo_lab.doctor import data, machine, model, packages, slurm, storage, tracking
+from gapo_lab.doctor import data, machine, model, packages, reward, slurm, storage, tracking
 from gapo_lab.doctor.case import Case
 from gapo_lab.doctor.finding import Finding, unseen
 
@@ -67,3 +67,5 @@ def _models_and_data(case: Case) -> Iterator[Finding]:
         yield from model.look(name, path)
     for settings in case.data:
         yield from data.look(settings)
+    for settings in case.rewards:
+        yield from reward.look(settings)

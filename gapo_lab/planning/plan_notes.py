@@ -1,8 +1,12 @@
-"""What a person should know of a plan before starting it: data, attention, disk, validations, the hours. Pure."""
+"""What a person should know of a plan before starting it: data, attention, disk, validations, the hours, the metric.
+
+Pure but for reading a reward's text.
+"""
 
 from __future__ import annotations
 
-from gapo_lab.planning import disk
+from gapo_lab.config.view import ConfigView
+from gapo_lab.planning import disk, reward_rules
 from gapo_lab.planning.cost import GPU_FLOPS, CostInputs
 from gapo_lab.planning.plan import Plan, Planned
 from gapo_lab.planning.planned import one_each
@@ -12,12 +16,11 @@ MUCH = 0.1
 
 
 def notes(plan: Plan) -> list[str]:
-    """Return the lines to show with a plan, the most important first; none for runs without a GPU."""
-    on_gpus = [run for run in plan.todo if run.gpus]
-    if not on_gpus:
-        return []
-    lines = (_data(on_gpus), _attention(on_gpus), disk.note(on_gpus), _validations(on_gpus), _hours(on_gpus))
-    return [line for line in lines if line]
+    """Return the lines to show with a plan, the most important first; of runs without a GPU only what may fail."""
+    on_gpus, lines = [run for run in plan.todo if run.gpus], []
+    if on_gpus:
+        lines = [_data(on_gpus), _attention(on_gpus), disk.note(on_gpus), _validations(on_gpus), _hours(on_gpus)]
+    return [line for line in (*lines, _metric(plan.todo)) if line]
 
 
 def _data(runs: list[Planned]) -> str:
@@ -68,3 +71,16 @@ def _hours(runs: list[Planned]) -> str:
         f"the hours come from a formula ({GPU_FLOPS:.0e} FLOP/s a GPU, {rows} tokens a prompt with its answer; "
         "docs/gpus.md#hours), right within about a factor of two"
     ).replace("e+", "e") + ("" if is_smoke else ". To measure them, add scale=smoke to the command")
+
+
+def _metric(runs: list[Planned]) -> str:
+    """Return a line where a metric was named that the reward's text neither has nor lacks for sure."""
+    for run in one_each(runs):
+        asked, config = run.settings.get("metric"), ConfigView(run.settings)
+        if asked not in (None, "reward") and reward_rules.returned(config) is None:
+            called = f"reward={config.reward.name}"
+            return (
+                f"whether {called} returns metric={asked} cannot be read from its text. python -m gapo_lab doctor with "
+                "the same words calls it on a row; a run ends at its first validation where it does not"
+            )
+    return ""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
-from gapo_lab.planning import user_files
+from gapo_lab.planning import reward_returns, user_files
+from gapo_lab.utils import python_source
 from gapo_lab.utils.key_names import nearest
 from gapo_lab.utils.value_rules import Rule, problem
 
@@ -37,9 +38,15 @@ RETURNS = {
 
 
 def returned(config: ConfigView) -> tuple[str, ...] | None:
-    """Return the numbers that the run's reward returns; None of a function of the user's."""
+    """Return the numbers that the run's reward returns; None where the text of a user's function does not say."""
     asked = config.reward.custom_reward_function
-    return RETURNS.get(str(asked.name)) if str(asked.path).startswith("pkg://gapo_lab.") else None
+    if str(asked.path).startswith("pkg://gapo_lab."):
+        return RETURNS.get(str(asked.name))
+    try:
+        file = python_source.source(str(asked.path)) if asked.path else None
+        return reward_returns.returned(file.read_text(encoding="utf-8"), str(asked.name)) if file else None
+    except (OSError, SyntaxError, ValueError):
+        return None  # told by `check_reward`
 
 
 def check_reward(config: ConfigView) -> None:
@@ -54,7 +61,10 @@ def check_reward(config: ConfigView) -> None:
         return
     metric, there = config.get("metric"), returned(config)
     if metric is not None and there and metric not in (*there, "reward"):
-        raise UserError(f"metric={metric}: reward={called} does not return it. It returns {', '.join(there)}.")
+        raise UserError(
+            f"metric={metric}: reward={called} does not return it. It returns {', '.join(there)}. "
+            f"Write metric={(nearest(str(metric), there) or there)[0]}."
+        )
     seconds = config.reward.timeout
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0:
         raise UserError(f"reward.timeout={seconds}: must be a number of seconds above 0")

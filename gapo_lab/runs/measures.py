@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gapo_lab.errors import UserError
+from gapo_lab.utils.key_names import nearest
 from gapo_lab.utils.text import percent
 
 # Exact match; verl's word for accuracy; the reward as the function returned it, and as verl has it.
@@ -71,7 +72,10 @@ def metrics_of(summaries: Iterable[str]) -> list[str]:
 
 
 def unmeasured(asked: str, there: Iterable[str]) -> str:
-    return f"metric={asked}: the reward does not return it. It returns {', '.join(sorted(there))}."
+    found = sorted(there)
+    usual = [one for one in USUAL if one in found]
+    meant = (nearest(asked, found) or usual or found)[0]
+    return f"metric={asked}: the reward does not return it. It returns {', '.join(found)}. Write metric={meant}."
 
 
 def of_summary(summary: Mapping[str, object]) -> str | None:

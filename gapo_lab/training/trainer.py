@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -200,16 +201,21 @@ class LabTrainer(PPOTrainerSync):
 
     def _val_metrics_update(self, data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs):
         """Answers chosen from lists are also measured together: how evenly they fall on each list. Of several answers a
-        task it is said how far their mean may be off. UserError where the metric that the study is about is not among
-        what the reward returns."""
-        asked = self.config.get("metric")
-        if asked and asked not in reward_extra_infos_dict:
-            raise UserError(measures.unmeasured(asked, reward_extra_infos_dict))
+        task it is said how far their mean may be off."""
+        check_metric(self.config.get("metric"), reward_extra_infos_dict)
         diversity = pop_diversity(data_sources, reward_extra_infos_dict)
         diversity |= answer_noise(data_sources, sample_uids, reward_extra_infos_dict)
         return (
             super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs) | diversity
         )
+
+
+def check_metric(asked: str | None, found: Mapping[str, Sequence[Any]]) -> None:
+    """Raise UserError where the number that the study is about is not among what the reward has returned for a batch,
+    by name."""
+    numbers = [name for name, values in found.items() if any(isinstance(one, (int, float)) for one in values)]
+    if asked and asked not in (*numbers, "reward"):
+        raise UserError(measures.unmeasured(asked, set(numbers) - NOT_MEASURES))
 
 
 def _fetching_what_is_read(compute, batch, metrics):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gapo_lab.doctor import data, machine, model, on_node, packages, python_process, slurm, storage, tracking
+from gapo_lab.doctor import data, machine, model, on_node, packages, python_process, reward, slurm, storage, tracking
 from gapo_lab.doctor.finding import Finding, Verdict, counts, failed, note, ok, unseen, wrong
 from gapo_lab.paths import NANO
 from gapo_lab.planning.cluster import ClusterConfig
@@ -238,3 +238,66 @@ def test_the_job_on_a_node_is_a_small_one_of_the_same_place():
 def test_a_job_that_says_nothing_is_told_by_its_last_words():
     assert is_wrong(on_node.silent("7", Path("/runs"), "module: command not found"), "module: command", "cluster.setup")
     assert is_wrong(on_node.silent("7", Path("/runs"), ""), "wrote nothing to /runs", "run_root=")
+
+
+# A reward of one's own
+
+REWARD = """
+def compute_score(data_source, solution_str, ground_truth, extra_info=None, weight=1):
+    return {name: weight * (solution_str == ground_truth["is"]) for name in ("score", "acc")}
+
+async def later(data_source, solution_str, ground_truth, extra_info=None):
+    return {"score": 1.0, "note": "a text"}
+
+def failing(data_source, solution_str, ground_truth, extra_info=None):
+    return 1 / len(solution_str)
+
+def hung(data_source, solution_str, ground_truth, extra_info=None):
+    import time
+    time.sleep(600)
+
+def ended(data_source, solution_str, ground_truth, extra_info=None):
+    import os
+    os._exit(3)
+"""
+
+
+@pytest.fixture
+def own_reward(tmp_path, monkeypatch):
+    """What the doctor finds of a function of reward.py, by the words behind it."""
+    from gapo_lab.config.fast_compose import Composer
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(reward, "STARTING_SECONDS", 60)
+    (tmp_path / "reward.py").write_text(REWARD)
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"prompt": "1 + 1 =", "reward_model": {"ground_truth": {"is": 2}}}))
+
+    def found(function: str, *words: str) -> Finding:
+        data = ("data=parquet", "data.train=rows.jsonl", "data.id=rows.jsonl")
+        (finding,) = reward.look(Composer().compose([*data, f"reward=reward.py:{function}", *words]).resolved)
+        return finding
+
+    return found
+
+
+@pytest.mark.slow
+def test_a_reward_is_called_on_a_row_as_a_run_calls_it(own_reward):
+    good = own_reward("compute_score", "metric=acc", "+reward.custom_reward_function.reward_kwargs.weight=3")
+    assert good.verdict is Verdict.OK and "row 0 of rows.jsonl" in good.text and "score 0, acc 0" in good.text
+    assert "note 'a text'" in own_reward("later").text
+    assert is_wrong(own_reward("compute_score", "metric=em"), "metric=em", "acc, score. Write metric=acc")
+    assert is_wrong(own_reward("later", "metric=note"), "metric=note", "It returns score")
+    assert is_wrong(own_reward("failing"), "ZeroDivisionError", "row 0 of rows.jsonl")
+    assert is_wrong(own_reward("ended"), "its process ended with code 3")
+
+
+@pytest.mark.slow
+def test_a_reward_that_hangs_ends_with_its_limit(own_reward, monkeypatch):
+    monkeypatch.setattr(reward, "STARTING_SECONDS", 1)
+    assert is_wrong(own_reward("hung", "reward.timeout=1"), "has not answered for 1 s")
+
+
+def test_the_rewards_of_the_shipped_kind_are_not_called():
+    from gapo_lab.config.fast_compose import Composer
+
+    assert not list(reward.look(Composer().compose([]).resolved))

@@ -6,7 +6,8 @@ import pytest
 
 from gapo_lab.errors import UserError
 from gapo_lab.planning import cost
-from gapo_lab.planning.plan import Action, draft
+from gapo_lab.planning.plan import Action, draft, make
+from gapo_lab.planning.plan_notes import notes
 from gapo_lab.search.config import make_search
 
 GOOD = "def compute_score(data_source, solution_str, ground_truth, extra_info=None):\n    return 1.0\n"
@@ -20,6 +21,8 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "keyword.py").write_text("def f(solution_str, ground_truth, **others):\n    return 1.0\n")
     (tmp_path / "partial.py").write_text("from functools import partial\nscore = partial(print)\n")
     (tmp_path / "narrow.py").write_text("def compute_score(solution_str, ground_truth):\n    return 1.0\n")
+    (tmp_path / "words.py").write_text(GOOD.replace("1.0", '{"score": 1.0, "words": len(solution_str)}'))
+    (tmp_path / "unsure.py").write_text(GOOD.replace("1.0", "{name: 1.0 for name in NAMES}"))
     (tmp_path / "broken.py").write_text("def compute_score(:\n")
     (tmp_path / "train.jsonl").write_text(ROWS * 40)
     (tmp_path / "id.jsonl").write_text(ROWS)
@@ -52,6 +55,10 @@ def test_a_reward_that_can_be_called(folder, word):
         (("reward=broken.py",), "reward=broken.py, line 1: is not Python"),
         (("reward=gsm8k", "metric=em"), "metric=em: reward=gsm8k does not return it. It returns acc, answered, score"),
         (("reward=edit", "metric=acc"), "metric=acc: reward=edit does not return it"),
+        (("reward=words.py", "metric=word"), "metric=word: .* It returns score, words. Write metric=words."),
+        (("reward=words:compute_score", "metric=em"), "metric=em: .* It returns score, words."),
+        (("reward=good.py", "metric=em"), "metric=em: reward=good.py does not return it. It returns score, acc. "),
+        (("reward=words.py", "algo=dapo", "algorithm.filter_groups.metric=acc"), "there are score, words"),
         (("reward=good.py", "reward.timeout=0"), "reward.timeout=0: must be a number of seconds above 0"),
         (("reward=good.py", "data.prompt_key=question"), "data.prompt_key=question: no such column in train.jsonl"),
         (("reward=good.py", "data.id=no.jsonl"), "data.id=no.jsonl: no such file"),
@@ -111,3 +118,14 @@ def test_a_search_asks_what_a_reward_of_ones_own_is_about(folder):
         make_search(words)
     (objective,) = make_search([*words, "metric=acc"]).objectives
     assert objective.metric == "val/dev/acc"
+
+
+def test_a_metric_that_the_text_does_not_tell_of_is_left_to_the_doctor(folder):
+    def noted(*words: str) -> list[str]:
+        run = own(*words)
+        assert run.spec, run.why
+        return notes(make([run]))
+
+    (line,) = noted("reward=unsure.py", "metric=em")
+    assert "whether reward=unsure.py returns metric=em cannot be read" in line and "gapo_lab doctor" in line
+    assert not noted("reward=unsure.py") and not noted("reward=words.py", "metric=words")

@@ -20,7 +20,9 @@ def test_the_first_of_the_usual_is_the_main_measure():
     assert measures.main_measure(["val/id/reward", "val/id/score"]) == "score"
     assert measures.main_measure(["train/acc"]) is None
     assert measures.main_measure(["val/id/em", "val/id/passed_greedy"], "passed") == "passed"
-    with pytest.raises(UserError, match="metric=acc: the reward does not return it. It returns em, score"):
+    with pytest.raises(
+        UserError, match="metric=acc: the reward does not return it. It returns em, score. Write metric=em."
+    ):
         measures.main_measure(["val/id/em", "val/id/score"], "acc")
 
 
