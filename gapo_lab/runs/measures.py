@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gapo_lab.errors import UserError
@@ -69,6 +69,13 @@ def metrics_of(summaries: Iterable[str]) -> list[str]:
     asked = {measure for _, measure in found if not measure.endswith(GREEDY)} - {USUAL[0], EXPECTED}
     about = min(asked, default=USUAL[0])
     return [f"val/{where}/{about}" for where in in_order(where for where, one in found if one == about) if where != DEV]
+
+
+def check_returned(asked: str | None, found: Mapping[str, Sequence[object]]) -> None:
+    """Raise UserError where the number that a run is about is not among what its reward has returned, by name."""
+    numbers = {name for name, values in found.items() if any(isinstance(one, (int, float)) for one in values)}
+    if asked and asked not in numbers:
+        raise UserError(unmeasured(asked, numbers))
 
 
 def unmeasured(asked: str, there: Iterable[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from verl.trainer.ppo.utils import Role
 from verl.trainer.ppo.v1.trainer_sync import PPOTrainerSync
 from verl.utils.debug import marked_timer
 
-from gapo_lab.errors import RESUME, STOPPED, UserError
+from gapo_lab.errors import RESUME, STOPPED
 from gapo_lab.rewards.answer_noise import answer_noise
 from gapo_lab.rewards.list_diversity import pop_diversity
 from gapo_lab.runs import checkpoints, measures
@@ -202,20 +201,12 @@ class LabTrainer(PPOTrainerSync):
     def _val_metrics_update(self, data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs):
         """Answers chosen from lists are also measured together: how evenly they fall on each list. Of several answers a
         task it is said how far their mean may be off."""
-        check_metric(self.config.get("metric"), reward_extra_infos_dict)
+        measures.check_returned(self.config.get("metric"), reward_extra_infos_dict)
         diversity = pop_diversity(data_sources, reward_extra_infos_dict)
         diversity |= answer_noise(data_sources, sample_uids, reward_extra_infos_dict)
         return (
             super()._val_metrics_update(data_sources, sample_uids, reward_extra_infos_dict, *args, **kwargs) | diversity
         )
-
-
-def check_metric(asked: str | None, found: Mapping[str, Sequence[Any]]) -> None:
-    """Raise UserError where the number that the study is about is not among what the reward has returned for a batch,
-    by name."""
-    numbers = [name for name, values in found.items() if any(isinstance(one, (int, float)) for one in values)]
-    if asked and asked not in (*numbers, "reward"):
-        raise UserError(measures.unmeasured(asked, set(numbers) - NOT_MEASURES))
 
 
 def _fetching_what_is_read(compute, batch, metrics):

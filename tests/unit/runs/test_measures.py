@@ -26,6 +26,15 @@ def test_the_first_of_the_usual_is_the_main_measure():
         measures.main_measure(["val/id/em", "val/id/score"], "acc")
 
 
+def test_a_run_ends_where_its_reward_never_returns_the_number_that_it_is_about():
+    returned = {"reward": [0.5, 1.0], "acc": [None, 1.0], "note": ["a text", "another"]}
+    measures.check_returned(None, returned)
+    measures.check_returned("acc", returned)
+    for asked in ("accuracy", "note"):
+        with pytest.raises(UserError, match=f"metric={asked}: .* It returns acc, reward. Write metric=acc."):
+            measures.check_returned(asked, returned)
+
+
 def test_a_summary_is_about_it_on_every_test_set():
     out = metrics.summary(OWN)
     assert (out["first/id/acc"], out["final/id/acc"], out["best/id/acc"], out["best/id/step"]) == (0.25, 0.75, 0.75, 5)
