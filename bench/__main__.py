@@ -65,6 +65,11 @@ ROWS: list[Callable[[], list[Row]]] = [
     statistics_of_seeds_until_decided,
 ]
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
+# What the page says above its table.
+HEAD = """\
+`make bench` writes this page down to "The GPU check"; the rest is written by hand. A row compares either two
+implementations (medians, measured in alternation) or one measurement with a limit: the name after the slash says which.
+`missed` means that the target is not reached. This changes no result of a run: it costs the time that the row says."""
 
 
 def main() -> None:
@@ -94,24 +99,24 @@ def main() -> None:
 
 def line(row: Row) -> str:
     target = "" if row.target is None else f"at most {row.target:.3g}"
-    ours, theirs = (duration(x) if row.unit == "s" else f"{x:.3g} {row.unit}" for x in (row.ours, row.theirs))
+    ours, theirs = (duration(x) if row.unit == "s" else _number(x, row.unit) for x in (row.ours, row.theirs))
     return f"| {row.name} | {ours} | {theirs} | {row.ratio:.3g} | {target} | {row.verdict} |"
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:,.0f} {unit}".strip() if value >= 100 else f"{value:.3g} {unit}".strip()
 
 
 def document(rows: list[Row]) -> str:
     """Return the page docs/bench.md."""
-    head = "| what | ours | theirs | ours / theirs | target | |\n|---|---|---|---|---|---|"
+    head = "| what / compared with | ours | the other, or the limit | ratio | target | |\n|---|---|---|---|---|---|"
     table = "\n".join([head, *map(line, rows)])
     notes = "\n\n".join(f"**{measure.__name__}**: {inspect.getdoc(measure)}" for measure in ROWS)
-    return (
-        "# Measurements\n\nWritten by `make bench`, down to the first section. Rows of two implementations are medians,"
-        " measured by turns;"
-        f" rows against a limit are one measurement.\n\nMachine: {machine()}.\n\n{table}\n\n{notes}\n"
-    )
+    return f"# Measurements\n\n{HEAD}\n\nMachine: {machine()}.\n\n{table}\n\n{notes}\n"
 
 
 def by_hand(page: str) -> str:
-    """Return the sections of the page that are not ours: all from its first second-level heading on."""
+    """Return the sections of the page that are written by hand: all from its first second-level heading on."""
     _, heading, after = page.partition("\n## ")
     return heading + after
 

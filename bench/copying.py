@@ -16,7 +16,7 @@ RUNS, METRICS, STEPS, SAMPLE = 1000, 20, 100, 20
 
 def copying_many_runs() -> list[Row]:
     """Measure `sync` of 1,000 finished runs x 20 metrics x 100 steps into an empty SQLite database, and into a
-    PostgreSQL server of its own (Debian's package): seconds of the clock a point, against MLflow's client.
+    PostgreSQL server of its own (Debian's package): seconds of the clock per point, against MLflow's client.
 
     The client makes a run, logs its parameters, tags and points, a thousand a call, and ends it; it copies no files and
     knows nothing of cells or of what was sent before. It is timed on 20 runs, into the same database before it is

@@ -19,7 +19,7 @@ SUFFIXES = ("go", "py", "java", "cpp", "kt", "ts", "js", "c", "rs", "lua")
 
 def mining() -> list[Row]:
     """`gapo_lab.data mine`, everything in it (the search for secrets, prompts, near-duplicates, leaks, the files), on
-    one core: processor seconds a task, against 1/400 s and against `git log -p` of the same history; peak memory.
+    one core: processor seconds per task, against 1/400 s and against `git log -p` of the same history; peak memory.
 
     Ten languages, files of 400 lines; a commit changes one to three of them in one to four places.
     """

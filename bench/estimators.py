@@ -17,11 +17,11 @@ PROMPTS, ROLLOUTS, TOKENS = 512, 8, 1024
 def gapo_against_verl() -> list[Row]:
     """gapo against verl's two GRPOs, each as registered with verl: (B, L) rewards in, (B, L) advantages out.
 
-    With 1024 tokens all three sum and mask (B, L): the same work, and most of what a vectorised estimator
-    does, so it bounds the ratio: reading 48 MB and writing 16. With one token a rollout what is left is the estimators'
-    own work. A run on a CPU gives each process one thread; on a GPU machine the trainer has all cores.
-    The row "no estimator" is gapo's with its method taken out: what summing the rewards, numbering the uids and turning
-    the mask of whole numbers into advantages cost, which no estimator behind verl's interface can go below.
+    With 1024 tokens, all three spend most of their time on summing and masking (B, L): they read 48 MB and write 16.
+    So the ratio to a vectorised estimator cannot be far from 1. With one token per rollout only the estimators' own
+    work is left. A run on a CPU gives each process one thread; on a GPU machine the trainer has all cores.
+    The row "no estimator" is the cost of verl's interface alone: summing the rewards, numbering the uids and applying
+    the mask of whole numbers. No estimator behind this interface can be faster.
     """
     import torch
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn
@@ -51,7 +51,7 @@ def gapo_against_verl() -> list[Row]:
 def gapo_against_plain_python() -> list[Row]:
     """gapo against Algorithm 1 and Eq. 4 group by group, in plain Python over lists.
 
-    With tokens: from (B, L) rewards to (B, L) advantages. Without: from a reward to an advantage a rollout.
+    512 x 8 x 1024: from (B, L) rewards to (B, L) advantages. 512 x 8: from one reward to one advantage per rollout.
     """
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 

@@ -19,8 +19,8 @@ def platform_share_of_a_run() -> list[Row]:
     """Wall time of the default command outside verl's own work against all of it.
 
     Outside are: starting Python, composing and checking the configuration, preparing the data, writing the run
-    folder, ending the processes and the last copy to MLflow. (The live copy runs beside the job at the lowest
-    priority; what it takes from a step is inside.)
+    folder, ending the processes and the last copy to MLflow. (The live copy to MLflow runs in
+    parallel at the lowest priority. What it costs a step is counted as verl's work.)
     """
     with tempfile.TemporaryDirectory() as folder:
         began = time.monotonic()

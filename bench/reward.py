@@ -10,7 +10,7 @@ PAIRS, CHARS = 8, 300
 
 
 def reward_against_dynamic_programme() -> list[Row]:
-    """`gapo_lab.reward.score` against the plain Python and the numpy dynamic programme; seconds a pair."""
+    """`gapo_lab.reward.score` against the plain Python and the numpy dynamic programme; seconds per pair."""
     from gapo_lab.rewards.edit_reward import score
 
     pairs = _pairs()

@@ -61,7 +61,7 @@ def search_without_training() -> list[Row]:
     Overhead: processor seconds of a trial from its proposal to its end (composing, checking, run folder, 20 looks at
     its metrics, pruner, sampler, journal), against 1 s; the launch of a process is not in it. Steps: those trained
     with median pruning and with Hyperband against those without pruning; the best exact match found, without noise,
-    differs by less than 0.005, or the row says so.
+    differs by less than 0.005; otherwise the row says so.
     """
     seconds, full, free = _searched("none")
     rows = [Row(f"search: a trial's overhead / 1 s ({60 / seconds:.0f} trials a minute)", seconds, 1.0, 0.5)]

@@ -20,9 +20,9 @@ FIRST_STEP = ("trainer.total_training_steps=25", "trainer.test_freq=-1", "traine
 
 
 def warm_against_cold_starts(runs: int = 3) -> list[Row]:
-    """Seconds from a run's beginning to its first step, one run after another, without the validation before it.
+    """Measure seconds from a run's beginning to its first step, one run after another, without a validation before.
 
-    The first run, which everything else waits for, is not counted.
+    The first run is not counted: the others wait for it.
     """
     warm, cold = (
         statistics.median(_first_steps(runs, *FIRST_STEP, "trainer.save_freq=-1", f"cluster.warm={warm}")[1:])
@@ -32,8 +32,8 @@ def warm_against_cold_starts(runs: int = 3) -> list[Row]:
 
 
 def warm_against_cold_sweep(runs: int = 6) -> list[Row]:
-    """Seconds a run, and processor seconds a run, of the sweep of docs/speed.md: runs of the paper sweep, three at a
-    time, a worker each.
+    """Measure seconds and processor seconds per run of the sweep of docs/speed.md: runs of the paper sweep, three at
+    a time, with one worker each.
 
     1.5 times as many runs an hour are two thirds of the seconds.
     """

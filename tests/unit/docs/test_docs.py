@@ -43,6 +43,15 @@ def test_every_link_leads_somewhere(page):
         assert not anchor or anchor in anchors(found), target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(REPO)))
+def test_every_table_has_a_head_and_rows_of_its_width(page):
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for table in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+        rows = [re.sub(r"`[^`\n]*`|\\\|", "", row) for row in table.splitlines()]
+        assert len(rows) > 1 and re.fullmatch(r"\|[-:| ]+\|", rows[1]), f"no head: {rows[0]}"
+        assert [row for row in rows if row.count("|") != rows[0].count("|")] == []
+
+
 def test_every_message_that_troubleshooting_quotes_is_said():
     text = (REPO / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     quoted = re.findall(r"^### (?:`` ?|`)(.*?)(?: ?``|`)$", text, flags=re.MULTILINE)
