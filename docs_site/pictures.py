@@ -1,4 +1,4 @@
-"""The README's pictures, from real runs in the working folder: `make pictures`, or `python -m docs_site.pictures`.
+"""The pictures of README and docs, from real runs in the working folder: `make pictures`.
 
 plan.svg and demo.svg are what a terminal shows; report.png is the front of a report in Chromium. Missing runs are made
 first: `make demo`, and the six of docs/first-run.md.
