@@ -22,25 +22,16 @@ from gapo_lab.launch import worker
 from gapo_lab.launch.submission import Submission
 from gapo_lab.planning import user_files
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.training.variables import EVERYWHERE, FIRST_JOB, ON_CPU
 from gapo_lab.utils import forked
 
-# Variables that the libraries read while they are imported: those of `train.environment` that are the same in every run
-# on a machine without a GPU. A run's workers watch their job themselves (`fork_server`), so any process that does not
-# end will do for the one that Ray has them watch.
+# Those of `train.environment` that are the same in every run on a machine without a GPU. A run's workers watch their
+# job themselves (`fork_server`), so any process that does not end will do for the one that Ray has them watch.
 WHILE_IMPORTING = {
-    "VERL_USE_EXTERNAL_MODULES": "gapo_lab.training.verl_plugin",
-    "VERL_PLATFORM": "cpu",
+    **EVERYWHERE,
+    **ON_CPU,
     "CUDA_VISIBLE_DEVICES": "0",
-    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
-    "TOKENIZERS_PARALLELISM": "false",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "RAY_AUTH_MODE": "token",
-    "RAY_DEDUP_LOGS": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_prestart_worker_first_driver": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_worker_niceness": "0",
-    "RAY_JOB_ID": "01000000",
+    "RAY_JOB_ID": FIRST_JOB,
     "RAY_RAYLET_PID": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }

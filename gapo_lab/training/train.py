@@ -22,6 +22,7 @@ from gapo_lab.training import adapter_seed, collective_timeout
 from gapo_lab.training.own_methods import OWN_METHODS, own_methods
 from gapo_lab.training.ray_cluster import PATIENCE_SECONDS, in_time
 from gapo_lab.training.recorder import Recorder
+from gapo_lab.training.variables import EVERYWHERE, FIRST_JOB, ON_CPU
 from gapo_lab.training.vllm_rollout import metadata, workers
 
 if TYPE_CHECKING:
@@ -37,21 +38,9 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
     from gapo_lab.training.reward_function import ERROR_FILE
 
     variables = {
-        "VERL_USE_EXTERNAL_MODULES": "gapo_lab.training.verl_plugin",
+        **EVERYWHERE,
         ERROR_FILE: str(attempt.path / "reward_error.txt"),
-        # other clusters of this user cannot talk to this one by mistake
-        "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(scratch / "token"),
-        "RAY_DEDUP_LOGS": "0",
-        # Ray would start a worker for every booked CPU before any is asked for
-        "RAY_prestart_worker_first_driver": "0",
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-        "RAY_USAGE_STATS_ENABLED": "0",
-        # Ray would run its workers behind everything else on the machine
-        "RAY_worker_niceness": "0",
-        "VLLM_NO_USAGE_STATS": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "TOKENIZERS_PARALLELISM": "false",
     }
     if told := own_methods(config):
         variables[OWN_METHODS] = told
@@ -63,9 +52,7 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
     if config.actor_rollout_ref.model.lora_rank:
         variables[adapter_seed.VARIABLE] = str(config.seed)
     if config.trainer.device == "cpu":
-        # a second thread in every process costs far more than it gives
-        variables.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"))
-        variables["VERL_PLATFORM"] = "cpu"
+        variables |= ON_CPU
         # Ray checks that the GPUs it is told of are visible; the workers' are fakes
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config.trainer.n_gpus_per_node)))
         # for vLLM: GiB for keys and values; no cores of its own, which another run may have, too
@@ -78,7 +65,7 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
     if config.trainer.device == "cpu" and config.trainer.nnodes == 1:
         # Ray's library reads these when it is loaded, and the zygote loads it once, before there is a cluster: the
         # first (and only) job of a fresh cluster has this number, and a worker ends when this process does
-        variables["RAY_JOB_ID"] = "01000000"
+        variables["RAY_JOB_ID"] = FIRST_JOB
         variables["RAY_RAYLET_PID"] = str(os.getpid())
     return variables
 

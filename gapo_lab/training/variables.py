@@ -1,0 +1,30 @@
+"""Environment variables that verl, Ray and their libraries read while they are imported: one table for all jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# In every job, on any machine.
+EVERYWHERE: Mapping[str, str] = {
+    "VERL_USE_EXTERNAL_MODULES": "gapo_lab.training.verl_plugin",
+    # other clusters of this user cannot talk to this one by mistake
+    "RAY_AUTH_MODE": "token",
+    "RAY_DEDUP_LOGS": "0",
+    # Ray would start a worker for every booked CPU before any is asked for
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray would run its workers behind everything else on the machine
+    "RAY_worker_niceness": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+# Where there is no GPU.
+ON_CPU: Mapping[str, str] = {
+    # a second thread in every process costs far more than it gives
+    **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
+    "VERL_PLATFORM": "cpu",
+}
+# The number of the first (and only) job of a fresh Ray cluster.
+FIRST_JOB = "01000000"
