@@ -50,7 +50,7 @@ def help_rank_0(submission: Submission, task: int) -> None:
     until = time.monotonic() + patience
     while (call := atomic_files.read_json(path)) is None:
         if time.monotonic() > until:
-            raise RunFailed(f"Ray did not come up: node 0 has not called in within {patience:.0f} s")
+            raise RunFailed(f"Ray did not come up: node 0 has not answered within {patience:.0f} s")
         time.sleep(0.5)
     adopt_orphans()
     gpus = config["trainer"]["n_gpus_per_node"]
