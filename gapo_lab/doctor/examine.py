@@ -46,7 +46,7 @@ def _packages(case: Case) -> Iterator[Finding]:
 
 def _machine(case: Case, gpus: int) -> Iterator[Finding]:
     reckoned = [memory for one in case.on_gpus if (memory := one.get("cluster.gpu_memory")) is not None]
-    yield from machine.look(bool(gpus), gpus, max(reckoned, default=None))
+    yield from machine.look(bool(gpus), gpus, max(reckoned, default=None), in_job=case.is_cluster)
     for backend in case.backends:
         yield from packages.look_at_vllm(backend)
     for attention, is_asked in case.attentions.items():

@@ -40,15 +40,17 @@ def parse_gpus(lines: Sequence[str]) -> list[Gpu]:
     return [Gpu(match[1], int(match[2]) / 1024) for match in found if match]
 
 
-def check_gpus(found: Sequence[Gpu], count: int, gib: float | None) -> Finding:
-    """count: that a run needs on a node. gib: that the configuration reckons with; None where it does not say."""
+def check_gpus(found: Sequence[Gpu], count: int, gib: float | None, in_job: bool = False) -> Finding:
+    """Compare GPUs with what a run needs.
+
+    count: that a run needs on a node. gib: that the configuration reckons with; None where it does not say. in_job:
+    whether this is a job that has asked for them.
+    """
     if len(found) < count:
         there = f"{len(found)} GPUs" if found else "no GPU"
-        return wrong(
-            "GPUs",
-            f"{there} here, and a run needs {count}",
-            "Run it on a cluster (cluster=NAME), or set model.gpus and the keys that follow from it",
-        )
+        here = "Run it on a cluster (cluster=NAME), or set model.gpus and the keys that follow from it"
+        asked = "The job asked for it: take a partition with GPUs (cluster.partition) or another cluster.gpu_option"
+        return wrong("GPUs", f"{there} here, and a run needs {count}", asked if in_job else here)
     least = min(found, key=lambda one: one.gib)
     has = f"{len(found)} x {least.name}, {least.gib:.0f} GiB"
     if gib is not None and least.gib < NEARLY * gib:
@@ -94,11 +96,11 @@ def check_scratch(folder: str, error: str | None) -> Finding:
 # What is looked at
 
 
-def look(needs_gpu: bool, count: int, gib: float | None) -> Iterator[Finding]:
-    """Yield the findings about the machine where runs happen."""
+def look(needs_gpu: bool, count: int, gib: float | None, in_job: bool = False) -> Iterator[Finding]:
+    """Yield the findings about the machine where runs happen. in_job: whether it was asked of a cluster."""
     if needs_gpu:
         lines = machine.gpus()
-        yield check_gpus(parse_gpus(lines), count, gib)
+        yield check_gpus(parse_gpus(lines), count, gib, in_job)
         if lines:
             yield check_cuda(python_error(USE_CUDA, CUDA_SECONDS), lines[0].rpartition(", ")[2])
         compiler = os.environ.get("CC") or next(filter(None, map(shutil.which, ("gcc", "cc", "clang"))), None)

@@ -76,10 +76,15 @@ def refusal(runs: Sequence[Planned], free: float, there: float = 0.0) -> str:
     need = at_most(asked) - there if asked else 0.0
     if need <= free:
         return ""
+    few = ["another run_root"]
+    if len(asked) > 1:
+        few.append("fewer runs at a time (cluster.max_parallel)")
+    if in_the_end(asked):
+        few.append("keep=none")
     return (
         f"run_root={asked[0].settings['run_root']}: {file_size(free)} are free and the checkpoints of "
-        f"{several(len(asked), 'run')} take {file_size(need)}. Take another run_root, fewer runs at a time "
-        "(cluster.max_parallel) or keep=none; check_disk=false starts them all the same."
+        f"{several(len(asked), 'run')} take {file_size(need)}. Take {', or '.join(few)}; check_disk=false starts them "
+        "all the same."
     )
 
 

@@ -92,7 +92,8 @@ def test_gpus_are_counted_and_their_memory_is_what_the_plan_reckons_with():
     assert len(found) == 8 and found[0].gib == pytest.approx(79.6, abs=0.1)
     assert machine.check_gpus(found, 8, 80).verdict is Verdict.OK
     assert is_wrong(machine.check_gpus(found[:4], 8, 80), "4 GPUs", "needs 8", "model.gpus")
-    assert is_wrong(machine.check_gpus([], 1, None), "no GPU")
+    assert is_wrong(machine.check_gpus([], 1, None), "no GPU", "cluster=NAME")
+    assert is_wrong(machine.check_gpus([], 1, None, in_job=True), "no GPU", "cluster.partition", "cluster.gpu_option")
     small = machine.parse_gpus(["NVIDIA A100-SXM4-40GB, 40960 MiB, 550.54.15"])
     assert is_wrong(machine.check_gpus(small, 1, 80), "40 GiB", "cluster.gpu_memory=40")
 

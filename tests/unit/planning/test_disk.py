@@ -56,6 +56,10 @@ def test_a_disk_that_is_too_small_is_refused_with_a_word_that_helps(runs_of):
     assert disk.refusal(runs, need) == ""
     said = disk.refusal(runs, need - GB)
     assert "run_root=runs" in said and "keep=none" in said and "check_disk=false" in said
+    assert "max_parallel" in said
+    # what is so already helps nobody
+    alone = disk.refusal(runs_of(*BIG, "keep=none"), 0)
+    assert "Take another run_root; check_disk" in alone
     # what earlier attempts have left is there already
     assert disk.refusal(runs, need - CHECKPOINT, there=CHECKPOINT) == ""
     assert disk.refusal(runs_of(*BIG, "check_disk=false"), 0) == ""
