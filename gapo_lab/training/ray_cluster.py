@@ -74,6 +74,8 @@ def _merged(chosen: dict, asked: dict) -> dict:
 
 
 MEETING = "GAPO_LAB_MEETING"
+# Where a shell names another cluster, as verl's own scripts do: Ray would join that one instead of starting ours.
+ADDRESS = "RAY_ADDRESS"
 PATIENCE_SECONDS = 300.0
 
 
@@ -135,6 +137,7 @@ def start_ray(patience: float = PATIENCE_SECONDS, **settings: Any) -> str:
     """
     import ray
 
+    os.environ.pop(ADDRESS, None)
     until = time.monotonic() + patience
     while True:
         try:
