@@ -35,9 +35,9 @@ paper: setup
 	.venv/bin/python -m gapo_lab sync paper
 	.venv/bin/python -m analysis.report paper --spread --against paper $(if $(QUICK),--allow-incomplete --out reports/paper_quick)
 
-# The report of make paper as a page: docs/results.md.
+# The report of make paper as a page: docs/results-first-study.md.
 results: setup
-	.venv/bin/python -m analysis.report paper --seeds 5 --spread --against paper --markdown docs/results.md
+	.venv/bin/python -m analysis.report paper --seeds 5 --spread --against paper --markdown docs/results-first-study.md
 
 # The site, in site/: open site/index.html. Needs no network to be read.
 docs: $(ready) .venv/.ready-docs
