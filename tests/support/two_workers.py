@@ -1,4 +1,4 @@
-"""One of two workers that hold a model together, as verl's FSDP2 engine cuts it: `python two_workers.py RANK FOLDER`.
+"""One of two workers that hold a model together, cut as by verl's FSDP2 engine: `python two_workers.py RANK FOLDER`.
 
 Writes what `of_share` says of its rows, and what the whole model says of all, into FOLDER/RANK.json.
 """
@@ -21,11 +21,11 @@ ROWS = [([5, 6, 7], [8] * 40), ([9, 8], [7, 6])]
 
 def main(rank: int, folder: Path) -> None:
     from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
     from transformers import AutoModelForCausalLM, LlamaConfig
-    from verl.utils.fsdp_utils import apply_fsdp2
 
     from gapo_lab.models import likelihood
-    from gapo_lab.training import actor
+    from gapo_lab.training import shared_model
 
     torch.set_num_threads(1)
     meeting, patience = f"file://{folder}/meeting", timedelta(minutes=1)
@@ -40,10 +40,12 @@ def main(rank: int, folder: Path) -> None:
     likelihood.TOKENS = 45  # a row a pass
     likelihood.LOGITS = 8 * shape.vocab_size  # the long answer is more than that at a time
     mesh = init_device_mesh("cpu", (2,))
-    apply_fsdp2(model, {"mesh": mesh, "reshard_after_forward": True}, {})
+    # as verl's apply_fsdp2 does where the output layer is not the embedding
+    for part in (model.model.embed_tokens, *model.model.layers, model.lm_head, model):
+        fully_shard(part, mesh=mesh, reshard_after_forward=True)
     limits = SimpleNamespace(infer_max_token_len_per_gpu=45)
     engine = SimpleNamespace(module=model, engine_config=limits, _autocast_dtype=torch.float32)
-    found = actor.of_share(engine, ROWS, TEMPERATURES)
+    found = shared_model.of_share(engine, ROWS, TEMPERATURES)
     (folder / f"{rank}.json").write_text(json.dumps({"found": found, "wanted": [wanted[t] for t in TEMPERATURES]}))
     dist.destroy_process_group()
 

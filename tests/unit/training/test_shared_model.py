@@ -16,7 +16,6 @@ from lab import REPO
 from gapo_lab.models import likelihood
 from gapo_lab.utils.import_path import importing_from
 
-pytestmark = pytest.mark.verl
 TEMPERATURES = (1.0, 0.5)
 
 
@@ -35,7 +34,7 @@ def test_it_is_the_models_own_likelihood_and_the_model_stays_as_it_was():
     from transformers import AutoModelForCausalLM
 
     from gapo_lab.paths import NANO
-    from gapo_lab.training.actor import answering
+    from gapo_lab.training.shared_model import answering
 
     model = AutoModelForCausalLM.from_pretrained(NANO / "checkpoint", dtype=torch.float32).eval()
     prompts, answers = [[5, 6, 7], [9, 8, 7, 6, 5]], [[11, 12], [13]]
@@ -50,7 +49,7 @@ def test_it_is_the_models_own_likelihood_and_the_model_stays_as_it_was():
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 8), st.integers(1, 100))
 def test_every_worker_has_as_many_passes_and_every_row_is_in_one(lengths, workers, tokens):
-    from gapo_lab.training.actor import share
+    from gapo_lab.training.shared_model import share
 
     batches = likelihood.batches(lengths, tokens)
     assert sorted(row for part in batches for row in part) == list(range(len(lengths)))
