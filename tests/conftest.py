@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -40,11 +41,16 @@ LONGEST = [
 ]
 
 
+SLOW_FOLDERS = {"integration", "slurm"}
+
+
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not import a file where the marks leave all of it out: verl takes a quarter of a minute, MLflow seconds."""
     if collection_path.suffix != ".py":
         return None
     out = [mark for mark in ("verl", "slow") if f"not {mark}" in config.option.markexpr]
+    if "slow" in out and collection_path.parent.name in SLOW_FOLDERS:
+        return True
     text = collection_path.read_text(encoding="utf-8") if out else ""
     return any(f"\npytestmark = pytest.mark.{mark}" in text for mark in out) or None
 
@@ -53,11 +59,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give out the longest files first, and mark what a folder says: integration/ is slow, slurm/ needs SLURM."""
     for item in items:
         folders = item.path.relative_to(Path(__file__).parent).parts[:-1]
-        if "integration" in folders or "slurm" in folders:
+        if SLOW_FOLDERS & set(folders):
             item.add_marker("slow")
         if "slurm" in folders:
             item.add_marker("slurm")
     items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector leave out what is imported by now: a look through all of it takes a while."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

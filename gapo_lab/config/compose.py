@@ -9,18 +9,16 @@ import re
 from collections.abc import Sequence
 from functools import cache
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gapo_lab.config import attention, search_path
+from gapo_lab.config import attention, base_configs, search_path
 from gapo_lab.config.override_caret import with_caret
 from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.errors import UserError
-from gapo_lab.paths import CONF, NANO, PACKAGE
+from gapo_lab.paths import NANO, PACKAGE
 from gapo_lab.runs.checkpoints import default_keep
 from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.key_names import did_you_mean
@@ -33,7 +31,7 @@ OWN = {
     "algo": "A method of your own: algo=FILE.py:FUNCTION",
 }
 
-# Of one command so many faults are looked for: each takes half a second.
+# Of one command so many faults are looked for: each may take a quarter of a second.
 MOST_FAULTS = 20
 
 HELP = """python -m gapo_lab.run KEY=VALUE ...         one run
@@ -87,16 +85,14 @@ def _smollm2_folder() -> str:
 
 
 def compose_run(overrides: Sequence[str], hydra: bool = False) -> DictConfig:
-    """Return the whole configuration of one run, on request with Hydra's own node.
+    """Return the whole configuration of one run, on request with Hydra's own node, as config files set it.
 
     Raises UserError, one line, for a word that does not exist.
     """
     register()
     search_path.refuse_shadowed(overrides)
-    GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-            return compose("config", overrides=list(overrides), return_hydra_config=hydra)
+        return base_configs.compose(overrides, hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError("\n".join(all_faults(error, overrides))) from error
 
@@ -107,10 +103,8 @@ def all_faults(error: Exception, overrides: Sequence[str]) -> list[str]:
     left, found = list(overrides), [explain(error)]
     while (wrong := _culprits(error, left)) and len(found) < MOST_FAULTS:
         left = [word for word in left if word not in wrong]
-        GlobalHydra.instance().clear()
         try:
-            with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-                compose("config", overrides=left)
+            base_configs.compose(left)
             break
         except (HydraException, OmegaConfBaseException) as another:
             error = another
@@ -200,8 +194,7 @@ def _nearest(word: str, options: Sequence[str]) -> str:
 def known_keys() -> tuple[str, ...]:
     """Every key of the default configuration, dotted: verl's and ours. A folder of one's own changes none of them."""
     register()
-    with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
-        return tuple(sorted(flatten(OmegaConf.to_container(compose("config"), resolve=False))))
+    return tuple(sorted(flatten(OmegaConf.to_container(base_configs.compose([]), resolve=False))))
 
 
 @cache

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from hydra import initialize_config_dir
-from hydra._internal.config_repository import CachingConfigRepository
 from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from gapo_lab.config import compose, search_path
+from gapo_lab.config.repository import Repository
 from gapo_lab.paths import CONF
 
 
@@ -34,17 +34,6 @@ class Content(NamedTuple):
     settings: dict[str, Any]
 
 
-class _Repository(CachingConfigRepository):
-    _shipped: ClassVar[dict[str, Any]] = {}
-
-    def load_config(self, config_path: str) -> Any:
-        if not search_path.is_shipped_file(config_path):
-            return super().load_config(config_path)
-        if config_path not in self._shipped:
-            self._shipped[config_path] = super().load_config(config_path)
-        return self._shipped[config_path]
-
-
 class ConfigFiles:
     """The config files on the search path. Make a new one when files of the user's have changed."""
 
@@ -56,7 +45,7 @@ class ConfigFiles:
         GlobalHydra.instance().clear()
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
             loader = GlobalHydra.instance().config_loader()
-        self._repository = _Repository(loader.repository)
+        self._repository = Repository(loader.repository)
         self._choices: dict[tuple[str, ...], tuple[File, ...]] = {}
         self._contents: dict[str, Content] = {}
 

@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gapo_lab.config import attention, compose, search_path
 from gapo_lab.config.compose import compose_run
 from gapo_lab.config.config_files import ConfigFiles, File
-from gapo_lab.config.interpolations import Known, Resolver, is_under, prefixes, readers_of
+from gapo_lab.config.interpolations import Known, Resolver, is_under, prefixes, readers_of, shared
 from gapo_lab.errors import UserError
 from gapo_lab.utils.dotted import flatten, nodes
 
@@ -59,7 +59,7 @@ class Composer:
     What comes of shipped files alone does not change while a process lives, and is kept for all composers in it.
     """
 
-    _resolver: ClassVar = Resolver()  # which keeps values by all that they depend on
+    _resolver: ClassVar = shared  # which keeps values by all that they depend on
     _shipped_bases: ClassVar[dict[tuple, _Base]] = {}
 
     def __init__(self) -> None:

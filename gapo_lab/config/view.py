@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from gapo_lab.utils.dotted import flatten
+from gapo_lab.config.interpolations import resolved_values
 
 MISSING = object()
 
@@ -47,7 +47,7 @@ class ConfigView:
     @classmethod
     def of(cls, config: DictConfig) -> ConfigView:
         """Return the view of a composed configuration, its interpolations resolved."""
-        return cls(flatten(OmegaConf.to_container(config, resolve=True)))
+        return cls(resolved_values(config))
 
     def select(self, key: str, default: Any = None) -> Any:
         """Return the value, or the node, at the dotted ``key``; ``default`` where there is none or it is null."""

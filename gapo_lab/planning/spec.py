@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from gapo_lab.config.interpolations import resolved_values
 from gapo_lab.planning.run_key import run_key, science
 from gapo_lab.runs import claims, naming
 from gapo_lab.utils.dotted import flatten
@@ -83,7 +84,7 @@ def _copied(value: Any) -> Any:
 def make_spec(config: DictConfig, overrides: tuple[str, ...] = ()) -> Spec:
     """Return the spec of a composed configuration. Interpolations are resolved here."""
     written = flatten(OmegaConf.to_container(config, resolve=False))
-    return spec_of(written, flatten(OmegaConf.to_container(config, resolve=True)), overrides)
+    return spec_of(written, resolved_values(config), overrides)
 
 
 def spec_of(written: Mapping[str, Any], resolved: Mapping[str, Any], overrides: tuple[str, ...] = ()) -> Spec:

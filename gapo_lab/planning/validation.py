@@ -41,10 +41,10 @@ DATA = ("micro", "micro_blocks", "git", "lists", "parquet")
 def check(config: DictConfig) -> None:
     """Raise UserError for what about this run cannot work, a line each."""
     try:
-        tree = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        written = flatten(OmegaConf.to_container(config, resolve=False, throw_on_missing=True))
     except OmegaConfBaseException as error:
         raise UserError(explain(error)) from error
-    check_settings(ConfigView(flatten(tree)), flatten(OmegaConf.to_container(config, resolve=False)))
+    check_settings(ConfigView.of(config), written)
 
 
 def check_settings(config: ConfigView, written: Mapping[str, Any]) -> None:

@@ -1,13 +1,15 @@
-"""The fast way of composing gives exactly what Hydra gives."""
+"""The fast ways of composing give exactly what Hydra gives."""
 
 from __future__ import annotations
 
+import hydra
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from gapo_lab.config.compose import compose_run
+from gapo_lab.config.compose import compose_run, register
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF
@@ -31,8 +33,18 @@ def composer():
     return Composer()
 
 
+def hydras(words: list[str], **how: bool) -> DictConfig:
+    """What Hydra makes of these words by itself."""
+    register()
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
+        return hydra.compose("config", overrides=words, **how)
+
+
 def same_as_hydra(composer, words):
-    composed, config = composer.compose(words), compose_run(words)
+    composed, config = composer.compose(words), hydras(words)
+    single = compose_run(words)
+    assert repr(single) == repr(config) and OmegaConf.is_struct(single)
     assert composed.written == flatten(OmegaConf.to_container(config, resolve=False))
     resolved = OmegaConf.to_container(config, resolve=True)
     assert composed.resolved == flatten(resolved)
@@ -61,6 +73,24 @@ def test_any_mixture(composer, groups, values):
 )
 def test_out_of_the_ordinary(composer, words):
     same_as_hydra(composer, words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["algo=dapo", "tau=0.3", "+new.key=${tau}"],
+        ["+sweep=paper"],
+        ["hydra.sweeper.invalid=skip"],
+        ["data={train_size: 8}"],
+    ],
+)
+def test_one_configuration_after_another(words):
+    """What is composed does not change what is composed after it."""
+    changed = compose_run(words, hydra=True)
+    changed.trainer.logger.append("changed")
+    changed.study = "changed"
+    assert repr(compose_run(words)) == repr(hydras(words))
+    assert compose_run(words, hydra=True).hydra.sweeper == hydras(words, return_hydra_config=True).hydra.sweeper
 
 
 @pytest.mark.parametrize(
