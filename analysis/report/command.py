@@ -48,13 +48,13 @@ def parser() -> argparse.ArgumentParser:
     )
     what.add_argument("--where", nargs="+", default=[], metavar="NAME=VALUE", help="only runs with these parameters")
     what.add_argument(
-        "--pick", help="a trial's number: dev (validations with a dev set), final, best (flatters), peak or mean"
+        "--pick", help="a run's number: dev (validations with a dev set), final, best (too high for all), peak or mean"
     )
     what.add_argument("--spread", action="store_true", help="± standard deviation over seeds in the tables")
     what.add_argument(
-        "--seeds", type=int, metavar="N", help="trials a cell must have (default: all seeds of the study)"
+        "--seeds", type=int, metavar="N", help="seeds a cell must have, from 0 on (default: all of the study)"
     )
-    what.add_argument("--allow-incomplete", action="store_true", help="mark cells that lack trials, do not refuse them")
+    what.add_argument("--allow-incomplete", action="store_true", help="mark cells that lack seeds instead of stopping")
     what.add_argument("--against", choices=["paper"], help="ours, the published numbers and the difference")
     what.add_argument(
         "--test-cases", nargs="+", default=[], metavar="SET=N", help="sizes of the test sets: id=3897 ood=132"

@@ -92,7 +92,7 @@ def facts(selection: Selection, measured: Sequence[Measured], seeds: Sequence[in
     for one in measured:
         how = _pick(one.pick)
         if one.pick in ("best", "peak") and one.metric.startswith("val/"):
-            how += ". Choosing a step by the set it is measured on flatters every method; --pick dev does not"
+            how += ". A step chosen by the set it is measured on makes each number too high; --pick dev does not"
         yield one.name, how
 
 

@@ -133,9 +133,16 @@ def _parameters(folder: Path, sizes: dict[str, int], is_tied: bool) -> int:
 
 def _counted(path: Path) -> int:
     """Return the numbers in a safetensors file, from its head."""
-    with path.open("rb") as file:
-        head = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(math.prod(one["shape"]) for name, one in head.items() if name != "__metadata__")
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            head = json.loads(file.read(size) if size < path.stat().st_size else b"")
+        return sum(math.prod(one["shape"]) for name, one in head.items() if name != "__metadata__")
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise UserError(
+            f"model={path.parent}: {path.name} holds no weights: its download was cut off, or it only names them (Git "
+            "LFS). Fetch it again"
+        ) from error
 
 
 def _cut(billions: float, sizes: dict[str, int]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def check_flash_attention(chosen: str, error: str | None, version: str | None, i
     """chosen: the attention that runs from here would take. is_asked: by name, not `auto`."""
     if chosen == "sdpa":
         what = "attention is sdpa" + (", as asked" if is_asked else ": flash-attn is not installed here")
-        return note("attention", what, "Steps take about half as long again. flash-attn: docs/gpus.md#set-up")
+        return note("attention", what, "Steps take about 1.5 times as long. flash-attn: docs/gpus.md#set-up")
     remedy = "Install it for this torch (docs/gpus.md#set-up), or set backend.attention=sdpa"
     return check_import("flash-attn", error, version, remedy)
 

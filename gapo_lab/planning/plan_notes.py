@@ -41,7 +41,7 @@ def _attention(runs: list[Planned]) -> str:
         return ""
     return (
         "attention is sdpa, and sequences are not cut over GPUs (ulysses 1): flash-attn is not installed here, or "
-        "backend.attention says so. Steps take about half as long again (docs/bench.md)"
+        "backend.attention says so. Steps take about 1.5 times as long (docs/bench.md)"
     )
 
 

@@ -3,6 +3,7 @@ look at the file system and for GPUs."""
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -81,7 +82,9 @@ def _key_of(line: str) -> str:
 def _words(config: ConfigView) -> Iterator[str]:
     if not isinstance(config.study, str) or not re.fullmatch(r"[\w][\w.-]*", config.study):
         yield f"study={config.study}: a name of letters, digits, dots, dashes and underscores"
-    claims.read(config.get("claims"))
+    for claim in claims.read(config.get("claims")):
+        if "/" not in claim.metric:
+            yield f"claims: {claim}: no metric has this name. Name it in full: val/id/{claim.metric}"
 
 
 def _batches(config: ConfigView) -> Iterator[str]:
@@ -123,6 +126,19 @@ def _model(config: ConfigView) -> Iterator[str]:
             )
         elif not metadata.is_installed():
             yield "backend=vllm: vLLM is not installed. Run `make setup GPU=1`."
+    if config.backend.needs_gpu:
+        yield from _copies(config)
+
+
+def _copies(config: ConfigView) -> Iterator[str]:
+    """vLLM needs a whole number of copies of the model on the run's GPUs."""
+    gpus = config.trainer.n_gpus_per_node * config.trainer.nnodes
+    over = config.actor_rollout_ref.rollout.tensor_model_parallel_size
+    if over and gpus % over:
+        yield (
+            f"model.tensor_parallel={over}: vLLM would cut the model over {over} GPUs, and the run has {gpus}. "
+            f"Set model.tensor_parallel={math.gcd(gpus, over)}"
+        )
 
 
 def _weights(config: ConfigView) -> Iterator[str]:

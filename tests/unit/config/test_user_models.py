@@ -134,6 +134,16 @@ def test_what_cannot_be_trained_is_told_in_one_line(tmp_path, said, template, sa
     assert "\n" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    "text", [b"", b"version https://git-lfs.github.com/spec/v1\n", b"\x02\0\0\0\0\0\0\0{", b"\1\0"]
+)
+def test_weights_that_are_none_are_told_in_one_line(tmp_path, text):
+    path = folder_of(tmp_path / "m", QWEN)
+    (path / "model.safetensors").write_bytes(text)
+    with pytest.raises(UserError, match="model.safetensors holds no weights.* Fetch it again"):
+        compose_run([f"model={path}"])
+
+
 def test_a_folder_with_the_name_of_a_shipped_model_has_another_name(mine):
     shutil.copytree(mine, mine.parent / "nano")
     assert compose_run([f"model={mine.parent / 'nano'}"]).model.name.startswith("nano-")

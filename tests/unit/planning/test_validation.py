@@ -85,6 +85,11 @@ def test_the_default_run_passes():
             ["cluster=slurm", "cluster.gpus=0", "model=qwen_coder_7b"],
             "cluster.gpus=0 is not trainer.n_gpus_per_node=8",
         ),
+        (
+            ["cluster=slurm", "model=qwen_coder_7b", "model.gpus=2", "cluster.gpu_memory=null"],
+            "over 4 GPUs, and the run has 2. Set model.tensor_parallel=2",
+        ),
+        (["claims=[gapo_grpo over grpo on acc]"], "no metric has this name. Name it in full: val/id/acc"),
         (["trainer.nnodes=2"], "trainer.nnodes=2: the nodes of a run are cluster.nodes=1"),
         (["actor_rollout_ref.rollout.n=0"], "actor_rollout_ref.rollout.n=0"),
         (["model=qwen_coder_7b", "backend=cpu"], "cannot be trained without a GPU"),
