@@ -153,7 +153,7 @@ def _measured(source: Source, asked: Asked, selection: Selection) -> list[Measur
 
 def _results(asked: Asked, selection: Selection, one: Measured, seeds: Sequence[int]) -> Results:
     cells = [cell for cell in selection.cells if one.by_cell[cell.id].values or not cell.runs]
-    return paper.results(cells, one, seeds, asked.rows, asked.columns)
+    return paper.results(cells, one, seeds, asked.rows, asked.columns, claims.pairs(selection.runs, one.metric))
 
 
 def _confirmed(asked: Asked, selection: Selection, drawn: Mapping[str, Results]) -> dict[str, Results]:

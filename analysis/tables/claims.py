@@ -27,6 +27,11 @@ def named_later(runs: Sequence[Run]) -> list[Claim]:
     return [claim for claim in dict.fromkeys(found) if claim not in named]
 
 
+def pairs(runs: Sequence[Run], metric: str) -> list[tuple[str, str]]:
+    """Return method and baseline of each claim about this metric."""
+    return [(claim.method, claim.baseline) for claim in of_runs(runs) or () if claim.metric == metric]
+
+
 def papers(metrics: Sequence[str]) -> tuple[Claim, ...]:
     """Return what the paper claims: each GAPO over its baseline, on the first metric, then on the next."""
     return tuple(Claim(method, baseline, metric) for metric in metrics for baseline, method in conventions.PAIRS)

@@ -44,14 +44,19 @@ def results(
     seeds: Sequence[int],
     rows: Sequence[str] = ("algo",),
     columns: Sequence[str] = ("model",),
+    claimed: Sequence[tuple[str, str]] = (),
 ) -> Results:
-    """Lay the cells out and compute their statistics; methods are compared where rows are methods."""
+    """Lay the cells out and compute their statistics; methods are compared where rows are methods.
+
+    claimed: method and baseline of comparisons beside those with each method's own baselines.
+    """
     grid = lay_out(cells, rows, columns)
     wanted = []
     if tuple(rows) == ("algo",):
         for column in grid.columns:
             for (method,) in grid.rows:
-                for baseline in conventions.baselines(method):
+                others = (baseline for one, baseline in claimed if one == method)
+                for baseline in dict.fromkeys((*conventions.baselines(method), *others)):
                     ours, theirs = (grid.at.get(((algo,), column)) for algo in (method, baseline))
                     if ours and theirs:
                         of = measured.by_cell

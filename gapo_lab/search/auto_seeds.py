@@ -179,10 +179,10 @@ def first_plan(cells: Sequence[Sequence[str]]) -> tuple[Plan, str]:
     """Return the plan of the first seeds, and what may come after them."""
     study = AutoSeeds(cells)
     budget = study.budget
-    bound = f" or {budget.hours:g} hours are spent" if budget.hours else ""
+    bound = f", or {budget.hours:g} hours are spent" if budget.hours else ""
     later = (
         f"then {several(budget.step, 'seed')} at a time for the cells of open claims, until "
-        f"every claim is decided, a cell has {budget.most} seeds{bound}"
+        f"every claim is decided, or the open ones have {budget.most} seeds{bound}"
     )
     return executor.over_folders(list(study.runs().values())), later
 

@@ -91,6 +91,7 @@ def test_a_plan_shows_the_first_seeds_and_what_may_come(capsys):
     assert main(["plan", "algo=grpo,gapo_grpo", "seed=auto", "scale=rehearsal", CLAIMED, "auto.first=3"]) == 0
     said = capsys.readouterr().out
     assert "6 runs in 2 cells" in said and "then 1 seed at a time for the cells of open claims" in said
+    assert "until every claim is decided, or the open ones have 20 seeds" in said
 
 
 @pytest.mark.slow
