@@ -33,6 +33,8 @@ ON_CPU = (
     "actor_rollout_ref.actor.ppo_mini_batch_size=4",
     "actor_rollout_ref.rollout.n=4",
 )
+# vLLM reads so many tokens at a time, fewer than the prompts of a validation have: as with large batches.
+VLLM_ON_CPU = ("actor_rollout_ref.rollout.max_num_batched_tokens=1024",)
 LARGE_ON_GPU = (
     "data.train_size=64",
     "data.id_size=16",
@@ -91,6 +93,7 @@ class Form:
         on a CPU every run is deterministic.
         """
         sizes = (*ON_GPU, self._vllm_has(NANO_GIB)) if self.on_gpu else ON_CPU
+        sizes += VLLM_ON_CPU if self.backend == "vllm_cpu" else ()
         words = (f"backend={self.backend}", *COMMON, *STEPS, *sizes)
         gapo = (*words, "algo=gapo_grpo")
         same = (*gapo, DETERMINISTIC) if self.on_gpu else gapo

@@ -44,7 +44,7 @@ NOT_SCIENCE: dict[str, str] = {
         f"actor_rollout_ref.rollout.{key}": _SPEED
         for key in (
             *("free_cache_engine", "checkpoint_engine.", "gpu_memory_utilization", "tensor_model_parallel_size"),
-            *("enforce_eager", "max_num_", "enable_sleep_mode"),
+            *("enforce_eager", "max_num_", "enable_chunked_prefill", "enable_sleep_mode"),
         )
     },
     "actor_rollout_ref.rollout.log_prob_": _CUT,

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from gapo_lab.config.fast_compose import Composer
 from gapo_lab.training.vllm_rollout import metadata, plugin
 from gapo_lab.utils import shared_memory
 from gapo_lab.utils.scratch import MARK
@@ -103,6 +104,21 @@ def test_a_cpus_sampler_reads_seeds_beside_greedy_rows_only_with_our_setting():
         int(sampler.forward_cpu(logits.clone(), {0: generator.manual_seed(7)}, None, None)[0][0]) for _ in range(20)
     }
     assert len(seen) == 1
+
+
+def test_a_cpus_generators_cannot_be_set_back_so_prompts_are_read_at_once():
+    """After a part of a prompt vLLM throws a token away, and sets the generator of a seeded request back."""
+    from vllm.v1.core.sched.scheduler import Scheduler
+    from vllm.v1.worker.gpu_model_runner import GPUModelRunner
+
+    with pytest.raises(RuntimeError, match="does not use offset"):
+        torch.Generator().set_offset(0)
+    assert "gen.set_offset(gen.get_offset() - 4)" in inspect.getsource(GPUModelRunner._bookkeeping_sync)
+    assert "not self.scheduler_config.enable_chunked_prefill" in inspect.getsource(Scheduler.schedule)
+    key = "actor_rollout_ref.rollout.enable_chunked_prefill"
+    composer = Composer()
+    assert composer.compose(["backend=vllm_cpu"]).resolved[key] is False
+    assert composer.compose(["backend=vllm"]).resolved[key] is True
 
 
 def test_vllm_and_verl_make_shared_memory_through_the_name_that_we_replace():
