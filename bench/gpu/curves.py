@@ -16,12 +16,12 @@ CLOCKS = ("timing", "perf/", "actor/perf", "training/epoch")
 ANSWERS = ("train/", "val/", "response_length/", "critic/score", "critic/rewards")
 # Parts of a step, as verl names them, and as the table does.
 PARTS = {
-    "gen": "rollout",
+    "gen": "waiting for the rollout",
     "old_log_prob": "old log-probs",
     "ref": "reference log-probs",
     "adv": "advantages",
     "update_actor": "update",
-    "update_weights": "weights to vLLM",
+    "update_weights": "weights to who generates",
 }
 
 
@@ -32,7 +32,8 @@ def step_seconds(curve: Curve) -> float | None:
 
 
 def parts(curve: Curve) -> dict[str, tuple[float, float]]:
-    """Median seconds of each part of a step and its share, in the steps of `step_seconds`."""
+    """Median seconds of each part of a step and its share, in the steps of `step_seconds`; `the rest` is what no part
+    is, with `backend=cpu` the rollout itself, which is over before verl waits for it."""
     steps = [at for _, at in sorted(curve.items()) if "timing_s/step" in at]
     steps = steps[1:] or steps
     found = {}
@@ -42,6 +43,10 @@ def parts(curve: Curve) -> dict[str, tuple[float, float]]:
             seconds = statistics.median(at[f"timing_s/{part}"] for at in timed)
             share = statistics.median(at[f"timing_s/{part}"] / at["timing_s/step"] for at in timed)
             found[name] = (seconds, share)
+    if found:
+        rest = [(at["timing_s/step"] - sum(at.get(f"timing_s/{part}", 0.0) for part in PARTS), at) for at in steps]
+        shares = statistics.median(seconds / at["timing_s/step"] for seconds, at in rest)
+        found["the rest"] = (statistics.median(seconds for seconds, _ in rest), shares)
     return found
 
 

@@ -84,7 +84,7 @@ def _tell(training: Run, form: Form, notebook: Notebook) -> None:
     curve = training.folder.merged_metrics()
     notebook.found("steps trained", max(curve), "2", max(curve) == 2)
     firsts = curves.values(curve, "timing_s/step")
-    notebook.found("seconds of the first step, which compiles", firsts[0])
+    notebook.found(f"seconds of the first step{', which compiles' if form.on_gpu else ''}", firsts[0])
     seconds = curves.step_seconds(curve)
     notebook.found("seconds of the second step", seconds)
     for name, (spent, of_step) in curves.parts(curve).items():
@@ -92,7 +92,8 @@ def _tell(training: Run, form: Form, notebook: Notebook) -> None:
     if rate := curves.values(curve, "perf/throughput"):
         notebook.found("tokens a second", rate[-1])
     for name in ("allocated", "reserved"):
-        if memory := curves.values(curve, f"actor/perf/max_memory_{name}_gb"):
+        memory = curves.values(curve, f"actor/perf/max_memory_{name}_gb")
+        if any(memory):  # there is none without a GPU
             notebook.found(f"actor's peak memory, GiB {name}", max(memory))
     config = training.folder.config()
     rows = config["data"]["train_batch_size"] * config["actor_rollout_ref"]["rollout"]["n"]

@@ -169,7 +169,10 @@ CURVE = {
 
 def test_pace_and_share_leave_the_first_step_out():
     assert curves.step_seconds(CURVE) == 3.0
-    assert curves.parts(CURVE)["advantages"] == pytest.approx((0.25, 0.075))
+    parts = curves.parts(CURVE)
+    assert parts["advantages"] == pytest.approx((0.25, 0.075))
+    assert sum(share for _, share in parts.values()) == pytest.approx(1)
+    assert curves.parts({0: {"val/id/em": 1.0}}) == {}
     assert curves.step_seconds({1: CURVE[1]}) == 9.0 and curves.step_seconds({}) is None
     assert curves.values(CURVE, "train/reward") == [0.4, 0.5, 0.6]
 
