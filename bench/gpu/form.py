@@ -92,8 +92,8 @@ class Form:
         `same` and `killed` are one run twice. On a GPU they are deterministic and `gapo` is the same run as it comes;
         on a CPU every run is deterministic.
         """
-        sizes = (*ON_GPU, self._vllm_has(NANO_GIB)) if self.on_gpu else ON_CPU
-        sizes += VLLM_ON_CPU if self.backend == "vllm_cpu" else ()
+        on_cpu = (*ON_CPU, *(VLLM_ON_CPU if self.backend == "vllm_cpu" else ()))
+        sizes = (*ON_GPU, self._vllm_has(NANO_GIB)) if self.on_gpu else on_cpu
         words = (f"backend={self.backend}", *COMMON, *STEPS, *sizes)
         gapo = (*words, "algo=gapo_grpo")
         same = (*gapo, DETERMINISTIC) if self.on_gpu else gapo
