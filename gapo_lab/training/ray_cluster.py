@@ -51,7 +51,8 @@ def cluster(config: DictConfig, py_executable: str | None, folder: Path) -> Iter
         wanted.update(num_gpus=here, object_store_memory=500_000_000)
     asked = OmegaConf.to_container(config.ray_kwargs.ray_init, resolve=True)
     patience = OmegaConf.select(config, "cluster.ray_patience", default=PATIENCE_SECONDS)
-    address = start_ray(patience, **_merged(wanted, asked))
+    with light_workers():
+        address = start_ray(patience, **_merged(wanted, asked))
     try:
         if nodes == 1:
             yield
@@ -148,6 +149,19 @@ def start_ray(patience: float = PATIENCE_SECONDS, **settings: Any) -> str:
             if "timed out during startup" not in str(error) or time.monotonic() > until:
                 raise RunFailed(f"Ray did not come up: {first_line(error, 500)}") from error
             print("Ray did not start within its 30 s: once more", flush=True)
+
+
+@contextmanager
+def light_workers() -> Iterator[None]:
+    """Let a Ray that is started in the block start its workers by our setup_worker.py: its own imports Ray in each."""
+    from ray._private import ray_constants
+
+    theirs = ray_constants.SETUP_WORKER_FILENAME
+    ray_constants.SETUP_WORKER_FILENAME = str(Path(__file__).with_name("setup_worker.py"))
+    try:
+        yield
+    finally:
+        ray_constants.SETUP_WORKER_FILENAME = theirs
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from gapo_lab.training.rehearsal import made_up
 # Each checkout, and each worker of pytest-xdist, has its own cluster on the machine.
 NUMBER = zlib.crc32(f"{REPO}{os.environ.get('PYTEST_XDIST_WORKER')}".encode()) % 500
 FOLDER = Path(f"/tmp/gapo-test-cluster-{NUMBER}")
-# SLURM's own limit is 1001; here the 60 runs of test_soak are already too many for one array.
+# SLURM's own limit is 1001; here the 44 runs of test_soak are already too many for one array.
 LARGEST_ARRAY = 40
 ENV = {
     "GAPO_LAB_DEV_CLUSTER": str(FOLDER),

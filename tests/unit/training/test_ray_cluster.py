@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
+import json
 import os
+import re
+import shutil
+import subprocess
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from gapo_lab.errors import RunFailed
+from gapo_lab.training import ray_cluster
 from gapo_lab.training.ray_cluster import start_ray
 
 
@@ -43,3 +51,48 @@ def test_a_start_that_was_too_slow_is_tried_again_and_another_error_is_not(ray):
     ray.errors = [RuntimeError("timed out during startup")]
     with pytest.raises(RunFailed, match="timed out"):
         start_ray(patience=-1)
+
+
+CONTEXT = {
+    "env_vars": {"HERE": "x${HOME}y", "NOWHERE": "${NOT_SET_1}z", "PLAIN": "$HOME"},
+    "py_executable": f"{sys.executable} -c 'import json, os, sys; print(json.dumps([sys.argv, dict(os.environ)]))'",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("context", [CONTEXT, CONTEXT | {"command_prefix": ["A=1 &&"]}, {"env_vars": {"A": "b"}}, {}])
+def test_our_setup_of_a_worker_does_what_rays_does(tmp_path, context):
+    """Also with a prefix, which ours leaves to Ray's."""
+    ray = Path(find_spec("ray").submodule_search_locations[0])
+    ours, theirs = Path(ray_cluster.__file__).with_name("setup_worker.py"), ray / "_private/workers/setup_worker.py"
+    (tmp_path / "workers").mkdir()
+    shutil.copy(theirs, tmp_path / "workers")
+    worker = tmp_path / "workers" / "default_worker.py"
+    worker.write_text("import json, os, sys; print(json.dumps([sys.argv, dict(os.environ)]))")
+    words = [worker, "--a=b c", "--redis-password=", "--language=PYTHON"]
+    said = [
+        subprocess.run(
+            [sys.executable, script, *words, f"--serialized-runtime-env-context={json.dumps(context)}"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for script in (ours, theirs)
+    ]
+    (argv, env), (their_argv, their_env) = map(json.loads, said)
+    shells = {"SHLVL", "_"}
+    assert argv == their_argv
+    assert {k: v for k, v in env.items() if k not in shells} == {k: v for k, v in their_env.items() if k not in shells}
+
+
+@pytest.mark.slow
+def test_ray_starts_workers_by_the_script_that_we_name():
+    from ray._private import node, ray_constants
+
+    with ray_cluster.light_workers():
+        assert Path(ray_constants.SETUP_WORKER_FILENAME).samefile(
+            Path(ray_cluster.__file__).with_name("setup_worker.py")
+        )
+    assert ray_constants.SETUP_WORKER_FILENAME == "setup_worker.py"
+    source = inspect.getsource(node.Node.__init__)
+    assert re.search(r"setup_worker_path=os.path.join\([^=]*ray_constants.SETUP_WORKER_FILENAME", source)
