@@ -47,10 +47,10 @@ def test_the_architecture_page_has_the_rooms_in_the_order_of_the_contract():
     contracts = tomllib.loads((REPO / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
     for package in ("gapo_lab", "analysis"):
         (layers,) = [one["layers"] for one in contracts if one.get("containers") == [package]]
-        table = page.split(f"## The rooms of `{package}`")[1].split("\n## ")[0]
+        table = page.split(f"## The packages of `{package}`")[1].split("\n## ")[0]
         rows = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.splitlines() if row.startswith("| `")]
         wanted = sorted(room for layer in layers for room in layer.split(" | "))
         assert sorted(room for row in rows for room in row) == wanted
         height = {room: number for number, layer in enumerate(layers) for room in layer.split(" | ")}
         tops = [[height[room] for room in row] for row in rows]
-        assert tops == sorted(tops), f"the rooms of {package} stand in another order than in pyproject.toml"
+        assert tops == sorted(tops), f"the packages of {package} stand in another order than in pyproject.toml"
