@@ -112,7 +112,7 @@ class RunStatus:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for status.json, without those that say nothing."""
-        said = {name: getattr(self, name) for name in _NAMES}
+        said = {name: getattr(self, name) for name in _DEFAULTS}
         kept = {name: value for name, value in said.items() if value != _DEFAULTS[name] or name in ALWAYS}
         return {**self.other, **kept, **(self.process.to_json() if self.process else {})}
 
