@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import matplotlib
@@ -90,7 +89,7 @@ def _line(
         ax.errorbar(
             rate,
             one.mean * measured.scale,
-            yerr=_sd(one) * measured.scale,
+            yerr=(one.sd or 0.0) * measured.scale,
             markersize=4,
             markerfacecolor=look["color"] if one is chosen else "white",
             linestyle="none",
@@ -98,11 +97,3 @@ def _line(
             zorder=4 if one is chosen else 3,
             **look,
         )
-
-
-def _sd(one: Tried) -> float:
-    values = list(one.trials.values.values())
-    if len(values) < 2:
-        return 0.0
-    mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))

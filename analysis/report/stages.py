@@ -9,7 +9,7 @@ from analysis.results.source import Source
 from analysis.sources import connect
 from analysis.tables.tuning import Tuned, tuned
 from gapo_lab.errors import UserError
-from gapo_lab.runs.picked import DEV
+from gapo_lab.runs.picked import choosing
 from gapo_lab.search.tuning import STUDY
 
 
@@ -24,13 +24,8 @@ def tuning(source: Source, asked: Asked) -> Tuned:
         return Tuned()
     selection = runs.select(connect.find_runs(source, names, asked.runs_root), asked.where)
     cells = [cell.id for cell in selection.cells if cell.runs]
-    for metric in dict.fromkeys((*DEV, on_dev(asked.tests[0]))):
+    for metric in choosing(asked.tests[0]):
         measured = measure(source, selection, metric, exactly=True)
         if all(measured.by_cell[cell].values for cell in cells):
             return tuned(selection, measured) if cells else Tuned()
     raise UserError(f"study {names[0]}: not every run measured its dev set, so what it chose cannot be shown")
-
-
-def on_dev(metric: str) -> str:
-    """Return the measure of a metric on the dev set: `val/dev/acc` of `val/id/acc`."""
-    return "/".join(("val", "dev", *metric.split("/")[2:]))

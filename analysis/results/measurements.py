@@ -14,7 +14,7 @@ from analysis.results.curves import Curve
 from analysis.results.runs import Cell, Selection
 from analysis.results.source import Source
 from gapo_lab.errors import UserError
-from gapo_lab.runs.picked import DEV
+from gapo_lab.runs.picked import DEV, choosing
 
 ID, OOD = "val/id/em", "val/ood/em"
 CLIPPED, THROUGHPUT = "actor/pg_clipfrac", "perf/throughput"
@@ -146,7 +146,7 @@ def expected(source: Source, ids: Sequence[str], metric: str) -> str:
 
 def _dev(source: Source, ids: Sequence[str], metric: str) -> Mapping[str, Curve]:
     """Each run's curve on its dev set, of exact match or else of the metric; empty where some run has none."""
-    for name in (*DEV, re.sub("^val/[^/]+", "val/dev", metric).removesuffix("_greedy")):
+    for name in choosing(metric):
         found = source.curves(ids, name)
         if found and found.keys() >= set(ids):
             return found

@@ -5,12 +5,12 @@ What was answered stands in `generations/val/`, how likely the truth is in `gene
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gapo_lab.runs import generations
 from gapo_lab.runs.folder import RunFolder
 
 GREEDY = "_greedy"
@@ -47,17 +47,6 @@ def _is(row: dict[str, Any], asked: dict[str, str]) -> bool:
 
 
 def _lines(folder: RunFolder, kind: str) -> Iterator[dict[str, Any]]:
-    """Yield the lines of the last validated step; of two attempts that validated it the newer's."""
-    newest: dict[int, Path] = {}
-    for attempt in folder.attempts():
-        for path in (attempt.generations / kind).glob("*.jsonl"):
-            if path.stem.isdecimal():
-                newest[int(path.stem)] = path
-    if not newest:
-        return
-    with newest[max(newest)].open(encoding="utf-8") as lines:
-        for line in lines:
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError:
-                return  # cut short by a crash
+    """Yield the lines of the last validated step."""
+    if path := generations.last(folder, kind):
+        yield from generations.rows(path)

@@ -28,6 +28,12 @@ class Tried:
     def mean(self) -> float:
         return self.trials.mean if self.trials.mean is not None else float("-inf")
 
+    @property
+    def sd(self) -> float | None:
+        """The standard deviation over seeds; None of one seed."""
+        values = list(self.trials.values.values())
+        return statistics.stdev(values) if len(values) > 1 else None
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -85,18 +91,17 @@ def tables(of: Tuned) -> list[Table]:
         chosen, at_edge = best(settings), edge_of(settings)
         lines = []
         for one in settings:
-            values = list(one.trials.values.values())
             marks = []
             if one is chosen:
                 marks.append(notes.fixed(CHOSEN, "chosen: the highest mean on the dev set"))
                 if at_edge:
                     text = "at the edge of what was tried: values beyond it may be better"
                     marks.append(notes.fixed(AT_EDGE, text))
-            sd = f"± {measured.text(statistics.stdev(values))}" if len(values) > 1 else DASH
+            sd = DASH if one.sd is None else f"± {measured.text(one.sd)}"
             entries = (
                 Entry(measured.text(one.mean), one.mean * scale, marks=tuple(marks)),
                 Entry(sd),
-                Entry(str(len(values)), len(values)),
+                Entry(str(len(one.trials.values)), len(one.trials.values)),
             )
             where = f"{conventions.model_title(model)} {conventions.method(algo)}"
             lines.append(Line(f"{where}, {' '.join(one.words)}", entries))

@@ -13,13 +13,14 @@ import re
 import shutil
 import tarfile
 import tempfile
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import spec_file, studies
+from gapo_lab.runs import generations, spec_file, studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.metrics import Row
 from gapo_lab.runs.provenance import Provenance
@@ -44,8 +45,10 @@ def pack(root: Path, keys: Collection[str], path: Path) -> int:
     if not folders:
         raise UserError(f"none of {len(keys)} runs in {root} has finished: nothing to pack. See them: gapo-lab status")
     found = {name: text for folder in folders for name, text in _files(folder).items()}
-    packed = {folder.key for folder in folders}
-    listed = {study: sorted({*of} & packed) for study, of in _by_study(root).items() if packed & {*of}}
+    by_key, listed = studies.by_key(root), defaultdict[str, list[str]](list)
+    for folder in folders:
+        for study in by_key.get(folder.key, ()):
+            listed[study].append(folder.key)
     found[STUDIES] = json.dumps(listed, indent=1, sort_keys=True)
     atomic_files.make_folder(Path(path).absolute().parent)
     atomic_files.write_bytes(Path(path), lzma.compress(_tar(found)))
@@ -83,11 +86,6 @@ def unpack(path: Path, root: Path) -> tuple[list[str], list[str]]:
     return new, there
 
 
-def _by_study(root: Path) -> Mapping[str, list[str]]:
-    names = (path.stem for path in sorted((Path(root) / studies.FOLDER).glob("*.json")))
-    return {name: studies.of_study(root, name) for name in names}
-
-
 # Packing
 
 
@@ -107,8 +105,8 @@ def _files(folder: RunFolder) -> dict[str, str]:
         f"{attempt}/metrics.jsonl": "".join(f"{row.to_json()}\n" for row in _rows(folder)),
     }
     for kind in CASES:
-        if newest := _newest(folder, kind):
-            lines = "".join(_cases(newest.read_text(encoding="utf-8")))
+        if newest := generations.last(folder, kind):
+            lines = "".join(map(_case, generations.rows(newest)))
             found[f"{attempt}/generations/{kind}/{newest.name}"] = lines
     return {f"{folder.key}/{name}": text for name, text in found.items()}
 
@@ -142,29 +140,13 @@ def _rows(folder: RunFolder) -> Iterator[Row]:
         yield Row(step, round(max(point.time for point in points.values()), 3), kept)
 
 
-def _newest(folder: RunFolder, kind: str) -> Path | None:
-    """Return the lines of the last validated step, of two attempts' the newer's."""
-    files = {
-        int(path.stem): path
-        for attempt in folder.attempts()
-        for path in (attempt.generations / kind).glob("*.jsonl")
-        if path.stem.isdecimal()
+def _case(row: Mapping[str, Any]) -> str:
+    kept = {
+        name: _short(value)
+        for name, value in row.items()
+        if name in WHO or (isinstance(value, (int, float)) and not isinstance(value, bool))
     }
-    return files[max(files)] if files else None
-
-
-def _cases(text: str) -> Iterator[str]:
-    for line in text.splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            return  # cut short by a crash
-        kept = {
-            name: _short(value)
-            for name, value in row.items()
-            if name in WHO or (isinstance(value, (int, float)) and not isinstance(value, bool))
-        }
-        yield f"{json.dumps(kept)}\n"
+    return f"{json.dumps(kept)}\n"
 
 
 def _short(value: Any) -> Any:

@@ -21,9 +21,13 @@ def value(merged: Mapping[int, Mapping[str, float]], metric: str) -> float | Non
     """
     expected = re.sub(r"/em$", f"/{measures.EXPECTED}", metric)
     found = metrics.series(merged, expected) or metrics.series(merged, metric)
-    on_dev = (*DEV, re.sub("^val/[^/]+", "val/dev", metric).removesuffix(measures.GREEDY))
-    dev = next((series for name in on_dev if (series := metrics.series(merged, name))), None)
+    dev = next((series for name in choosing(metric) if (series := metrics.series(merged, name))), None)
     return at_best(found, dev) if dev else (found[-1][1] if found else None)
+
+
+def choosing(metric: str) -> tuple[str, ...]:
+    """Return what of the dev set may choose a step for a metric, the best first: those of exact match, its own."""
+    return (*DEV, re.sub("^val/[^/]+", "val/dev", metric).removesuffix(measures.GREEDY))
 
 
 def at_best(found: Sequence[tuple[int, float]], dev: Sequence[tuple[int, float]]) -> float | None:

@@ -3,7 +3,10 @@
 import io
 import json
 import lzma
+import os
 import socket
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -93,6 +96,16 @@ def test_of_the_cases_only_the_last_validation_and_no_answers(runs: tuple[Path, 
     }
 
 
+def test_a_case_whose_name_holds_a_line_separator_is_one_line(runs: tuple[Path, list[str]], tmp_path: Path) -> None:
+    root, keys = runs
+    name = "a\u2028b\x85c"
+    row = json.dumps({"set": "id", "id": name, "loglik": -0.5}, ensure_ascii=False)
+    (RunFolder(root / keys[0]).attempts()[0].generations / "truths" / f"{STEPS}.jsonl").write_text(f"{row}\n{row}\n")
+    archive.pack(root, keys, tmp_path / "one.tar.xz")
+    text = texts(tmp_path / "one.tar.xz")[f"{keys[0]}/attempts/1/generations/truths/{STEPS}.jsonl"]
+    assert [json.loads(line)["id"] for line in text.split("\n")[:-1]] == [name, name]
+
+
 def test_the_same_runs_give_the_same_bytes(runs: tuple[Path, list[str]], tmp_path: Path) -> None:
     root, keys = runs
     archive.pack(root, keys, tmp_path / "one.tar.xz")
@@ -101,6 +114,17 @@ def test_the_same_runs_give_the_same_bytes(runs: tuple[Path, list[str]], tmp_pat
     archive.unpack(tmp_path / "one.tar.xz", tmp_path / "there")
     archive.pack(tmp_path / "there", keys, tmp_path / "three.tar.xz")
     assert texts(tmp_path / "three.tar.xz") == texts(tmp_path / "one.tar.xz")
+
+
+def test_the_bytes_do_not_hang_on_how_a_process_hashes_text(runs: tuple[Path, list[str]], tmp_path: Path) -> None:
+    root, _ = runs
+    made = []
+    for seed in ("1", "2", "3"):
+        words = ["--root", str(root), "pack", "one", "--out", str(tmp_path / f"{seed}.tar.xz")]
+        command = [sys.executable, "-m", "gapo_lab", *words]
+        subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": seed}, check=True, stdout=subprocess.DEVNULL)
+        made.append((tmp_path / f"{seed}.tar.xz").read_bytes())
+    assert made[0] == made[1] == made[2]
 
 
 def test_a_sweep_goes_on_with_unpacked_runs(
