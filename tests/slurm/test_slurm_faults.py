@@ -122,6 +122,8 @@ def test_a_run_of_a_node_that_went_down_is_queued_again(lab):
     words = ("study=down", "+rehearsal.of=down", *LONG, "+cluster.sbatch.nodelist=n2")
     assert submitted(lab.sweep(*words)) == 1
     lab.at_step("down", 3)
+    # drained first: a node that is only down comes back by itself when it next registers (ReturnToService=2)
+    lab.slurm("scontrol", "update", "nodename=n2", "state=drain", "reason=test")
     lab.slurm("scontrol", "update", "nodename=n2", "state=down", "reason=test")
     try:
         found = lab.until("down", lambda s: all(v.message == "requeued after node failure" for v in s.values()))
