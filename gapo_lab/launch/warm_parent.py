@@ -20,7 +20,6 @@ from contextlib import suppress
 
 from gapo_lab.launch import worker
 from gapo_lab.launch.submission import Submission
-from gapo_lab.planning import user_files
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training.variables import EVERYWHERE, FIRST_JOB, ON_CPU
 from gapo_lab.utils import forked
@@ -155,12 +154,12 @@ class WarmParent:
 def is_possible(folder: RunFolder) -> bool:
     """Whether the run in this folder may start from a parent that has imported for all.
 
-    That is: verl on this machine's CPU, with nothing of the user's own that must be there before verl is."""
-    if not hasattr(os, "pidfd_open") or (folder.path / user_files.FOLDER).exists():
-        return False
+    That is: verl on this machine's CPU, with nothing of the user's own that must be there before verl is. A reward or a
+    data class is loaded later; a method is not."""
     config = folder.config()
     return (
-        config["backend"]["name"] == "cpu"
+        hasattr(os, "pidfd_open")
+        and config["backend"]["name"] == "cpu"
         and "rehearsal" not in config
         and config["trainer"]["nnodes"] == 1
         and config["actor_rollout_ref"]["model"]["external_lib"] == OUR_LIBRARY

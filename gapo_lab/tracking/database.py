@@ -84,8 +84,7 @@ def _csv(rows: Iterable[Sequence[Any]]) -> str:
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
     null = _Null()
-    for row in rows:
-        writer.writerow([null if value is None else value for value in row])
+    writer.writerows([null if value is None else value for value in row] if None in row else row for row in rows)
     return out.getvalue()
 
 

@@ -160,7 +160,12 @@ class Sample(NamedTuple):
 def samples(attempts: Sequence[Sequence[Row]], summary: Mapping[str, Any] | None) -> set[Sample]:
     """Every point MLflow must hold for these attempts; the summary's numbers stand at step 0."""
     merged = metrics.merge(attempts)
-    found = {_sample(name, step, point.value, point.time) for step, at in merged.items() for name, point in at.items()}
+    moment = lru_cache(64)(milliseconds)  # the points of a step share theirs
+    found = {
+        Sample(metric_name(name), step, repr(float(point.value)), moment(point.time))
+        for step, at in merged.items()
+        for name, point in at.items()
+    }
     last = last_time(merged)
     return found | {_sample(name, 0, value, last) for name, value in numbers(summary or {}).items()}
 
@@ -233,7 +238,7 @@ def check(found: Iterable[Sample], before: str = f"{SUM}0") -> str:
     grow."""
     total = int(before.removeprefix(SUM), 16)
     for sample in found:
-        text = "\0".join(map(str, sample)).encode()
+        text = f"{sample.name}\0{sample.step}\0{sample.value}\0{sample.milliseconds}".encode()
         total += int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")
     return f"{SUM}{total % 2**64:x}"
 

@@ -186,12 +186,13 @@ def _read(folder: RunFolder) -> _Run | None:
 
 def _point(sample: Sample) -> Point:
     """As MLflow stores it: its databases know neither NaN nor infinity."""
-    value = float(sample.value)
+    name, step, text, milliseconds = sample
+    value = float(text)
+    if math.isfinite(value):
+        return name, value, milliseconds, step, False
     if math.isnan(value):
-        return sample.name, 0.0, sample.milliseconds, sample.step, True
-    if math.isinf(value):
-        value = math.copysign(INFINITE, value)
-    return sample.name, value, sample.milliseconds, sample.step, False
+        return name, 0.0, milliseconds, step, True
+    return name, math.copysign(INFINITE, value), milliseconds, step, False
 
 
 def _latest(points: Sequence[Point]) -> Iterator[Point]:

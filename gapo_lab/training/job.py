@@ -20,6 +20,7 @@ from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import State
 from gapo_lab.training.recorder import NotWanted, Recorder, Stopped
+from gapo_lab.utils import import_path
 from gapo_lab.utils.processes import die_with_parent
 from gapo_lab.utils.scratch import MARK
 
@@ -47,8 +48,10 @@ def get_ready(folder: RunFolder, attempt: Attempt, scratch: Path, told: int, env
     environment: the supervisor's.
     """
     _obey_the_supervisor()
+    before = os.environ.get("PYTHONPATH", "")
     os.environ.clear()
     os.environ.update({**environment, MARK: str(scratch)})
+    import_path.follow(before)  # the user's modules in the run folder
     os.open(scratch / "job", os.O_CREAT | os.O_RDONLY)  # the watchdog knows a fork by it, and its forks
 
     def wait() -> None:

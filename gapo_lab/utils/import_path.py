@@ -1,8 +1,10 @@
-"""The environment in which a child process takes this package from a given folder."""
+"""Where Python imports from: in a child process, and in a fork that is to be as a new process would be."""
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from pathlib import Path
 
 from gapo_lab.paths import IMPORT_ROOT
@@ -19,3 +21,15 @@ def importing_from(code: Path, *first: Path) -> dict[str, str]:
     paths = dict.fromkeys([str(Path(path).absolute()) for path in (*first, code)] + [*others, os.getcwd()])
     # safe: the working folder is not put first, where it may hold another version of this package
     return {"PYTHONPATH": os.pathsep.join(paths), "PYTHONSAFEPATH": "1"}
+
+
+def follow(before: str) -> None:
+    """Import from where PYTHONPATH says now. ``before``: what it said when this process, or its parent, began."""
+    now = _folders(os.environ.get("PYTHONPATH", ""))
+    leave = {*now, *_folders(before)}
+    sys.path[:] = [*now, *(path for path in sys.path if path not in leave)]
+    importlib.invalidate_caches()
+
+
+def _folders(path: str) -> list[str]:
+    return [os.path.abspath(folder) for folder in path.split(os.pathsep) if folder]

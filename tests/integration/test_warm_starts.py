@@ -72,6 +72,25 @@ def test_what_is_killed_harms_no_other_run(lab):
     assert not processes(lab)
 
 
+def test_a_reward_with_a_module_of_its_own_starts_warm(lab):
+    """The run folder's copy of the module is found in a process that was there before the folder."""
+    (lab.cwd / "mine").mkdir()
+    (lab.cwd / "mine" / "reward.py").write_text(
+        "from shares import share\n\ndef compute_score(data_source, solution_str, ground_truth, extra_info=None):\n"
+        "    return {'score': share(solution_str, ground_truth), 'seen': __file__.count('/runs/')}\n"
+    )
+    (lab.cwd / "mine" / "shares.py").write_text(
+        "def share(a, b):\n    return len(set(a) & set(b)) / max(1, len(set(a) | set(b)))\n"
+    )
+    words = ("reward=mine/reward.py", "trainer.total_training_steps=1", "seed=0,1", "data.expected=false")
+    done = lab.run("-m", *TINY, *words, "study=own", tiny=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list((lab.cwd / "runs" / ".submissions").glob("*/warm_parent.log"))
+    for folder in by_seed(lab).values():
+        first = folder.merged_metrics()[1]
+        assert first["train/seen"] == 1 and 0 < first["train/reward"] < 1, first
+
+
 @pytest.mark.parametrize(
     ("words", "possible"),
     [
@@ -79,6 +98,8 @@ def test_what_is_killed_harms_no_other_run(lab):
         (("scale=rehearsal",), False),
         (("model=smollm2_135m", "backend=vllm_cpu"), False),
         (("+actor_rollout_ref.model.external_lib=mine",), False),
+        (("+algo.path=mine.py",), False),
+        (("reward.custom_reward_function.path=mine.py",), True),
     ],
 )
 def test_what_starts_from_nothing(tmp_path, words, possible):
@@ -92,5 +113,3 @@ def test_what_starts_from_nothing(tmp_path, words, possible):
     folder = RunFolder.open(tmp_path, "run", {"key": "run"})
     folder.write_config(OmegaConf.to_yaml(config))
     assert warm_parent.is_possible(folder) == possible
-    (folder.path / "files").mkdir()  # a reward, a method: of the user's own
-    assert not warm_parent.is_possible(folder)
