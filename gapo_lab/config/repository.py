@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from hydra._internal.config_repository import CachingConfigRepository
 
 from gapo_lab.config import search_path
+from gapo_lab.config.fast_yaml import fast_yaml
 
 
 class Repository(CachingConfigRepository):
@@ -21,6 +22,7 @@ class Repository(CachingConfigRepository):
             return super().load_config(config_path)
         if config_path not in self.cache:
             if config_path not in self._shipped:
-                self._shipped[config_path] = pickle.dumps(self.delegate.load_config(config_path))
+                with fast_yaml():
+                    self._shipped[config_path] = pickle.dumps(self.delegate.load_config(config_path))
             self.cache[config_path] = pickle.loads(self._shipped[config_path])
         return self.cache[config_path]

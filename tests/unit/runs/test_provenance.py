@@ -1,3 +1,4 @@
+import importlib.metadata
 import json
 import subprocess
 import sys
@@ -33,6 +34,18 @@ def test_a_clean_checkout(repo):
     assert found.origin.command == (sys.executable, *sys.argv)
     assert found.machine.packages["torch"] and found.machine.cpus >= 1
     assert Provenance.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_every_package_has_the_name_and_version_that_python_reads(tmp_path, monkeypatch):
+    odd = "Metadata-Version: 2.1\nName: odd.One\nVersion: 1!2.0+cpu \nLicense: a\n Version: 3\n\nVersion: 4\n"
+    for name, text in {"odd": odd, "nameless": "Version: 1\n"}.items():
+        (tmp_path / f"{name}-1.dist-info").mkdir()
+        (tmp_path / f"{name}-1.dist-info" / "METADATA").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = provenance.packages()
+    assert found.pop("odd.One") == "1!2.0+cpu"
+    assert all(importlib.metadata.version(name) == version for name, version in list(found.items())[::10])
+    assert len(found) == len({d.metadata["Name"] for d in importlib.metadata.distributions()} - {None, "odd.One"})
 
 
 def test_a_changed_checkout(repo):
