@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from gapo_lab import hydra_plugin
-from gapo_lab.config import compose, search_path, sweep_grid
+from gapo_lab.config import compose, resolvers, search_path, sweep_grid
 from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.paths import CONF
 from gapo_lab.runs import measures
@@ -73,7 +73,7 @@ def _is_one_value(word: str) -> bool:
 
 def main() -> int:
     """Parse the command line and run. Exit code 0; 1 failed run; 2 user's mistake; 130 interrupted."""
-    compose.register()
+    resolvers.register()
     hydra_plugin.register()
     # one line of ours instead of Hydra's; HYDRA_FULL_ERROR=1 set by the user shows the traceback as well
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR", "0") == "1"

@@ -14,7 +14,7 @@ from gapo_lab.config import sweep_grid
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF
 from gapo_lab.planning import verl_script
-from gapo_lab.utils import shell_script
+from gapo_lab.utils import shell_script_reader
 
 # So many words stand on one line of the printed command.
 A_LINE = 100
@@ -32,7 +32,7 @@ def read(file: str, extra: Sequence[str]) -> list[str]:
         raise UserError(f"--from-verl {file}: {error.strerror}. Give the script that starts verl") from error
     here = {sweep_grid.key(word): word.partition("=")[2] for word in extra}
     try:
-        command = verl_script.find_command(shell_script.read(text, os.environ))
+        command = verl_script.find_command(shell_script_reader.read(text, os.environ))
         made = verl_script.translate(command, models(), here)
     except (ValueError, UserError) as error:
         raise UserError(f"--from-verl {file}: {error}") from error

@@ -15,7 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
-from gapo_lab.config import compose, search_path
+from gapo_lab.config import resolvers, search_path
 from gapo_lab.config.repository import Repository
 from gapo_lab.paths import CONF
 
@@ -41,7 +41,7 @@ class ConfigFiles:
     _shipped_contents: ClassVar[dict[str, Content]] = {}
 
     def __init__(self) -> None:
-        compose.register()
+        resolvers.register()
         GlobalHydra.instance().clear()
         with initialize_config_dir(config_dir=str(CONF), version_base="1.3"):
             loader = GlobalHydra.instance().config_loader()

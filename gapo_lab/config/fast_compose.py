@@ -17,10 +17,11 @@ from typing import Any, ClassVar
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
+from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gapo_lab.config import attention, compose, search_path
+from gapo_lab.config import attention, refused_words, search_path
 from gapo_lab.config.compose import compose_run
 from gapo_lab.config.config_files import ConfigFiles, File
 from gapo_lab.config.interpolations import Known, Resolver, is_under, prefixes, readers_of, shared
@@ -160,8 +161,8 @@ class Composer:
         if word not in self._parsed:
             try:
                 (self._parsed[word],) = self._parser.parse_overrides([word])
-            except compose.HydraException as error:
-                raise UserError(compose.explain(error)) from error
+            except HydraException as error:
+                raise UserError(refused_words.explain(error)) from error
         return self._parsed[word]
 
     def _chooses_file(self, override: Override) -> bool:
@@ -189,7 +190,7 @@ class Composer:
 
     def _told(self, key: str) -> str:
         if key not in self._refused_keys:
-            self._refused_keys[key] = compose.unknown_key(key)
+            self._refused_keys[key] = refused_words.unknown_key(key)
         return self._refused_keys[key]
 
     def _slowly(self, words: Sequence[str]) -> Composed:
@@ -197,7 +198,7 @@ class Composer:
         try:
             resolved = OmegaConf.to_container(config, resolve=True)
         except OmegaConfBaseException as error:
-            raise UserError(compose.explain(error)) from error
+            raise UserError(refused_words.explain(error)) from error
         return Composed(flatten(OmegaConf.to_container(config, resolve=False)), flatten(resolved))
 
     # The part that is done once for each choice of config files

@@ -11,7 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.errors import HydraException
 
-from gapo_lab.config.compose import compose_run, unreadable
+from gapo_lab.config.compose import compose_run
+from gapo_lab.config.refused_words import unreadable
 from gapo_lab.errors import UserError
 
 # More runs than this is a slip of the finger.

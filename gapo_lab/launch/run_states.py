@@ -10,8 +10,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from gapo_lab.errors import UserError
-from gapo_lab.launch import job_output, sacct
-from gapo_lab.launch.sacct import Seen
+from gapo_lab.launch import job_output, slurm_jobs
+from gapo_lab.launch.slurm_jobs import Seen
 from gapo_lab.launch.submission import FOLDER
 from gapo_lab.runs.failure import is_out_of_memory
 from gapo_lab.runs.folder import RunFolder
@@ -66,7 +66,7 @@ def read(root: Path, keys: Iterable[str], runs: RunRoot | None = None) -> dict[s
         found = {folder.key: _status(folder) for folder in folders}
     waiting = {key: status for key, status in found.items() if status.state in ASKED and status.submission}
     if waiting:
-        seen = sacct.look(_sent(Path(root), waiting.values()))
+        seen = slurm_jobs.look(_sent(Path(root), waiting.values()))
         found |= {key: _known(Path(root), key, status, seen) for key, status in waiting.items()}
     return found
 
@@ -77,12 +77,13 @@ def _known(root: Path, key: str, status: RunStatus, seen: Mapping[tuple[str, int
     return RunFolder(root / key).stopped(now) if now.has_stopped and now != status else now
 
 
-def _sent(root: Path, statuses: Iterable[RunStatus]) -> list[sacct.Sent]:
+def _sent(root: Path, statuses: Iterable[RunStatus]) -> list[slurm_jobs.Sent]:
     """Return the submissions of these runs, with their jobs as far as they were written down."""
     since = {status.submission: status.submitted or 0.0 for status in statuses if status.submission}
     records = {name: read_json(root / FOLDER / f"{name}.json") or {} for name in since}
     return [
-        sacct.Sent(name, since[name], record.get("job"), record.get("study", "")) for name, record in records.items()
+        slurm_jobs.Sent(name, since[name], record.get("job"), record.get("study", ""))
+        for name, record in records.items()
     ]
 
 

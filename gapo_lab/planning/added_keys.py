@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from gapo_lab.config import sweep_grid
-from gapo_lab.config.compose import known_keys, verl_defaults
+from gapo_lab.config.known_keys import known_keys, verl_defaults
 from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.utils.key_names import did_you_mean
 

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gapo_lab.config.compose import verl_defaults
+from gapo_lab.config.known_keys import verl_defaults
 from gapo_lab.data import fingerprint
 from gapo_lab.data.own import sets
 from gapo_lab.models import smollm2

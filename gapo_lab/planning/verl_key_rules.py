@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gapo_lab.config.compose import verl_defaults
+from gapo_lab.config.known_keys import verl_defaults
 from gapo_lab.config.view import ConfigView
 from gapo_lab.planning import ignored_keys
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from gapo_lab.config.compose import verl_defaults
+from gapo_lab.config.known_keys import verl_defaults
 from gapo_lab.errors import UserError
 from gapo_lab.planning import ignored_keys
 from gapo_lab.planning.ignored_keys import ACTOR, MODEL, REF, ROLLOUT

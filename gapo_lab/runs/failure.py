@@ -24,8 +24,10 @@ _MEMORY = (
     r"out[-_ ]of[-_ ]memory|OutOfMemory|\boom\b|oom[-_ ]kill|memory pressure|low on memory|"
     r"exceeded (?:job )?memory limit"
 )
+# What Ray says when its processes have not heard of each other for a minute.
+_LOST = r"Failed to connect to GCS within \d+ seconds|GCS has been unavailable|missed too many heartbeats"
 _FATAL = re.compile(
-    rf"{_MEMORY}|no space left on device|address already in use|"
+    rf"{_MEMORY}|{_LOST}|no space left on device|address already in use|"
     r"segmentation fault|SIGSEGV|SIGBUS|core dumped|fatal python error",
     re.IGNORECASE,
 )
@@ -37,6 +39,7 @@ REMEDIES = {
     "actor_rollout_ref.rollout.gpu_memory_utilization), or more memory",
     Cause.DISK_FULL: "free some space",
     Cause.NO_RAY: "see the log for Ray's own words",
+    Cause.RAY_LOST: "give the machine less to do at a time (cluster.max_parallel), or see whether its network holds",
     Cause.KILLED: "something ended it from outside, perhaps for its memory",
     Cause.NONE: "fix the cause",
 }
@@ -46,10 +49,13 @@ _OUT_OF_MEMORY = re.compile(
     r"std::bad_alloc|Cannot allocate memory|MemoryError",
     re.IGNORECASE,
 )
+# Ray's guesses at why its own server is gone, which name memory whatever happened.
+_SERVERS_GUESS = re.compile(r"Possible reasons include: .*|This can happen when a\b.*")
 # What a process says that ends by its own fault, and Ray's guess at why a process is gone, which names memory first.
 _CRASHED = re.compile(r"Fatal Python error|SIG(?:ABRT|SEGV|BUS|ILL|FPE) received")
 _GUESS = re.compile(r"Some common causes include: .*")
 _DISK_FULL = re.compile(r"no space left on device|disk is full|disk quota", re.IGNORECASE)
+_RAY_LOST = re.compile(_LOST)
 _NO_RAY = re.compile(r"Ray did not come up|current node timed out during startup")
 
 
@@ -63,12 +69,14 @@ def failure_cause(log_text: str, code: int) -> Cause:
 
     Where a process has said that it crashed, Ray's guess that it was killed for its memory does not count.
     """
+    log_text = _SERVERS_GUESS.sub("", log_text)
     if _CRASHED.search(log_text):
         log_text = _GUESS.sub("", log_text)
     for cause, words in (
         (Cause.OUT_OF_MEMORY, _OUT_OF_MEMORY),
         (Cause.DISK_FULL, _DISK_FULL),
         (Cause.NO_RAY, _NO_RAY),
+        (Cause.RAY_LOST, _RAY_LOST),
     ):
         if words.search(log_text):
             return cause
@@ -88,7 +96,7 @@ def failure_lines(log_text: str, limit: int = 6) -> list[str]:
     prefixes and wrappers; tracebacks that are only the aftermath of another process's death count
     last. Without a traceback: lines that name a fatal cause, else the log's last lines.
     """
-    lines = [_ANSI.sub("", raw).rstrip() for raw in log_text.splitlines()]
+    lines = [_ANSI.sub("", raw).rstrip() for raw in _SERVERS_GUESS.sub("", log_text).splitlines()]
     found = sorted(one for stream in _streams(lines) for one in _exceptions(stream))
     first_hand = [one for one in found if not _AFTERMATH.match(one.message[0])]
     fatal = list(dict.fromkeys(_PROCESS.sub("", text) for text in lines if _FATAL.search(text)))

@@ -16,6 +16,7 @@ from gapo_lab.runs import checkpoints, config_text, metrics, naming, spec_file
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.metrics import Points
 from gapo_lab.runs.provenance import Provenance
+from gapo_lab.runs.resume import resume_step
 from gapo_lab.runs.status import Cause, RunStatus, State
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.processes import Process
@@ -135,15 +136,9 @@ class RunFolder:
         return attempt
 
     def resume_step(self) -> int:
-        """Return the step that the next attempt resumes from; 0 where it starts anew.
-
-        The newest whole checkpoint whose step is recorded too. verl writes a checkpoint before it logs the step: a run
-        that was killed in between goes back one checkpoint, so that no step is missing from its curves.
-        """
-        if not (saved := checkpoints.whole(self.checkpoints)):
-            return 0
-        recorded = self.merged_metrics()
-        return max((step for step in saved if "train/reward" in recorded.get(step, {})), default=0)
+        """Return the step that the next attempt resumes from; 0 where it starts anew."""
+        saved = checkpoints.whole(self.checkpoints)
+        return resume_step(saved, self.merged_metrics()) if saved else 0
 
     def merged_points(self) -> Points:
         """Every attempt's metrics as one history, with times: see ``gapo_lab.runs.metrics.merge``."""

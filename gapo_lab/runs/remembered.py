@@ -20,8 +20,8 @@ from typing import Any
 import orjson
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import checkpoints, measures, metrics, naming, signature, spec_file
-from gapo_lab.runs.signature import Signature
+from gapo_lab.runs import checkpoints, file_signature, measures, metrics, naming, spec_file
+from gapo_lab.runs.file_signature import Signature
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.without_gc import without_gc
 
@@ -59,7 +59,7 @@ class Remembered:
         place = (key, file)
         if place not in self._signatures:
             try:
-                self._signatures[place] = signature.of(f"{self.root}/{key}/{file}")
+                self._signatures[place] = file_signature.of(f"{self.root}/{key}/{file}")
             except OSError:
                 self._signatures[place] = None
         return self._signatures[place]
@@ -91,8 +91,8 @@ class Remembered:
 
     def _is_settled(self, one: Signature, now: float | None = None) -> bool:
         if self._settling is None:
-            self._settling = signature.settling_seconds(self.root)
-        return signature.changed(one) + self._settling < (self._now if now is None else now)
+            self._settling = file_signature.settling_seconds(self.root)
+        return file_signature.changed(one) + self._settling < (self._now if now is None else now)
 
     def write(self, keys: Iterable[str]) -> None:
         """Keep the parts of these runs for the next command, where enough of them are new. A disk that takes nothing is

@@ -30,6 +30,7 @@ class Cause(StrEnum):
     OUT_OF_MEMORY = "out of memory"
     DISK_FULL = "disk full"
     NO_RAY = "Ray did not start"
+    RAY_LOST = "Ray's processes lost each other"
     KILLED = "killed"
     CANCELLED = "cancelled"
     PRUNED = "pruned"  # by a search

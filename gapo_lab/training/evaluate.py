@@ -32,7 +32,7 @@ from gapo_lab.runs import checkpoints
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training.checkpoint_weights import adapter_scale, weights
-from gapo_lab.training.reward_calls import RewardCalls, is_exact_match
+from gapo_lab.training.reward_outside_training import RewardCalls, is_exact_match
 
 _MEASURED = re.compile(r"val/[^/]+/(\w+_greedy|\w+_expected(_t\d+|_noise)?|em_(loglik|answer_noise)(_t\d+)?)")
 

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from gapo_lab.config.compose import compose_run, register
+from gapo_lab.config.compose import compose_run
 from gapo_lab.config.fast_compose import Composer
+from gapo_lab.config.resolvers import register
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF
 from gapo_lab.utils.dotted import flatten, unflatten

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from gapo_lab.launch import run_states
-from gapo_lab.launch.sacct import Seen, parse, tasks_of
+from gapo_lab.launch.slurm_jobs import Seen, parse, tasks_of
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import RunStatus, State
 

@@ -7,8 +7,8 @@ from functools import cache
 import pytest
 from verl_source import read_in
 
-from gapo_lab.config.compose import verl_defaults
 from gapo_lab.config.fast_compose import Composer
+from gapo_lab.config.known_keys import verl_defaults
 from gapo_lab.config.view import ConfigView
 from gapo_lab.paths import CONF
 from gapo_lab.planning.ignored_keys import COUNTED, KEYS, NODES, TWINS, ignored, problems

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from gapo_lab.cli import status_table
 from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
-from gapo_lab.runs import remembered, signature
+from gapo_lab.runs import file_signature, remembered
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.remembered import FOLDER, NAME
 from gapo_lab.runs.run_root import RunRoot, ahead, find
@@ -214,8 +214,8 @@ def test_what_has_just_changed_is_not_kept(tmp_path: Path, monkeypatch: pytest.M
     with RunRoot(tmp_path) as runs:
         answers(tmp_path, runs)
     assert b"best" not in (tmp_path / FOLDER / NAME).read_bytes()
-    monkeypatch.setattr(signature, "SETTLED_HERE", -5.0)
-    monkeypatch.setattr(signature, "SETTLED_ELSEWHERE", -5.0)
+    monkeypatch.setattr(file_signature, "SETTLED_HERE", -5.0)
+    monkeypatch.setattr(file_signature, "SETTLED_ELSEWHERE", -5.0)
     with RunRoot(tmp_path) as runs:
         answers(tmp_path, runs)
     assert b"best" in (tmp_path / FOLDER / NAME).read_bytes()

@@ -185,6 +185,23 @@ GUESS = (
 )
 
 
+SERVERS_GUESS = (
+    "(raylet) Raylet is terminated. Termination is unexpected. Possible reasons include: (1) SIGKILL by the user or "
+    "system OOM killer, (2) Invalid memory access from Raylet causing SIGSEGV or SIGBUS. Last 20 lines of the logs:\n"
+    "    [2026-11-28 01:39:57,577 E 13 13] (raylet) rpc_client.h:204: Failed to connect to GCS within 60 seconds.\n"
+    "(raylet) The node 7 has been marked dead because the detector has missed too many heartbeats from it. "
+    "This can happen when a \t(1) raylet crashes unexpectedly (OOM, etc.)\n"
+)
+
+
+def test_a_machine_too_busy_for_ray_is_not_out_of_memory():
+    """Ray's server was not heard of for a minute; its guess at why names memory."""
+    assert failure_cause(SERVERS_GUESS, 1) is Cause.RAY_LOST
+    said = "\n".join(failure_lines(SERVERS_GUESS))
+    assert "Failed to connect to GCS within 60 seconds" in said and "OOM" not in said
+    assert failure_cause(SERVERS_GUESS + "\nMemoryError", 1) is Cause.OUT_OF_MEMORY
+
+
 def test_a_process_that_says_that_it_crashed_was_not_killed_for_its_memory():
     """Ray's guess names memory first, whatever has happened."""
     crashed = "(WorkerDict pid=7) *** SIGABRT received at time=1 on cpu 1 ***\n"

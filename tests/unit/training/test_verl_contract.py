@@ -157,7 +157,7 @@ def test_ray_is_told_of_the_cpus_that_verl_books():
     from transfer_queue.storage.simple_storage import SimpleStorageUnit
     from verl.single_controller.ray.base import ResourcePoolManager
 
-    from gapo_lab.config.compose import verl_defaults
+    from gapo_lab.config.known_keys import verl_defaults
     from gapo_lab.utils import ray_cpus
 
     assert ResourcePoolManager.max_colocate_count == ray_cpus.PER_WORKER

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapo_lab.config.compose import compose_run, known_keys
+from gapo_lab.config.compose import compose_run
+from gapo_lab.config.known_keys import known_keys
 from gapo_lab.errors import UserError
 from gapo_lab.utils.key_names import ending_with, nearest, short
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from gapo_lab.utils.shell_script import read
+from gapo_lab.utils.shell_script_reader import read
 
 # What a command in the middle of a script gets is what `show` gets from bash.
 SCRIPTS = [
