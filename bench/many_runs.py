@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from bench.measurement import Row
-from gapo_lab.runs import signature
+from gapo_lab.runs import file_signature
 from gapo_lab.runs.status import RunStatus, State
 from gapo_lab.utils.processes import Process
 
@@ -30,7 +30,7 @@ def status_of_ten_thousand() -> list[Row]:
     """
     with tempfile.TemporaryDirectory() as root:
         make_runs(Path(root), RUNS)
-        time.sleep(signature.SETTLED_HERE + 1)  # what has just been written is not kept
+        time.sleep(file_signature.SETTLED_HERE + 1)  # what has just been written is not kept
         seconds = [_command(root, "status", *words) for words in ([], [], ["default"])]
     again = (f"status of {RUNS:,} runs, second call / 1 s", "status of one study of them / 1 s")
     names = (f"status of {RUNS:,} runs / 3 s", *again)
@@ -46,7 +46,7 @@ def status_on_a_slow_disk() -> list[Row]:
         source = Path(__file__).with_name("slow_disk.c")
         subprocess.run(["cc", "-O2", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
         make_runs(root, 1000)
-        time.sleep(signature.SETTLED_HERE + 1)
+        time.sleep(file_signature.SETTLED_HERE + 1)
         slow = {"LD_PRELOAD": str(library), "SLOW_ROOT": str(root), "SLOW_MS": "5"}
         seconds = []
         for _ in range(2):
@@ -82,7 +82,7 @@ def watching_two_thousand() -> list[Row]:
             state = State.RUNNING if number % 5 else State.QUEUED
             status = RunStatus(state, attempt=1, step=1, total_steps=40, process=process, started=time.time())
             (Path(root) / key / "status.json").write_text(json.dumps(status.to_json()), encoding="utf-8")
-        time.sleep(signature.SETTLED_HERE + 1)
+        time.sleep(file_signature.SETTLED_HERE + 1)
         others = 0.0
         began, end = [], time.perf_counter() + 30 + 5  # the first look, which reads all, is not counted
 
