@@ -34,7 +34,7 @@ PLAIN = ("overrides", "config_dir", "run")
 
 
 def one_run(overrides: Sequence[str], wait: bool = False) -> float | None:
-    """Carry out one run. Return its best on the ID set, which sweepers read; None where it goes on without us."""
+    """Carry out one run. Return its best on the ID test set, which sweepers read; None where it goes on without us."""
     from gapo_lab.launch import executor, foreground
 
     console = Console(width=None if Console().is_terminal else 120)

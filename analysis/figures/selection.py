@@ -67,7 +67,7 @@ def draw(
         shared = any(run.params.get("backend") in ON_CPU for run in selection.runs)
         gain = curves.mean_gain if sets and not shared else None
         for name, what, one, smooth, note, ylabel in (
-            ("figure3", "Accuracy on the test set", accuracy, False, None, shown),
+            ("figure3", "Accuracy on the ID test set", accuracy, False, None, shown),
             ("figure4", "Clip fraction in training", clipped, True, None, "clip fraction, %"),
             ("figure5", "Throughput in training", speed, True, gain, "tokens / s / worker"),
         ):
@@ -83,7 +83,7 @@ def draw(
             found.append(curves.draw(f"{name}{suffix}", caption, panels, ylabel, scale, smooth, note))
     for algo, suffix in (("gapo_dapo", ""), ("gapo_grpo", "_grpo")):
         for name, what, one, smooth, ylabel in (
-            ("figure6", "Accuracy on the test set", accuracy, False, shown),
+            ("figure6", "Accuracy on the ID test set", accuracy, False, shown),
             ("figure7", "Clip fraction in training", clipped, True, "clip fraction, %"),
         ):
             scale = one.scale if one is not clipped else 100.0

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from analysis.results.measurements import Measured
 from analysis.tables import power, statistics
 from analysis.tables.paper import Results
 
-SET = {"id": "the test set", "ood": "the OOD set", "dev": "the dev set"}
+SET = {"id": "the ID test set", "ood": "the OOD test set", "dev": "the dev set"}
+
+MEASURE = {
+    "em": "Exact match accuracy",
+    "em_expected": "Expected exact match accuracy",
+    "em_expected_t50": "Expected exact match accuracy at T=0.5",
+}
 
 
 def title(one: Measured) -> str:
@@ -15,8 +23,13 @@ def title(one: Measured) -> str:
         return f"{one.metric}{' (%)' if one.is_share else ''}"
     measure = parts[2].removesuffix("_greedy")
     greedy = ", greedy" if parts[2] != measure else ""
-    what = "Exact match accuracy" if measure == "em" else measure
+    what = MEASURE.get(measure, measure)
     return f"{what}{' (%)' if one.is_share else ''} on {SET.get(parts[1], parts[1])}{greedy}"
+
+
+def read_title(one: Measured) -> str:
+    """Return the title of what was read for the metric: `Expected exact match accuracy` where that stands for it."""
+    return title(replace(one, metric=one.name))
 
 
 def trials(results: Results, spread: bool) -> str:

@@ -41,7 +41,7 @@ class Document:
 
     @property
     def main_table(self) -> Table | None:
-        """The table of the report's front: accuracy on the test set, or the slice that was asked for."""
+        """The table of the report's front: accuracy on the ID test set, or the slice that was asked for."""
         found = {
             one.name: one for one in self.tables if one.name.startswith(("table", "slice")) and one.name != "table1"
         }

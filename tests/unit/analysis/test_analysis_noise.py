@@ -138,17 +138,17 @@ def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(place):
     by_level = tables["comparisons_noise_id"]
     assert "both GAPOs: GAPO, nano-0.6M noise=0.1, over its baseline" in by_level
     assert not any("both" in label and "noise=0," in label for label in by_level)
-    assert any(line.startswith("change from no noise, the test set: GAPO") for line in made.verdicts)
+    assert any(line.startswith("change from no noise, the ID test set: GAPO") for line in made.verdicts)
     assert not any("noise=0:" in line for line in made.verdicts)
 
 
 def test_every_gapo_has_its_sentence_and_the_rest_is_exploratory(place):
     made = build.build(connect.connect(None), Asked(studies=("s",), figures=False)).document
-    first = next(line for line in made.verdicts if line.startswith("the test set: GAPO (G) over GRPO"))
+    first = next(line for line in made.verdicts if line.startswith("the ID test set: GAPO (G) over GRPO"))
     assert "all models" in first and "8 + 8 seeds" in first and "[" in first and "corrected" in first
-    alone = next(line for line in made.verdicts if line.startswith("the test set: GAPO (G) over GRPO, nano-0.6M"))
+    alone = next(line for line in made.verdicts if line.startswith("the ID test set: GAPO (G) over GRPO, nano-0.6M"))
     assert "labels" in alone and "corrected" not in alone
-    noisy = [line for line in made.verdicts if line.startswith("by noise, the test set: exploratory: ")]
+    noisy = [line for line in made.verdicts if line.startswith("by noise, the ID test set: exploratory: ")]
     assert not noisy, "all comparisons by noise have a sentence"
     notes = {text for one in made.tables for _, text in one.notes}
     assert any("bold" in text for text in notes) and any("Step Δ" in text for text in notes)

@@ -64,7 +64,7 @@ def test_a_claim_is_decided_and_the_rest_is_exploratory(empty_mlflow, tmp_path):
     made = report(empty_mlflow, tmp_path, runs([[LINE]]))
     assert verdicts(made) == {"GAPO (G) over GRPO": "exploratory", "Median over GRPO": "better"}
     assert verdicts(made, "comparisons_ood")["Median over GRPO"] == "exploratory"
-    assert any(line.startswith("the test set: Median over GRPO, nano-0.6M: +10.00 points") for line in made.verdicts)
+    assert any(line.startswith("the ID test set: Median over GRPO, nano-0.6M: +10.00 points") for line in made.verdicts)
     assert any("zero out in 1 of 1 comparison more; about 0.1 would" in line for line in made.verdicts)
 
 
@@ -79,8 +79,9 @@ def test_a_claim_may_compare_any_two_methods(empty_mlflow, tmp_path):
 def test_the_front_has_a_sentence_a_claim_and_the_main_table(empty_mlflow, tmp_path):
     made = report(empty_mlflow, tmp_path, runs([[LINE, "median over grpo on val/ood/em"]]))
     first, second = made.claims
-    assert first.startswith("On the test set, Median is better than GRPO: +10.00 points, 95% interval [+7.69, +12.31]")
-    assert first.endswith("5 seeds a method; corrected p <0.001.") and second.startswith("On the OOD set, ")
+    better = "Median is better than GRPO: +10.00 points, 95% interval [+7.69, +12.31]"
+    assert first.startswith(f"On the ID test set, {better}")
+    assert first.endswith("5 seeds a method; corrected p <0.001.") and second.startswith("On the OOD test set, ")
     assert made.main_table.name == "table2" and made.main_picture is None
     front = html.page(made, ()).partition("<details")[0]
     assert first in unescape(front) and 'id="table2"' in front and 'id="table4"' not in front
