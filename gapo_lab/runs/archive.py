@@ -1,7 +1,7 @@
 """Finished runs as one small file: what tables, curves and plans read of them, without checkpoints, logs and answers.
 
-A tar file, compressed with xz, of run folders with one attempt each: the merged history, numbers with seven digits. It
-names no folder, host or user of the machine that the runs come from.
+A tar file, compressed with xz, of run folders with one attempt each: the merged history, numbers with seven digits, of
+single cases with four. It names no folder, host or user of the machine that the runs come from.
 """
 
 from __future__ import annotations
@@ -28,10 +28,15 @@ from gapo_lab.runs.status import RunStatus, State
 from gapo_lab.utils import atomic_files
 
 STUDIES = "studies.json"
-# Of each kind of generations the lines of the last validation are kept, their numbers and who they are.
+# Of generations the lines of the last validation are kept, of the first of these kinds that the run has: how likely the
+# truth is, else how each answer did. That is what reports read; both would be three quarters of an archive.
 CASES = ("truths", "val")
 WHO = ("set", "greedy", "id", "task")
-DIGITS = 7
+# Of a case no report reads this: at another temperature it takes the mean, from the metrics.
+NOT_READ = ("loglik_t50",)
+DIGITS, CASE_DIGITS = 7, 4
+# the set that no claim is about
+DEV = "dev"
 # Of what is logged beside validations and `train/`: what figures and tables draw, and what tells how training went.
 _KEPT = re.compile(
     r"(?:val|train)/.*|critic/(?:score|rewards|advantages)/mean|actor/(?:entropy|pg_clipfrac|grad_norm|ppo_kl|kl_loss|lr)"
@@ -106,8 +111,9 @@ def _files(folder: RunFolder) -> dict[str, str]:
     }
     for kind in CASES:
         if newest := generations.last(folder, kind):
-            lines = "".join(map(_case, generations.rows(newest)))
+            lines = "".join(_case(row) for row in generations.rows(newest) if row.get("set") != DEV)
             found[f"{attempt}/generations/{kind}/{newest.name}"] = lines
+            break
     return {f"{folder.key}/{name}": text for name, text in found.items()}
 
 
@@ -142,15 +148,15 @@ def _rows(folder: RunFolder) -> Iterator[Row]:
 
 def _case(row: Mapping[str, Any]) -> str:
     kept = {
-        name: _short(value)
+        name: _short(value, CASE_DIGITS)
         for name, value in row.items()
-        if name in WHO or (isinstance(value, (int, float)) and not isinstance(value, bool))
+        if name in WHO or (isinstance(value, (int, float)) and not isinstance(value, bool) and name not in NOT_READ)
     }
     return f"{json.dumps(kept)}\n"
 
 
-def _short(value: Any) -> Any:
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+def _short(value: Any, digits: int = DIGITS) -> Any:
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
 
 
 def _json(values: Mapping[str, Any]) -> str:

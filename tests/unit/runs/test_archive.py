@@ -96,6 +96,23 @@ def test_of_the_cases_only_the_last_validation_and_no_answers(runs: tuple[Path, 
     }
 
 
+def test_one_kind_of_case_is_kept_without_what_no_report_reads(runs: tuple[Path, list[str]], tmp_path: Path) -> None:
+    root, keys = runs
+    for key, kinds in ((keys[0], ("truths", "val")), (keys[1], ("val",))):
+        for kind in kinds:
+            place = RunFolder(root / key).attempts()[0].generations / kind
+            place.mkdir(parents=True, exist_ok=True)
+            row = {"set": "id", "id": "a", "loglik": -1.234567, "loglik_t50": -0.1, "em": 1.0, "ok": True}
+            (place / f"{STEPS}.jsonl").write_text(f"{json.dumps(row)}\n{json.dumps({**row, 'set': 'dev'})}\n")
+    archive.pack(root, keys, tmp_path / "one.tar.xz")
+    found = {name: text for name, text in texts(tmp_path / "one.tar.xz").items() if "/generations/" in name}
+    line = '{"set": "id", "id": "a", "loglik": -1.235, "em": 1.0}\n'
+    assert found == {
+        f"{keys[0]}/attempts/1/generations/truths/{STEPS}.jsonl": line,
+        f"{keys[1]}/attempts/1/generations/val/{STEPS}.jsonl": line,
+    }
+
+
 def test_a_case_whose_name_holds_a_line_separator_is_one_line(runs: tuple[Path, list[str]], tmp_path: Path) -> None:
     root, keys = runs
     name = "a\u2028b\x85c"
