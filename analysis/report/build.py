@@ -41,11 +41,12 @@ from gapo_lab.utils.key_names import did_you_mean
 
 @dataclass(frozen=True)
 class Report:
-    """The pages, and what they were drawn from."""
+    """The pages, and what they were drawn from. results: of each metric of the tables."""
 
     document: Document
     selection: Selection
     measured: tuple[Measured, ...]
+    results: Mapping[str, Results]
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def build(source: Source, asked: Asked) -> Report:
     notice = no_result.notice(selection)
     pictures: tuple[Picture, ...] = ()
     more: tuple[Measured, ...] = ()
-    tuned = stages.tuning(source, asked)
+    tuned = stages.tuning(source, asked, selection)
     tables, remarks = [*tables, *tuning.tables(tuned)], [*remarks, *tuning.warnings(tuned)]
     if not asked.is_slice:
         data = _data_table(asked, selection)
@@ -109,7 +110,7 @@ def build(source: Source, asked: Asked) -> Report:
         pictures=pictures,
         claims=() if notice else tuple(line for one in drawn.values() for line in conclusions.sentences(one)),
     )
-    return Report(document, selection, (*measured, *more))
+    return Report(document, selection, (*measured, *more), drawn)
 
 
 def _selected(source: Source, asked: Asked) -> Selection:

@@ -37,10 +37,14 @@ class Tried:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What was tried for each (model, method), and the metric of the dev set that chose; empty where nothing was."""
+    """What was tried for each (model, method), and the metric of the dev set that chose; empty where nothing was.
+
+    others: runs of the first stage that do not count, as they trained otherwise than those of the second.
+    """
 
     settings: Mapping[tuple[str, str], Sequence[Tried]] = field(default_factory=dict)
     measured: Measured = field(default_factory=lambda: Measured("", "", {}))
+    others: int = 0
 
 
 def tuned(selection: Selection, measured: Measured) -> Tuned:
@@ -113,6 +117,13 @@ def tables(of: Tuned) -> list[Table]:
 
 
 def warnings(of: Tuned) -> list[str]:
+    """Return a line for each method whose best setting is at the edge of what was tried, and one for runs that do not
+    count."""
+    text = "of the tuning on other data or with other steps than the comparison: left out"
+    return [f"{several(of.others, 'run')} {text}"] * bool(of.others) + edges(of)
+
+
+def edges(of: Tuned) -> list[str]:
     """Return a line for each method whose best setting is at the edge of what was tried."""
     return [
         f"{conventions.method(algo)} on {conventions.model_title(model)}: {at_edge} is at the edge of the "

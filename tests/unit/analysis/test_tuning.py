@@ -76,6 +76,19 @@ def test_the_figure_has_the_methods_that_were_tried_at_several_rates(runs: Path)
     assert "figureS3" not in [picture.name for picture in report(runs, "edge").document.pictures]
 
 
+def test_tuning_runs_of_another_length_than_the_comparison_do_not_count(runs: Path) -> None:
+    """Those of an earlier form of the sweep, which was called the same."""
+    rehearse(runs, "cut", ("algo=grpo",), ("seed=0", "seed=1"))
+    rates = (f"{RATE}=1e-4", f"{RATE}=3e-4")
+    rehearse(runs, "cut_tuning", ("algo=grpo",), (f"{RATE}=7e-4",), ("trainer.total_training_steps=9",), SEEDS)
+    rehearse(runs, "cut_tuning", ("algo=grpo",), rates, SEEDS)
+    found = report(runs, "cut", figures=False)
+    assert list(lines(found)) == ["nano-0.6M GRPO, lr=0.0001", "nano-0.6M GRPO, lr=0.0003"]
+    assert [line for line in found.document.missing if "tuning" in line] == [
+        "2 runs of the tuning on other data or with other steps than the comparison: left out"
+    ]
+
+
 def test_a_study_of_one_stage_and_a_slice_have_no_such_page(runs: Path) -> None:
     assert tuning.tables(tuning.Tuned()) == []
     rehearse(runs, "one", ("algo=gapo_grpo",), ("tau=0.4",), ("seed=0",))
