@@ -35,9 +35,9 @@ paper: setup
 	.venv/bin/python -m gapo_lab sync paper
 	.venv/bin/python -m analysis.report paper --spread --against paper $(if $(QUICK),--allow-incomplete --out reports/paper_quick)
 
-# The report of make paper as a page: docs/results-first-study.md.
+# The made parts and the pictures of docs/results.md, from docs/archive/fair.tar.xz: nothing is trained.
 results: setup
-	.venv/bin/python -m analysis.report paper --seeds 5 --spread --against paper --markdown docs/results-first-study.md
+	.venv/bin/python -m analysis.page docs/results.md --archive docs/archive/fair.tar.xz +sweep=fair
 
 # The site, in site/: open site/index.html. Needs no network to be read.
 docs: $(ready) .venv/.ready-docs

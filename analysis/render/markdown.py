@@ -91,6 +91,12 @@ def grid(table: Table) -> str:
     return "\n".join(out)
 
 
+def section(table: Table) -> str:
+    """Return a table with its caption above and its notes below."""
+    notes = " ".join(f"{f'<sup>{words(mark)}</sup> ' if mark else ''}{words(text)}." for mark, text in table.notes)
+    return "\n\n".join([f"**{words(table.caption)}**", grid(table), *([notes] if notes else [])])
+
+
 def words(text: str) -> str:
     """Text that means itself in Markdown."""
     return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", str(text).replace("\n", " "))

@@ -97,8 +97,8 @@ def comparisons_table(results: Results, name: str, title: str, pool: str = "all 
     ]
     if claimed := sum(one.is_claim for one in results.comparisons):
         texts.append(
-            f"p corr.: by Holm over the {_count(claimed)} that a claim named before the runs, and not below those of "
-            "earlier claims. Better and worse are said of these alone, where it is at most 0.05"
+            f"p corr.: by Holm over the claims that were named before the runs, of which {claimed} can be judged here, "
+            "and not below those of earlier claims. Better and worse are said of these alone, where it is at most 0.05"
         )
     texts.append("exploratory: the interval leaves zero out, but no claim named it before the runs: 5% do so by chance")
     if several:

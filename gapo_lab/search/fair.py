@@ -100,15 +100,26 @@ class FairSweep:
 
     def choices(self, tuning: Runs) -> list[Choice]:
         """Return what the finished runs of the first stage choose. UserError where one has not measured `fair.by`."""
-        found = []
-        for (method, model), cell in self.tuned.items():
-            tried = self.candidates[method]
-            values = [
-                [self._value(tuning[self._tried(cell, words, seed)]) for seed in range(self.fair.tuning_seeds)]
-                for words in tried
-            ]
-            found.append(choose(method, model, tried, values))
-        return found
+        return [self._choice(at, tuning) for at in self.tuned]
+
+    def choices_so_far(self, tuning: Runs) -> list[Choice]:
+        """Return the same of the methods whose candidates have all finished."""
+        tried = {at: self.tries(at, tuning) for at in self.tuned}
+        return [self._choice(at, tuning) for at, runs in tried.items() if all(map(self.is_finished, runs))]
+
+    def tries(self, at: tuple[str, str], tuning: Runs) -> list[Planned]:
+        """Return the runs of the first stage that tune a method on a model, (method, model)."""
+        seeds = range(self.fair.tuning_seeds)
+        return [tuning[self._tried(self.tuned[at], words, seed)] for words in self.candidates[at[0]] for seed in seeds]
+
+    def is_finished(self, run: Planned) -> bool:
+        return RunFolder(self.root / run.key).is_finished
+
+    def _choice(self, at: tuple[str, str], tuning: Runs) -> Choice:
+        (method, model), seeds = at, self.fair.tuning_seeds
+        values = [self._value(run) for run in self.tries(at, tuning)]
+        by_candidate = [values[start : start + seeds] for start in range(0, len(values), seeds)]
+        return choose(method, model, self.candidates[method], by_candidate)
 
     def _value(self, run: Planned) -> float:
         folder = RunFolder(self.root / run.key)
@@ -118,12 +129,14 @@ class FairSweep:
         return value
 
     def comparison(self, chosen: Sequence[Choice]) -> Runs:
-        """Return the runs of the second stage: every cell at what was chosen for its method and model."""
+        """Return the runs of the second stage: every cell at what was chosen for its method and model, those without a
+        choice left out."""
         best = {(one.method, one.model): one.best for one in chosen}
         return self._drafted(
             (*cell, *best[self._at(run)], f"seed={seed}")
             for seed in range(self.fair.seeds)
             for cell, run in self.cells.items()
+            if self._at(run) in best
         )
 
     def first_guess(self) -> list[Choice]:

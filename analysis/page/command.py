@@ -1,0 +1,89 @@
+"""The made parts of a results page, from an archive of runs: ``python -m analysis.page PAGE --archive FILE WORD...``.
+
+Nothing is trained. The same archive gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from gapo_lab.errors import UserError
+
+ABOUT = """The made parts of a results page, and its pictures, from an archive of runs: nothing is trained."""
+EXAMPLES = """examples:
+  python -m analysis.page docs/results.md --archive docs/archive/fair.tar.xz +sweep=fair"""
+
+
+def parser() -> argparse.ArgumentParser:
+    out = argparse.ArgumentParser(
+        prog="python -m analysis.page",
+        description=ABOUT,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    out.add_argument("page", type=Path, metavar="PAGE", help="a Markdown page with places for the parts")
+    out.add_argument(
+        "--archive", type=Path, required=True, metavar="FILE.tar.xz", help="what gapo-lab pack has written"
+    )
+    out.add_argument("sweep", nargs="+", metavar="WORD", help="the sweep that the runs are of, as +sweep=fair")
+    return out
+
+
+def main(words: list[str] | None = None) -> int:
+    """Exit code 0, or 2 for a user's mistake."""
+    asked = parser().parse_args(words)
+    try:
+        made = files(asked.page, asked.archive, asked.sweep)
+        _write(made, asked.page)
+    except UserError as error:
+        print(f"analysis: {error}", file=sys.stderr)
+        return 2
+    print(f"{len(made)} files for {asked.page}")
+    return 0
+
+
+def files(page: Path, archive: Path, sweep: Sequence[str]) -> dict[Path, bytes]:
+    """Return the page and its pictures, in `img/<its name>/` beside it, as they are to be. Writes nothing."""
+    from analysis.page import blocks, progress
+    from analysis.page.fill import fill
+    from gapo_lab.runs import archive as archives
+    from gapo_lab.runs import forget, studies
+    from gapo_lab.runs.run_root import find
+
+    try:
+        text = page.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot read {page} ({error.strerror}). Name a page that is there") from error
+    images = f"img/{page.stem}"
+    with tempfile.TemporaryDirectory(prefix="gapo-page-") as made:
+        root = Path(made) / "runs"
+        archives.unpack(archive, root)
+        found = progress.look(sweep, root)
+        counting = [(study, key) for study, keys in found.counting.items() for key in keys]
+        forget.forget(root, {folder.key for folder in find(root)} - {key for _, key in counting})
+        studies.remember(root, counting)
+        parts = blocks.make(root, found, images)
+    out = {page: fill(text, parts.blocks).encode()}
+    return out | {page.parent / images / name: content for name, content in parts.pictures.items()}
+
+
+def stale(made: dict[Path, bytes], page: Path) -> list[Path]:
+    """Return the pictures of the page that it no longer has."""
+    return sorted(set((page.parent / "img" / page.stem).glob("*.svg")) - made.keys())
+
+
+def _write(made: dict[Path, bytes], page: Path) -> None:
+    from gapo_lab.utils import atomic_files
+
+    for path, content in made.items():
+        try:
+            atomic_files.make_folder(path.parent)
+            atomic_files.write_bytes(path, content)
+        except OSError as error:
+            raise UserError(f"cannot write to {path} ({error.strerror}). Name another page") from error
+    for path in stale(made, page):
+        path.unlink()
