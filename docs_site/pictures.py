@@ -22,7 +22,7 @@ IMAGES = Path(__file__).resolve().parents[1] / "docs" / "img"
 WIDTH = 108  # characters
 PAGE = (1180, 900)  # pixels of the report's front
 PLAN = "model=qwen_coder_7b,qwen3_8b algo=dapo,gapo_dapo tau=0.1,0.5 cluster=slurm check_disk=false"
-DEMO = "data=micro_blocks"
+DEMO = ("data=micro_blocks", "trainer.total_training_steps=20", "trainer.test_freq=10")
 STUDY = "algo=grpo,gapo_grpo seed=range(3) study=first"
 # the font that rich's SVG would load from the network
 FONTS = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
@@ -30,10 +30,10 @@ FONTS = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTAL
 
 def main() -> None:
     """Make the three pictures, and say where they are."""
-    _gapo("gapo_lab.run", DEMO)
+    _gapo("gapo_lab.run", *DEMO)
     _gapo("gapo_lab.run", "-m", *STUDY.split())
     _terminal("plan.svg", "python -m gapo_lab plan " + PLAN.removesuffix(" check_disk=false"), _plan())
-    _terminal("demo.svg", "make demo", _end_of(_gapo("gapo_lab.run", DEMO)))
+    _terminal("demo.svg", "make demo", _end_of(_gapo("gapo_lab.run", *DEMO)))
     _report("first", IMAGES / "report.png")
 
 
