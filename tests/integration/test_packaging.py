@@ -71,7 +71,10 @@ def test_scripts_are_sound():
 @pytest.mark.parametrize(
     ("words", "commands"),
     [
-        (["demo", "ARGS=seed=1"], ["./setup.sh", "gapo_lab.run data=micro_blocks trainer.total_training_steps=20 ", " seed=1"]),
+        (
+            ["demo", "ARGS=seed=1"],
+            ["./setup.sh", "gapo_lab.run data=micro_blocks trainer.total_training_steps=20", " seed=1"],
+        ),
         (["test"], ["./setup.sh", ".venv/bin/python -m pytest -q"]),
         (["bench"], ["./setup.sh", ".venv/bin/python -m bench"]),
         (
