@@ -18,6 +18,10 @@ from gapo_lab.errors import UserError
 from gapo_lab.utils.dotted import flatten, nodes, unflatten
 
 _TOKEN = re.compile(r"\.*[\w@-]+(?:\.[\w@-]+)*")
+# `${a.b}` or `${oc.select:a.b,1}`, and nothing else
+_NAME = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
+_REFERENCE = re.compile(rf"\$\{{(?:oc\.select:({_NAME})(?:,[\w. -]*)?|({_NAME}))\}}")
+_MORE = object()
 
 
 @dataclass
@@ -46,6 +50,8 @@ class Resolver:
         return out
 
     def _one(self, key: str, value: Any, known: Known) -> dict[str, Any]:
+        if (referred := self._referred(value, known)) is not _MORE:
+            return {key: referred}
         needed = {key: value}
         waiting = [key]
         while waiting:
@@ -66,6 +72,21 @@ class Resolver:
                 found = found[name]
             self._values[mark] = flatten(found, key + ".")
         return self._values[mark]
+
+    def _referred(self, value: Any, known: Known) -> Any:
+        """Return the value of the one setting that an interpolation stands for; `_MORE` where it takes OmegaConf."""
+        seen = set()
+        while isinstance(value, str) and (found := _REFERENCE.fullmatch(value)):
+            name = found[1] or found[2]
+            if name in seen or name not in known.written:
+                return _MORE
+            seen.add(name)
+            value = known.written[name]
+            if value is None and found[1]:
+                return _MORE
+        if is_interpolation(value) or isinstance(value, dict) or value == "???":
+            return _MORE
+        return list(value) if isinstance(value, list) else value
 
     @staticmethod
     def place(needed: dict[str, Any]) -> tuple[str, ...]:
