@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,8 @@ LONGEST = [
 
 
 SLOW_FOLDERS = {"integration", "slurm"}
+# What `--dist loadfile` gives out as one: each worker that has one of these files imports verl.
+WITH_VERL = "the files that import verl"
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -55,6 +58,26 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return any(f"\npytestmark = pytest.mark.{mark}" in text for mark in out) or None
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log) -> object | None:
+    """Let the files that import verl be one worker's, where a file is one worker's (--dist loadfile)."""
+    if config.option.dist != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling
+
+    class FilesWithVerlTogether(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return WITH_VERL if imports_verl(str(config.rootpath / file)) else file
+
+    return FilesWithVerlTogether(config, log)
+
+
+@cache
+def imports_verl(file: str) -> bool:
+    """Whether a file of tests in this process has a test that is marked so."""
+    return Path(file).parent.name not in SLOW_FOLDERS and "pytest.mark.verl" in Path(file).read_text(encoding="utf-8")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give out the longest files first, and mark what a folder says: integration/ is slow, slurm/ needs SLURM."""
     for item in items:
@@ -63,7 +86,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
         if "slurm" in folders:
             item.add_marker("slurm")
-    items.sort(key=lambda item: LONGEST.index(item.path.stem) if item.path.stem in LONGEST else len(LONGEST))
+    items.sort(key=place)
+
+
+def place(item: pytest.Item) -> int:
+    """The place of a test's file among those that take longest; after these the files with verl, then the others."""
+    if item.path.stem in LONGEST:
+        return LONGEST.index(item.path.stem)
+    return len(LONGEST) + (not imports_verl(str(item.path)))
 
 
 def pytest_collection_finish() -> None:

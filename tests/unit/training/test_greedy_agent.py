@@ -14,12 +14,10 @@ os.environ.setdefault("VERL_USE_EXTERNAL_MODULES", "gapo_lab.training.verl_plugi
 import hydra
 import pytest
 from omegaconf import DictConfig, OmegaConf
-from verl.utils.tokenizer import continuous_token_wiring
 
 from gapo_lab.config.compose import compose_run
 from gapo_lab.data.prepare import GREEDY_AGENT, SAMPLED_AGENT
 from gapo_lab.paths import NANO
-from gapo_lab.training.greedy_agent import Once, request_seed
 from gapo_lab.training.reward_function import ERROR_FILE
 
 pytestmark = pytest.mark.verl
@@ -92,6 +90,8 @@ def test_the_parameters_of_the_batch_stay_for_the_other_rows(config):
 
 
 def test_a_request_is_seeded_by_what_it_is_and_not_by_when_it_arrives(config):
+    from gapo_lab.training.greedy_agent import request_seed
+
     row = {"global_steps": 3, "data_source": "micro", "index": 5, "session_id": 2}
 
     def seed(**changed) -> int:
@@ -123,6 +123,10 @@ def test_a_prompt_that_is_too_long_is_refused_and_not_cut(config, agent, tmp_pat
 
 
 def test_a_warning_that_verl_repeats_for_each_row_comes_once(config, monkeypatch):
+    from verl.utils.tokenizer import continuous_token_wiring
+
+    from gapo_lab.training.greedy_agent import Once
+
     said, logger = [], continuous_token_wiring.logger
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())

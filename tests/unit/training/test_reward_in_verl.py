@@ -5,20 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from typing import TYPE_CHECKING
 
 import pytest
-import torch
-from tensordict import TensorDict
-from verl.protocol import DataProto
-from verl.trainer.ppo.reward import load_reward_manager
 
 from gapo_lab.config.compose import compose_run
 from gapo_lab.data.own.rows import LAB
 from gapo_lab.errors import UserError
 from gapo_lab.rewards import sandbox
 from gapo_lab.training import own_reward
-from gapo_lab.training.cpu.rollout_manager import _object_array
 from gapo_lab.training.deadline import TooLong
+
+if TYPE_CHECKING:
+    from verl.protocol import DataProto
 
 pytestmark = pytest.mark.verl
 
@@ -56,6 +55,8 @@ class Words:
 
 def scored(answers: list[str], truth, *words: str, row: str = "row 3 of id.jsonl") -> list[dict]:
     """What the reward manager says of each answer to one row, all asked at once."""
+    from verl.trainer.ppo.reward import load_reward_manager
+
     given = ("data=parquet", "data.train=t.jsonl", "data.id=i.jsonl")
     config = compose_run([*given, *words])
     own_reward.wrap(config)
@@ -76,6 +77,12 @@ def scored(answers: list[str], truth, *words: str, row: str = "row 3 of id.jsonl
 
 
 def _item(number: int, truth: str, lab: dict) -> DataProto:
+    import torch
+    from tensordict import TensorDict
+    from verl.protocol import DataProto
+
+    from gapo_lab.training.cpu.rollout_manager import _object_array
+
     ids = {"prompts": torch.tensor([[0]]), "responses": torch.tensor([[number]])}
     batch = TensorDict({**ids, "attention_mask": torch.ones(1, 2, dtype=torch.long)}, [1])
     about = {"index": 0, "id": "id 0", LAB: lab}
