@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from databases import give_database
 from filelock import FileLock
 from hypothesis import settings
 from lab import Lab
@@ -107,6 +108,13 @@ def lab(tmp_path) -> Iterator[Lab]:
     lab = Lab(tmp_path)
     yield lab
     lab.end()
+
+
+@pytest.fixture
+def live_lab(lab, empty_mlflow) -> Lab:
+    """A lab whose MLflow database is there already."""
+    give_database(lab.cwd, empty_mlflow)
+    return lab
 
 
 @pytest.fixture(scope="session")

@@ -74,7 +74,8 @@ def test_it_is_the_same_run_as_a_sweeps(lab):
     assert swept.returncode == 0 and lab.folder().config() == config
 
 
-def test_finished_already_also_joins_the_study_that_asked_again(lab):
+def test_finished_already_also_joins_the_study_that_asked_again(live_lab):
+    lab = live_lab
     assert one(lab).returncode == 0
     done = one(lab, "study=second", "tracking=live")
     assert done.returncode == 0 and "finished already" in done.stdout and "run folder" in done.stdout

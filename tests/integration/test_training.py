@@ -128,7 +128,7 @@ def test_a_finished_run_is_shown_not_repeated(finished):
 
 def test_same_seed_gives_the_same_metrics_exactly(finished, lab):
     """Also where nobody asks how likely the truths are: that is the same run, and its training is not touched."""
-    done = lab.run("data.expected=false")
+    done = lab.run("data.expected=false", "tracking=later")
     assert done.returncode == 0, done.stderr
     assert lab.folder().key == finished.folder().key
     asked = re.compile(r"val/\w+/em_(expected|loglik|answer_noise)\w*|timing_s/expected")
@@ -236,6 +236,7 @@ def test_dynamic_sampling_repeats_itself_exactly(lab, tmp_path):
     """At a low temperature many groups tie: refills, and groups too many that are discarded."""
     words = (
         "algo=gapo_dapo",
+        "tracking=later",
         "actor_rollout_ref.rollout.temperature=0.4",
         "trainer.total_training_steps=2",
         "trainer.val_before_train=false",
@@ -257,6 +258,7 @@ def test_dynamic_sampling_ends_when_every_group_ties(lab):
     """Close to temperature 0 all rollouts of a prompt are the same, so every group ties."""
     done = lab.run(
         "algo=dapo",
+        "tracking=later",
         "actor_rollout_ref.rollout.temperature=1e-4",
         "trainer.val_before_train=false",
         "trainer.v1.sampler.sampler_kwargs.max_refill_batches=2",
