@@ -116,8 +116,9 @@ def test_a_pruned_run_can_be_gone_on_with(lab):
     assert json.loads((lab.cwd / "runs/.searches/tau_search/result.json").read_text())["states"]["pruned"] == 1
 
 
-def test_a_real_run_is_pruned_and_another_search_goes_on_with_it(lab):
+def test_a_real_run_is_pruned_and_another_search_goes_on_with_it(live_lab):
     """The nano model: stopped after its first validations, then trained to its end by a search without pruning."""
+    lab = live_lab
     words = (
         "-m",
         *TINY,

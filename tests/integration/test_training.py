@@ -185,8 +185,9 @@ def test_mlflow_away_loses_nothing(other):
     assert f"gapo_lab sync {other.folder().key}" in other.output
 
 
-def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, lab):
+def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, live_lab):
     """kill -9 of job and supervisor after step 1: no process stays, the same command finishes the run."""
+    lab = live_lab
     process = lab.start()
     wait_for_step(lab.folder, 1, process)
     scratch = scratch_of(process)
@@ -206,8 +207,9 @@ def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, lab):
     assert rows == [(1, 1), (2, 1), (3, 1)]
 
 
-def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(lab):
-    words = ("trainer.total_training_steps=8", "trainer.save_freq=-1", "trainer.test_freq=1")
+def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(live_lab):
+    lab, last = live_lab, 5
+    words = (f"trainer.total_training_steps={last}", "trainer.save_freq=-1", "trainer.test_freq=1")
     process = lab.start(*words)
     wait_for_step(lab.folder, 1, process)
     wait_until(lambda: any("tracking.live_copy" in words for words in processes_of(lab)))
@@ -216,7 +218,7 @@ def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(lab):
     _, err = process.communicate(timeout=120)
     folder = lab.folder()
     step = max(folder.merged_metrics())
-    assert process.returncode == 130 and 1 <= step < 8
+    assert process.returncode == 130 and 1 <= step < last
     assert err == f"stopped after step {step} (saved); the same command resumes from step {step}\n"
     assert processes_of(lab) == []
     assert folder.status().state == "interrupted" and folder.resume_step() == step
@@ -228,8 +230,8 @@ def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(lab):
     owed = not any(name.startswith("val/") for row in first if row.step == step for name in row.metrics)
     assert second[0].step == (step if owed else step + 1)
     merged = folder.merged_metrics()
-    assert sorted(merged) == list(range(9)) and all("val/id/em" in at for at in merged.values())
-    assert all("train/reward" in merged[step] for step in range(1, 9))
+    assert sorted(merged) == list(range(last + 1)) and all("val/id/em" in at for at in merged.values())
+    assert all("train/reward" in merged[step] for step in range(1, last + 1))
 
 
 def test_dynamic_sampling_repeats_itself_exactly(lab, tmp_path):
@@ -268,7 +270,8 @@ def test_dynamic_sampling_ends_when_every_group_ties(lab):
     assert "Traceback" not in done.stderr
 
 
-def test_an_exception_in_a_reward_ends_the_run_with_it(lab):
+def test_an_exception_in_a_reward_ends_the_run_with_it(live_lab):
+    lab = live_lab
     reward = lab.cwd / "my_reward.py"
     reward.write_text("def compute_score(**_):\n    raise ZeroDivisionError('no reward today')\n")
     done = lab.run(f"reward.custom_reward_function.path={reward}", "trainer.val_before_train=false")

@@ -34,7 +34,8 @@ def wait_until(holds, process, seconds: float = 200) -> None:
         time.sleep(0.1)
 
 
-def test_a_warm_run_has_the_metrics_of_a_cold_one_bit_for_bit(finished, lab):
+def test_a_warm_run_has_the_metrics_of_a_cold_one_bit_for_bit(finished, live_lab):
+    lab = live_lab
     done = lab.run("-m", *TINY, "seed=0,1", tiny=False)
     assert done.returncode == 0, done.stdout + done.stderr
     runs = by_seed(lab)
@@ -49,9 +50,10 @@ def test_a_warm_run_has_the_metrics_of_a_cold_one_bit_for_bit(finished, lab):
     assert not processes(lab)
 
 
-def test_what_is_killed_harms_no_other_run(lab):
+def test_what_is_killed_harms_no_other_run(live_lab):
     """kill -9 of a run, while the next one gets ready, then of the process that they start from."""
-    words = ("trainer.total_training_steps=24", "trainer.test_freq=-1", "trainer.save_freq=-1", "data.expected=false")
+    lab = live_lab
+    words = ("trainer.total_training_steps=16", "trainer.test_freq=-1", "trainer.save_freq=-1", "data.expected=false")
     process = lab.start("-m", *TINY, *words, "seed=0,1,2", tiny=False)
     wait_until(lambda: 0 in by_seed(lab) and len(by_seed(lab)[0].merged_metrics()) > 2, process)
     (parent,) = [p for p in processes(lab, "launch.warm_parent") if p.ppid() == process.pid]

@@ -7,6 +7,7 @@ import sqlite3
 
 import psutil
 import pytest
+from databases import give_database
 from lab import TINY, science
 from slurm_lab import SlurmLab, dev_cluster, submitted, undisturbed
 
@@ -136,8 +137,9 @@ def test_a_run_of_a_node_that_went_down_is_queued_again(lab):
     assert undisturbed(lab.one("down"), 0, STEPS)
 
 
-def test_real_training_through_a_warning_and_a_requeue_ends_with_the_same_numbers(lab, finished):
+def test_real_training_through_a_warning_and_a_requeue_ends_with_the_same_numbers(lab, finished, empty_mlflow):
     """The nano model, verl: exactly the metrics of the undisturbed run, and every step once in MLflow."""
+    give_database(lab.cwd, empty_mlflow)
     done = lab.run("-m", *TINY, "cluster=dev", "study=real", "seed=0", tiny=False, **lab.conf)
     assert submitted(done) == 1
     folder = lab.one("real")

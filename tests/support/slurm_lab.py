@@ -100,7 +100,7 @@ class SlurmLab(Lab):
             if time.monotonic() > end:
                 logs = [p.read_text()[-1500:] for p in self.root.glob(".submissions/*/*.out")]
                 raise AssertionError(f"{found}\n{logs}")
-            time.sleep(0.5)
+            time.sleep(1)  # each look asks SLURM
         return found
 
     def one(self, study: str) -> RunFolder:
