@@ -7,6 +7,7 @@ torch; verl's are listed, and a test holds the lists against verl.
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -46,12 +47,21 @@ class Kind(StrEnum):
     LOSS = "loss"
 
 
+# What a function is called with, by place.
+CALLED_WITH = {
+    Kind.ESTIMATOR: ("rewards", "groups"),
+    Kind.LOSS: ("log_prob", "old_log_prob", "advantages", "mask", "clip_low", "clip_high"),
+}
+
+
 @dataclass(frozen=True)
 class Method:
     """A function NAME, of ours in `gapo_lab/methods/NAME.py`.
 
     ``rules``: the literal `SETTINGS` of its file. ``defaults``: its settings with the value that the function gives
-    them, as far as these are literals. ``asks``: which facts of the batch it is given, of FACTS.
+    them, as far as these are literals. ``asks``: which facts of the batch it is given, of FACTS. ``first``: its first
+    parameter. ``takes``: how many values it takes by place. ``needs``: what it cannot do without, beside what it is
+    called with (CALLED_WITH) and facts.
     """
 
     name: str
@@ -59,6 +69,9 @@ class Method:
     rules: Mapping[str, Rule]
     defaults: Mapping[str, Any] = field(default_factory=dict)
     asks: tuple[str, ...] = ()
+    first: str = ""
+    takes: float = 0
+    needs: tuple[str, ...] = ()
 
     @property
     def verl_name(self) -> str:
@@ -122,7 +135,19 @@ def read(path: Path, name: str) -> Method | None:
     words = [*found.args.posonlyargs, *found.args.args]
     kind = Kind.ESTIMATOR if words and words[0].arg == "rewards" else Kind.LOSS
     asks = tuple(one.arg for one in (*words, *found.args.kwonlyargs) if one.arg in FACTS)
-    return Method(name, kind, rules, _defaults(found) if kind is Kind.ESTIMATOR else {}, asks)
+    defaults = _defaults(found) if kind is Kind.ESTIMATOR else {}
+    first = words[0].arg if words else ""
+    takes = math.inf if found.args.vararg else len(words)
+    return Method(name, kind, rules, defaults, asks, first, takes, _needs(found, len(CALLED_WITH[kind])))
+
+
+def _needs(function: ast.FunctionDef, given: int) -> tuple[str, ...]:
+    """Return the parameters without a default after the first ``given``, facts of the batch left out."""
+    args = function.args
+    words = [*args.posonlyargs, *args.args]
+    needed = words[given : len(words) - len(args.defaults)]
+    needed += [word for word, value in zip(args.kwonlyargs, args.kw_defaults, strict=True) if value is None]
+    return tuple(word.arg for word in needed if word.arg not in FACTS)
 
 
 def _defaults(function: ast.FunctionDef) -> dict[str, Any]:

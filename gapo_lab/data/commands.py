@@ -102,12 +102,14 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("path", type=Path, help="a folder that mine or import made, or any .parquet or .jsonl file")
     one.add_argument("--example", type=int, default=0, metavar="ROW", help="which task to show (default: 0)")
     one.add_argument("--out", type=Path, help="where the tables are written (default: beside the data)")
+    _add_keys(one)
 
     one = add("validate", validate, "check files before a job is submitted")
     one.add_argument("path", type=Path, help="a folder, or a .parquet or .jsonl file")
     one.add_argument("--model", help="a model's folder or Hugging Face id: also ask whether every row fits")
     one.add_argument("--max-prompt-length", type=int, default=8192, metavar="N", help="in tokens (default: 8192)")
     one.add_argument("--max-response-length", type=int, default=512, metavar="N", help="in tokens (default: 512)")
+    _add_keys(one)
     return out
 
 
@@ -201,22 +203,23 @@ def describe(asked: argparse.Namespace) -> int:
     folder = asked.out or paths[0].parent
     atomic_files.make_folder(folder)
     for path in paths:
-        lines = tables.table(path)
+        lines = tables.table(path, _keys(asked))
         print(f"{path}\n\n{tables.as_text(lines)}")
         caption = f"Statistics of {path.stem}: lengths of prompts and of truths in characters."
         atomic_files.write_text(folder / f"{path.stem}.table.txt", tables.as_text(lines))
         atomic_files.write_text(folder / f"{path.stem}.table.csv", tables.as_csv(lines))
         atomic_files.write_text(folder / f"{path.stem}.table.tex", tables.as_latex(lines, caption))
     print("written: " + ", ".join(f"{folder}/{path.stem}.table.{{txt,csv,tex}}" for path in paths) + "\n")
-    _example(paths[0], asked.example)
+    _example(paths[0], asked.example, _keys(asked))
     return 0
 
 
-def _example(path: Path, number: int) -> None:
+def _example(path: Path, number: int, keys: dict[str, str]) -> None:
     from gapo_lab.data import task_view
+    from gapo_lab.data.own import usual_form
     from gapo_lab.data.tasks import parquet_columns, parquet_rows
 
-    file = parquet_columns.open_file(path)
+    file = usual_form.open_file(path, keys)
     if not 0 <= number < file.metadata.num_rows:
         raise UserError(f"--example {number}: {path.name} has rows 0 to {file.metadata.num_rows - 1}")
     for batch in parquet_columns.batches(file, file.schema_arrow.names):
@@ -230,7 +233,7 @@ def _example(path: Path, number: int) -> None:
         return
     # a file of somebody else's: the prompt as it is
     for message in row["prompt"]:
-        console.print(f"[{message['role']}]", style="bold", markup=False)
+        console.print(f"[{message.get('role')}]", style="bold", markup=False)
         console.print(task_view.plain(message["content"]), markup=False, highlight=False)
     console.print("[truth]", style="bold", markup=False)
     truth = row["reward_model"]["ground_truth"]
@@ -243,18 +246,34 @@ def _example(path: Path, number: int) -> None:
 
 def validate(asked: argparse.Namespace) -> int:
     from gapo_lab.data import validate as checks
+    from gapo_lab.data.own import files
     from gapo_lab.data.tasks import parquet_columns
 
     paths = parquet_columns.find(asked.path)
     measure = _measure(asked.model) if asked.model else None
     limits = (asked.max_prompt_length, asked.max_response_length)
-    problems = checks.validate(paths, measure, limits)
+    problems = checks.validate(paths, measure, limits, _keys(asked))
     for problem in problems:
         print(problem)
     if not problems:
-        rows = sum(parquet_columns.open_file(path).metadata.num_rows for path in paths)
+        rows = files.count(paths)
         print(f"{', '.join(path.name for path in paths)}: {rows:,} rows, nothing wrong")
     return 1 if problems else 0
+
+
+def _add_keys(parser: argparse.ArgumentParser) -> None:
+    """Add the columns of `data=parquet` that rows may have otherwise."""
+    for name, usual in (("prompt", "prompt"), ("truth", "reward_model.ground_truth"), ("source", "data_source")):
+        parser.add_argument(
+            f"--{name}-key",
+            default=usual,
+            metavar="COLUMN",
+            help=f"as data.{name}_key of data=parquet (default: {usual})",
+        )
+
+
+def _keys(asked: argparse.Namespace) -> dict[str, str]:
+    return {name: getattr(asked, name) for name in ("prompt_key", "truth_key", "source_key")}
 
 
 def _measure(model: str):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gapo_lab.data.own import usual_form
 from gapo_lab.data.tasks import parquet_columns
 from gapo_lab.errors import UserError
 
@@ -39,12 +40,12 @@ class Line:
     percent: float
 
 
-def table(path: Path) -> list[Line]:
+def table(path: Path, keys: Mapping[str, str] = usual_form.USUAL) -> list[Line]:
     """Return the lines of one parquet file, most frequent language first, `Total` last.
 
     Raises UserError when the file lacks a column that this needs.
     """
-    file = parquet_columns.open_file(path)
+    file = usual_form.open_file(path, keys)
     columns = ["prompt", "reward_model.ground_truth"]
     for name in ("prompt.content", *columns[1:]):
         if parquet_columns.field(file.schema_arrow, name) is None:

@@ -5,12 +5,14 @@ stand twice or on both sides of the split, and for mined data the content's hash
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
+from gapo_lab.data.own import usual_form
 from gapo_lab.data.tasks import parquet_columns
 from gapo_lab.utils import atomic_files
 
@@ -23,20 +25,28 @@ SHOWN = 3  # rows named for one kind of problem
 Measure = Callable[[list[dict[str, str]], str], tuple[int, int]]
 
 
-def validate(paths: Iterable[Path], measure: Measure | None = None, limits: tuple[int, int] | None = None) -> list[str]:
+def validate(
+    paths: Iterable[Path],
+    measure: Measure | None = None,
+    limits: tuple[int, int] | None = None,
+    keys: Mapping[str, str] = usual_form.USUAL,
+) -> list[str]:
     """Return the problems of some files that belong together, a line each; none when all is well.
 
     `measure` and `limits` (tokens of a prompt, tokens of a truth) also ask whether every row fits, which takes
-    time. Raises UserError for what is no parquet file.
+    time. `keys`: the columns of a prompt, a truth and a source. Raises UserError for what is no parquet file.
     """
     problems, met = [], _Met()
     for path in paths:
-        problems += [f"{path.name}: {problem}" for problem in _file(path, met, measure, limits)]
+        problems += [
+            f"{path.name}: {problem}" for problem in _file(usual_form.open_file(path, keys), path, met, measure, limits)
+        ]
     return problems
 
 
-def _file(path: Path, met: _Met, measure: Measure | None, limits: tuple[int, int] | None) -> Iterator[str]:
-    file = parquet_columns.open_file(path)
+def _file(
+    file: pq.ParquetFile, path: Path, met: _Met, measure: Measure | None, limits: tuple[int, int] | None
+) -> Iterator[str]:
     schema = file.schema_arrow
     lacking = [name for name in NEEDED if not _is_text(parquet_columns.field(schema, name))]
     lacking += [TRUTH] if parquet_columns.field(schema, TRUTH) is None else []

@@ -20,6 +20,7 @@ from gapo_lab.planning.run_key import checkpoint_digest, science_settings
 from gapo_lab.planning.spec import Spec
 from gapo_lab.runs import naming
 from gapo_lab.utils.key_names import short
+from gapo_lab.utils.text import in_quotes
 
 # Config groups that are named where they are not what the model brings along.
 NAMED = ("data", "reward", "scale", "recipe", "backend")
@@ -71,7 +72,7 @@ class Namer:
         name = str(composed.resolved.get(f"{group}.name"))
         if not self.composer.has(group, name):
             name = naming.given_overrides({"overrides": spec.overrides}).get(group, "")
-        return (f"{group}={name}",) if name else ()
+        return (f"{group}={in_quotes(name)}",) if name else ()
 
     def _compose(self, overrides: tuple[str, ...]) -> _Defaults:
         if overrides not in self._composed:
@@ -91,7 +92,7 @@ class Namer:
         method = (*self._choice("model", composed, spec), *self._choice("algo", composed, spec))
 
         def science(files: Mapping[str, str]) -> Mapping[str, object]:
-            return self._compose((*method, *(f"{group}={name}" for group, name in files.items()))).science
+            return self._compose((*method, *(f"{group}={in_quotes(name)}" for group, name in files.items()))).science
 
         return {
             group: name

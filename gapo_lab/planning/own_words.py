@@ -13,6 +13,7 @@ from gapo_lab.config.known_keys import verl_defaults
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.planning import user_files
+from gapo_lab.planning.not_science import SEEDS
 from gapo_lab.planning.reward_rules import returned
 
 # The key of a file, and that of what is taken from it.
@@ -25,6 +26,8 @@ NAMED_IN = {
 TOLD_ELSEWHERE = ("data.template", "reward.custom_reward_function.path")
 # What a checkpoint needs for a run to go on from it.
 CONTENTS = ("model", "optimizer", "extra")
+# What opens the process group of workers without a GPU (conf/backend/base/without_gpu.yaml).
+GLOO = "gapo_lab.training.cpu.gloo_group"
 CHECKPOINT = "actor_rollout_ref.actor.checkpoint"
 
 
@@ -52,6 +55,22 @@ def model(config: ConfigView) -> Iterator[str]:
     key = "actor_rollout_ref.model.path"
     if config.select(key) != config.model.path:
         yield f"{key}={config.select(key)}: the model is {config.model.path}. Give model.path={config.select(key)}"
+
+
+def seeds(config: ConfigView) -> Iterator[str]:
+    """verl's keys for seeds say nothing else than ours, which is the only one in the run key."""
+    for key in SEEDS:
+        if (value := config.select(key)) != config.seed:
+            yield f"{key}={value}: a run has one seed, which is seed={config.seed}. Leave it out, or change seed="
+
+
+def libraries(config: ConfigView) -> Iterator[str]:
+    """Check that a run without a GPU has the library that opens its process group."""
+    key, value = "actor_rollout_ref.model.external_lib", config.select("actor_rollout_ref.model.external_lib")
+    given = value if isinstance(value, list) else [value] if value else []
+    if not config.backend.needs_gpu and GLOO not in given:
+        whole = ",".join(map(str, (GLOO, *given)))
+        yield f"{key}={value}: backend={config.backend.name} needs its own library, too. Write {key}=[{whole}]"
 
 
 def metric(config: ConfigView) -> Iterator[str]:
@@ -101,4 +120,4 @@ def fused_kernels(config: ConfigView) -> Iterator[str]:
         )
 
 
-OWN_WORDS = (model, files, metric, checkpoints, columns, greedy, fused_kernels)
+OWN_WORDS = (model, seeds, files, libraries, metric, checkpoints, columns, greedy, fused_kernels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Container
 from pathlib import Path
 
 from gapo_lab.config.view import ConfigView
@@ -26,6 +27,7 @@ SANDBOX: dict[str, Rule] = {
     "parallel": "[1, inf)",
 }
 WHOLE = ("memory_mb", "processes", "output_kb", "disk_mb", "parallel")
+OURS = "pkg://gapo_lab."
 SHIPPED = ("edit", "gsm8k", "math", "unit_tests")
 # Our own reward functions -> the numbers that each returns.
 RETURNS = {
@@ -40,7 +42,7 @@ RETURNS = {
 def returned(config: ConfigView) -> tuple[str, ...] | None:
     """Return the numbers that the run's reward returns; None where the text of a user's function does not say."""
     asked = config.reward.custom_reward_function
-    if str(asked.path).startswith("pkg://gapo_lab."):
+    if str(asked.path).startswith(OURS):
         return RETURNS.get(str(asked.name))
     try:
         file = python_source.source(str(asked.path)) if asked.path else None
@@ -70,9 +72,13 @@ def check_reward(config: ConfigView) -> None:
         raise UserError(f"reward.timeout={seconds}: must be a number of seconds above 0")
     if "sandbox" in config.reward:
         _check_sandbox(config.reward.sandbox)
-    path = Path(str(asked.path).removeprefix("file://")).expanduser()
+    address = str(asked.path)
+    path = Path(address.removeprefix("file://")).expanduser()
     if path.suffix == ".py":
-        _check_file(path, str(asked.name), f"reward={called}" if str(path) in str(called) else f"reward={path}")
+        _check_file(path, asked, f"reward={called}" if str(path) in str(called) else f"reward={path}", str(path))
+    elif address.startswith("pkg://") and not address.startswith(OURS) and (file := python_source.source(address)):
+        module = address.removeprefix("pkg://")
+        _check_file(file, asked, f"reward={module}:{asked.name}", module)
 
 
 def _check_sandbox(asked: ConfigView) -> None:
@@ -84,7 +90,9 @@ def _check_sandbox(asked: ConfigView) -> None:
             raise UserError(f"reward.sandbox.{key}={value}: must be a whole number")
 
 
-def _check_file(path: Path, name: str, said: str) -> None:
+def _check_file(path: Path, asked: ConfigView, said: str, word: str) -> None:
+    """Check the function of a file, which is called ``word`` in `reward=`."""
+    name = str(asked.name)
     if not path.is_file():
         raise UserError(f"{said}: no such file")
     try:
@@ -94,17 +102,24 @@ def _check_file(path: Path, name: str, said: str) -> None:
         raise UserError(f"{said}{where}: is not Python ({error})") from error
     functions = {node.name: node for node in tree.body if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
     if name in functions:
-        _check_arguments(functions[name], said)
-    elif name not in user_files.assigned(tree):
+        _check_arguments(functions[name], said, asked.get("reward_kwargs") or ())
+    elif not {name, "*"} & user_files.assigned(tree):
         close = (nearest(name, functions) or sorted(functions) or ["FUNCTION"])[0]
-        raise UserError(f"{said}: no function {name} in it. Write reward={path}:{close}")
+        raise UserError(f"{said}: no function {name} in it. Write reward={word}:{close}")
 
 
-def _check_arguments(function: ast.FunctionDef | ast.AsyncFunctionDef, said: str) -> None:
+def _check_arguments(function: ast.FunctionDef | ast.AsyncFunctionDef, said: str, given: Container[str]) -> None:
     taken = function.args
     names = {argument.arg for argument in (*taken.args, *taken.kwonlyargs)}
     if lacking := [name for name in ARGUMENTS if name not in names and taken.kwarg is None]:
         raise UserError(
             f"{said}: {function.name}() does not take {', '.join(lacking)}. verl calls it with "
             f"{', '.join(f'{name}=' for name in ARGUMENTS)}."
+        )
+    needed = taken.args[: len(taken.args) - len(taken.defaults)]
+    needed += [word for word, value in zip(taken.kwonlyargs, taken.kw_defaults, strict=True) if value is None]
+    if more := [word.arg for word in needed if word.arg not in ARGUMENTS and word.arg not in given]:
+        raise UserError(
+            f"{said}: {function.name}() needs {', '.join(more)}, which verl does not give. Give it a default value, or "
+            f"+reward.custom_reward_function.reward_kwargs.{more[0]}=VALUE"
         )

@@ -144,11 +144,14 @@ def defined(path: Path) -> set[str]:
 def assigned(tree: ast.Module) -> set[str]:
     """Return the names that a module imports or assigns at its top; `*` where it imports all of another."""
     names: set[str] = set()
-    for node in tree.body:
+    # also what stands below an `if` or a `try`
+    for node in (one for top in tree.body if not isinstance(top, DEFINITIONS) for one in ast.walk(top)):
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             names |= {alias.asname or alias.name.partition(".")[0] for alias in node.names}
-        elif not isinstance(node, DEFINITIONS):
-            names |= {one.id for one in ast.walk(node) if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+        elif isinstance(node, DEFINITIONS):
+            names.add(node.name)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
     return names
 
 

@@ -59,6 +59,25 @@ def problems(config: ConfigView) -> Iterator[str]:
         if found.kind is not wanted:
             first = "rewards" if wanted is Kind.ESTIMATOR else "log_prob"
             yield f"{METHOD}={address}: {name}() is taken as {_WORDS[wanted]}. Its first parameter must be {first}"
+        elif said := _signature(found):
+            yield f"{METHOD}={address}: {name}() {said}"
+
+
+def _signature(method: Method) -> str | None:
+    """Return why a function cannot be called as methods are; None where it can."""
+    given = method_registry.CALLED_WITH[method.kind]
+    if method.kind is Kind.LOSS and method.first != given[0]:
+        return (
+            f"has {method.first or 'nothing'} as its first parameter. Call it rewards, in an estimator "
+            "f(rewards, groups), or log_prob, in a loss"
+        )
+    if method.takes < len(given):
+        return f"takes too few parameters. It is called with {', '.join(given)}"
+    if method.needs:
+        return (
+            f"needs {', '.join(method.needs)}, and nothing gives it. Give it a default value, which makes it a setting"
+        )
+    return None
 
 
 _WORDS = {Kind.ESTIMATOR: "an estimator", Kind.LOSS: "a loss"}

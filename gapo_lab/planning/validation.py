@@ -18,6 +18,7 @@ from gapo_lab.config.refused_words import explain
 from gapo_lab.config.view import ConfigView
 from gapo_lab.data import fingerprint
 from gapo_lab.data.ood import registry as ood
+from gapo_lab.data.own import rows as own_rows
 from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
@@ -181,6 +182,12 @@ def _own_rows(config: ConfigView) -> Iterator[str]:
         config, {f"data.{key}": f"{COUNT} or null" for key in ("train_size", "id_size", "dev_size", "ood_size")}
     )
     sets.check(config.data)
+    rows, batch = own_rows.sizes(config.data)[sets.TRAIN], config.data.train_batch_size
+    if rows < batch:
+        yield (
+            f"data.train={config.data.train}: has {rows} rows, less than one batch of data.train_batch_size={batch} "
+            f"prompts. Give data.train_batch_size={rows} or less"
+        )
 
 
 def _data(config: ConfigView) -> Iterator[str]:
@@ -196,6 +203,7 @@ def _data_words(config: ConfigView) -> Iterator[str]:
     data = config.data
     if data.name not in DATA:
         yield f"data.name={data.name}: no such data; there are {', '.join(DATA)}"
+        return  # its keys are those of other data
     if data.name == "parquet":
         return
     if data.name in ("lists", "micro_blocks") and config.model.name == "nano_large":

@@ -23,7 +23,7 @@ def rows_of(data: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
     for name, paths in sets.named(data).items():
         size = data[SIZES.get(name, "ood_size")]
         found = islice(files.rows(paths), size)
-        out[name] = [_row(row, path, number, name, index, data) for index, (path, number, row) in enumerate(found)]
+        out[name] = [as_task(row, path, number, name, index, data) for index, (path, number, row) in enumerate(found)]
     return out
 
 
@@ -36,7 +36,7 @@ def sizes(data: Mapping[str, Any]) -> dict[str, int]:
     return out
 
 
-def _row(row: dict[str, Any], path: Path, number: int, name: str, index: int, data: Mapping) -> dict[str, Any]:
+def as_task(row: dict[str, Any], path: Path, number: int, name: str, index: int, data: Mapping) -> dict[str, Any]:
     """One row of the set `name`, its `index`-th; `number`: its place in its file."""
     where = f"row {number} of {path.name}"
     truth = _at(row, data["truth_key"])

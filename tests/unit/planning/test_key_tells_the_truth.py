@@ -11,7 +11,7 @@ from gapo_lab.config.fast_compose import Composer
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
 from gapo_lab.paths import NANO
-from gapo_lab.planning.not_science import NOT_SCIENCE, SEEDS
+from gapo_lab.planning.not_science import NOT_SCIENCE
 from gapo_lab.planning.run_key import ONLY_METRICS
 from gapo_lab.planning.spec import spec_of
 from gapo_lab.planning.validation import faults
@@ -48,7 +48,7 @@ def outcome(composer: Composer, words: tuple[str, ...], key: str, before: str) -
             return "another run"
     except (UserError, TypeError, ValueError):
         return "refused"
-    return "listed" if key.startswith(tuple(NOT_SCIENCE)) or key in (*SEEDS, *UNSEEN) else "ignored"
+    return "listed" if key.startswith(tuple(NOT_SCIENCE)) or key in UNSEEN else "ignored"
 
 
 @pytest.mark.slow

@@ -19,6 +19,10 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "good.py").write_text(GOOD)
     (tmp_path / "keyword.py").write_text("def f(solution_str, ground_truth, **others):\n    return 1.0\n")
+    (tmp_path / "maybe.py").write_text(
+        "try:\n    from good import compute_score\nexcept ImportError:\n    compute_score = 0\n"
+    )
+    (tmp_path / "a b=c,ü.py").write_text(GOOD)
     (tmp_path / "partial.py").write_text("from functools import partial\nscore = partial(print)\n")
     (tmp_path / "narrow.py").write_text("def compute_score(solution_str, ground_truth):\n    return 1.0\n")
     (tmp_path / "words.py").write_text(GOOD.replace("1.0", '{"score": 1.0, "words": len(solution_str)}'))
@@ -38,11 +42,13 @@ def own(*words: str):
     return planned("data=parquet", "data.train=train.jsonl", "data.id=id.jsonl", *words)
 
 
-@pytest.mark.parametrize("word", ["good.py", "good.py:compute_score", "keyword.py:f", "partial.py:score"])
+@pytest.mark.parametrize(
+    "word", ["good.py", "good.py:compute_score", "keyword.py:f", "partial.py:score", "maybe.py", '"a b=c,ü.py"']
+)
 def test_a_reward_that_can_be_called(folder, word):
     run = own(f"reward={word}")
     assert run.spec, run.why
-    assert f"reward={word}" in run.name
+    assert f"reward={word.strip(chr(34))}" in run.name
 
 
 @pytest.mark.parametrize(
@@ -51,6 +57,9 @@ def test_a_reward_that_can_be_called(folder, word):
         ((), "data=parquet: its rows do not say how an answer is scored. Give reward=FILE.py:function"),
         (("reward=no.py",), "reward=no.py: no such file"),
         (("reward=good.py:scor",), "reward=good.py:scor: no function scor in it. Write reward=good.py:compute_score"),
+        (("reward=good:scor",), "reward=good:scor: no function scor in it. Write reward=good:compute_score"),
+        (("reward=narrow:compute_score",), r"narrow:compute_score: compute_score\(\) does not take data_source"),
+        (("reward=json:dumps",), r"reward=json:dumps: dumps\(\) needs obj, which verl does not give"),
         (("reward=narrow.py",), r"compute_score\(\) does not take data_source, extra_info"),
         (("reward=broken.py",), "reward=broken.py, line 1: is not Python"),
         (("reward=gsm8k", "metric=em"), "metric=em: reward=gsm8k does not return it. It returns acc, answered, score"),
@@ -69,6 +78,19 @@ def test_what_cannot_work_is_said(folder, words, said):
 
     run = own(*words)
     assert run.action is Action.INVALID and re.search(said, run.why), run.why
+
+
+def test_what_a_function_needs_beside_verls_words_is_given_by_reward_kwargs(folder):
+    (folder / "more.py").write_text(GOOD.replace("extra_info=None", "extra_info, model, *, url"))
+    run = own("reward=more.py")
+    assert "more.py: compute_score() needs model, url, which verl does not give" in run.why
+    given = "+reward.custom_reward_function.reward_kwargs"
+    assert own("reward=more.py", f"{given}.model=a", f"{given}.url=b").spec
+
+
+def test_fewer_rows_than_a_batch(folder):
+    run = own("reward=good.py", "data.train_size=5")
+    assert "data.train=train.jsonl: has 5 rows, less than one batch of data.train_batch_size=32 prompts" in run.why
 
 
 def test_the_key_holds_the_content_and_not_the_place(folder):

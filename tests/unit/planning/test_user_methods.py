@@ -60,6 +60,16 @@ def project(tmp_path, monkeypatch) -> Path:
     sys.path[:] = [place for place in sys.path if place != str(tmp_path)]
 
 
+SIGNS = """
+def alone(rewards): return rewards
+def asks(rewards, groups, z, k=1, *, y, draw): return rewards
+def named(r, groups): return r
+def nothing(): return 0
+def short(log_prob, old_log_prob): return log_prob
+def all_of_them(rewards, *others, **more): return rewards
+"""
+
+
 def key_of(*words: str) -> str:
     config = compose_run(words)
     check(config)
@@ -102,16 +112,30 @@ def test_a_loss_of_ones_own_has_grpos_advantage(project):
             "Its first parameter must be rewards",
         ),
         (["algo=pkg.nowhere:f"], "no module pkg in this folder"),
+        (["algo=signs.py:alone"], "alone() takes too few parameters. It is called with rewards, groups"),
+        (["algo=signs.py:asks"], "asks() needs z, y, and nothing gives it. Give it a default value"),
+        (["algo=signs.py:named"], "named() has r as its first parameter. Call it rewards"),
+        (["algo=signs.py:nothing"], "nothing() has nothing as its first parameter"),
+        (
+            ["algo=signs.py:short"],
+            "short() takes too few parameters. It is called with log_prob, old_log_prob, advantages",
+        ),
         (["algo=wrong.py:f"], "algo.path=wrong.py, line 1: is not Python"),
         (["algo=mine.py:halved", "algo.label=3"], "algo.label=3: must be a text"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line_before_anything_starts(project, words, says):
     (project / "wrong.py").write_text("def f(:\n")
+    (project / "signs.py").write_text(SIGNS)
     with pytest.raises(UserError) as told:
         check(compose_run(words))
     assert says in str(told.value)
     assert sum(line.startswith("algo") for line in str(told.value).splitlines()) == 1
+
+
+def test_a_function_may_take_whatever_it_is_given(project):
+    (project / "signs.py").write_text(SIGNS)
+    check(compose_run(["algo=signs.py:all_of_them"]))
 
 
 def test_its_text_and_what_it_imports_are_in_the_key_and_its_place_is_not(project):

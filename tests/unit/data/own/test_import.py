@@ -154,6 +154,27 @@ def test_validate_reads_json_lines_too(capsys):
     assert "no text column" in capsys.readouterr().out
 
 
+def test_validate_and_describe_take_the_rows_that_a_trainer_takes(capsys):
+    """A prompt that is a text, no source, truths of several kinds, other columns."""
+    raw(
+        "a.jsonl",
+        [
+            {"prompt": "1 + 1 =", "reward_model": {"ground_truth": 2}},
+            {"prompt": [{"role": "user", "content": "?"}], "reward_model": {"ground_truth": ["a", {"b": 1}]}},
+        ],
+    )
+    raw("b.jsonl", [{"question": "1 + 1 =", "answer": "2"}])
+    keys = ["--prompt-key", "question", "--truth-key", "answer"]
+    for words in (["a.jsonl"], ["b.jsonl", *keys]):
+        assert main(["validate", *words]) == 0 and main(["describe", *words]) == 0
+        assert "1 + 1 =" in capsys.readouterr().out
+    assert main(["validate", "b.jsonl", "--prompt-key", "question", "--truth-key", "answr"]) == 2
+    assert "--truth-key answr: no such column in b.jsonl, which has question, answer" in capsys.readouterr().err
+    raw("c.jsonl", [{"prompt": "?", "reward_model": {"ground_truth": 1}}, {"prompt": "?", "reward_model": {}}])
+    assert main(["validate", "c.jsonl"]) == 2
+    assert "row 1 of c.jsonl has no reward_model.ground_truth" in capsys.readouterr().err
+
+
 def test_each_recipe_names_a_reward_that_ships():
     from gapo_lab.paths import CONF
 
