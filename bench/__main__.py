@@ -23,7 +23,7 @@ from bench.many_runs import (
     watching_two_thousand,
 )
 from bench.measurement import Row, keep_freed_memory
-from bench.overhead import platform_share_of_a_run
+from bench.overhead import demo_against_0_1_0, platform_share_of_a_run
 from bench.reward import reward_against_dynamic_programme
 from bench.rollouts import rollout_server_against_generate
 from bench.search import search_without_training
@@ -43,6 +43,7 @@ ROWS: list[Callable[[], list[Row]]] = [
     reward_against_dynamic_programme,
     rollout_server_against_generate,
     platform_share_of_a_run,
+    demo_against_0_1_0,
     warm_against_cold_starts,
     warm_against_cold_sweep,
     tables_against_mlflow_client,

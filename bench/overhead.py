@@ -1,8 +1,9 @@
-"""What the platform adds to a run: one real run of `make demo`, timed from outside."""
+"""Real runs of `make demo`, timed from outside: what the platform adds to one, and how long 0.1.0's took."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -10,9 +11,12 @@ import time
 from pathlib import Path
 
 from bench.measurement import Row
+from gapo_lab.paths import IMPORT_ROOT
 
 # What `make demo` trains.
 DEMO = ("data=micro_blocks", "trainer.total_training_steps=20", "trainer.test_freq=10")
+# The commit that was version 0.1.0.
+FIRST_VERSION = "c79866397e12"
 # Phases of a run (timing.json) in which verl, Ray and torch work.
 VERL = ("importing verl", "starting Ray", "loading the model", "validating", "training", "ending Ray")
 
@@ -33,3 +37,42 @@ def platform_share_of_a_run() -> list[Row]:
         seconds = json.loads(timing.read_text())
     verl = sum(seconds[phase] for phase in VERL) - seconds["recording"]
     return [Row("platform / wall time of `make demo`", wall - verl, wall, 0.02)]
+
+
+def demo_against_0_1_0() -> list[Row]:
+    """Wall time of `make demo` against that of version 0.1.0 (`data=micro`, 60 steps), one after the other; and until
+    the first number, which is the validation before training.
+
+    The code of 0.1.0 comes from the history of this repository and runs with the packages that are installed here.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        old = Path(folder, "old")
+        git = ["git", "-C", str(IMPORT_ROOT)]
+        made = subprocess.run(
+            [*git, "worktree", "add", "--detach", str(old), FIRST_VERSION], capture_output=True, check=False
+        )
+        if made.returncode:
+            print(f"not measured: the demo of 0.1.0 (no commit {FIRST_VERSION} here)")
+            return []
+        try:
+            ours, first = _timed(Path(folder, "here"), IMPORT_ROOT, DEMO)
+            theirs, their_first = _timed(Path(folder, "there"), old, ())
+        finally:
+            subprocess.run([*git, "worktree", "remove", "--force", str(old)], check=True)
+    return [
+        Row("`make demo` / that of 0.1.0", ours, theirs, 0.6),
+        Row("its first number / that of 0.1.0", first, their_first, 1 / 3),
+    ]
+
+
+def _timed(folder: Path, code: Path, words: tuple[str, ...]) -> tuple[float, float]:
+    """Seconds that a run takes, and until its first metrics."""
+    folder.mkdir()
+    began = time.time()
+    environment = {**os.environ, "PYTHONPATH": str(code)}
+    run = [sys.executable, "-m", "gapo_lab.run", *words]
+    subprocess.run(run, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
+    ended = time.time()
+    (measured,) = folder.glob("runs/*/attempts/1/metrics.jsonl")
+    with open(measured) as rows:
+        return ended - began, json.loads(rows.readline())["time"] - began
