@@ -142,13 +142,34 @@ def start_ray(patience: float = PATIENCE_SECONDS, **settings: Any) -> str:
     until = time.monotonic() + patience
     while True:
         try:
-            ray.init(**settings)
+            with only_what_a_run_needs(bool(settings.get("include_dashboard"))):
+                ray.init(**settings)
             return ray.get_runtime_context().gcs_address
         except Exception as error:
             ray.shutdown()
             if "timed out during startup" not in str(error) or time.monotonic() > until:
                 raise RunFailed(f"Ray did not come up: {first_line(error, 500)}") from error
             print("Ray did not start within its 30 s: once more", flush=True)
+
+
+@contextmanager
+def only_what_a_run_needs(dashboard: bool) -> Iterator[None]:
+    """Let a Ray that is started in the block do without the autoscaler's monitor, which has nothing to scale here, and,
+    where there is no dashboard, without its server: each imports Ray once more, and then polls."""
+    from ray._private.node import Node
+
+    theirs = Node.start_monitor, Node.start_api_server
+
+    def without(self: Any, **_: Any) -> None:
+        self._webui_url = ""
+
+    Node.start_monitor = lambda self: None
+    if not dashboard:
+        Node.start_api_server = without
+    try:
+        yield
+    finally:
+        Node.start_monitor, Node.start_api_server = theirs
 
 
 @contextmanager

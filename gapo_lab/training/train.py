@@ -24,6 +24,7 @@ from gapo_lab.training.ray_cluster import PATIENCE_SECONDS, in_time
 from gapo_lab.training.recorder import Recorder
 from gapo_lab.training.variables import EVERYWHERE, FIRST_JOB, ON_CPU
 from gapo_lab.training.vllm_rollout import metadata, workers
+from gapo_lab.utils.import_path import hidden
 
 if TYPE_CHECKING:
     from gapo_lab.data.prepare import Prepared
@@ -31,6 +32,12 @@ if TYPE_CHECKING:
 
 # Billions of parameters of the largest model that is loaded before its run begins, beside that of the run before it.
 LOADED_AHEAD = 0.01
+
+
+# Packages that verl's libraries import where they are installed, for what no run does: scikit-learn is there for
+# MLflow, and transformers' assisted decoding would draw its thresholds with it. vLLM comes in beside another backend,
+# too: with both, the imports take half as long again.
+NEVER_USED = ("sklearn",)
 
 
 def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str, str]:
@@ -72,17 +79,18 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
 
 def import_all(device: str, backend: str) -> None:
     """Import what a job on this device with this backend needs: seconds. The variables must be set already."""
-    from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401
+    with hidden(*(NEVER_USED if backend != "cpu" else (*NEVER_USED, "vllm"))):
+        from verl.workers.engine_workers import ActorRolloutRefWorker  # noqa: F401
 
-    import gapo_lab.training.trainer
-    from gapo_lab.training import ray_cluster  # noqa: F401
+        import gapo_lab.training.trainer
+        from gapo_lab.training import ray_cluster  # noqa: F401
 
-    if device == "cpu":
-        if backend == "cpu":
-            import gapo_lab.training.cpu.rollout_manager
-            import gapo_lab.training.cpu.rollout_replica
-        else:
-            import gapo_lab.training.vllm_rollout.replica  # noqa: F401
+        if device == "cpu":
+            if backend == "cpu":
+                import gapo_lab.training.cpu.rollout_manager
+                import gapo_lab.training.cpu.rollout_replica
+            else:
+                import gapo_lab.training.vllm_rollout.replica  # noqa: F401
 
 
 @contextmanager

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from gapo_lab.paths import IMPORT_ROOT
@@ -29,6 +31,19 @@ def follow(before: str) -> None:
     leave = {*now, *_folders(before)}
     sys.path[:] = [*now, *(path for path in sys.path if path not in leave)]
     importlib.invalidate_caches()
+
+
+@contextmanager
+def hidden(*packages: str) -> Iterator[None]:
+    """Let what is imported in the block find these packages not installed, unless they are imported already."""
+    absent = [name for name in packages if name not in sys.modules]
+    for name in absent:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        for name in absent:
+            sys.modules.pop(name, None)
 
 
 def _folders(path: str) -> list[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from lab import REPO, Lab, wait_until
+from lab import PATIENCE, REPO, Lab, wait_until
 
 from gapo_lab.launch import code_snapshot, run_states
 from gapo_lab.runs.folder import RunFolder
@@ -81,7 +81,7 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(lab):
     process = lab.start(*words, tiny=False)
     wait_until(lambda: any(max(f.merged_metrics(), default=0) > 1 for f in find(lab.cwd / "runs")), process)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     (begun,) = [f for f in find(lab.cwd / "runs") if f.attempts()]
     saved = begun.resume_step()
     assert process.returncode == 130 and saved == max(begun.merged_metrics()), out + err
@@ -115,7 +115,7 @@ def test_a_job_killed_says_so_others_go_on_and_retry_finishes_it(lab):
         if "gapo_lab.training.job" in " ".join(_words(p))
     )
     job.kill()
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1 and "1 of 2 runs did not finish" in err
     assert "killed by signal 9" in out and "->" in out
     assert all_states(lab) == ["failed", "finished"]
@@ -151,7 +151,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_afterwards(lab):
         filler = disk / "filler"
         with pytest.raises(OSError, match="No space left"):
             fill_up(filler)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=PATIENCE)
         (folder,) = find(disk)
         assert process.returncode == 1, out + err
         status = folder.status()

@@ -8,7 +8,7 @@ import signal
 import optuna
 import psutil
 import pytest
-from lab import TINY, Lab, wait_until
+from lab import PATIENCE, TINY, Lab, wait_until
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -62,7 +62,7 @@ def test_trials_are_pruned_the_sweeper_is_killed_and_goes_on(lab):
     second = lab.start(*slow, tiny=False)
     wait_until(lambda: len(study_of(lab).trials) >= 4, second)
     second.send_signal(signal.SIGINT)
-    out, err = second.communicate(timeout=60)
+    out, err = second.communicate(timeout=PATIENCE)
     assert second.returncode == 130 and "goes on with the same trials" in err, out + err
     assert "0 of 6 trials done, 2 under way" in out and not left_over(lab)
     last = lab.run(*slow, tiny=False)

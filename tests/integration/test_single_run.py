@@ -13,7 +13,7 @@ from contextlib import closing
 
 import psutil
 import pytest
-from lab import Lab, wait_until
+from lab import PATIENCE, Lab, wait_until
 
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.studies import of_study
@@ -92,14 +92,14 @@ def test_a_run_that_goes_on_elsewhere_is_followed_and_left_alone(lab):
     said = second.stdout.readline()
     assert f"run {folder.key} is running already (pid {process.pid} on" in said
     second.send_signal(signal.SIGINT)
-    _, err = second.communicate(timeout=60)
+    _, err = second.communicate(timeout=PATIENCE)
     assert second.returncode == 130 and "the run goes on without this command" in err
     assert process.poll() is None and folder.status().state == "running"
     third = lab.start(*LONG, tiny=False)
     third.stdout.readline()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    _, err = third.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
+    _, err = third.communicate(timeout=PATIENCE)
     assert third.returncode == 1 and f"resumes from step {folder.resume_step()}" in err
 
 
@@ -129,7 +129,7 @@ def test_a_failed_run_ends_with_1_and_says_what_the_same_command_does(lab):
     process, folder = start_long(lab)
     job = next(p for p in psutil.Process(process.pid).children() if "gapo_lab.training.job" in " ".join(p.cmdline()))
     job.kill()
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1 and "killed by signal 9" in err
     assert folder.status().advice(folder.key).endswith(f"the same command resumes from step {folder.resume_step()}")
 
@@ -152,7 +152,7 @@ def test_cluster_slurm_never_runs_on_this_machine(lab, tmp_path):
 def test_ctrl_c_saves_first_and_names_the_step(lab):
     process, folder = start_long(lab, "trainer.save_freq=1000")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     step = max(folder.merged_metrics())
     assert process.returncode == 130 and folder.resume_step() == step
     assert err == f"stopped after step {step} (saved); the same command resumes from step {step}\n"
@@ -161,7 +161,7 @@ def test_ctrl_c_saves_first_and_names_the_step(lab):
     again, _ = start_long(lab, "trainer.save_freq=1000", step=step + 1)
     assert folder.attempts()[-1].rows()[0].step == step + 1
     again.send_signal(signal.SIGTERM)
-    out, _ = again.communicate(timeout=60)
+    out, _ = again.communicate(timeout=PATIENCE)
     assert f"resumes from step {step}" in out and f"step {step}/" not in out
     last = max(folder.merged_metrics())
     assert again.returncode == 130 and folder.resume_step() == last > step  # SIGTERM leaves time to save, too
@@ -173,7 +173,7 @@ def test_a_second_ctrl_c_ends_at_once(lab):
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=PATIENCE)
     kept = folder.resume_step()
     assert process.returncode == 130 and kept % 2 == 0 and kept > 0
     assert err == f"stopped by Ctrl-C; the same command resumes from step {kept}\n"
@@ -218,7 +218,7 @@ def test_without_a_checkpoint_it_says_that_it_starts_anew(lab):
 def test_cancel_saves_and_says_where_it_resumes(lab):
     process, folder = start_long(lab, "trainer.save_freq=1000")
     said = lab.command("cancel", folder.key).stdout
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     step = folder.resume_step()
     assert step == max(folder.merged_metrics()) and "1 run cancelled; the same command, or" in said
     assert f"resumes 1 run from step {step}" in said
@@ -232,6 +232,6 @@ def test_a_cancelled_sweep_starts_none_that_waits(lab):
     process = lab.start(*words, tiny=False)
     wait_until(lambda: (lab.cwd / "runs").is_dir() and any(_steps(lab)), process)
     assert "2 runs cancelled" in lab.command("cancel", "all").stdout
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert sum(len(RunFolder(p.parent).attempts()) for p in (lab.cwd / "runs").glob("*/spec.yaml")) == 1
     assert left_of(lab) == []

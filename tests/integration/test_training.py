@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from lab import Lab, science
+from lab import PATIENCE, Lab, science
 
 
 def processes_of(lab: Lab) -> list[str]:
@@ -31,7 +31,7 @@ def scratch_of(supervisor) -> Path:
     return Path(watch.cmdline()[-1])
 
 
-def wait_for_step(folder_of, step: int, process, seconds: float = 400) -> None:
+def wait_for_step(folder_of, step: int, process, seconds: float = PATIENCE) -> None:
     until = time.monotonic() + seconds
     while time.monotonic() < until and process.poll() is None:
         try:
@@ -43,7 +43,7 @@ def wait_for_step(folder_of, step: int, process, seconds: float = 400) -> None:
     raise AssertionError(f"step {step} was not reached: {process.communicate(timeout=30)}")
 
 
-def wait_until(holds, seconds: float = 60) -> None:
+def wait_until(holds, seconds: float = PATIENCE) -> None:
     until = time.monotonic() + seconds
     while not holds() and time.monotonic() < until:
         time.sleep(0.2)
@@ -215,7 +215,7 @@ def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(live_la
     wait_until(lambda: any("tracking.live_copy" in words for words in processes_of(lab)))
     assert len(processes_of(lab)) > 10  # supervisor, job, zygote, Ray's own, two workers, two servers, the copier
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=120)
+    _, err = process.communicate(timeout=PATIENCE)
     folder = lab.folder()
     step = max(folder.merged_metrics())
     assert process.returncode == 130 and 1 <= step < last

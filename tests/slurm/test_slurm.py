@@ -9,6 +9,7 @@ import signal
 import time
 
 import pytest
+from lab import PATIENCE
 from slurm_lab import SlurmLab, submitted, undisturbed
 
 from gapo_lab.runs.folder import RunFolder
@@ -47,7 +48,7 @@ def test_one_array_for_each_resource_shape_and_runs_are_shared(lab):
 def test_two_submitters_at_the_same_moment_start_a_run_once(lab):
     words = ("study=twice", "algo=grpo,dapo", "+rehearsal.of=twice", "seed=range(4)")
     both = [lab.start_sweep(*words) for _ in range(2)]
-    outs = [process.communicate(timeout=400) for process in both]
+    outs = [process.communicate(timeout=PATIENCE) for process in both]
     assert [process.returncode for process in both] == [0, 0], outs
     assert sum(out.count("submitted ") for out, _ in outs) == 1, outs
     lab.finished("twice")
@@ -68,7 +69,7 @@ def test_a_killed_submitter_loses_nothing(lab):
     for _ in range(3):
         assert lab.sweep(*words).returncode == 0
         time.sleep(3)
-    lab.until("orphan", lambda s: all(v.state in ("finished", "failed", "interrupted") for v in s.values()), 180)
+    lab.until("orphan", lambda s: all(v.state in ("finished", "failed", "interrupted") for v in s.values()))
     assert lab.sweep(*words).returncode == 0
     lab.finished("orphan")
     assert all(

@@ -69,7 +69,7 @@ def without_slurm(lab: SlurmLab) -> str:
 @pytest.mark.parametrize("fault", ["requeue", "warning", "container", "preempted", "crash"])
 def test_a_run_goes_on_by_itself_from_its_last_checkpoint(disturbed, fault):
     """scontrol requeue; the warning before a time limit, also where no scontrol is; preemption; a node that dies."""
-    disturbed.finished(fault, 400)
+    disturbed.finished(fault)
     folder = disturbed.one(fault)
     assert undisturbed(folder, 0, STEPS)
     first, *later = folder.attempts()
@@ -133,7 +133,7 @@ def test_a_run_of_a_node_that_went_down_is_queued_again(lab):
         assert "queued: requeued" in lab.command("status", "down").stdout
     finally:
         lab.slurm("scontrol", "update", "nodename=n2", "state=resume")
-    lab.finished("down", 400)
+    lab.finished("down")
     assert undisturbed(lab.one("down"), 0, STEPS)
 
 
@@ -145,9 +145,9 @@ def test_real_training_through_a_warning_and_a_requeue_ends_with_the_same_number
     folder = lab.one("real")
     assert folder.key == finished.folder().key
     lab.slurm("scancel", "--signal=USR2", lab.at_step("real", 1).job)
-    lab.until("real", lambda s: len(folder.attempts()) == 2 and lab.at_step("real", 2), 400)
+    lab.until("real", lambda s: len(folder.attempts()) == 2 and lab.at_step("real", 2))
     lab.slurm("scontrol", "requeue", folder.status().job)
-    lab.finished("real", 400)
+    lab.finished("real")
     lab.left_the_queue(folder.status().job)
     assert science(folder.merged_metrics()) == science(finished.folder().merged_metrics())
     assert len(folder.attempts()) == 3
@@ -158,7 +158,7 @@ def test_real_training_through_a_warning_and_a_requeue_ends_with_the_same_number
 
 def test_ray_over_two_nodes(lab):
     assert submitted(lab.sweep("study=two", "+rehearsal.of=two", "cluster.nodes=2", "seed=0")) == 1
-    lab.finished("two", 400)
+    lab.finished("two")
     log = lab.one("two").attempts()[0].log_path.read_text()
     assert log.count("Ray node ") == 2
     left = [
@@ -176,6 +176,6 @@ def test_ray_that_never_comes_up(lab):
         )
         == 1
     )
-    found = lab.until("noray", lambda s: all(v.state == "failed" and v.cause for v in s.values()), 400)
+    found = lab.until("noray", lambda s: all(v.state == "failed" and v.cause for v in s.values()))
     (status,) = found.values()
     assert "Ray did not come up" in status.message and status.cause == "Ray did not start" and status.remedy

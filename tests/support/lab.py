@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 REPO = Path(__file__).parents[2]
+# Seconds that a test waits for what takes one or two minutes: a bound for a machine that does much else.
+PATIENCE = 900
 # Real verl, real nano model, few tasks: three steps of 32 rollouts.
 TINY = (
     "data.train_size=64",
@@ -54,7 +56,7 @@ class Lab:
     def run(self, *words: str, tiny: bool = True, **env: str) -> subprocess.CompletedProcess:
         process = self.start(*words, tiny=tiny, **env)
         try:
-            out, err = process.communicate(timeout=300)
+            out, err = process.communicate(timeout=PATIENCE)
         except BaseException:
             process.terminate()
             process.wait(30)
@@ -78,7 +80,7 @@ class Lab:
         return RunFolder(found[0])
 
 
-def wait_until(good: Callable[[], object], process: subprocess.Popen | None = None, seconds: float = 120) -> None:
+def wait_until(good: Callable[[], object], process: subprocess.Popen | None = None, seconds: float = PATIENCE) -> None:
     """Wait until ``good``; fail when ``process`` ends first."""
     end = time.monotonic() + seconds
     while not good():

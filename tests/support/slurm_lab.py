@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import REPO, Lab
+from lab import PATIENCE, REPO, Lab
 
 from gapo_lab.launch import run_states
 from gapo_lab.runs.folder import RunFolder
@@ -92,7 +92,7 @@ class SlurmLab(Lab):
             os.environ.pop("SLURM_CONF")
 
     def until(
-        self, study: str, good: Callable[[dict[str, RunStatus]], bool], seconds: float = 300
+        self, study: str, good: Callable[[dict[str, RunStatus]], bool], seconds: float = PATIENCE
     ) -> dict[str, RunStatus]:
         """Wait until the states of a study's runs are as wanted."""
         end = time.monotonic() + seconds
@@ -115,7 +115,7 @@ class SlurmLab(Lab):
         )
         return next(iter(found.values()))
 
-    def finished(self, study: str, seconds: float = 400) -> dict[str, RunStatus]:
+    def finished(self, study: str, seconds: float = PATIENCE) -> dict[str, RunStatus]:
         return self.until(study, lambda s: s and all(v.state == "finished" for v in s.values()), seconds)
 
     def left_the_queue(self, job: str, seconds: float = 120) -> None:

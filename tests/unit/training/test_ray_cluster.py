@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,7 @@ def ray(monkeypatch):
     fake.init = init
     fake.get_runtime_context = lambda: SimpleNamespace(gcs_address="here:1")
     monkeypatch.setitem(sys.modules, "ray", fake)
+    monkeypatch.setattr(ray_cluster, "only_what_a_run_needs", lambda dashboard: nullcontext())
     return fake
 
 
@@ -96,3 +98,18 @@ def test_ray_starts_workers_by_the_script_that_we_name():
     assert ray_constants.SETUP_WORKER_FILENAME == "setup_worker.py"
     source = inspect.getsource(node.Node.__init__)
     assert re.search(r"setup_worker_path=os.path.join\([^=]*ray_constants.SETUP_WORKER_FILENAME", source)
+
+
+def test_ray_starts_what_a_run_needs_by_these_names():
+    """Private names of Ray's; test_dev_cluster and the trained runs see that it comes up without them."""
+    from ray._private import node
+
+    theirs = node.Node.start_monitor, node.Node.start_api_server
+    source = inspect.getsource(node.Node.start_head_processes)
+    assert "self.start_monitor()" in source and "self.start_api_server(" in source
+    assert "self._webui_url" in inspect.getsource(node.Node.start_api_server)
+    with ray_cluster.only_what_a_run_needs(dashboard=False):
+        assert node.Node.start_monitor is not theirs[0] and node.Node.start_api_server is not theirs[1]
+    with ray_cluster.only_what_a_run_needs(dashboard=True):
+        assert node.Node.start_api_server is theirs[1]
+    assert (node.Node.start_monitor, node.Node.start_api_server) == theirs
