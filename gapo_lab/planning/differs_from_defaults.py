@@ -70,9 +70,12 @@ class Namer:
     def _choice(self, group: str, composed: Composed, spec: Spec) -> tuple[str, ...]:
         """Return the override that chooses the run's file of ``group``; none where nobody knows it."""
         name = str(composed.resolved.get(f"{group}.name"))
-        if not self.composer.has(group, name):
-            name = naming.given_overrides({"overrides": spec.overrides}).get(group, "")
-        return (f"{group}={in_quotes(name)}",) if name else ()
+        if self.composer.has(group, name):
+            return (f"{group}={in_quotes(name)}",)
+        given = naming.given_overrides({"overrides": spec.overrides}).get(
+            group
+        )  # in quotes already where it needs them
+        return (f"{group}={given}",) if given else ()
 
     def _compose(self, overrides: tuple[str, ...]) -> _Defaults:
         if overrides not in self._composed:

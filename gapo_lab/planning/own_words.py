@@ -28,6 +28,8 @@ TOLD_ELSEWHERE = ("data.template", "reward.custom_reward_function.path")
 CONTENTS = ("model", "optimizer", "extra")
 # What opens the process group of workers without a GPU (conf/backend/base/without_gpu.yaml).
 GLOO = "gapo_lab.training.cpu.gloo_group"
+# verl's reward managers, and ours for noise on the rewards.
+MANAGERS, NOISY = ("naive", "dapo", "gdpo", "remote", "rate_limited"), "noisy"
 CHECKPOINT = "actor_rollout_ref.actor.checkpoint"
 
 
@@ -81,6 +83,15 @@ def metric(config: ConfigView) -> Iterator[str]:
         yield f"{key}={wanted}: the reward has no such number; there are {', '.join(there)}"
 
 
+def manager(config: ConfigView) -> Iterator[str]:
+    """Check that verl has the reward manager; a library of the user's own may register others."""
+    node, name = "reward.reward_manager", config.select("reward.reward_manager.name")
+    library = config.select("actor_rollout_ref.model.external_lib")
+    is_sought = config.select(f"{node}.source") == "register" and library in (None, GLOO)
+    if is_sought and name not in (*MANAGERS, NOISY):
+        yield f"{node}.name={name}: verl 0.9 has no such reward manager; there are {', '.join(MANAGERS)}"
+
+
 def checkpoints(config: ConfigView) -> Iterator[str]:
     """Check that a run can go on from its checkpoints."""
     for name in ("save_contents", "load_contents"):
@@ -120,4 +131,4 @@ def fused_kernels(config: ConfigView) -> Iterator[str]:
         )
 
 
-OWN_WORDS = (model, seeds, files, libraries, metric, checkpoints, columns, greedy, fused_kernels)
+OWN_WORDS = (model, seeds, files, libraries, metric, manager, checkpoints, columns, greedy, fused_kernels)

@@ -17,7 +17,7 @@ from typing import Any
 from gapo_lab.config.known_keys import verl_defaults
 from gapo_lab.data import fingerprint
 from gapo_lab.data.own import sets
-from gapo_lab.models import smollm2
+from gapo_lab.models import model_files, smollm2
 from gapo_lab.paths import NANO
 from gapo_lab.planning import user_files
 from gapo_lab.planning.not_science import NOT_SCIENCE, SEEDS
@@ -111,7 +111,7 @@ def checkpoint_digest(folder: Path) -> str | None:
     """
     if folder == smollm2.folder():
         return smollm2.VERSION
-    weights = sorted(folder.glob("*.safetensors")) if folder.is_dir() else []
+    weights = model_files.weights(folder)
     if not weights:
         return None
     return _digest(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in weights))

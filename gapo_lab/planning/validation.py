@@ -21,7 +21,7 @@ from gapo_lab.data.ood import registry as ood
 from gapo_lab.data.own import rows as own_rows
 from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
-from gapo_lab.models import smollm2
+from gapo_lab.models import model_files, smollm2
 from gapo_lab.planning.allowed_values import COUNT, wrong_values
 from gapo_lab.planning.cluster_rules import check_cluster
 from gapo_lab.planning.keep_rules import check_keeping
@@ -149,6 +149,11 @@ def _weights(config: ConfigView) -> Iterator[str]:
         smollm2.available()
     elif (path.is_absolute() or model.path.startswith(".")) and not (path / "config.json").is_file():
         yield f"model.path={model.path}: no model there (no config.json). Give a folder or a Hugging Face id"
+    elif path.is_dir():
+        lacking = [] if model_files.weights(path) else ["weights (*.safetensors)"]
+        lacking += [] if model_files.has_tokenizer(path) else ["tokenizer (tokenizer.json)"]
+        if lacking:
+            yield f"model.path={model.path}: has no {' and no '.join(lacking)}. Copy what is missing into the folder"
 
 
 def _rollout(config: ConfigView) -> Iterator[str]:

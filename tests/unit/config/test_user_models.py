@@ -46,6 +46,8 @@ def folder_of(place: Path, said: dict, template: str | None = TEMPLATE) -> Path:
     place.mkdir(parents=True, exist_ok=True)
     (place / "config.json").write_text(json.dumps(said))
     (place / "tokenizer_config.json").write_text(json.dumps({"chat_template": template} if template else {}))
+    (place / "tokenizer.json").write_text("{}")
+    (place / "pytorch_model.bin").write_bytes(b"weights")
     return place
 
 
@@ -67,6 +69,30 @@ def test_a_small_folder_trains_without_a_gpu_and_is_called_by_its_name(mine):
     assert (config.backend.name, config.scale.name) == ("cpu", "nano")
     assert config.model.max_prompt_length + config.model.max_response_length <= 256
     assert compose_run(["model=mine", "model.max_response_length=16"]).data.max_response_length == 16
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("tokenizer.json", "has no tokenizer"), ("model.safetensors", "has no weights")]
+)
+def test_a_folder_without_one_of_its_files(mine, name, says):
+    (mine / name).unlink()
+    with pytest.raises(UserError, match=f"model.path=.*mine: {says}"):
+        check(compose_run(["model=mine"]))
+
+
+def test_weights_of_torchs_own_format_are_in_the_key(mine):
+    folder = folder_of(mine.parent / "big", QWEN)
+    before = make_spec(compose_run(["model=big"])).key
+    (folder / "pytorch_model.bin").write_bytes(b"others.")
+    assert make_spec(compose_run(["model=big"])).key != before
+
+
+def test_places_that_need_quotes(mine):
+    shutil.copytree(mine, mine.parent / "a b=c,ü")
+    (mine.parent / "m =.py").write_text("def m(rewards, groups):\n    return rewards\n")
+    (mine.parent / "r ,.py").write_text("def compute_score(**words):\n    return 1.0\n")
+    (run,) = draft([('model="a b=c,ü"', 'algo="m =.py:m"', 'reward="r ,.py"', "data.ood_size=8", "seed=0")])
+    assert run.spec, run.why
 
 
 def test_its_content_is_in_the_key_and_its_place_is_not(mine):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from gapo_lab.config import search_path
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.config.view import ConfigView
 from gapo_lab.paths import NANO
+from gapo_lab.planning import own_words
 from gapo_lab.planning.reward_rules import RETURNS
 from gapo_lab.planning.validation import faults
 from gapo_lab.training import reward_function
@@ -51,6 +55,7 @@ def told(*words: str) -> list[str]:
             "Write actor_rollout_ref.model.external_lib=[gapo_lab.training.cpu",
         ),
         ("actor_rollout_ref.model.external_lib=gapo_lab.errors", "cpu.gloo_group,gapo_lab.errors]"),
+        ("reward.reward_manager.name=prime", "no such reward manager; there are naive, dapo, gdpo"),
         ("data.seed=7", "a run has one seed, which is seed=0"),
         ("seed=7 actor_rollout_ref.rollout.seed=0", "a run has one seed, which is seed=7"),
         ("~actor_rollout_ref.rollout.seed", "rollout.seed=None: a run has one seed"),
@@ -63,6 +68,13 @@ def told(*words: str) -> list[str]:
 def test_one_line_says_what_to_give(words, says):
     (line,) = told(*words.split())
     assert says in line and line.startswith(("actor_rollout_ref", "reward", "algorithm", "trainer", "data"))
+
+
+def test_the_reward_managers_are_those_of_verl():
+    folder = search_path.verl_config_folder().parents[1] / "experimental" / "reward_loop" / "reward_manager"
+    text = "".join(path.read_text() for path in sorted(folder.glob("*.py")))
+    assert set(re.findall(r'^@register(?:_manager)?\("(\w+)"\)', text, re.MULTILINE)) == set(own_words.MANAGERS)
+    assert not told("noise=0.1") and not told("reward.reward_manager.name=dapo")
 
 
 def test_a_class_that_the_file_does_not_have(tmp_path):
@@ -100,7 +112,8 @@ def test_fused_kernels_need_a_tied_output_layer(tmp_path: Path):
     assert told(*slurm, "model=qwen3_4b") == [] == told(*VLLM, word)
     (line,) = told(*slurm, "model=qwen3_8b")
     assert "that of Qwen/Qwen3-8B is its own. Set it to false" in line
-    said = json.loads((NANO / "checkpoint" / "config.json").read_text())
+    shutil.copytree(NANO / "checkpoint", tmp_path, dirs_exist_ok=True)
+    said = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(said | {"tie_word_embeddings": False}))
     assert len(told(f"model.path={tmp_path}")) == 1
     assert told(f"model.path={tmp_path}", "actor_rollout_ref.model.use_fused_kernels=false") == []

@@ -150,6 +150,7 @@ def test_what_all_cells_share_is_said_once(composer):
 def weights(folder: Path, content: bytes = b"other") -> Path:
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
+    (folder / "tokenizer.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(content)
     return folder
 
