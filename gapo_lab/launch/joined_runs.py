@@ -43,6 +43,6 @@ def show(root: Path, joined: Sequence[str], runs: Sequence[Planned], console: Co
         problem = error
     text = f"study {study} in MLflow: {several(len(folders), 'finished run')} copied to its page"
     if problem:
-        later = uri.command("sync", study)
+        later = uri.command("sync", study, root=root)
         text = f"MLflow could not be reached ({type_and_line(problem)}). Copy the study's runs later: {later}"
     console.print(text, highlight=False, markup=False, soft_wrap=True)

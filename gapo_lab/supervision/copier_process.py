@@ -56,7 +56,8 @@ class CopierProcess:
             with console.status("copying to MLflow") if console.is_terminal else nullcontext():
                 problem = self._problem(patience)
             if problem:
-                text = f"{problem}: nothing is lost; to copy the run later: {command('sync', self.folder.key)}"
+                later = command("sync", self.folder.key, root=self.folder.path.parent)
+                text = f"{problem}: nothing is lost; to copy the run later: {later}"
                 console.print(text, soft_wrap=True)
 
     def _problem(self, patience: float) -> str:

@@ -234,7 +234,7 @@ def where_lines(folder: RunFolder, tracking_uri: str) -> list[str]:
     """Where the run folder, its log and its charts are."""
     attempts, charts = folder.attempts(), uri.how_to_open(tracking_uri)
     if folder.config().get("tracking") == "later":
-        charts = f"after {uri.command('sync', folder.key)}: {charts}"
+        charts = f"after {uri.command('sync', folder.key, root=folder.path.parent)}: {charts}"
     return (
         [f"run folder  {_near(folder.path)}"]
         + ([f"log         {_near(attempts[-1].log_path)}"] if attempts else [])

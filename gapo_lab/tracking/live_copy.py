@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.tracking.uri import command
 from gapo_lab.utils.text import type_and_line
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _finish(
             if time.monotonic() >= until:
                 say(
                     f"MLflow could not be reached ({type_and_line(error)}): nothing is lost; "
-                    f"to copy the run later: python -m gapo_lab sync {folder.key}"
+                    f"to copy the run later: {command('sync', folder.key, root=folder.path.parent)}"
                 )
                 return False
         time.sleep(min(2.0, patience))

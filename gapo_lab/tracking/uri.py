@@ -56,8 +56,10 @@ def how_to_open(uri: str, port: int = 5000) -> str:
     return f"{command(*words)}   (MLflow, on http://127.0.0.1:{port})"
 
 
-def command(*words: str) -> str:
-    """`python -m gapo_lab WORDS` as it can be typed in the working folder."""
+def command(*words: str, root: Path | None = None) -> str:
+    """`python -m gapo_lab WORDS` as typed in the working folder. ``root``: where the runs lie."""
     here, python = Path.cwd(), Path(sys.executable)
     python = python.relative_to(here) if python.is_relative_to(here) else python
-    return shlex.join([str(python), "-m", "gapo_lab", *words])
+    is_usual = root is None or root.absolute() == here / "runs"
+    where = [] if is_usual else ["--root", str(root)]
+    return shlex.join([str(python), "-m", "gapo_lab", *where, *words])

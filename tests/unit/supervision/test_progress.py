@@ -12,6 +12,7 @@ from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import Cause
 from gapo_lab.supervision import progress
 from gapo_lab.supervision.progress import Progress
+from gapo_lab.tracking import uri
 
 RAY_LOG = """\
 2025-11-21 12:00:00,123 INFO worker.py:1942 -- Started a local Ray instance.
@@ -160,7 +161,7 @@ def test_one_live_line_on_a_terminal(folder):
 
 
 def test_the_end(folder, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder.path.parent)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     attempt = folder.start_attempt()
     attempt.append_metrics(0, {"val/id/em": 0.10, "val/id/em_greedy": 0.2})
@@ -176,7 +177,10 @@ def test_the_end(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
     assert progress.where_lines(folder, "http://tracker:5000")[-1] == "charts      http://tracker:5000"
     folder.write_config("tracking: later")
-    assert "gapo_lab sync key: http://tracker:5000" in progress.where_lines(folder, "http://tracker:5000")[-1]
+    said = progress.where_lines(folder, "http://tracker:5000")[-1]
+    assert f"gapo_lab --root {folder.path.parent} sync key: http://tracker:5000" in said
+    monkeypatch.chdir(folder.path.parent)
+    assert uri.command("sync", "key", root=folder.path.parent / "runs").endswith("-m gapo_lab sync key")
 
 
 GUESS = (

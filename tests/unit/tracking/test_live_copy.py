@@ -54,7 +54,8 @@ def test_follow_gives_up_with_one_line_when_mlflow_is_away(tmp_path):
     train(folder, range(2))
     finish(folder)
     assert not live_copy.follow(folder, "http://127.0.0.1:9", at_the_end=0.0, say=said.append)
-    assert len(said) == 1 and said[0].endswith("nothing is lost; to copy the run later: python -m gapo_lab sync run0")
+    assert len(said) == 1 and "nothing is lost; to copy the run later: " in said[0]
+    assert said[0].endswith(f"-m gapo_lab --root {folder.path.parent} sync run0")
 
 
 def test_follow_survives_mlflow_being_away_for_a_while(tmp_path, database, monkeypatch):
