@@ -1,5 +1,9 @@
 """The three ways in which a command ends badly, and the exit codes of all ways."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
 # exit codes
 FAILED = 1
 USER_ERROR = 2
@@ -12,6 +16,14 @@ RESUME = 76
 
 class UserError(Exception):
     """A mistake in what was asked for. Shown as one line, without a traceback; exit code 2."""
+
+
+class RefusedWords(UserError):
+    """Words of a command line that no configuration takes. ``rest``: those that are left without them."""
+
+    def __init__(self, lines: Iterable[str], rest: Sequence[str]) -> None:
+        super().__init__("\n".join(dict.fromkeys(lines)))
+        self.rest = tuple(rest)
 
 
 class RunFailed(Exception):

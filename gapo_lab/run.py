@@ -58,7 +58,7 @@ def exit_code(error: BaseException) -> int:
 def message(error: BaseException, words: Sequence[str] = ()) -> str:
     """Return the lines that a person reads of an error; of one of Hydra's, with all else that is wrong with words."""
     if isinstance(error, (HydraException, OmegaConfBaseException)):
-        return "\n".join(compose.all_faults(error, [word for word in words if _is_one_value(word)]))
+        return str(compose.refused(error, [word for word in words if _is_one_value(word)]))
     if isinstance(error, (UserError, RunFailed, Interrupted, KeyboardInterrupt)):
         return str(error)
     return f"{type_and_line(error, 300)} (not foreseen; HYDRA_FULL_ERROR=1 shows where)"

@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gapo_lab.config import base_configs, search_path
 from gapo_lab.config.refused_words import explain
 from gapo_lab.config.resolvers import register
-from gapo_lab.errors import UserError
+from gapo_lab.errors import RefusedWords
 
 # Of one command so many faults are looked for: each may take a quarter of a second.
 MOST_FAULTS = 20
@@ -24,19 +24,19 @@ MOST_FAULTS = 20
 def compose_run(overrides: Sequence[str], hydra: bool = False) -> DictConfig:
     """Return the whole configuration of one run, on request with Hydra's own node, as config files set it.
 
-    Raises UserError, one line, for a word that does not exist.
+    Raises RefusedWords, a line each, for words that do not exist.
     """
     register()
     search_path.refuse_shadowed(overrides)
     try:
         return base_configs.compose(overrides, hydra)
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError("\n".join(all_faults(error, overrides))) from error
+        raise refused(error, overrides) from error
 
 
-def all_faults(error: Exception, overrides: Sequence[str]) -> list[str]:
-    """Return a line for each word that Hydra refuses: what it said first, and what it says without the words it
-    spoke of."""
+def refused(error: Exception, overrides: Sequence[str]) -> RefusedWords:
+    """Return an error with a line for each word that Hydra refuses: what it said first, and what it says without the
+    words it spoke of."""
     left, found = list(overrides), [explain(error)]
     while (wrong := _culprits(error, left)) and len(found) < MOST_FAULTS:
         left = [word for word in left if word not in wrong]
@@ -46,7 +46,7 @@ def all_faults(error: Exception, overrides: Sequence[str]) -> list[str]:
         except (HydraException, OmegaConfBaseException) as another:
             error = another
             found.append(explain(error))
-    return list(dict.fromkeys(found))
+    return RefusedWords(found, left)
 
 
 def _culprits(error: Exception, words: Sequence[str]) -> list[str]:

@@ -25,7 +25,7 @@ from gapo_lab.config import attention, refused_words, search_path
 from gapo_lab.config.compose import compose_run
 from gapo_lab.config.config_files import ConfigFiles, File
 from gapo_lab.config.interpolations import Known, Resolver, is_under, prefixes, readers_of, shared
-from gapo_lab.errors import UserError
+from gapo_lab.errors import RefusedWords, UserError
 from gapo_lab.utils.dotted import flatten, nodes
 
 _MISSING = object()
@@ -181,12 +181,13 @@ class Composer:
         }
         if any(one.is_add() or one.is_force_add() or one.is_delete() or one.package for one in overrides):
             return self._slowly(words)
-        lines = [self._told(key) for key in keys.values()]
+        lines, rest = [self._told(key) for key in keys.values()], [word for word in words if word not in keys]
         try:
-            self.compose([word for word in words if word not in keys])
+            self.compose(rest)
         except UserError as error:
             lines += str(error).splitlines()
-        raise UserError("\n".join(lines))
+            rest = list(error.rest) if isinstance(error, RefusedWords) else []
+        raise RefusedWords(lines, rest)
 
     def _told(self, key: str) -> str:
         if key not in self._refused_keys:

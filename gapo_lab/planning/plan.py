@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from gapo_lab.config import search_path
 from gapo_lab.config.fast_compose import Composed, Composer
 from gapo_lab.config.view import ConfigView
-from gapo_lab.errors import UserError
+from gapo_lab.errors import RefusedWords, UserError
 from gapo_lab.planning import added_keys, cost, same_but_seed
 from gapo_lab.planning.cost import Expected
 from gapo_lab.planning.default_data import with_data
@@ -85,7 +85,7 @@ def _drafted(words: tuple[str, ...], composer: Composer, namer: Namer) -> Planne
     try:
         words, composed = with_data(words, composer.compose(words), composer)
     except UserError as error:
-        return Planned(words, action=Action.INVALID, why=str(error))
+        return Planned(words, action=Action.INVALID, why="\n".join([str(error), *_others(error, composer)]))
     try:
         _complete(composed)
         if found := [*added_keys.problems(words), *faults(ConfigView(composed.resolved), composed.written)]:
@@ -93,6 +93,14 @@ def _drafted(words: tuple[str, ...], composer: Composer, namer: Namer) -> Planne
         return Planned(words, _spec(words, composed, namer), composed.resolved)
     except UserError as error:
         return Planned(words, action=Action.INVALID, why=str(error), called=_called(words, composed, namer))
+
+
+def _others(refused: UserError, composer: Composer) -> list[str]:
+    """Return what is wrong with the words that are left without the refused ones, a line each."""
+    if not isinstance(refused, RefusedWords) or not refused.rest:
+        return []
+    run = _drafted(refused.rest, composer, Namer(composer))
+    return [line for line in run.why.splitlines() if line not in str(refused)] if run.action is Action.INVALID else []
 
 
 def _spec(words: tuple[str, ...], composed: Composed, namer: Namer) -> Spec:
@@ -130,9 +138,9 @@ def _told_apart(runs: list[Planned]) -> list[Planned]:
 
 
 def _complete(composed: Composed) -> None:
-    if "???" in composed.resolved.values():
-        key = next(key for key, value in composed.resolved.items() if value == "???")
-        raise UserError(f"{key} must be given: {key}=VALUE")
+    missing = [key for key, value in composed.resolved.items() if value == "???"]
+    if missing:
+        raise UserError("\n".join(f"{key} must be given: {key}=VALUE" for key in missing))
 
 
 def _once(runs: Iterable[Planned]) -> list[Planned]:

@@ -28,6 +28,8 @@ SANDBOX: dict[str, Rule] = {
 }
 WHOLE = ("memory_mb", "processes", "output_kb", "disk_mb", "parallel")
 OURS = "pkg://gapo_lab."
+# `reward.timeout` where nobody gives one (conf/common.yaml).
+USUAL_SECONDS = 60
 SHIPPED = ("edit", "gsm8k", "math", "unit_tests")
 # Our own reward functions -> the numbers that each returns.
 RETURNS = {
@@ -70,6 +72,8 @@ def check_reward(config: ConfigView) -> None:
     seconds = config.reward.timeout
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0:
         raise UserError(f"reward.timeout={seconds}: must be a number of seconds above 0")
+    if str(asked.path).startswith(OURS) and seconds != USUAL_SECONDS:
+        raise UserError(f"reward.timeout={seconds}: is of rewards of your own; reward={called} ships. Leave it out")
     if "sandbox" in config.reward:
         _check_sandbox(config.reward.sandbox)
     address = str(asked.path)

@@ -87,6 +87,19 @@ def test_an_invalid_cell_says_why(word, says):
     assert says in shown(made)
 
 
+def test_unknown_words_and_wrong_values_are_told_at_once():
+    (run,) = planned("nosuch=1", "tua=0.5", "tau=3", "reward=/nofile.py:f", "seed=0").runs
+    told = [line.partition(": ")[0] for line in run.why.splitlines()]
+    assert told == ["nosuch", "tua", "tau=3", "reward=/nofile.py:f"]
+    (run,) = planned("data=nosuch", "tau=3", "seed=0").runs
+    assert [line.partition(": ")[0] for line in run.why.splitlines()] == ["data=nosuch", "tau=3"]
+
+
+def test_all_that_must_be_given_is_named():
+    (run,) = planned("data=parquet", "seed=0").runs
+    assert [line.partition(" ")[0] for line in run.why.splitlines()] == ["data.train", "data.id"]
+
+
 def test_what_one_of_a_cells_runs_goes_on_from_is_not_said_of_all():
     runs = planned("algo=grpo", "seed=0,1,2").runs
     key = runs[0].spec.key

@@ -69,6 +69,7 @@ def test_a_reward_that_can_be_called(folder, word):
         (("reward=good.py", "metric=em"), "metric=em: reward=good.py does not return it. It returns score, acc. "),
         (("reward=words.py", "algo=dapo", "algorithm.filter_groups.metric=acc"), "there are score, words"),
         (("reward=good.py", "reward.timeout=0"), "reward.timeout=0: must be a number of seconds above 0"),
+        (("reward=gsm8k", "reward.timeout=5"), "reward.timeout=5: is of rewards of your own; reward=gsm8k ships"),
         (("reward=good.py", "data.prompt_key=question"), "data.prompt_key=question: no such column in train.jsonl"),
         (("reward=good.py", "data.id=no.jsonl"), "data.id=no.jsonl: no such file"),
     ],
