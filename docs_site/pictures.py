@@ -18,11 +18,12 @@ from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
+from bench.overhead import DEMO
+
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "img"
 WIDTH = 108  # characters
 PAGE = (1180, 900)  # pixels of the report's front
 PLAN = "model=qwen_coder_7b,qwen3_8b algo=dapo,gapo_dapo tau=0.1,0.5 cluster=slurm check_disk=false"
-DEMO = ("data=micro_blocks", "trainer.total_training_steps=20", "trainer.test_freq=10")
 STUDY = "algo=grpo,gapo_grpo seed=range(3) study=first"
 # the font that rich's SVG would load from the network
 FONTS = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)

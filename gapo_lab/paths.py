@@ -7,6 +7,8 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 # The folder that must be on sys.path for `import gapo_lab`.
 IMPORT_ROOT = PACKAGE.parent
+# How the address of a module that ships begins, where verl takes a file or a module.
+SHIPPED_MODULE = f"pkg://{PACKAGE.name}."
 # A wheel carries conf/, sweeps/ and slurm/ inside the package; a checkout has them beside it.
 _BUNDLED = PACKAGE / "_bundled"
 _SHIPPED = _BUNDLED if _BUNDLED.is_dir() else IMPORT_ROOT

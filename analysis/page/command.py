@@ -35,13 +35,17 @@ def parser() -> argparse.ArgumentParser:
 
 def main(words: list[str] | None = None) -> int:
     """Exit code 0, or 2 for a user's mistake."""
+    from analysis.render import markdown
+
     asked = parser().parse_args(words)
     try:
         made = files(asked.page, asked.archive, asked.sweep)
-        _write(made, asked.page)
+        markdown.write_all(made, "Name another page")
     except UserError as error:
         print(f"analysis: {error}", file=sys.stderr)
         return 2
+    for path in stale(made, asked.page):
+        path.unlink()
     print(f"{len(made)} files for {asked.page}")
     return 0
 
@@ -74,16 +78,3 @@ def files(page: Path, archive: Path, sweep: Sequence[str]) -> dict[Path, bytes]:
 def stale(made: dict[Path, bytes], page: Path) -> list[Path]:
     """Return the pictures of the page that it no longer has."""
     return sorted(set((page.parent / "img" / page.stem).glob("*.svg")) - made.keys())
-
-
-def _write(made: dict[Path, bytes], page: Path) -> None:
-    from gapo_lab.utils import atomic_files
-
-    for path, content in made.items():
-        try:
-            atomic_files.make_folder(path.parent)
-            atomic_files.write_bytes(path, content)
-        except OSError as error:
-            raise UserError(f"cannot write to {path} ({error.strerror}). Name another page") from error
-    for path in stale(made, page):
-        path.unlink()

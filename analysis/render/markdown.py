@@ -7,6 +7,7 @@ between the two comments below the title stays when the page is written again.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import jinja2
@@ -68,13 +69,18 @@ def write(document: Document, path: Path) -> list[Path]:
     images = path.parent / "img" / path.stem
     written = {images / f"{picture.name}.png": picture.png for picture in document.pictures}
     written[path] = page(document, f"img/{path.stem}", own_words(path)).encode()
-    for place, content in written.items():
+    write_all(written, "Name another --markdown")
+    return list(written)
+
+
+def write_all(files: Mapping[Path, bytes], remedy: str) -> None:
+    """Write the files of a page. UserError, with what to do, where one cannot be written."""
+    for place, content in files.items():
         try:
             atomic_files.make_folder(place.parent)
             atomic_files.write_bytes(place, content)
         except OSError as error:
-            raise UserError(f"cannot write to {place} ({error.strerror}). Name another --markdown") from error
-    return list(written)
+            raise UserError(f"cannot write to {place} ({error.strerror}). {remedy}") from error
 
 
 def grid(table: Table) -> str:

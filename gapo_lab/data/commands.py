@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gapo_lab.data import import_command
+from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
 from gapo_lab.utils import command_line
 from gapo_lab.utils.text import first_line
@@ -263,17 +264,17 @@ def validate(asked: argparse.Namespace) -> int:
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
     """Add the columns of `data=parquet` that rows may have otherwise."""
-    for name, usual in (("prompt", "prompt"), ("truth", "reward_model.ground_truth"), ("source", "data_source")):
+    for key, usual in sets.USUAL.items():
         parser.add_argument(
-            f"--{name}-key",
+            f"--{key.replace('_', '-')}",
             default=usual,
             metavar="COLUMN",
-            help=f"as data.{name}_key of data=parquet (default: {usual})",
+            help=f"as data.{key} of data=parquet (default: {usual})",
         )
 
 
 def _keys(asked: argparse.Namespace) -> dict[str, str]:
-    return {name: getattr(asked, name) for name in ("prompt_key", "truth_key", "source_key")}
+    return {key: getattr(asked, key) for key in sets.USUAL}
 
 
 def _measure(model: str):

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gapo_lab.data.own import usual_form
+from gapo_lab.data.own import sets, usual_form
 from gapo_lab.data.tasks import parquet_columns
 from gapo_lab.errors import UserError
 
@@ -40,7 +40,7 @@ class Line:
     percent: float
 
 
-def table(path: Path, keys: Mapping[str, str] = usual_form.USUAL) -> list[Line]:
+def table(path: Path, keys: Mapping[str, str] = sets.USUAL) -> list[Line]:
     """Return the lines of one parquet file, most frequent language first, `Total` last.
 
     Raises UserError when the file lacks a column that this needs.

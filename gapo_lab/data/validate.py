@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from gapo_lab.data.own import usual_form
+from gapo_lab.data.own import sets, usual_form
 from gapo_lab.data.tasks import parquet_columns
 from gapo_lab.utils import atomic_files
 
@@ -29,7 +29,7 @@ def validate(
     paths: Iterable[Path],
     measure: Measure | None = None,
     limits: tuple[int, int] | None = None,
-    keys: Mapping[str, str] = usual_form.USUAL,
+    keys: Mapping[str, str] = sets.USUAL,
 ) -> list[str]:
     """Return the problems of some files that belong together, a line each; none when all is well.
 

@@ -13,7 +13,7 @@ from typing import Any
 from gapo_lab.data.own import rows
 from gapo_lab.doctor.finding import Finding, ok, wrong
 from gapo_lab.errors import UserError
-from gapo_lab.paths import IMPORT_ROOT
+from gapo_lab.paths import IMPORT_ROOT, SHIPPED_MODULE
 from gapo_lab.runs import measures
 from gapo_lab.utils.dotted import unflatten
 from gapo_lab.utils.import_path import importing_from
@@ -51,7 +51,7 @@ def _short(value: Any) -> str:
 def look(settings: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield the finding about the reward of one run on rows of the user's own. settings: by dotted key."""
     path = settings.get(f"{OWN}.path")
-    if not path or str(path).startswith("pkg://gapo_lab.") or settings["data.name"] != "parquet":
+    if not path or str(path).startswith(SHIPPED_MODULE) or settings["data.name"] != "parquet":
         return
     called = str(settings["reward.name"])
     try:

@@ -20,6 +20,7 @@ from contextlib import suppress
 
 from gapo_lab.launch import worker
 from gapo_lab.launch.submission import Submission
+from gapo_lab.planning.own_words import GLOO
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training.variables import EVERYWHERE, FIRST_JOB, ON_CPU
 from gapo_lab.utils import forked
@@ -34,8 +35,6 @@ WHILE_IMPORTING = {
     "RAY_RAYLET_PID": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-# What verl imports in a worker where the user does not say otherwise (conf/backend/base/without_gpu.yaml).
-OUR_LIBRARY = "gapo_lab.training.cpu.gloo_group"
 
 
 class WarmWorker:
@@ -162,7 +161,7 @@ def is_possible(folder: RunFolder) -> bool:
         and config["backend"]["name"] == "cpu"
         and "rehearsal" not in config
         and config["trainer"]["nnodes"] == 1
-        and config["actor_rollout_ref"]["model"]["external_lib"] == OUR_LIBRARY
+        and config["actor_rollout_ref"]["model"]["external_lib"] == GLOO
         and config["algo"].get("path") is None
     )
 

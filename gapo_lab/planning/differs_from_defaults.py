@@ -72,9 +72,8 @@ class Namer:
         name = str(composed.resolved.get(f"{group}.name"))
         if self.composer.has(group, name):
             return (f"{group}={in_quotes(name)}",)
-        given = naming.given_overrides({"overrides": spec.overrides}).get(
-            group
-        )  # in quotes already where it needs them
+        # in quotes already where it needs them
+        given = naming.given_overrides({"overrides": spec.overrides}).get(group)
         return (f"{group}={given}",) if given else ()
 
     def _compose(self, overrides: tuple[str, ...]) -> _Defaults:

@@ -85,7 +85,7 @@ def _drafted(words: tuple[str, ...], composer: Composer, namer: Namer) -> Planne
     try:
         words, composed = with_data(words, composer.compose(words), composer)
     except UserError as error:
-        return Planned(words, action=Action.INVALID, why="\n".join([str(error), *_others(error, composer)]))
+        return Planned(words, action=Action.INVALID, why="\n".join([str(error), *_others(error, composer, namer)]))
     try:
         _complete(composed)
         if found := [*added_keys.problems(words), *faults(ConfigView(composed.resolved), composed.written)]:
@@ -95,11 +95,11 @@ def _drafted(words: tuple[str, ...], composer: Composer, namer: Namer) -> Planne
         return Planned(words, action=Action.INVALID, why=str(error), called=_called(words, composed, namer))
 
 
-def _others(refused: UserError, composer: Composer) -> list[str]:
+def _others(refused: UserError, composer: Composer, namer: Namer) -> list[str]:
     """Return what is wrong with the words that are left without the refused ones, a line each."""
     if not isinstance(refused, RefusedWords) or not refused.rest:
         return []
-    run = _drafted(refused.rest, composer, Namer(composer))
+    run = _drafted(refused.rest, composer, namer)
     return [line for line in run.why.splitlines() if line not in str(refused)] if run.action is Action.INVALID else []
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
+from gapo_lab.paths import SHIPPED_MODULE
 from gapo_lab.planning import reward_returns, user_files
 from gapo_lab.utils import python_source
 from gapo_lab.utils.key_names import nearest
@@ -27,7 +28,6 @@ SANDBOX: dict[str, Rule] = {
     "parallel": "[1, inf)",
 }
 WHOLE = ("memory_mb", "processes", "output_kb", "disk_mb", "parallel")
-OURS = "pkg://gapo_lab."
 # `reward.timeout` where nobody gives one (conf/common.yaml).
 USUAL_SECONDS = 60
 SHIPPED = ("edit", "gsm8k", "math", "unit_tests")
@@ -44,7 +44,7 @@ RETURNS = {
 def returned(config: ConfigView) -> tuple[str, ...] | None:
     """Return the numbers that the run's reward returns; None where the text of a user's function does not say."""
     asked = config.reward.custom_reward_function
-    if str(asked.path).startswith(OURS):
+    if str(asked.path).startswith(SHIPPED_MODULE):
         return RETURNS.get(str(asked.name))
     try:
         file = python_source.source(str(asked.path)) if asked.path else None
@@ -72,7 +72,7 @@ def check_reward(config: ConfigView) -> None:
     seconds = config.reward.timeout
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0:
         raise UserError(f"reward.timeout={seconds}: must be a number of seconds above 0")
-    if str(asked.path).startswith(OURS) and seconds != USUAL_SECONDS:
+    if str(asked.path).startswith(SHIPPED_MODULE) and seconds != USUAL_SECONDS:
         raise UserError(f"reward.timeout={seconds}: is of rewards of your own; reward={called} ships. Leave it out")
     if "sandbox" in config.reward:
         _check_sandbox(config.reward.sandbox)
@@ -80,7 +80,11 @@ def check_reward(config: ConfigView) -> None:
     path = Path(address.removeprefix("file://")).expanduser()
     if path.suffix == ".py":
         _check_file(path, asked, f"reward={called}" if str(path) in str(called) else f"reward={path}", str(path))
-    elif address.startswith("pkg://") and not address.startswith(OURS) and (file := python_source.source(address)):
+    elif (
+        address.startswith("pkg://")
+        and not address.startswith(SHIPPED_MODULE)
+        and (file := python_source.source(address))
+    ):
         module = address.removeprefix("pkg://")
         _check_file(file, asked, f"reward={module}:{asked.name}", module)
 

@@ -12,6 +12,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.config import compose, refused_words, sweep_grid
 from gapo_lab.errors import UserError
+from gapo_lab.paths import SHIPPED_MODULE
 from gapo_lab.search.objective import Objective
 from gapo_lab.search.search_space import Space, make_space
 from gapo_lab.utils.value_rules import problem
@@ -112,7 +113,7 @@ def _has_dev(config: Any, objectives: Sequence[Objective]) -> None:
 def _says_what_it_is_about(config: Any, objectives: Sequence[Objective]) -> None:
     """Raise UserError where exact match is the objective only because nobody said what one's own reward returns."""
     function = config.reward.custom_reward_function.path
-    if config.metric is not None or str(function).startswith("pkg://gapo_lab."):
+    if config.metric is not None or str(function).startswith(SHIPPED_MODULE):
         return
     for one in objectives:
         if one.metric.startswith("val/") and one.metric.endswith("/em"):

@@ -113,6 +113,7 @@ def is_rehearsal(spec: Mapping[str, Any]) -> bool:
     return any(str(key).startswith("rehearsal.") for key in spec.get("science") or {})
 
 
+@lru_cache(maxsize=64)  # the points of a step share their time
 def milliseconds(seconds: float) -> int:
     return round(seconds * 1000)
 
@@ -160,12 +161,7 @@ class Sample(NamedTuple):
 def samples(attempts: Sequence[Sequence[Row]], summary: Mapping[str, Any] | None) -> set[Sample]:
     """Every point MLflow must hold for these attempts; the summary's numbers stand at step 0."""
     merged = metrics.merge(attempts)
-    moment = lru_cache(64)(milliseconds)  # the points of a step share theirs
-    found = {
-        Sample(metric_name(name), step, repr(float(point.value)), moment(point.time))
-        for step, at in merged.items()
-        for name, point in at.items()
-    }
+    found = {_sample(name, step, point.value, point.time) for step, at in merged.items() for name, point in at.items()}
     last = last_time(merged)
     return found | {_sample(name, 0, value, last) for name, value in numbers(summary or {}).items()}
 

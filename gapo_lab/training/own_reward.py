@@ -20,13 +20,13 @@ from omegaconf import DictConfig, open_dict
 
 from gapo_lab.data.own.rows import place, told
 from gapo_lab.errors import UserError
+from gapo_lab.paths import SHIPPED_MODULE
 from gapo_lab.rewards import sandbox
 from gapo_lab.training.answer_labels import labelled
 from gapo_lab.training.deadline import TooLong, deadline
 from gapo_lab.training.reward_function import ERROR_FILE, reason_kept
 
 HERE = "pkg://gapo_lab.training.own_reward"
-SHIPPED = "pkg://gapo_lab."
 
 
 def wrap(config: DictConfig) -> None:
@@ -35,7 +35,7 @@ def wrap(config: DictConfig) -> None:
     Raises UserError where the function cannot be loaded.
     """
     asked = config.reward.custom_reward_function
-    own = not str(asked.path).startswith(SHIPPED)
+    own = not str(asked.path).startswith(SHIPPED_MODULE)
     boxed = config.reward.get("sandbox")
     if boxed and boxed.isolation != sandbox.NONE:
         sandbox.check()
@@ -58,7 +58,7 @@ def wrap(config: DictConfig) -> None:
 @cache
 def load(path: str, name: str, called: str = "") -> Callable[..., Any]:
     """Return the function `name` of a Python file, or of a module `pkg://MODULE`. UserError where there is none."""
-    if path.startswith(SHIPPED):
+    if path.startswith(SHIPPED_MODULE):
         return getattr(importlib.import_module(path.removeprefix("pkg://")), name)
     from verl.utils.import_utils import load_extern_object
 

@@ -15,6 +15,8 @@ TRAIN, ID, DEV, OOD = "train", "id", "dev", "ood"
 # A further test set is called in metrics (`val/<name>/acc`) and tables what its key in `data.ood` says.
 _NAME = re.compile(r"[A-Za-z0-9][\w-]*")
 TAKEN = (TRAIN, ID, DEV)
+# The columns of verl's rows, under the names of the settings that name others (conf/data/parquet.yaml).
+USUAL = {"prompt_key": "prompt", "truth_key": "reward_model.ground_truth", "source_key": "data_source"}
 # Settings that only say where the rows lie: the run key has their content.
 PLACES = ("train", "id", "dev", "ood")
 

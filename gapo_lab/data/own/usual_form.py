@@ -9,11 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gapo_lab.data.own import files, rows
+from gapo_lab.data.own.sets import USUAL
 from gapo_lab.data.tasks import parquet_columns
 from gapo_lab.errors import UserError
-
-# The columns of `data=parquet`, under the names of its settings.
-USUAL = {"prompt_key": "prompt", "truth_key": "reward_model.ground_truth", "source_key": "data_source"}
 
 
 def open_file(path: Path, keys: Mapping[str, str] = USUAL) -> pq.ParquetFile:
