@@ -19,7 +19,8 @@ class UserError(Exception):
 
 
 class RefusedWords(UserError):
-    """Words of a command line that no configuration takes. ``rest``: those that are left without them."""
+    """Words of a command line that no configuration takes. ``rest``: those that are left without them,
+    () where it is not known which are wrong."""
 
     def __init__(self, lines: Iterable[str], rest: Sequence[str]) -> None:
         super().__init__("\n".join(dict.fromkeys(lines)))

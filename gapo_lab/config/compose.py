@@ -42,11 +42,11 @@ def refused(error: Exception, overrides: Sequence[str]) -> RefusedWords:
         left = [word for word in left if word not in wrong]
         try:
             base_configs.compose(left)
-            break
+            return RefusedWords(found, left)
         except (HydraException, OmegaConfBaseException) as another:
             error = another
             found.append(explain(error))
-    return RefusedWords(found, left)
+    return RefusedWords(found, rest=[])  # Hydra does not say which of the words that are left is wrong
 
 
 def _culprits(error: Exception, words: Sequence[str]) -> list[str]:
@@ -56,6 +56,8 @@ def _culprits(error: Exception, words: Sequence[str]) -> list[str]:
         return [word for word in words if word == error.override]
     if found := re.search(r"Could not (?:override|append|delete)[^']*'([^']+)'", text):
         return [word for word in words if word.partition("=")[0].lstrip("+~") == found.group(1)]
+    if found := re.search(r"Ambiguous value for argument '(.+?)'\s*\n", text):
+        return [word for word in words if word == found.group(1)]
     if found := re.search(r"Could not find '([^'/]+)/([^']+)'", text):
         return [word for word in words if word.lstrip("+") == f"{found.group(1)}={found.group(2)}"]
     return []

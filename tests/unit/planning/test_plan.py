@@ -95,6 +95,12 @@ def test_unknown_words_and_wrong_values_are_told_at_once():
     assert [line.partition(": ")[0] for line in run.why.splitlines()] == ["data=nosuch", "tau=3"]
 
 
+def test_a_cell_that_is_several_runs_is_told_with_what_else_is_wrong():
+    words = ["algo=grpo,dapo", "tau=0.1,0.5", "data=nosuch"]
+    (run,) = plan.draft([(*words, "seed=0")])
+    assert [line.partition(": ")[0] for line in run.why.splitlines()] == words
+
+
 def test_all_that_must_be_given_is_named():
     (run,) = planned("data=parquet", "seed=0").runs
     assert [line.partition(" ")[0] for line in run.why.splitlines()] == ["data.train", "data.id"]
