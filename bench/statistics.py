@@ -20,7 +20,7 @@ WANTED_SEEDS = {0.5: 18.4, 1.0: 12.8, 1.5: 8.6, 2.0: 7.0, 3.0: 5.8}
 
 
 def statistics_of_a_whole_report() -> list[Row]:
-    """Simulate reports of `make paper`'s eleven methods, two models, two test sets and five seeds in which nothing
+    """Simulate reports of `+sweep=paper`'s eleven methods, two models, two test sets and five seeds in which nothing
     differs. A report errs if it says better or worse of anything. Each shows 78 comparisons, of which four are claims.
     For comparison: the share of reports with at least one 95% confidence interval that excludes zero.
     """

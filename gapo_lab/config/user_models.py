@@ -18,7 +18,7 @@ from gapo_lab.paths import CONF
 from gapo_lab.runs import naming
 
 _ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-# A model up to here, in billions of parameters, can be trained without a GPU: SmolLM2-135M takes a minute a step.
+# A model up to here, in billions of parameters, can be trained without a GPU: SmolLM2-135M takes ten minutes a step.
 LARGEST_ON_CPU = 0.2
 # Above it the activations of a worker fill a small machine: they are computed again, and in smaller pieces.
 TINY = 0.02

@@ -5,7 +5,8 @@ backward; 2 more with a reference model, 2 more where activations are recomputed
 (`TYPICAL_TOKENS`), not the limits. A GPU does 2e14 of them a second (a fifth of what its maker names); without flash
 attention two thirds of that. Each step also wakes vLLM, hands over weights and offloads: 20 s. A validation
 generates an answer for each row: 2 x parameters x tokens. Start-up is 4 minutes. A checkpoint is written with 2 GB a
-second. Checked against a reading of verl on an H100 within a factor of two; no large model was run.
+second. It agrees within a factor of two with a second estimate, made by reading verl's code; no
+large model was run.
 
 On a CPU a worker does 2e11 a second (the rollouts of a prompt share its computation: docs/speed.md), and each rollout
 costs 7 ms of verl's bookkeeping on top, which is not shared by workers. Validations count 4 x parameters x tokens and

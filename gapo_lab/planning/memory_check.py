@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gapo_lab.config.view import ConfigView
 from gapo_lab.errors import UserError
-from gapo_lab.planning.memory import GB, ModelShape, rollout_memory, training_memory
+from gapo_lab.planning.memory import ModelShape, rollout_memory, training_memory
 
 GIB = 2**30
 # Of a GPU's memory the driver keeps a little.
@@ -38,9 +38,9 @@ def _check_update(config: ConfigView, shape: ModelShape, room: float) -> None:
     if need.total <= room:
         return
     raise UserError(
-        f"model={config.model.name} cannot fit: its update needs about {need.total / GB:.0f} GB on each of {workers} "
-        f"GPUs with {room / GB:.0f} GB (weights, gradients and optimizer {need.weights / GB:.0f}, activations of "
-        f"{tokens} tokens {need.activations / GB:.0f}, logits {need.logits / GB:.0f}). {_remedy(config, shape, room)}"
+        f"model={config.model.name} cannot fit: its update needs about {need.total / GIB:.0f} GiB on each of {workers} "
+        f"GPUs with {room / GIB:.0f} GiB (weights, gradients and optimizer {need.weights / GIB:.0f}, activations of "
+        f"{tokens} tokens {need.activations / GIB:.0f}, logits {need.logits / GIB:.0f}). {_remedy(config, shape, room)}"
     )
 
 
@@ -65,8 +65,8 @@ def _check_rollout(config: ConfigView, shape: ModelShape, room: float) -> None:
     share = rollout.gpu_memory_utilization * room
     if need > share:
         raise UserError(
-            f"model={config.model.name} cannot fit: vLLM needs about {need / GB:.0f} GB on a GPU for the weights and "
-            f"one answer of {longest} tokens, and has {share / GB:.0f} GB "
+            f"model={config.model.name} cannot fit: vLLM needs about {need / GIB:.0f} GiB on a GPU for the weights and "
+            f"one answer of {longest} tokens, and has {share / GIB:.0f} GiB "
             "(actor_rollout_ref.rollout.gpu_memory_utilization="
-            f"{rollout.gpu_memory_utilization:g} of {room / GB:.0f}). Raise that share, or model.tensor_parallel."
+            f"{rollout.gpu_memory_utilization:g} of {room / GIB:.0f}). Raise that share, or model.tensor_parallel."
         )

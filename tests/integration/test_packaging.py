@@ -79,9 +79,9 @@ def test_scripts_are_sound():
         (["bench"], ["./setup.sh", ".venv/bin/python -m bench"]),
         (
             ["paper"],
-            ["./setup.sh", "gapo_lab.run -m +sweep=paper ", "gapo_lab sync paper", "analysis.report paper"],
+            ["./setup.sh", "gapo_lab.run -m +sweep=fair ", "gapo_lab sync fair", "analysis.report fair"],
         ),
-        (["paper", "QUICK=1"], ["./setup.sh", "+sweep=paper_quick", "analysis.report paper"]),
+        (["paper", "QUICK=1"], ["./setup.sh", "+sweep=fair algo=grpo,gapo_grpo ", "analysis.report fair"]),
         (["smollm2"], ["./setup.sh", "WITH=smollm2 ./setup.sh"]),
         (["setup", "GPU=1"], ['GPU="1" ./setup.sh']),
     ],
