@@ -18,7 +18,15 @@ DEMO = ("data=micro_blocks", "trainer.total_training_steps=20", "trainer.test_fr
 # The commit that was version 0.1.0.
 FIRST_VERSION = "c79866397e12"
 # Phases of a run (timing.json) in which verl, Ray and torch work.
-VERL = ("importing verl", "starting Ray", "loading the model", "validating", "training", "ending Ray")
+VERL = (
+    "importing verl",
+    "starting Ray",
+    "starting the queue",
+    "loading the model",
+    "validating",
+    "training",
+    "ending Ray",
+)
 
 
 def platform_share_of_a_run() -> list[Row]:

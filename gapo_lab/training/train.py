@@ -146,7 +146,7 @@ def train_in_cluster(
     from gapo_lab.training import own_reward
     from gapo_lab.training.trainer import LabTrainer
 
-    recorder.phase("starting Ray")
+    recorder.phase("starting the queue")
     point_at_run_folder(config, folder, attempt)
     workers.fit(config)
     with open_dict(config):

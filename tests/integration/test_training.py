@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from lab import PATIENCE, Lab, science
+from lab import PATIENCE, Lab, science, wait_until
 
 
 def processes_of(lab: Lab) -> list[str]:
@@ -41,12 +41,6 @@ def wait_for_step(folder_of, step: int, process, seconds: float = PATIENCE) -> N
             pass
         time.sleep(0.2)
     raise AssertionError(f"step {step} was not reached: {process.communicate(timeout=30)}")
-
-
-def wait_until(holds, seconds: float = PATIENCE) -> None:
-    until = time.monotonic() + seconds
-    while not holds() and time.monotonic() < until:
-        time.sleep(0.2)
 
 
 def test_run_folder_holds_everything(finished):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import signal
-import time
 
 import psutil
 import pytest
-from lab import PATIENCE, TINY, Lab, science
+from lab import PATIENCE, TINY, Lab, science, wait_until
 
 from gapo_lab.launch import warm_parent
 from gapo_lab.runs.folder import RunFolder
@@ -25,13 +24,6 @@ def processes(lab: Lab, word: str = "") -> list[psutil.Process]:
 
 def by_seed(lab: Lab) -> dict[int, RunFolder]:
     return {folder.spec["seed"]: folder for folder in find(lab.cwd / "runs")}
-
-
-def wait_until(holds, process, seconds: float = PATIENCE) -> None:
-    until = time.monotonic() + seconds
-    while not holds():
-        assert process.poll() is None and time.monotonic() < until, process.communicate(timeout=30)
-        time.sleep(0.1)
 
 
 def test_a_warm_run_has_the_metrics_of_a_cold_one_bit_for_bit(finished, live_lab):

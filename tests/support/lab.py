@@ -81,11 +81,12 @@ class Lab:
 
 
 def wait_until(good: Callable[[], object], process: subprocess.Popen | None = None, seconds: float = PATIENCE) -> None:
-    """Wait until ``good``; fail when ``process`` ends first."""
+    """Wait until ``good``; fail when ``process`` ends first, with what it printed."""
     end = time.monotonic() + seconds
     while not good():
-        assert time.monotonic() < end and (process is None or process.poll() is None)
-        time.sleep(0.05)
+        ended = process is not None and process.poll() is not None
+        assert not ended and time.monotonic() < end, process.communicate() if ended else f"{seconds} s have passed"
+        time.sleep(0.1)
 
 
 def science(merged: dict[int, dict[str, float]]) -> dict[int, dict[str, float]]:
