@@ -94,3 +94,18 @@ def test_a_plan_says_what_its_hours_rest_on(plan_of):
 
 def test_a_run_without_a_gpu_has_no_notes(plan_of):
     assert notes(plan_of()) == []
+
+
+def test_measuring_on_what_is_trained_on_is_told(plan_of, tmp_path):
+    row = {"prompt": [{"role": "user", "content": "1+1"}], "reward_model": {"ground_truth": "2"}, "data_source": "sums"}
+    train, copy, other = (tmp_path / f"{name}.jsonl" for name in ("train", "copy", "other"))
+    for path, answer in ((train, "2"), (copy, "2"), (other, "3")):
+        path.write_text(json.dumps(row | {"reward_model": {"ground_truth": answer}}) + "\n")
+    sizes = ("data.train_batch_size=1", "actor_rollout_ref.actor.ppo_mini_batch_size=1")
+    words = ("data=parquet", f"data.train={train}", "reward=math", *sizes)
+
+    def told(*more):
+        return [note for note in notes(plan_of(*words, *more)) if "memorized" in note]
+
+    assert told(f"data.id={copy}", f"data.ood={{hard: {train}}}")[0].startswith("id and hard: made of a file")
+    assert not told(f"data.id={other}")
