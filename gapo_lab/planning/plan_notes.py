@@ -6,12 +6,12 @@ Pure but for reading a reward's text and hashing files of rows.
 from __future__ import annotations
 
 from gapo_lab.config.view import ConfigView
+from gapo_lab.data import dev_set
 from gapo_lab.data.own import sets
 from gapo_lab.planning import disk, reward_rules
 from gapo_lab.planning.cost import GPU_FLOPS, CostInputs
 from gapo_lab.planning.plan import Plan, Planned
 from gapo_lab.planning.planned import one_each
-from gapo_lab.utils.dotted import unflatten
 
 # A share of a run's time that is worth a question.
 MUCH = 0.1
@@ -22,7 +22,7 @@ def notes(plan: Plan) -> list[str]:
     on_gpus, lines = [run for run in plan.todo if run.gpus], []
     if on_gpus:
         lines = [_data(on_gpus), _attention(on_gpus), disk.note(on_gpus), _validations(on_gpus), _hours(on_gpus)]
-    return [line for line in (*lines, _same_rows(plan.todo), _metric(plan.todo)) if line]
+    return [line for line in (*lines, _no_dev(plan.todo), _same_rows(plan.todo), _metric(plan.todo)) if line]
 
 
 def _data(runs: list[Planned]) -> str:
@@ -75,13 +75,20 @@ def _hours(runs: list[Planned]) -> str:
     ).replace("e+", "e") + ("" if is_smoke else ". To measure them, add scale=smoke to the command")
 
 
+def _no_dev(runs: list[Planned]) -> str:
+    """Return a line where mined data leave nothing for the dev set; whoever has rows of their own knows."""
+    for run in one_each(runs):
+        if run.valid_spec.data == "git" and (why := dev_set.lack(run.node("data"))):
+            return f"no dev set, so that a report takes the last step: {why}"
+    return ""
+
+
 def _same_rows(runs: list[Planned]) -> str:
     """Return a line where a set to measure on is made of a file that is trained on."""
     for run in one_each(runs):
         if run.valid_spec.data != "parquet":
             continue
-        data = {key.removeprefix("data."): value for key, value in run.settings.items() if key.startswith("data.")}
-        files = sets.content(unflatten(data))
+        files = sets.content(run.node("data"))
         if shared := [name for name in files if name != sets.TRAIN and set(files[name]) & set(files[sets.TRAIN])]:
             return (
                 f"{' and '.join(shared)}: made of a file that data.train has, too. Accuracy on it shows what was "

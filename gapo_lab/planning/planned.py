@@ -13,6 +13,7 @@ from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.cost import UNKNOWN, Expected
 from gapo_lab.planning.spec import Spec
 from gapo_lab.runs import naming
+from gapo_lab.utils.dotted import unflatten
 
 
 class Action(StrEnum):
@@ -90,6 +91,11 @@ class Planned:
                 [*self._overrides[:NAMED], *([f"and {more} more words"] if more > 0 else [])]
             )
         return naming.cell_name(self.spec.as_dict())
+
+    def node(self, name: str) -> dict[str, Any]:
+        """Return the settings of a node of its configuration, such as `data`."""
+        start = f"{name}."
+        return unflatten({key.removeprefix(start): v for key, v in self.settings.items() if key.startswith(start)})
 
     @cached_property
     def cluster(self) -> ClusterConfig:

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.config import compose, refused_words, sweep_grid
+from gapo_lab.data import dev_set
 from gapo_lab.errors import UserError
 from gapo_lab.paths import SHIPPED_MODULE
 from gapo_lab.search.objective import Objective
@@ -100,13 +101,13 @@ def make_search(words: Sequence[str]) -> Search:
 
 
 def _has_dev(config: Any, objectives: Sequence[Objective]) -> None:
-    """Raise UserError where dev is to choose and the user's own rows have none."""
+    """Raise UserError where dev is to choose and the data have none."""
     for one in objectives:
-        if one.metric.startswith("val/dev/") and config.data.name == "parquet" and config.data.dev is None:
+        if one.metric.startswith("val/dev/") and (why := dev_set.lack(config.data)):
             measure = one.metric.removeprefix("val/dev/")
             raise UserError(
-                f"search: {one.name} is measured on a dev set, and data.dev is none. Give one: data.dev=FILE; or let "
-                f"the test set choose, which flatters: search.maximize=[final/id/{measure}]"
+                f"search: {one.name} is measured on a dev set, and {why}; or let the test set choose, which flatters: "
+                f"search.maximize=[final/id/{measure}]"
             )
 
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gapo_lab.config.fast_compose import Composer
+from gapo_lab.data import dev_set
 from gapo_lab.errors import UserError
 from gapo_lab.launch import executor
 from gapo_lab.planning import plan
@@ -69,6 +70,9 @@ class FairSweep:
         }
         if not self.cells:
             raise UserError(self.invalid[0].why if self.invalid else "fair: the sweep has no cells")
+        for run in self.cells.values():
+            if why := dev_set.lack(run.node("data")):
+                raise UserError(f"fair.by={self.fair.by} is measured on a dev set, and {why}")
         self.root = executor.root_of(list(self.cells.values()))
         methods = list(dict.fromkeys(run.valid_spec.algo for run in self.cells.values()))
         self.candidates = candidates(self.fair.candidates, methods, lambda name: self._composer.has("algo", name))
