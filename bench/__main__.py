@@ -1,5 +1,5 @@
-"""`python -m bench [NAME]`: print the table; the whole of it is also written to docs/bench.md, above what is
-written there by hand."""
+"""`python -m bench [NAME]`: measure and print the rows of the table. Without NAME, also write the part of docs/bench.md
+that is not written by hand."""
 
 from __future__ import annotations
 
@@ -68,16 +68,17 @@ ROWS: list[Callable[[], list[Row]]] = [
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 # What the page says above its table.
 HEAD = """\
-`make bench` writes this page down to "The GPU check"; the rest is written by hand. A row compares either two
-implementations (medians, measured in alternation) or one measurement with a limit: the name after the slash says which.
-`missed` means that the target is not reached. This changes no result of a run: it costs the time that the row says."""
+`make bench` writes the part of this page above "The GPU check"; the rest is written by hand. A row compares either two
+implementations (medians, measured in alternation) or one measurement with a limit. The name after the slash says with
+what it is compared. `missed` means that the target is not reached. A missed target changes no result of a run: it costs
+the time that the row says."""
 
 
 def main() -> None:
     names = [measure.__name__ for measure in ROWS]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("name", nargs="?", help=f"only rows whose function holds it: {', '.join(names)}")
-    parser.add_argument("--only", metavar="NAME", help="the same")
+    parser.add_argument("name", nargs="?", help=f"only the functions whose name contains it: {', '.join(names)}")
+    parser.add_argument("--only", metavar="NAME", help="the same as NAME")
     asked = parser.parse_args()
     only = asked.name or asked.only
     chosen = [measure for measure in ROWS if only is None or only in measure.__name__]

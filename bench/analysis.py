@@ -20,10 +20,10 @@ SERVED = 500
 
 
 def tables_against_mlflow_client() -> list[Row]:
-    """All tables of 10,000 runs x 20 metrics x 100 steps in SQLite, against `search_runs` and one
+    """Measure all tables of 10,000 runs x 20 metrics x 100 steps in SQLite, against `search_runs` and one
     `get_metric_history` for each run and metric of the tables. The client's histories are timed on a sample of 25 runs
-    and multiplied, in a database as MLflow leaves it. (After ANALYZE, histories are several times faster.) The next
-    two rows compare with the limits of seconds and memory.
+    and extrapolated, in a database as MLflow leaves it. (After ANALYZE, histories are several times faster.) The next
+    two rows compare the seconds and the memory with their limits.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mlflow.db"

@@ -15,12 +15,12 @@ RUNS, METRICS, STEPS, SAMPLE = 1000, 20, 100, 20
 
 
 def copying_many_runs() -> list[Row]:
-    """Measure `sync` of 1,000 finished runs x 20 metrics x 100 steps into an empty SQLite database, and into a
-    PostgreSQL server of its own (Debian's package): seconds of the clock per point, against MLflow's client.
+    """Measure `sync` of 1,000 finished runs x 20 metrics x 100 steps into an empty SQLite database, and into a separate
+    PostgreSQL server (Debian's package): wall seconds per point, against MLflow's client.
 
-    The client makes a run, logs its parameters, tags and points, a thousand a call, and ends it; it copies no files and
-    knows nothing of cells or of what was sent before. It is timed on 20 runs, into the same database before it is
-    filled.
+    The client creates a run, logs its parameters, tags and points (a thousand per call), and ends it. It copies no
+    files, computes nothing for cells, and does not check what was sent before. It is timed on 20 runs, in the same
+    database before it is filled.
     """
     rows, before = [], Path.cwd()
     with tempfile.TemporaryDirectory() as folder:

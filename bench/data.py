@@ -18,10 +18,10 @@ SUFFIXES = ("go", "py", "java", "cpp", "kt", "ts", "js", "c", "rs", "lua")
 
 
 def mining() -> list[Row]:
-    """`gapo_lab.data mine`, everything in it (the search for secrets, prompts, near-duplicates, leaks, the files), on
-    one core: processor seconds per task, against 1/400 s and against `git log -p` of the same history; peak memory.
+    """Measure all of `gapo_lab.data mine` (the search for secrets, prompts, near-duplicates, leaks, the files) on one
+    core: processor seconds per task, against 1/400 s and against `git log -p` of the same history; peak memory.
 
-    Ten languages, files of 400 lines; a commit changes one to three of them in one to four places.
+    The history has ten languages and files of 400 lines. A commit changes one to three of them in one to four places.
     """
     with tempfile.TemporaryDirectory() as folder:
         repo = _history(Path(folder) / "repo")
@@ -47,7 +47,7 @@ def mining() -> list[Row]:
 
 
 def describing_and_validating() -> list[Row]:
-    """`gapo_lab.data describe` and `validate` of 50,000 mined tasks, wall seconds against 5."""
+    """Measure the wall time of `gapo_lab.data describe` and `validate` for 50,000 mined tasks, against 5 s."""
     import pyarrow as pa
 
     from gapo_lab.data import dataset_summary, validate

@@ -15,13 +15,13 @@ PROMPTS, ROLLOUTS, TOKENS = 512, 8, 1024
 
 
 def gapo_against_verl() -> list[Row]:
-    """gapo against verl's two GRPOs, each as registered with verl: (B, L) rewards in, (B, L) advantages out.
+    """Measure gapo against verl's two GRPOs, each as registered with verl: (B, L) rewards in, (B, L) advantages out.
 
     With 1024 tokens, all three spend most of their time on summing and masking (B, L): they read 48 MB and write 16.
     So the ratio to a vectorised estimator cannot be far from 1. With one token per rollout only the estimators' own
     work is left. A run on a CPU gives each process one thread; on a GPU machine the trainer has all cores.
     The row "no estimator" is the cost of verl's interface alone: summing the rewards, numbering the uids and applying
-    the mask of whole numbers. No estimator behind this interface can be faster.
+    the integer mask. No estimator behind this interface can be faster.
     """
     import torch
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn

@@ -27,11 +27,11 @@ SAMPLE = 12  # cells that Hydra composes; it takes as long for each
 
 
 def plan_against_hydra() -> list[Row]:
-    """Measure a plan of 1,080 and of 10,152 cells: composed, checked, keyed, compared with the run folders.
+    """Measure a plan of 1,080 and of 10,152 cells: composing, checking, computing run keys, comparing with run folders.
 
     Against Hydra: its BasicSweeper composes every cell to validate it, and its launchers compose it again with
-    `load_sweep_config`. That is timed on 12 cells and multiplied. Limits in seconds of the clock: 5 and 6, printing
-    the table included.
+    `load_sweep_config`. That is timed on 12 cells and extrapolated. All times are processor seconds. The limits are 5 s
+    for the smaller plan, and 6 s for the larger one with the printing of its table.
     """
     from rich.console import Console
 

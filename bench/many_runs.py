@@ -25,8 +25,8 @@ SEED, KEY = 987_654_321, "rKEYKEYKEY"  # what stands in a spec's text for them
 
 def status_of_ten_thousand() -> list[Row]:
     """Measure `python -m gapo_lab status` on 10,000 runs of 40 cells (four of five finished, the others failed after a
-    few steps), processor seconds of the whole command with Python's start: when nothing was read before, against 3;
-    again, all runs and one study, against 1.
+    few steps): processor seconds of the whole command, with the start of Python. The first call has no cache (limit
+    3 s). The next two, for all runs and for one study, have one (limit 1 s).
     """
     with tempfile.TemporaryDirectory() as root:
         make_runs(Path(root), RUNS)
@@ -38,8 +38,8 @@ def status_of_ten_thousand() -> list[Row]:
 
 
 def status_on_a_slow_disk() -> list[Row]:
-    """Measure `status` of 1,000 runs, seconds of the clock, where each call on their files takes 5 ms more (a library
-    that is loaded before the C library's: bench/slow_disk.c): when nothing was read before, and again.
+    """Measure the wall time of `status` of 1,000 runs if each call on their files takes 5 ms more: the first call,
+    without a cache, and a second one. (bench/slow_disk.c, a library loaded before the C library, adds the 5 ms.)
     """
     with tempfile.TemporaryDirectory() as folder:
         root, library = Path(folder) / "runs", Path(folder) / "slow_disk.so"
@@ -60,8 +60,8 @@ def status_on_a_slow_disk() -> list[Row]:
 
 
 def watching_two_thousand() -> list[Row]:
-    """Measure `watch` of 2,000 queued and running runs of which 40 do a step each second: its processor seconds against
-    those of the clock, for 30 of them.
+    """Measure `watch` of 2,000 queued and running runs of which 40 do a step each second: its processor seconds during
+    30 s, as a share of these 30 s.
     """
     import io
 
@@ -106,8 +106,8 @@ def watching_two_thousand() -> list[Row]:
 
 
 def cleaning_ten_thousand() -> list[Row]:
-    """Measure `gc`, `cancel` of 2,000 queued runs and `retry` of 2,000 that failed, of 10,000 runs: processor seconds
-    of the whole command, of `retry` until the runs are handed over; against 10.
+    """Measure `gc`, `cancel` of 2,000 queued runs and `retry` of 2,000 failed runs, among 10,000 runs: processor
+    seconds of the whole command, against 10 s. `retry` is measured until it has handed the runs over.
     """
     with tempfile.TemporaryDirectory() as root:
         make_runs(Path(root), RUNS)

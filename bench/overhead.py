@@ -30,9 +30,9 @@ VERL = (
 
 
 def platform_share_of_a_run() -> list[Row]:
-    """Wall time of `make demo` outside verl's own work against all of it.
+    """Measure the part of the wall time of `make demo` that is not verl's own work, against all of it.
 
-    Outside are: starting Python, composing and checking the configuration, preparing the data, writing the run
+    This part is: starting Python, composing and checking the configuration, preparing the data, writing the run
     folder, ending the processes and the last copy to MLflow. (The live copy to MLflow runs in
     parallel at the lowest priority. What it costs a step is counted as verl's work.)
     """
@@ -48,8 +48,8 @@ def platform_share_of_a_run() -> list[Row]:
 
 
 def demo_against_0_1_0() -> list[Row]:
-    """Wall time of `make demo` against that of version 0.1.0 (`data=micro`, 60 steps), one after the other; and until
-    the first number, which is the validation before training.
+    """Measure the wall time of `make demo` against that of version 0.1.0 (`data=micro`, 60 steps), one after the other.
+    The second row is the time until the first number, that of the validation before training.
 
     The code of 0.1.0 comes from the history of this repository and runs with the packages that are installed here.
     """

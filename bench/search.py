@@ -56,12 +56,12 @@ class InstantRuns:
 
 
 def search_without_training() -> list[Row]:
-    """60 trials of a search for tau over simulated curves of 20 steps whose best tau is 0.4 (`bench.search`).
+    """Run 60 trials of a search for tau over simulated curves of 20 steps whose best tau is 0.4 (`bench.search`).
 
     Overhead: processor seconds of a trial from its proposal to its end (composing, checking, run folder, 20 looks at
-    its metrics, pruner, sampler, journal), against 1 s; the launch of a process is not in it. Steps: those trained
-    with median pruning and with Hyperband against those without pruning; the best exact match found, without noise,
-    differs by less than 0.005; otherwise the row says so.
+    its metrics, pruner, sampler, journal), against 1 s. Launching a process is not included. Steps: those trained
+    with median pruning and with Hyperband, against those without pruning. "Equal best" means that the best exact match
+    found, without noise, is less than 0.005 below that without pruning.
     """
     seconds, full, free = _searched("none")
     rows = [Row(f"search: a trial's overhead / 1 s ({60 / seconds:.0f} trials a minute)", seconds, 1.0, 0.5)]

@@ -21,7 +21,7 @@ WANTED_SEEDS = {0.5: 18.4, 1.0: 12.8, 1.5: 8.6, 2.0: 7.0, 3.0: 5.8}
 
 def statistics_of_a_whole_report() -> list[Row]:
     """Simulate reports of `+sweep=paper`'s eleven methods, two models, two test sets and five seeds in which nothing
-    differs. A report errs if it says better or worse of anything. Each shows 78 comparisons, of which four are claims.
+    differs. A report errs if it calls any method better or worse. Each shows 78 comparisons, of which four are claims.
     For comparison: the share of reports with at least one 95% confidence interval that excludes zero.
     """
     from analysis.paper import conventions
@@ -57,9 +57,9 @@ def statistics_of_a_whole_report() -> list[Row]:
 def statistics_of_intervals() -> list[Row]:
     """Simulate how many 95% confidence intervals over five seeds miss the true mean; 5 of 100 should. The results of
     seeds are normal, heavy-tailed (Student's t with 3), skewed (exponential), or one seed in ten collapses by ten
-    standard deviations, against which no interval of five seeds helps. The rows "pooled" are tests at the 5% level,
-    pooled over two equal models whose seeds are independent or correlate by 0.8. A report prints that correlation
-    below the table and does not correct for it: with 0.8 the test rejects in 15 of 100 cases.
+    standard deviations. No interval of five seeds is valid against such a collapse. The rows "pooled" are tests at the
+    5% level, pooled over two equal models whose seeds are independent or correlate by 0.8. A report prints that
+    correlation below the table and does not correct for it: with 0.8 the test rejects in 15 of 100 cases.
     """
     from analysis.statistics.intervals import intervals
     from analysis.statistics.pooling import pooled
@@ -91,8 +91,9 @@ def statistics_of_intervals() -> list[Row]:
 
 def statistics_of_seeds_until_decided() -> list[Row]:
     """Simulate a claim to which seeds are added one at a time, from five to at most 20, until E >= 20. The first row is
-    how often it is decided though nothing differs. The others are the mean number of seeds by the true difference, in
-    standard deviations of a pair's difference, compared with an independent simulation of the same rule.
+    how often it is decided although nothing differs. The others are the mean number of seeds, where an undecided claim
+    counts as 20, by the true difference in standard deviations of a pair's difference. They are compared with an
+    independent simulation of the same rule.
     """
     from gapo_lab.utils.e_process import BAR, log_e
 
@@ -120,10 +121,10 @@ def statistics_of_seeds_until_decided() -> list[Row]:
 
 
 def statistics_of_new_cases() -> list[Row]:
-    """Simulate two methods that are equal on average over all possible examples. On each example they differ by a
-    normal effect of one on the logit. Five seeds, 512 examples, exact accuracies. The rows are how often a confidence
-    interval excludes zero: over seeds and examples (Cameron, Gelbach and Miller 2011), and over seeds alone, which is
-    valid for these 512 examples only.
+    """Simulate two methods that are equal on average over all possible examples. On each example their logits differ
+    by a normally distributed effect with standard deviation one. There are five seeds, 512 examples and exact
+    accuracies. The rows are how often a confidence interval excludes zero: over seeds and examples (Cameron, Gelbach
+    and Miller 2011), and over seeds alone, which is valid for these 512 examples only.
     """
     from analysis.statistics.crossed import crossed
     from analysis.statistics.two_groups import welch
@@ -146,7 +147,7 @@ def statistics_of_new_cases() -> list[Row]:
 def statistics_of_speed() -> list[Row]:
     """Simulate two methods with the same learning curve, validated eleven times with a noise of one percentage point,
     five seeds each. The rows are how often the interval of the steps to one threshold excludes zero, and how often the
-    paper's Step-delta has a dash or differs from zero by 20% of the training or more.
+    paper's Step-delta is a dash or differs from zero by 20% of the training or more.
     """
     from analysis.results.curves import Curve
     from analysis.results.step_delta import step_delta

@@ -20,9 +20,10 @@ FIRST_STEP = ("trainer.total_training_steps=25", "trainer.test_freq=-1", "traine
 
 
 def warm_against_cold_starts(runs: int = 3) -> list[Row]:
-    """Measure seconds from a run's beginning to its first step, one run after another, without a validation before.
+    """Measure the seconds from a run's start to its first step, one run after another, without validation before.
 
-    The first run is not counted: the others wait for it.
+    A warm run is forked from a process that has already imported verl; a cold run starts in a fresh process. The first
+    run is not counted, because the others wait for it.
     """
     warm, cold = (
         statistics.median(_first_steps(runs, *FIRST_STEP, "trainer.save_freq=-1", f"cluster.warm={warm}")[1:])
@@ -35,7 +36,7 @@ def warm_against_cold_sweep(runs: int = 6) -> list[Row]:
     """Measure seconds and processor seconds per run of the sweep of docs/speed.md: runs of the paper sweep, three at
     a time, with one worker each.
 
-    1.5 times as many runs an hour are two thirds of the seconds.
+    The target, two thirds of the seconds, means 1.5 times as many runs per hour.
     """
     words = (*PAPER, "cluster.max_parallel=3", "trainer.n_gpus_per_node=1")
     (warm, warm_cpu), (cold, cold_cpu) = (_sweep(runs, *words, f"cluster.warm={warm}") for warm in ("true", "false"))
