@@ -1,7 +1,7 @@
-"""The entry: `python -m gapo_lab.run model=nano algo=gapo_grpo tau=0.5 seed=0 data=micro`.
+"""The entry point: `python -m gapo_lab.run model=nano algo=gapo_grpo tau=0.5 seed=0 data=micro`.
 
-One run is a plan of one run. With `-m` a grid: its plan is shown, then what is missing of it is started. Every key
-of verl can be changed.
+Without `-m` it carries out one run. With `-m` the arguments define a grid: its plan is shown, and the runs that are
+missing are started. Every key of verl can be overridden.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PLAIN = ("overrides", "config_dir", "run")
 
 
 def one_run(overrides: Sequence[str], wait: bool = False) -> float | None:
-    """Carry out one run. Return its best on the ID test set, which sweepers read; None where it goes on without us."""
+    """Carry out one run. Return its best value on the ID test set for sweepers; None if it goes on elsewhere."""
     from gapo_lab.launch import executor, foreground
 
     console = Console(width=None if Console().is_terminal else 120)
@@ -43,7 +43,7 @@ def one_run(overrides: Sequence[str], wait: bool = False) -> float | None:
 
 
 def is_plain(asked: argparse.Namespace, others: Sequence[str]) -> bool:
-    """Whether a command line is one run that we compose ourselves, without a word to Hydra."""
+    """Return whether a command line is one run that we compose ourselves, with no argument for Hydra."""
     to_hydra = (word.lstrip("+~").startswith(("hydra.", "hydra/")) for word in asked.overrides)
     return not (others or any(to_hydra) or any(v for name, v in vars(asked).items() if name not in PLAIN))
 
@@ -56,7 +56,7 @@ def exit_code(error: BaseException) -> int:
 
 
 def message(error: BaseException, words: Sequence[str] = ()) -> str:
-    """Return the lines that a person reads of an error; of one of Hydra's, with all else that is wrong with words."""
+    """Return the message for an error. For one of Hydra's errors it has everything that is wrong with the overrides."""
     if isinstance(error, (HydraException, OmegaConfBaseException)):
         return str(compose.refused(error, [word for word in words if _is_one_value(word)]))
     if isinstance(error, (UserError, RunFailed, Interrupted, KeyboardInterrupt)):

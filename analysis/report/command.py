@@ -39,23 +39,25 @@ def parser() -> argparse.ArgumentParser:
     )
     out.add_argument("studies", nargs="+", metavar="STUDY", help="the study's name")
     out.add_argument("--out", type=Path, metavar="FOLDER", help="the folder to write to (default: reports/STUDY)")
-    out.add_argument("--markdown", type=Path, metavar="FILE", help="also as a page of Markdown, its figures beside it")
+    out.add_argument("--markdown", type=Path, metavar="FILE", help="also write a Markdown page, with figures beside it")
     what = out.add_argument_group("what is shown")
-    what.add_argument("--metric", help="this metric, exactly, instead of the study's own on each of its test sets")
+    what.add_argument("--metric", help="show this metric, exactly as logged, instead of the study's main measure")
     what.add_argument("--rows", default="algo", metavar="NAME,...", help="parameters that are the rows (default: algo)")
     what.add_argument(
         "--cols", default="model", metavar="NAME,...", help="parameters that are the columns (default: model)"
     )
     what.add_argument("--where", nargs="+", default=[], metavar="NAME=VALUE", help="only runs with these parameters")
     what.add_argument(
-        "--pick", help="a run's number: dev (validations with a dev set), final, best (too high for all), peak or mean"
+        "--pick",
+        help="how a run's curve becomes one number: dev (default if there is a dev set), final, best (biased upwards), "
+        "peak or mean",
     )
-    what.add_argument("--spread", action="store_true", help="± standard deviation over seeds in the tables")
+    what.add_argument("--spread", action="store_true", help="show ± standard deviation over seeds in the tables")
     what.add_argument(
-        "--seeds", type=int, metavar="N", help="seeds a cell must have, from 0 on (default: all of the study)"
+        "--seeds", type=int, metavar="N", help="require seeds 0 to N-1 in each cell (default: all seeds of the study)"
     )
     what.add_argument("--allow-incomplete", action="store_true", help="mark cells that lack seeds instead of stopping")
-    what.add_argument("--against", choices=["paper"], help="ours, the published numbers and the difference")
+    what.add_argument("--against", choices=["paper"], help="show our numbers, the published ones and the difference")
     what.add_argument(
         "--test-cases", nargs="+", default=[], metavar="SET=N", help="sizes of the test sets: id=3897 ood=132"
     )
@@ -63,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         "--font",
         choices=["screen", "paper"],
         default="screen",
-        help="of the figures: screen, sans serif (default), or paper, Times",
+        help="font of the figures: screen (sans serif, default) or paper (Times)",
     )
     more = out.add_argument_group("where things are")
     more.add_argument(
@@ -72,19 +74,19 @@ def parser() -> argparse.ArgumentParser:
     more.add_argument(
         "--source",
         choices=["runs", "mlflow"],
-        help="read the run folders, or their copies in MLflow (default: the run folders; MLflow with --uri, or where "
-        "there are no run folders of the study)",
+        help="read the run folders or their copies in MLflow (default: the run folders; MLflow with --uri, or if the "
+        "study has no run folders)",
     )
     more.add_argument(
         "--uri",
         metavar="ADDRESS",
-        help=f"read MLflow at this address (default address: ${addresses.VARIABLE}, else {addresses.DEFAULT})",
+        help=f"read MLflow at this address (default address: ${addresses.VARIABLE} or, if not set, {addresses.DEFAULT})",
     )
     more.add_argument(
         "--data",
         type=Path,
         metavar="FOLDER",
-        help="training data for Table 1 (default: what the run folders name)",
+        help="training data for Table 1 (default: those that the run folders name)",
     )
     more.add_argument("--no-figures", action="store_true", help="tables only")
     more.add_argument("--no-log", action="store_true", help="do not log the report to MLflow")
@@ -136,7 +138,7 @@ def _pairs(option: str, words: Sequence[str]) -> dict[str, str]:
 
 
 def default_folder(studies: Sequence[str]) -> Path:
-    """``reports/STUDY``, with what a file name cannot hold as ``_``."""
+    """Return ``reports/STUDY``. Characters that a file name cannot have become ``_``."""
     return Path("reports") / re.sub(r"[^\w.+ -]", "_", "+".join(studies)).strip(". ")[:100]
 
 

@@ -17,8 +17,8 @@ def add(one: Callable[..., argparse.ArgumentParser]) -> None:
     words = one("pack", pack, "write finished runs to one small file, without checkpoints, logs and answers")
     words.add_argument("study", nargs="+", help="studies, keys of runs, or all")
     words.add_argument("--out", type=Path, required=True, metavar="FILE.tar.xz", help="the file to write")
-    words = one("unpack", unpack, "make run folders of the runs in such a file: plans, reports and status know them")
-    words.add_argument("file", nargs="+", type=Path, metavar="FILE.tar.xz", help="what gapo-lab pack has written")
+    words = one("unpack", unpack, "extract the runs of such a file as run folders, for plans, reports and status")
+    words.add_argument("file", nargs="+", type=Path, metavar="FILE.tar.xz", help="a file that gapo-lab pack wrote")
 
 
 def pack(asked: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`gapo_lab doctor`: what a person checks before spending GPU-hours, a line each."""
+"""`gapo_lab doctor`: the checks to make before spending GPU-hours, one line each."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ COLOURS = {"ok": "green", "note": "yellow", "not seen": "cyan", "wrong": "red"}
 
 
 def add(one: Callable[..., argparse.ArgumentParser]) -> None:
-    """Put the command into the parser; ``one(name, function, text)`` makes its own."""
+    """Put the command into the parser; ``one(name, function, text)`` makes the command's own parser."""
     words = one("doctor", doctor, "check the machine, the cluster, models, data and disk for a run or a sweep")
     words.add_argument("--on-node", action="store_true", help="also check on a node, in a short job with one GPU")
     grid.add_words(words)
 
 
 def doctor(asked: argparse.Namespace) -> int:
-    """Print a line for each check. Exit code 1 where something is wrong."""
+    """Print a line for each check. The exit code is 1 if something is wrong."""
     from gapo_lab.doctor import examine, on_node
     from gapo_lab.doctor.finding import Verdict, counts, failed
     from gapo_lab.launch import executor
@@ -62,7 +62,7 @@ def doctor(asked: argparse.Namespace) -> int:
 
 
 def _settings(plan: Plan) -> Iterable[Finding]:
-    """Whether the plan's runs are valid, a finding a reason."""
+    """Yield whether the plan's runs are valid: one finding for each reason why they are not."""
     from gapo_lab.doctor.finding import ok, wrong
     from gapo_lab.planning.plan import Action
     from gapo_lab.planning.plan_table import totals
@@ -75,8 +75,8 @@ def _settings(plan: Plan) -> Iterable[Finding]:
 
 
 def _case(plan: Plan) -> Case:
-    """Return what is examined of a plan; of invalid runs too, as far as they can be composed. UserError where none
-    can."""
+    """Return what is checked of a plan. Invalid runs are included if they can be composed. UserError if no run can
+    be."""
     from gapo_lab.config.fast_compose import Composer
     from gapo_lab.doctor.case import Case
     from gapo_lab.planning import disk

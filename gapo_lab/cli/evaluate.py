@@ -1,4 +1,4 @@
-"""The command `evaluate`: finished runs' checkpoints, or any model, on test sets. Gives its exit code."""
+"""The command `evaluate`: measures checkpoints of finished runs, or any model, on test sets. Returns the exit code."""
 
 from __future__ import annotations
 
@@ -25,21 +25,24 @@ EXPECTED, NOISE = "_expected", "_expected_noise"
 
 
 def add_words(parser: argparse.ArgumentParser) -> None:
-    """Put the words after `evaluate` into the parser."""
+    """Add the arguments of `evaluate` to the parser."""
     parser.add_argument(
         "run",
         nargs="*",
         metavar="RUN",
-        help="its key, a study, or all (default); or words: model=FOLDER data=...",
+        help="the key of a run, a study, or all (default); or overrides that name a model: model=FOLDER data=...",
     )
-    parser.add_argument("--step", type=int, help="of the checkpoint (default: the last)")
+    parser.add_argument("--step", type=int, help="the step of the checkpoint (default: the last)")
     parser.add_argument(
-        "--answers", type=int, default=8, help="sampled a task where the reward is no exact match (default: 8)"
+        "--answers",
+        type=int,
+        default=8,
+        help="sampled answers for each example, if the reward is not exact match (default: 8)",
     )
 
 
 def evaluate(asked: argparse.Namespace) -> int:
-    """Measure each of the runs and add what is found to its metrics; or measure the model that the words name."""
+    """Measure each of the runs and add the results to its metrics; or measure the model that the overrides name."""
     if asked.answers < 1:
         raise UserError(f"--answers {asked.answers}: at least 1")
     if any("=" in word for word in asked.run):
@@ -89,7 +92,7 @@ def _model(asked: argparse.Namespace) -> int:
 
 
 def _composed(words: Sequence[str]) -> DictConfig:
-    """Compose and resolve these words. UserError for what of their model, data or reward cannot work."""
+    """Compose and resolve these overrides. UserError if their model, data or reward cannot work."""
     from omegaconf import OmegaConf
 
     from gapo_lab.config.compose import compose_run
@@ -114,7 +117,8 @@ def _composed(words: Sequence[str]) -> DictConfig:
 
 
 def line(found: Mapping[str, float], metric: str | None = None) -> str:
-    """Say what the run is about, set by set: `ID 43.8% (expected of samples: 40.1% +- 0.9%)`, with answers' luck."""
+    """Return the main measure on each test set: `ID 43.8% (expected of samples: 40.1% +- 0.9%)`. +- is the standard
+    deviation that sampling gives the second number."""
     names = [name.removesuffix(GREEDY) for name in found if name.endswith(GREEDY)]
     about = measures.main_measure(names, metric)
     out = []

@@ -21,14 +21,14 @@ SHOWN = 3  # keys named one by one
 
 @dataclass(frozen=True)
 class Holding:
-    """Why a run is kept, '' where nothing is lost with it; ``removable``: --with-results removes it all the same."""
+    """Why a run is kept; '' if removing it loses nothing. ``removable``: --with-results removes it anyway."""
 
     why: str
     removable: bool = False
 
 
 def forget(asked: argparse.Namespace) -> int:
-    """Remove the folders of unfinished runs without metrics or a checkpoint; with --with-results, with them."""
+    """Remove runs that ended without result, metrics and checkpoint; with --with-results, all that have no result."""
     with RunRoot(asked.root) as runs:
         keys = chosen(runs, asked.study)
     with atomic_files.locked(asked.root / ".submit.lock"):  # nobody claims a run meanwhile

@@ -1,4 +1,4 @@
-"""`plan --from-verl FILE.sh`: the command here that does what a verl launch script does."""
+"""`plan --from-verl FILE.sh`: translates a launch script of verl into the equivalent GAPO Lab command."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ A_LINE = 100
 
 
 def read(file: str, extra: Sequence[str]) -> list[str]:
-    """Print what became of each word of the script, and the command; the words of that command.
+    """Print how each setting of the script is translated, and the command. Return the overrides of that command.
 
-    extra: words here, which take the place of those of the script.
-    UserError for a file that is not there, trains nothing, or has words that nobody can know without running it.
+    extra: overrides from the command line, which replace those of the script.
+    UserError if the file does not exist, trains nothing, or has values that are known only when it runs.
     """
     try:
         text = Path(file).read_text(encoding="utf-8", errors="replace")
@@ -45,7 +45,7 @@ def read(file: str, extra: Sequence[str]) -> list[str]:
 
 
 def models() -> dict[str, str]:
-    """Config name -> the Hugging Face id that it trains, of those that ship."""
+    """Return the included model configs: config name -> the Hugging Face id that it trains."""
     found = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(CONF.glob("model/*.yaml"))}
     return {name: path for name, read in found.items() if "$" not in (path := str(read["model"]["path"]))}
 

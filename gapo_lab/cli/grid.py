@@ -1,4 +1,4 @@
-"""The words after `plan` and `doctor`: those of a sweep, as after `gapo_lab.run -m`."""
+"""The arguments of `plan` and `doctor`: the overrides of a sweep, as after `gapo_lab.run -m`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AskedGrid:
-    """words: of the command line. sweeper: the settings of the sweep file. is_search: whether axes are searched. fair:
-    how each method's settings are tuned first, where that is asked for."""
+    """words: the overrides of the command line. sweeper: the settings of the sweep file. is_search: whether axes are
+    searched. fair: how the settings of each method are tuned first; None without such a stage."""
 
     words: tuple[str, ...]
     sweeper: Mapping[str, Any]
@@ -25,11 +25,11 @@ class AskedGrid:
     fair: Mapping[str, Any] | None = None
 
     def cells(self) -> list[tuple[str, ...]]:
-        """Return the words of each run."""
+        """Return the overrides of each run."""
         return self._cells(self.words, self.sweeper.get("params"))
 
     def cells_without_intervals(self) -> list[tuple[str, ...]]:
-        """Return the same, of a search without the axes that only a search can go through."""
+        """Return the same, but without the axes that are intervals: only a search can take values from these."""
         from gapo_lab.config.sweep_grid import parse, text
 
         def is_interval(word: str) -> bool:
@@ -55,7 +55,7 @@ def add_words(parser: argparse.ArgumentParser) -> None:
 
 
 def read(asked: argparse.Namespace) -> AskedGrid:
-    """Read the words and the sweep file that they name. UserError for a word that is none."""
+    """Read the overrides and the sweep file that they name. UserError for an argument that is not an override."""
     from omegaconf import OmegaConf
 
     from gapo_lab.config import compose

@@ -1,6 +1,6 @@
-"""The words after ``python -m gapo_lab``. Light: torch is imported only by `evaluate`, MLflow only by ``sync``.
+"""The commands of ``python -m gapo_lab``. They start fast: only `evaluate` imports torch, only ``sync`` MLflow.
 
-A command is a function of the parsed words that gives the exit code, and one entry in ``parser``.
+A command is a function that takes the parsed arguments and returns the exit code, and one entry in ``parser``.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ from gapo_lab.utils.without_gc import without_gc
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run one command; its exit code (`command_line.run`)."""
+    """Run one command and return its exit code (`command_line.run`)."""
     return command_line.run(parser(), _without_multirun(sys.argv[1:] if words is None else words))
 
 
 def _without_multirun(words: list[str]) -> list[str]:
-    """Return the words of a grid without the -m of a run, wherever it stands: argparse takes no option between them."""
+    """Return the arguments of `plan` and `doctor` without -m. It can be between overrides, where argparse takes no
+    option."""
     is_grid = "plan" in words or "doctor" in words
     return [word for word in words if word not in ("-m", "--multirun")] if is_grid else words
 
@@ -44,37 +45,37 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
         prog="python -m gapo_lab",
         description="See, follow and copy runs. To start one: gapo-lab run (or python -m gapo_lab.run).",
-        epilog="Programs with an own --help: gapo-lab run | data | report | replay | check",
+        epilog="Programs with their own --help: gapo-lab run | data | report | replay | check",
     )
     out.add_argument("--root", type=Path, default=Path("runs"), help="where the run folders are (default: runs)")
     add = command_line.adder(out)
 
     one = add("status", status, "show the runs as a table")
-    one.add_argument("study", nargs="?", help="only this study's runs")
-    one.add_argument("--cells", action="store_true", help="a line for each cell, without its runs")
+    one.add_argument("study", nargs="?", help="a study, the key of a run, or all (default)")
+    one.add_argument("--cells", action="store_true", help="show one line for each cell, without its runs")
 
     one = add("logs", logs, "show the log of a run's last attempt")
-    one.add_argument("run", help="its key, or the beginning of it")
+    one.add_argument("run", help="the key of a run, or its first characters")
     one.add_argument("-f", "--follow", action="store_true", help="follow the log while the run goes on")
 
     one = add("sync", sync, "copy runs to MLflow; safe to repeat (idempotent)")
-    one.add_argument("run", nargs="?", default="all", help="its key, a study, or all (default)")
-    one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
+    one.add_argument("run", nargs="?", default="all", help="the key of a run, a study, or all (default)")
+    one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE} or, if it is not set, {uri.DEFAULT})")
 
     evaluate.add_words(
         add(
             "evaluate",
             evaluate.evaluate,
-            "measure finished runs' checkpoints, or a model, on their test sets, greedily and more",
+            "measure checkpoints of finished runs, or any model, on test sets: greedy and expected accuracy",
         )
     )
 
     sweeps.add(add)
     doctor.add(add)
 
-    one = add("ui", ui, "serve MLflow's pages of the runs that were copied")
-    one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE}, else {uri.DEFAULT})")
-    one.add_argument("--port", type=int, default=5000, help="port of the pages (default: 5000)")
+    one = add("ui", ui, "start MLflow's web interface with the copied runs")
+    one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE} or, if it is not set, {uri.DEFAULT})")
+    one.add_argument("--port", type=int, default=5000, help="port of the web interface (default: 5000)")
     return out
 
 
@@ -120,7 +121,7 @@ def logs(asked: argparse.Namespace) -> int:
 
 
 def _log_of(folder: RunFolder) -> Path:
-    """Return the log of a run's last attempt; what its job printed where that died before the run started."""
+    """Return the log of a run's last attempt; or the output of its job, if that died before the run started."""
     attempts, before = folder.attempts(), folder.raw_status
     if before.state is State.QUEUED or not attempts:
         now = run_states.read(folder.path.parent, [folder.key]).get(folder.key, before)

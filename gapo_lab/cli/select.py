@@ -1,4 +1,4 @@
-"""Which runs an argument of a command means: a key, the beginning of one, a study, or all."""
+"""Which runs an argument of a command means: a key, its first characters, a study, or all."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from gapo_lab.utils.key_names import did_you_mean
 
 
 def named(runs: RunRoot, word: str | None) -> list[RunFolder]:
-    """Return the runs that a word on the command line means: a study's, one by its key, all without a word or with
-    ``all``.
+    """Return the runs that an argument on the command line means: those of a study, or one by its key. Without an
+    argument, or with ``all``, return all runs.
 
-    UserError naming the nearest where there are runs and the word means none of them.
+    UserError, with the nearest name, if there are runs but the argument means none of them.
     """
     every = runs.folders()
     if word in (None, "all") or not every:
@@ -24,7 +24,7 @@ def named(runs: RunRoot, word: str | None) -> list[RunFolder]:
 
 
 def chosen(runs: RunRoot, word: str | None) -> list[str]:
-    """Return the keys of the runs that a word on the command line means. UserError where there are none."""
+    """Return the keys of the runs that an argument on the command line means. UserError if there are none."""
     keys = [folder.key for folder in named(runs, word)]
     if not keys:
         raise UserError(f"no runs in {runs.path} (start one with python -m gapo_lab.run)")
@@ -32,7 +32,7 @@ def chosen(runs: RunRoot, word: str | None) -> list[str]:
 
 
 def of_study(folders: list[RunFolder], study: str) -> list[RunFolder]:
-    """Those of ``study``, also what it shares with another; a folder whose spec cannot be read belongs to none."""
+    """Return the runs of ``study``, also those it shares with another. A run without a readable spec is in no study."""
     ahead(folders, _study)
     shared = set(studies.of_study(folders[0].path.parent, study)) if folders else set()
     return [folder for folder in folders if folder.key in shared or _study(folder) == study]
@@ -46,7 +46,7 @@ def _study(folder: RunFolder) -> str | None:
 
 
 def find_one(root: Path, key: str) -> RunFolder:
-    """Return the run whose key is, or begins with, ``key``; UserError naming the nearest where there is none."""
+    """Return the run whose key is, or begins with, ``key``. UserError, with the nearest name, if there is none."""
     with RunRoot(root) as runs:
         return RunFolder(_one_of(root, runs.folders(), key).path)
 

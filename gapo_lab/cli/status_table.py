@@ -43,9 +43,10 @@ _STEP = re.compile(r"\bstep (\d+)")
 
 @dataclass(frozen=True)
 class Row:
-    """What the table shows of one run. ``cell`` is '' where its spec cannot be read; ``seen`` is in seconds.
+    """What the table shows of one run.
 
-    ``best``: its best value on each test set, of the measure that it is ``about``.
+    ``cell`` is '' if the spec cannot be read. ``about``: the run's main measure. ``best``: its best value on each test
+    set. ``seen``: seconds since the run was last updated.
     """
 
     key: str
@@ -62,7 +63,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The runs by study, cell and seed. ``common``: study -> what all of its cells set, and their names leave out."""
+    """The runs by study, cell and seed. ``common``: study -> settings of all of its cells, which their names omit."""
 
     rows: tuple[Row, ...]
     common: Mapping[str, Sequence[str]]
@@ -74,7 +75,7 @@ def read(
     now: float,
     study: str | None = None,
 ) -> Table:
-    """Read the runs. study: the one that was asked for, in place of each run's first."""
+    """Read the runs. study: the study that was asked for; it is shown in place of the first study of each run."""
     folders = list(folders)
     ahead(folders, lambda folder: (folder.cell, folder.numbers()))
     by_study: dict[str, list[tuple[RunFolder, str, Mapping[str, Any]]]] = {}
@@ -120,19 +121,19 @@ def _row(folder: RunFolder, study: str, cell: str, seed: int | None, status: Run
 
 
 def _best(numbers: Mapping[str, float]) -> dict[str, float]:
-    """Return the best value on each test set of what the run is about."""
+    """Return the best value of the run's main measure on each test set."""
     about = measures.of_summary(numbers)
     names = {where: f"best/{where}/{about}" for where in measures.sets_of(numbers)}
     return {where: numbers[name] for where, name in names.items() if name in numbers}
 
 
 def _step(numbers: Mapping[str, float], status: RunStatus) -> float:
-    """How far the run is. What an earlier attempt did after its last checkpoint is no progress of this one."""
+    """Return the step of the run. Steps of an earlier attempt after its last checkpoint do not count."""
     return status.step if status.is_active else numbers.get("final/step", 0)
 
 
 def _message(key: str, status: RunStatus) -> str:
-    """Why a run stands still, and what to do; nothing of one that is under way or has finished."""
+    """Return why a run waits or has stopped, and what to do; '' if it has finished, or trains."""
     if status.state is State.FINISHED or (status.state is State.RUNNING and status.step):
         return ""
     return "\n".join(text for text in (status.message, status.advice(key)) if text)
@@ -234,7 +235,7 @@ class Notes:
         self._runs: dict[tuple[str, str], list[Row]] = {}
 
     def mark(self, row: Row) -> str:
-        """Return the number that stands beside the run; '' where it says nothing."""
+        """Return the number of the run's message, which is shown beside the run; '' if it has none."""
         if not row.message:
             return ""
         key = (row.state, _shared(row))
@@ -254,7 +255,7 @@ class Notes:
 
 
 def _shared(row: Row) -> str:
-    """Return a message without what is only this run's: its job, its key, its step."""
+    """Return a message without the parts that differ between runs: job, key and step."""
     return _STEP.sub("step #", _JOB.sub("", row.message).replace(row.key, "RUN"))
 
 

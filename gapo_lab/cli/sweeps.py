@@ -1,4 +1,4 @@
-"""The commands for many runs: plan, watch, cancel, retry, forget, gc. Each gives its exit code."""
+"""The commands for many runs: plan, watch, cancel, retry, forget, gc. Each returns its exit code."""
 
 from __future__ import annotations
 
@@ -40,29 +40,31 @@ def add(one: Adder) -> None:
     words.add_argument(
         "--from-verl",
         metavar="FILE.sh",
-        help="plan what a launch script of verl's trains, and print the command that does it here",
+        help="plan what a launch script of verl trains, and print the equivalent GAPO Lab command",
     )
     words.add_argument("--show-sbatch", action="store_true", help="also print the batch scripts that SLURM would get")
     grid.add_words(words)
-    words = one("watch", watch, "follow runs until they have ended; Ctrl-C leaves them alone")
+    words = one("watch", watch, "follow runs until they have ended; Ctrl-C stops watching, not the runs")
     words.add_argument("study", nargs="?", help="a study, or the key of a run (default: everything)")
-    words = one("cancel", cancel, "end queued and running runs; they can be resumed later")
+    words = one("cancel", cancel, "stop queued and running runs; they can be resumed later")
     words.add_argument("study", help="a study, the key of a run, or all")
-    words = one("retry", retry, "start failed, interrupted and cancelled runs again, where they ran before")
+    words = one("retry", retry, "start failed, interrupted and cancelled runs again, on the same machine or cluster")
     words.add_argument("study", help="a study, the key of a run, or all")
     words = one("forget", forget.forget, "remove runs that ended before their first step")
     words.add_argument("study", help="a study, the key of a run, or all")
     words.add_argument(
-        "--with-results", action="store_true", help="also unfinished runs that have metrics or a checkpoint"
+        "--with-results", action="store_true", help="also remove unfinished runs that have metrics or a checkpoint"
     )
-    words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    words.add_argument("--dry-run", action="store_true", help="only print what would be removed")
     archive.add(one)
     words = one("gc", gc, "remove what finished runs no longer need: checkpoints, old code copies")
     words.add_argument("study", nargs="?", default="all", help="a study, the key of a run, or all (default)")
     words.add_argument(
-        "--keep", choices=[*map(str, Keep)], help="what stays of their checkpoints (default: each run's own `keep`)"
+        "--keep",
+        choices=[*map(str, Keep)],
+        help="which of their checkpoints to keep (default: the setting `keep` of each run)",
     )
-    words.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    words.add_argument("--dry-run", action="store_true", help="only print what would be removed")
 
 
 @without_gc()
@@ -122,7 +124,7 @@ def watch(asked: argparse.Namespace) -> int:
 
 
 def _specs(runs: RunRoot, keys: Sequence[str]) -> list[Mapping[str, Any]]:
-    """Return a spec of each cell of these runs; of those that can be read."""
+    """Return one spec for each cell of these runs, if it can be read."""
     out: dict[str, Mapping[str, Any]] = {}
     for key in keys:
         with suppress(UserError):
@@ -132,7 +134,7 @@ def _specs(runs: RunRoot, keys: Sequence[str]) -> list[Mapping[str, Any]]:
 
 
 def cancel(asked: argparse.Namespace) -> int:
-    """One scancel for all SLURM jobs; local processes are told to stop."""
+    """Cancel all SLURM jobs with one scancel, and signal local processes to stop."""
     from gapo_lab.launch.cancel import end, until_ended
 
     with RunRoot(asked.root) as runs:
@@ -148,7 +150,7 @@ def cancel(asked: argparse.Namespace) -> int:
 
 
 def retry(asked: argparse.Namespace) -> int:
-    """Start again what did not finish, each with the words it was started with."""
+    """Start unfinished runs again, each with its original overrides."""
     from gapo_lab.launch import executor
 
     with RunRoot(asked.root) as runs:
@@ -192,7 +194,7 @@ def _in_root(root: Path, overrides: Sequence[str]) -> tuple[str, ...]:
 
 
 def gc(asked: argparse.Namespace) -> int:
-    """Checkpoints of finished runs, submissions and code copies that no run waits for any more."""
+    """Remove checkpoints of finished runs; and submissions and code copies if no run is queued or running."""
     with RunRoot(asked.root) as runs:
         keys = chosen(runs, asked.study)
     with atomic_files.locked(asked.root / ".submit.lock"):  # a submitter may just be copying the code
