@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     more.add_argument(
         "--uri",
         metavar="ADDRESS",
-        help=f"read MLflow at this address (default address: ${addresses.VARIABLE} or, if not set, {addresses.DEFAULT})",
+        help=f"read MLflow at this address (default address: ${addresses.VARIABLE} or, if unset, {addresses.DEFAULT})",
     )
     more.add_argument(
         "--data",

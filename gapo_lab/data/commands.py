@@ -1,4 +1,4 @@
-"""The words after ``python -m gapo_lab.data``: mine, import, describe, validate. What a command needs, it imports."""
+"""The commands of ``python -m gapo_lab.data``: mine, import, describe, validate. Each imports only what it needs."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from gapo_lab.utils.text import first_line
 
 
 def main(words: list[str] | None = None) -> int:
-    """Run one command; its exit code (`command_line.run`)."""
+    """Run one command and return its exit code (`command_line.run`)."""
     return command_line.run(parser(), words, "stopped. The same command resumes after what is finished")
 
 
 def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
-        prog="python -m gapo_lab.data", description="Tasks to train on: mined from git histories, or imported."
+        prog="python -m gapo_lab.data", description="Make tasks to train on: mine git histories, or import a data set."
     )
     add = command_line.adder(out)
 
@@ -35,9 +35,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--since", metavar="DATE", help="commits from this day on, such as 2020-01-31")
     one.add_argument("--until", metavar="DATE", help="commits before this day")
     one.add_argument("--max-per-repo", type=int, metavar="N", help="take the newest N tasks of each repository")
-    one.add_argument("--workers", type=int, metavar="N", help="processes (default: as many as there are cores)")
-    one.add_argument("--min-chars", type=int, default=36, metavar="N", help="shortest truth (default: 36)")
-    one.add_argument("--max-chars", type=int, default=833, metavar="N", help="longest truth (default: 833)")
+    one.add_argument("--workers", type=int, metavar="N", help="number of processes (default: the number of cores)")
+    one.add_argument("--min-chars", type=int, default=36, metavar="N", help="shortest truth (characters; default: 36)")
+    one.add_argument("--max-chars", type=int, default=833, metavar="N", help="longest truth (characters; default: 833)")
     one.add_argument(
         "--no-change",
         type=float,
@@ -55,13 +55,13 @@ def parser() -> argparse.ArgumentParser:
         "--wish",
         default="auto",
         metavar="HOW",
-        help="the user's wish: auto (default), the commit's subject where it says something; subject; none",
+        help="the user's wish: auto (default; the commit's subject, if it says what to do), subject (always) or none",
     )
     one.add_argument(
         "--split",
         default="time",
         metavar="HOW",
-        help="the ID test set: time (default), the newest of each repository; or repository",
+        help="how the ID test set is chosen: time (default; the newest of each repository) or repository (whole ones)",
     )
     one.add_argument(
         "--id-share", type=float, default=0.07, metavar="SHARE", help="size of the ID test set (default: 0.07)"
@@ -71,14 +71,14 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME",
-        help="with --split repository, a repository for the test set; may be given several times",
+        help="with --split repository: a repository of the test set; may be given several times",
     )
-    one.add_argument("--keep-near", action="store_true", help="keep near-duplicates of the test in training")
+    one.add_argument("--keep-near", action="store_true", help="keep near-duplicates of the test set in training")
     one.add_argument(
         "--leaks",
         default="report",
         metavar="HOW",
-        help="test truths that stand in training code: report (default) or drop",
+        help="test tasks whose truth is in the training code verbatim: report (default) or drop",
     )
     one.add_argument("--template", metavar="FILE", help="prompt template (default: the built-in one)")
     one.add_argument(
@@ -89,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         default=8000,
         metavar="N",
-        help="characters of earlier edits in a prompt, the latest ones (default: 8000)",
+        help="characters of earlier edits in a prompt; the latest edits are kept (default: 8000)",
     )
 
     one = add("import", _import, "make files for data=parquet of gsm8k, math, humaneval, mbpp, or any JSON lines")
@@ -98,18 +98,18 @@ def parser() -> argparse.ArgumentParser:
     one = add(
         "describe",
         describe,
-        "Table 1 of the paper for these tasks, as text, CSV and LaTeX, and one task to read",
+        "write Table 1 of the paper for these tasks, as text, CSV and LaTeX, and show one task",
     )
     one.add_argument("path", type=Path, help="a folder that mine or import made, or any .parquet or .jsonl file")
     one.add_argument("--example", type=int, default=0, metavar="ROW", help="which task to show (default: 0)")
-    one.add_argument("--out", type=Path, help="where the tables are written (default: beside the data)")
+    one.add_argument("--out", type=Path, help="folder to write the tables to (default: beside the data)")
     _add_keys(one)
 
     one = add("validate", validate, "check files before a job is submitted")
     one.add_argument("path", type=Path, help="a folder, or a .parquet or .jsonl file")
-    one.add_argument("--model", help="a model's folder or Hugging Face id: also ask whether every row fits")
-    one.add_argument("--max-prompt-length", type=int, default=8192, metavar="N", help="in tokens (default: 8192)")
-    one.add_argument("--max-response-length", type=int, default=512, metavar="N", help="in tokens (default: 512)")
+    one.add_argument("--model", help="model folder or Hugging Face id: also check that every row fits the limits")
+    one.add_argument("--max-prompt-length", type=int, default=8192, metavar="N", help="limit in tokens (default: 8192)")
+    one.add_argument("--max-response-length", type=int, default=512, metavar="N", help="limit in tokens (default: 512)")
     _add_keys(one)
     return out
 
@@ -263,13 +263,13 @@ def validate(asked: argparse.Namespace) -> int:
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
-    """Add the columns of `data=parquet` that rows may have otherwise."""
+    """Add the options for columns that have other names than `data=parquet` expects."""
     for key, usual in sets.USUAL.items():
         parser.add_argument(
             f"--{key.replace('_', '-')}",
             default=usual,
             metavar="COLUMN",
-            help=f"as data.{key} of data=parquet (default: {usual})",
+            help=f"the column, as data.{key} of data=parquet names it (default: {usual})",
         )
 
 

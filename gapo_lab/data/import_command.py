@@ -10,24 +10,26 @@ from gapo_lab.data.own.recipes import RECIPES
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
-    """Give the command its words."""
+    """Add the arguments of the command."""
     parser.add_argument("name", choices=importing.NAMES, metavar="NAME", help=", ".join(importing.NAMES))
     parser.add_argument(
         "source",
         nargs="?",
-        help="a folder or file that holds it, or a Hugging Face id (default: the set's own id, which is fetched)",
+        help="a folder or file with the data, or a Hugging Face id (default: the id of the data set; it is downloaded)",
     )
     parser.add_argument("--out", type=Path, help="folder to write to (default: data/NAME)")
     parser.add_argument(
-        "--test", type=int, default=0, metavar="N", help="where the source has no test set, its last N rows become it"
+        "--test", type=int, default=0, metavar="N", help="if the source has no test set, use its last N rows as one"
     )
     parser.add_argument("--prompt", metavar="KEY", help="jsonl: the field of the question (default: prompt)")
     parser.add_argument("--truth", metavar="KEY", help="jsonl: the field of the truth (default: answer)")
-    parser.add_argument("--data-source", metavar="NAME", help="jsonl: what the reward is told of where rows come from")
+    parser.add_argument(
+        "--data-source", metavar="NAME", help="jsonl: the name of the source, as the reward function receives it"
+    )
 
 
 def command(asked: argparse.Namespace) -> int:
-    """Read, write, and say what was left out and what to run next."""
+    """Read and write the data. Print what was left out and what to run next."""
     keys = {"prompt": asked.prompt, "truth": asked.truth, "source": asked.data_source}
     found = importing.read(asked.name, asked.source, keys, asked.test)
     paths = importing.write(found, asked.out or Path("data") / asked.name)
@@ -40,7 +42,7 @@ def command(asked: argparse.Namespace) -> int:
 
 
 def next_command(name: str, paths: dict[str, Path]) -> str:
-    """Return the command that trains on these files; words in capitals are to be filled in."""
+    """Return the command that trains on these files. Words in capitals are placeholders."""
     reward = RECIPES[name].reward if name in RECIPES else "FILE.py:FUNCTION"
     train, test = (paths.get(split, f"{split.upper()}.parquet") for split in ("train", "test"))
     dev = f" data.dev={paths['dev']}" if "dev" in paths else ""
