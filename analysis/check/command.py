@@ -71,7 +71,7 @@ def _power(tables: Sequence[Published]) -> Iterator[str]:
         what = f"means of {trials} trials" if trials > 1 else "single trials"
         if share > 0.99:
             yield (
-                f"table {table.table}: no power over cells: any number with two decimals is among the {what} on "
+                f"table {table.table}: no power to check cells: any number with two decimals is among the {what} on "
                 f"{table.test_cases:,} cases; only its differences are checked"
             )
             continue

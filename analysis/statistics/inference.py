@@ -80,7 +80,7 @@ class Comparison:
     def verdict(self) -> str:
         """``better`` or ``worse`` only of a claim that its corrected p decides.
 
-        ``exploratory``: the interval leaves zero out, but nobody claimed it before; ``not decided``: a claim whose
+        ``exploratory``: the interval excludes zero, but nobody claimed it before; ``not decided``: a claim whose
         interval does, and whose corrected p is too large. ``no result``: of a rehearsal or a smoke run.
         """
         if self.is_no_result:
@@ -90,7 +90,7 @@ class Comparison:
         if math.isnan(self.p):
             return "one seed: nothing can be said"
         if self.holds_zero:
-            return "not told apart"
+            return "no difference found"
         if not self.is_claim:
             return "exploratory"
         if self.p_corrected <= 1 - LEVEL + 1e-12:

@@ -23,7 +23,7 @@ def _sentence(results: Results, one: Comparison) -> str:
     if min(one.n, one.against) == 0:
         return f"{ours} and {theirs} are not compared: one of them has no finished run."
     if min(one.n, one.against) < 2 * one.models:
-        return f"{ours} and {theirs} cannot be told apart: one seed says nothing about another."
+        return f"{ours} and {theirs} cannot be compared: one seed says nothing about other seeds."
     numbers = f"{_difference(results, one)}, {_seeds(one)}"
     if one.verdict in ("better", "worse"):
         out = f"{ours} is {one.verdict} than {theirs}: {numbers}; corrected p {p_text(one.p_corrected)}."
@@ -53,4 +53,4 @@ def _power(results: Results, one: Comparison) -> str:
         return ""
     unit = " points" if results.measured.is_share else ""
     seen = results.measured.text(visible_difference(one))
-    return f" With so many seeds 80% of studies find a true difference of {seen}{unit}."
+    return f" With this number of seeds, 80% of studies find a true difference of {seen}{unit}."

@@ -62,8 +62,8 @@ def table(results: Results, name: str, title: str) -> Table | None:
         "intervals over seeds by jackknife. Two ceilings, or two midpoints, differ where their intervals are apart"
     )
     half_way = (
-        "half predicts: the error of the first half's fit on the second, and in brackets that of its last value. A "
-        "ceiling that half a curve does not foretell is not known"
+        "half predicts: the error of the first half's fit on the second, and in brackets that of its last value. If "
+        "the first half does not predict the second, the ceiling is not known"
     )
     notes = [("", curve), ("", half_way)]
     if kinds:

@@ -134,7 +134,7 @@ class Draft:
         if one.holds_zero:
             return (self.notes.fixed(ZERO, "the 95% interval of the difference over seeds holds zero"),)
         if one.verdict in ("exploratory", "not decided"):
-            text = "the interval leaves zero out, but no claim that was named before the runs decides it"
+            text = "the interval excludes zero, but no claim that was named before the runs decides it"
             return (self.notes.fixed(OPEN, text),)
         return ()
 
@@ -151,7 +151,8 @@ class Draft:
             else:
                 entries.append(Entry(f"{delta:+d}" if delta else "0", float(delta)))
         self.notes.plain(
-            "Step Δ: as the paper defines it, from mean curves, without an interval. Mostly it restates accuracy"
+            "Step Δ: as the paper defines it, from mean curves, without an interval. It "
+            "mostly repeats the difference in accuracy"
         )
         return Line("Step Δ", tuple(entries), "delta")
 

@@ -21,7 +21,7 @@ def sentences(results: Results, pool: str = "all models") -> list[str]:
     Pooled over five models and more the error is of the models, which more seeds do not make smaller: then none.
     """
     found = [one for one in told(results) if one.is_claim and one.models < SAMPLE]
-    return [_sentence(results, one, pool) for one in found if one.verdict in ("not told apart", "not decided")]
+    return [_sentence(results, one, pool) for one in found if one.verdict in ("no difference found", "not decided")]
 
 
 def visible_difference(one: Comparison) -> float:

@@ -100,7 +100,7 @@ def comparisons_table(results: Results, name: str, title: str, pool: str = "all 
             f"p corr.: by Holm over the claims that were named before the runs, of which {claimed} can be judged here, "
             "and not below those of earlier claims. Better and worse are said of these alone, where it is at most 0.05"
         )
-    texts.append("exploratory: the interval leaves zero out, but no claim named it before the runs: 5% do so by chance")
+    texts.append("exploratory: the interval excludes zero, but no claim named it before the runs: 5% do so by chance")
     if several:
         texts.append(_pooled_how(several) + _together(results))
     heads = ("seeds", "difference", "95% interval", "p", "p (labels)", "p corr.", "P(better)", DIFFER, "verdict")
@@ -112,7 +112,7 @@ def comparisons_table(results: Results, name: str, title: str, pool: str = "all 
 
 def _pooled_how(several: Sequence[Comparison]) -> str:
     """How the pooled ones were pooled."""
-    few = "the mean of the differences, each with its own error; it speaks for these alone"
+    few = "the mean of the differences, each with its own error; it is about these models only"
     many = f"from {SAMPLE} on they count as a sample of models"
     how = many if all(one.models >= SAMPLE for one in several) else few
     return f"Pooled: {how}. {DIFFER}: p of one difference for all (Welch's analysis of variance)"
@@ -209,7 +209,7 @@ def _sentence(results: Results, one: Comparison, where: str) -> str:
 
 
 def verdicts(comparisons: Sequence[Comparison], answered: Sequence[Comparison] = ()) -> list[str]:
-    """How many of the other comparisons leave zero out, and how many would by chance.
+    """How many of the other comparisons exclude zero, and how many would by chance.
 
     answered: what has its sentence already.
     """
@@ -218,4 +218,4 @@ def verdicts(comparisons: Sequence[Comparison], answered: Sequence[Comparison] =
         return []
     near = sum(not c.holds_zero for c in others)
     chance = f"about {(1 - LEVEL) * len(others):.1f} would if nothing differed"
-    return [f"exploratory: the interval leaves zero out in {near} of {_count(len(others))} more; {chance}"]
+    return [f"exploratory: the interval excludes zero in {near} of {_count(len(others))} more; {chance}"]

@@ -16,7 +16,7 @@ from gapo_lab.paths import CONF
 from gapo_lab.planning import verl_script
 from gapo_lab.utils import shell_script_reader
 
-# So many words stand on one line of the printed command.
+# The longest line of the printed command, in characters.
 A_LINE = 100
 
 

@@ -220,7 +220,8 @@ def _clean(asked: argparse.Namespace, keys: list[str]) -> int:
         for path in gone:
             with atomic_files.writing(path):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-    print(f"{'would remove' if asked.dry_run else 'removed'} {len(spare + gone)} things, {size / 1e6:,.1f} MB")
+    done = "would remove" if asked.dry_run else "removed"
+    print(f"{done} {several(len(spare + gone), 'item')}, {size / 1e6:,.1f} MB")
     kept = [key for key in keys if found.get(key, NEW).has_stopped]
     for key in kept[:SHOWN]:
         name = run_name(RunFolder(asked.root / key).spec)

@@ -63,7 +63,7 @@ def test_the_papers_tables(capsys):
     assert check.main(["paper"]) == 0
     out = capsys.readouterr().out
     for number in ("2", "5"):
-        assert f"table {number}: no power over cells" in out
+        assert f"table {number}: no power to check cells" in out
     assert "31 of 32 cells can be single trials on 132 cases" in out and "(p 7e-21)" in out
     assert "GMPO and KRPO print the same in 2 of 9 columns" in out and "- seed sd: " in out
     lines = [line for line in out.splitlines() if line.lstrip().startswith("2  GAPO")]

@@ -178,7 +178,7 @@ def test_nothing_is_called_better_that_was_not_claimed_and_decided():
     assert comparison(is_claim=True, p_corrected=0.02).verdict == "better"
     assert comparison(-0.2, -0.1, is_claim=True, p_corrected=0.02).verdict == "worse"
     assert comparison(is_claim=True, p_corrected=0.08).verdict == "not decided"
-    assert comparison(-0.1, 0.2, is_claim=True, p_corrected=0.02).verdict == "not told apart"
+    assert comparison(-0.1, 0.2, is_claim=True, p_corrected=0.02).verdict == "no difference found"
     assert comparison(math.nan, math.nan, math.nan, n=1).verdict.startswith("one seed")
     assert comparison(n=0).verdict == "no runs"
     assert comparison(is_no_result=True, is_claim=True, p_corrected=0.01).verdict == "no result"
