@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 from analysis.tables.document import Picture
 from gapo_lab.utils.plot_style import FONTS, RED, STYLE
 
-# numbers with more than two digits, and the names of markers, clips and hatches
+# what is no text, numbers with more than two digits, and the names of markers, clips and hatches
+_TAG = re.compile(r"<[^>]*>")
 _LONG = re.compile(r"-?\d+\.\d{3,}")
 _HASHED = re.compile(r"\b[a-z][0-9a-f]{10}\b")
 
@@ -53,16 +54,20 @@ def render(one: Drawing, notice: str = "") -> Picture:
 def svg(one: Drawing) -> bytes:
     """Render a figure as SVG: the same bytes on every machine with these versions of matplotlib and numpy.
 
-    Text stays text, so no glyph is drawn; where it stands is measured with the font that matplotlib brings. Numbers
+    Text stays text, so no glyph is drawn; where it stands is measured with the font that matplotlib brings. Coordinates
     have two digits, and names go by the order in which they come. matplotlib prints six digits and makes names of all
     sixteen, of which the last hangs on the processor.
     """
     with matplotlib.rc_context({"svg.fonttype": "none"}):
         text = _file(one.figure, "svg", {"Date": None, "Creator": None}).decode()
-    text = _LONG.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), text)
+    text = _TAG.sub(lambda tag: _LONG.sub(_two_digits, tag[0]), text)
     names = {name: f"{name[0]}{number}" for number, name in enumerate(dict.fromkeys(_HASHED.findall(text)))}
     text = _HASHED.sub(lambda found: names[found[0]], text)
     return "".join(f"{line.rstrip()}\n" for line in text.splitlines()).encode()
+
+
+def _two_digits(found: re.Match[str]) -> str:
+    return f"{float(found[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def _file(figure: Figure, kind: str, metadata: dict[str, Any]) -> bytes:
