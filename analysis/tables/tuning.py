@@ -110,7 +110,7 @@ def tables(of: Tuned) -> list[Table]:
             where = f"{conventions.model_title(model)} {conventions.method(algo)}"
             lines.append(Line(f"{where}, {' '.join(one.words)}", entries))
         blocks.append(tuple(lines))
-    notes.plain("each method was tuned by itself, with as many runs as any other, on seeds of its own")
+    notes.plain("each method was tuned by itself, with the same number of runs, on seeds that no comparison uses")
     head = (("mean", 1), ("sd over seeds", 1), ("seeds", 1))
     title = f"Tuning: {captions.lower(captions.title(measured))} by setting"
     return [Table("tuning", title, ("Cell",), (head,), tuple(blocks), notes.all())]
