@@ -65,7 +65,7 @@ def test_a_claim_is_decided_and_the_rest_is_exploratory(empty_mlflow, tmp_path):
     assert verdicts(made) == {"GAPO (G) over GRPO": "exploratory", "Median over GRPO": "better"}
     assert verdicts(made, "comparisons_ood")["Median over GRPO"] == "exploratory"
     assert any(line.startswith("the ID test set: Median over GRPO, nano-0.6M: +10.00 points") for line in made.verdicts)
-    assert any("zero out in 1 of 1 comparison more; about 0.1 would" in line for line in made.verdicts)
+    assert any("excludes zero in 1 of 1 comparison more; about 0.1 would" in line for line in made.verdicts)
 
 
 def test_a_claim_may_compare_any_two_methods(empty_mlflow, tmp_path):
