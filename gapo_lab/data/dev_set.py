@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gapo_lab.utils import atomic_files
+from gapo_lab.data.mining.format import mined_rows
 
 
 def lack(data: Mapping[str, Any]) -> str:
@@ -20,8 +20,7 @@ def lack(data: Mapping[str, Any]) -> str:
         return "data.dev_size=0. Give a number above 0"
     if data["name"] != "git" or not data["path"]:
         return ""
-    about = atomic_files.read_json(Path(data["path"]).expanduser() / "about.json") or {}
-    held, tests = (about.get("rows") or {}).get("id"), data["id_size"]
+    held, tests = mined_rows(Path(data["path"]).expanduser()).get("id"), data["id_size"]
     if held is None or held > tests:
         return ""
     return (

@@ -11,7 +11,7 @@ from gapo_lab.data.ood import registry as ood
 from gapo_lab.doctor.finding import Finding, note, ok, wrong
 from gapo_lab.errors import UserError
 from gapo_lab.planning import cost
-from gapo_lab.utils.dotted import unflatten
+from gapo_lab.utils.dotted import below
 
 GENERATED = ("micro", "lists")
 
@@ -42,7 +42,7 @@ def check_ood(name: str, found: str | None, error: str | None) -> Finding:
 
 def look(settings: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield the findings about the data of one run. settings: by dotted key."""
-    data = unflatten({k.removeprefix("data."): v for k, v in settings.items() if k.startswith("data.")})
+    data = below(settings, "data")
     name, where = data["name"], data.get("path") or ", ".join(map(str, data.get("repos") or ()))
     if name not in GENERATED and name != "git":
         where = str(data.get("train"))

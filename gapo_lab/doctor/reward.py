@@ -15,7 +15,7 @@ from gapo_lab.doctor.finding import Finding, ok, wrong
 from gapo_lab.errors import UserError
 from gapo_lab.paths import IMPORT_ROOT, SHIPPED_MODULE
 from gapo_lab.runs import measures
-from gapo_lab.utils.dotted import unflatten
+from gapo_lab.utils.dotted import below, unflatten
 from gapo_lab.utils.import_path import importing_from
 
 # Beside the calls: for what the file imports.
@@ -95,6 +95,6 @@ def ask(settings: Mapping[str, Any], row: Mapping[str, Any], called: str) -> Ans
 
 def _first_row(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the first row to train on, as the trainer reads it."""
-    data = unflatten({k.removeprefix("data."): v for k, v in settings.items() if k.startswith("data.")})
+    data = below(settings, "data")
     few = dict.fromkeys((*rows.SIZES.values(), "ood_size"), 1)
     return rows.rows_of({**data, **few})["train"][0]

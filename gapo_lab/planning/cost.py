@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gapo_lab.data.mining.format import mined_rows
 from gapo_lab.planning.memory import checkpoint_bytes
 from gapo_lab.runs import naming
-from gapo_lab.utils import atomic_files
-from gapo_lab.utils.dotted import unflatten
+from gapo_lab.utils.dotted import below
 
 GPU_FLOPS, CPU_FLOPS = 2e14, 2e11
 # Of the same GPU without flash attention: sdpa, and log-probs without its cross entropy.
@@ -232,8 +232,7 @@ def training_tasks(config: Mapping[str, Any]) -> int | None:
     if config.get("data.name") != "git":
         return None
     if path := config.get("data.path"):
-        about = atomic_files.read_json(Path(path).expanduser() / "about.json") or {}
-        return (about.get("rows") or {}).get("train")
+        return mined_rows(Path(path).expanduser()).get("train")
     most = config.get("data.max_per_repo")
     return None if most is None else int(most * len(config["data.repos"]) * (1 - config["data.id_share"]))
 
@@ -247,7 +246,7 @@ def own_rows(config: Mapping[str, Any]) -> dict[str, int]:
         return {}
     from gapo_lab.data.own import rows
 
-    return rows.sizes(unflatten({k.removeprefix("data."): v for k, v in config.items() if k.startswith("data.")}))
+    return rows.sizes(below(config, "data"))
 
 
 def gpus(config: Mapping[str, Any]) -> int:

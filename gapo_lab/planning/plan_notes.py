@@ -5,6 +5,8 @@ Pure but for reading a reward's text and hashing files of rows.
 
 from __future__ import annotations
 
+from typing import Any
+
 from gapo_lab.config.view import ConfigView
 from gapo_lab.data import dev_set
 from gapo_lab.data.own import sets
@@ -75,20 +77,24 @@ def _hours(runs: list[Planned]) -> str:
     ).replace("e+", "e") + ("" if is_smoke else ". To measure them, add scale=smoke to the command")
 
 
+def _data_nodes(runs: list[Planned], name: str) -> list[dict[str, Any]]:
+    """Return the different `data` nodes of the runs with these data: the cells of a grid share their files."""
+    found = [run.node("data") for run in one_each(runs) if run.valid_spec.data == name]
+    return list({repr(node): node for node in found}.values())
+
+
 def _no_dev(runs: list[Planned]) -> str:
     """Return a line where mined data leave nothing for the dev set; whoever has rows of their own knows."""
-    for run in one_each(runs):
-        if run.valid_spec.data == "git" and (why := dev_set.lack(run.node("data"))):
+    for data in _data_nodes(runs, "git"):
+        if why := dev_set.lack(data):
             return f"no dev set, so that a report takes the last step: {why}"
     return ""
 
 
 def _same_rows(runs: list[Planned]) -> str:
     """Return a line where a set to measure on is made of a file that is trained on."""
-    for run in one_each(runs):
-        if run.valid_spec.data != "parquet":
-            continue
-        files = sets.content(run.node("data"))
+    for data in _data_nodes(runs, "parquet"):
+        files = sets.content(data)
         if shared := [name for name in files if name != sets.TRAIN and set(files[name]) & set(files[sets.TRAIN])]:
             return (
                 f"{' and '.join(shared)}: made of a file that data.train has, too. Accuracy on it shows what was "

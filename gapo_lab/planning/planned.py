@@ -13,7 +13,7 @@ from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.cost import UNKNOWN, Expected
 from gapo_lab.planning.spec import Spec
 from gapo_lab.runs import naming
-from gapo_lab.utils.dotted import unflatten
+from gapo_lab.utils.dotted import below
 
 
 class Action(StrEnum):
@@ -94,8 +94,7 @@ class Planned:
 
     def node(self, name: str) -> dict[str, Any]:
         """Return the settings of a node of its configuration, such as `data`."""
-        start = f"{name}."
-        return unflatten({key.removeprefix(start): v for key, v in self.settings.items() if key.startswith(start)})
+        return below(self.settings, name)
 
     @cached_property
     def cluster(self) -> ClusterConfig:

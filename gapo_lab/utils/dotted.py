@@ -29,6 +29,12 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
+def below(flat: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return the nested dict of one node, such as `data`, of a tree with dotted keys."""
+    start = f"{name}."
+    return unflatten({key.removeprefix(start): value for key, value in flat.items() if key.startswith(start)})
+
+
 def nodes(tree: dict[str, Any], above: str = "") -> set[str]:
     """Every dotted key that has keys below it."""
     out = set()

@@ -10,6 +10,11 @@ from gapo_lab.utils import atomic_files
 FORMAT = 2  # of mined data: raised whenever the same history would give other rows
 
 
+def mined_rows(folder: Path) -> dict[str, int]:
+    """How many rows a mined folder has to train on (`train`) and held out (`id`); {} when the folder is not one."""
+    return (atomic_files.read_json(folder / "about.json") or {}).get("rows") or {}
+
+
 def mined_digest(folder: Path) -> str:
     """The content hash of a mined folder. Raises UserError when the folder is not one."""
     about = atomic_files.read_json(folder / "about.json") if folder.is_dir() else None
