@@ -1,4 +1,4 @@
-"""Each method at its own settings: its accuracy, and beside it the difference to its baseline, with intervals."""
+"""The accuracy of each method, and the difference to its baseline beside it, with intervals."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from analysis.tables.paper import Results
 from gapo_lab.utils.plot_style import BLACK, GREY, STYLE
 
 ROW, EDGES = 0.27, 0.95  # inches
+OWN = "each method at its own settings"
 
 
-def draw(results: Results, name: str) -> Drawing | None:
-    """Return a line a method on the only model; None where none has two seeds."""
+def draw(results: Results, name: str, at: str = OWN) -> Drawing | None:
+    """Return a line a method on the only model; None where none has two seeds. at: at which settings, in words."""
     if len(results.grid.columns) != 1:
         return None
     column = results.grid.columns[0]
@@ -55,7 +56,7 @@ def draw(results: Results, name: str) -> Drawing | None:
         right.set_title(f"difference to its baseline{', points' if share else ''}", loc="left")
     seeds = len(results.seeds)
     caption = (
-        f"{read_title(results.measured)}, each method at its own settings: mean over {seeds} seeds and 95% interval. "
+        f"{read_title(results.measured)}, {at}: mean over {seeds} seeds and 95% interval. "
         "Right: the difference to its baseline with Welch's 95% interval. An interval that holds zero decides nothing."
     )
     return Drawing(name, caption, figure)

@@ -1,4 +1,4 @@
-"""The parts of a results page, each by its name, from the runs of a study in two stages that count."""
+"""The parts of a results page, each by its name, from the runs of a study that count."""
 
 from __future__ import annotations
 
@@ -44,6 +44,17 @@ class Parts:
 
 
 @dataclass(frozen=True)
+class _Album:
+    """Where the page finds its pictures, and what their names begin with."""
+
+    folder: str
+    of: str = ""
+
+    def name(self, picture: str) -> str:
+        return f"{self.of}-{picture}.svg" if self.of else f"{picture}.svg"
+
+
+@dataclass(frozen=True)
 class _Drawn:
     """Markdown of a part with a picture, and the picture."""
 
@@ -51,9 +62,9 @@ class _Drawn:
     pictures: dict[str, bytes]
 
 
-def make(root: Path, progress: Progress, images: str) -> Parts:
+def make(root: Path, progress: Progress, images: str, of: str = "") -> Parts:
     """Return all parts. root: run folders, of which none but those that count are there; images: the folder of the
-    pictures as the page names it."""
+    pictures as the page names it; of: what names begin with, for another study of the page than the first."""
     source = RunFolders(root)
     tuned, report = Tuned(), None
     counting = progress.counting
@@ -62,22 +73,23 @@ def make(root: Path, progress: Progress, images: str) -> Parts:
     if counting[progress.study]:
         asked = Asked(studies=(progress.study,), runs_root=root, spread=True, figures=False)
         report = build.build(source, asked)
-    drawn = {
-        "picture": _at_best(report, images),
-        "curves": _curves(report, images),
-        "tuning": _tuning(tuned, images),
-    }
+    album = _Album(images, of)
+    drawn = {"picture": _at_best(report, progress, album), "curves": _curves(report, album)}
+    if not progress.is_at_one_setting:
+        drawn["tuning"] = _tuning(tuned, album)
     blocks = {
         "progress": _progress(progress),
         "claims": _claims(report),
         "mechanism": _mechanism(report),
         "test_sets": _test_sets(source, report, progress),
-        "noise": _noise(report),
         "facts": _facts(report),
         **{name: one.text for name, one in drawn.items()},
     }
+    if any(part.noise for part in progress.comparison):
+        blocks["noise"] = _noise(report)
     pictures = {name: content for one in drawn.values() for name, content in one.pictures.items()}
-    return Parts({name: text or _not_yet(progress) for name, text in blocks.items()}, pictures)
+    begin = f"{of}:" if of else ""
+    return Parts({f"{begin}{name}": text or _not_yet(progress) for name, text in blocks.items()}, pictures)
 
 
 def _not_yet(progress: Progress) -> str:
@@ -87,28 +99,35 @@ def _not_yet(progress: Progress) -> str:
 def _progress(progress: Progress) -> str:
     """Say how far the study is; a line a method while it is not finished."""
     if progress.is_finished:
-        of_tuning = sum(part.planned for part in progress.tuning)
-        return (
-            f"All {progress.planned} runs of the study are finished: {of_tuning} tune the methods, "
-            f"{progress.planned - of_tuning} compare them."
-        )
+        return _all(progress)
     shown = (
         "A method is shown below once all of its runs are there: to look at some of them, and again at more, finds "
         "differences that are not there"
     )
+    stages = ("comparison",) if progress.is_at_one_setting else ("tuning", "comparison")
     lines = [
         f"**Unfinished: {progress.finished} of {progress.planned} runs.** {shown}.",
         "",
-        "| method | tuning | comparison |",
-        "|:--|--:|--:|",
+        f"| method | {' | '.join(stages)} |",
+        f"|:--|{'--:|' * len(stages)}",
     ]
-    several_models = len({part.model for part in progress.tuning}) > 1
-    for part in progress.tuning:
-        compared = [one for one in progress.comparison if (one.method, one.model) == (part.method, part.model)]
+    methods = list(dict.fromkeys((part.method, part.model) for part in (*progress.tuning, *progress.comparison)))
+    several_models = len({model for _, model in methods}) > 1
+    for method, model in methods:
+        tuned = [_of(one) for one in progress.tuning if (one.method, one.model) == (method, model)]
+        compared = [one for one in progress.comparison if (one.method, one.model) == (method, model)]
         texts = [_of(one) + (f" (noise {one.noise:g})" if one.noise else "") for one in compared]
-        where = f" on {conventions.model_title(part.model)}" if several_models else ""
-        lines.append(f"| {conventions.method(part.method)}{where} | {_of(part)} | {', '.join(texts)} |")
+        where = f" on {conventions.model_title(model)}" if several_models else ""
+        lines.append(f"| {conventions.method(method)}{where} | {' | '.join([*tuned, ', '.join(texts)])} |")
     return "\n".join(lines)
+
+
+def _all(progress: Progress) -> str:
+    said = f"All {progress.planned} runs of the study are finished"
+    if progress.is_at_one_setting:
+        return f"{said}."
+    of_tuning = sum(part.planned for part in progress.tuning)
+    return f"{said}: {of_tuning} tune the methods, {progress.planned - of_tuning} compare them."
 
 
 def _of(part: Part) -> str:
@@ -178,43 +197,44 @@ def _facts(report: Report | None) -> str:
     return "\n".join(f"- {markdown.words(name)}: {markdown.words(value)}" for name, value in facts)
 
 
-def _at_best(report: Report | None, images: str) -> _Drawn:
+def _at_best(report: Report | None, progress: Progress, album: _Album) -> _Drawn:
     if report is None:
         return _Drawn("", {})
     from analysis.figures import at_best
 
-    return _figure(at_best.draw(_main(report), "methods"), images)
+    at = "all at the same settings" if progress.is_at_one_setting else at_best.OWN
+    return _figure(at_best.draw(_main(report), "methods", at), album)
 
 
-def _curves(report: Report | None, images: str) -> _Drawn:
+def _curves(report: Report | None, album: _Album) -> _Drawn:
     if report is None:
         return _Drawn("", {})
     from analysis.figures import families
 
-    found = _figure(families.draw(_main(report), "curves"), images)
+    found = _figure(families.draw(_main(report), "curves"), album)
     tables = _named(report, ("comparisons_speed_id", "statistics_curves_id"))
     return _Drawn("\n\n".join([found.text, *map(markdown.section, tables)]), found.pictures)
 
 
-def _tuning(tuned: Tuned, images: str) -> _Drawn:
+def _tuning(tuned: Tuned, album: _Album) -> _Drawn:
     if not tuned.settings:
         return _Drawn("", {})
     from analysis.figures import tuning as tuning_figure
 
-    figures = [_figure(one, images, "tuning") for one in tuning_figure.draw(tuned)]
+    figures = [_figure(one, album, "tuning") for one in tuning_figure.draw(tuned)]
     edges = [f"- {markdown.words(line)}" for line in tuning.edges(tuned)]
     texts = [*map(markdown.section, tuning.tables(tuned)), *(one.text for one in figures), "\n".join(edges)]
     return _Drawn("\n\n".join(filter(None, texts)), {k: v for one in figures for k, v in one.pictures.items()})
 
 
-def _figure(drawing: Drawing | None, images: str, name: str = "") -> _Drawn:
+def _figure(drawing: Drawing | None, album: _Album, name: str = "") -> _Drawn:
     if drawing is None:
         return _Drawn("", {})
     from analysis.figures.drawing import svg
 
-    file = f"{name or drawing.name}.svg"
+    file = album.name(name or drawing.name)
     caption = markdown.words(drawing.caption)
-    return _Drawn(f"![{caption}]({images}/{file})\n\n{caption}", {file: svg(drawing)})
+    return _Drawn(f"![{caption}]({album.folder}/{file})\n\n{caption}", {file: svg(drawing)})
 
 
 def _main(report: Report) -> Results:

@@ -15,7 +15,7 @@ from gapo_lab.errors import UserError
 
 ABOUT = """The made parts of a results page, and its pictures, from an archive of runs: nothing is trained."""
 EXAMPLES = """examples:
-  python -m analysis.page docs/results.md --archive docs/archive/fair.tar.xz +sweep=fair"""
+  python -m analysis.page docs/results.md --archive docs/archive/fair.tar.xz +sweep=fair --also +sweep=mechanism"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,6 +30,14 @@ def parser() -> argparse.ArgumentParser:
         "--archive", type=Path, required=True, metavar="FILE.tar.xz", help="what gapo-lab pack has written"
     )
     out.add_argument("sweep", nargs="+", metavar="WORD", help="the sweep that the runs are of, as +sweep=fair")
+    out.add_argument(
+        "--also",
+        nargs="+",
+        action="append",
+        default=[],
+        metavar="WORD",
+        help="another sweep of the archive, whose parts are called STUDY:PART",
+    )
     return out
 
 
@@ -39,7 +47,7 @@ def main(words: list[str] | None = None) -> int:
 
     asked = parser().parse_args(words)
     try:
-        made = files(asked.page, asked.archive, asked.sweep)
+        made = files(asked.page, asked.archive, asked.sweep, *asked.also)
         markdown.write_all(made, "Name another page")
     except UserError as error:
         print(f"analysis: {error}", file=sys.stderr)
@@ -50,8 +58,11 @@ def main(words: list[str] | None = None) -> int:
     return 0
 
 
-def files(page: Path, archive: Path, sweep: Sequence[str]) -> dict[Path, bytes]:
-    """Return the page and its pictures, in `img/<its name>/` beside it, as they are to be. Writes nothing."""
+def files(page: Path, archive: Path, sweep: Sequence[str], *also: Sequence[str]) -> dict[Path, bytes]:
+    """Return the page and its pictures, in `img/<its name>/` beside it, as they are to be. Writes nothing.
+
+    also: the words of other sweeps of the archive; their parts are called `STUDY:PART`, their pictures `STUDY-PICTURE`.
+    """
     from analysis.page import blocks, progress
     from analysis.page.fill import fill
     from gapo_lab.runs import archive as archives
@@ -66,13 +77,14 @@ def files(page: Path, archive: Path, sweep: Sequence[str]) -> dict[Path, bytes]:
     with tempfile.TemporaryDirectory(prefix="gapo-page-") as made:
         root = Path(made) / "runs"
         archives.unpack(archive, root)
-        found = progress.look(sweep, root)
-        counting = [(study, key) for study, keys in found.counting.items() for key in keys]
+        found = [progress.look(words, root) for words in (sweep, *also)]
+        counting = [(study, key) for one in found for study, keys in one.counting.items() for key in keys]
         forget.forget(root, {folder.key for folder in find(root)} - {key for _, key in counting})
         studies.remember(root, counting)
-        parts = blocks.make(root, found, images)
-    out = {page: fill(text, parts.blocks).encode()}
-    return out | {page.parent / images / name: content for name, content in parts.pictures.items()}
+        parts = [blocks.make(root, one, images, of=one.study if place else "") for place, one in enumerate(found)]
+    texts = {name: block for one in parts for name, block in one.blocks.items()}
+    pictures = {name: content for one in parts for name, content in one.pictures.items()}
+    return {page: fill(text, texts).encode()} | {page.parent / images / name: pictures[name] for name in pictures}
 
 
 def stale(made: dict[Path, bytes], page: Path) -> list[Path]:

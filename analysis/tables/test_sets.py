@@ -1,10 +1,11 @@
-"""Each method at its own settings on every test set, beside what the model did before training. Pure."""
+"""Each method on every test set, beside what the model did before training. Pure."""
 
 from __future__ import annotations
 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from analysis.paper import conventions
 from analysis.results.measurements import Measured, Trials
@@ -28,33 +29,33 @@ NOTES = {
 def table(cells: Sequence[Cell], measured: Sequence[Measured], settings: Mapping[str, str]) -> Table:
     """Return a line a cell, a column a measure: mean and standard deviation over seeds.
 
-    settings: what was chosen for each method, in words.
+    settings: what was chosen for each method, in words; empty where all have the same.
     """
     notes = Notes()
     ordered = sorted(cells, key=lambda cell: conventions.method_order(cell.algo))
-    before = Line("before training", (Entry(""), *(_start(one, ordered) for one in measured)), "other")
-    lines = tuple(
-        Line(
-            conventions.method(cell.algo),
-            (Entry(settings.get(cell.algo, "")), *(_entry(one, one.by_cell.get(cell.id)) for one in measured)),
-        )
+    before = Line("before training", tuple(_start(one, ordered) for one in measured), "other")
+    lines = [
+        Line(conventions.method(cell.algo), tuple(_entry(one, one.by_cell.get(cell.id)) for one in measured))
         for cell in ordered
-    )
+    ]
     for one in measured:
         if text := NOTES.get(one.name.rpartition("/")[2]):
             notes.plain(text)
     notes.plain("each run at the step that is best on the dev set; mean over seeds ± standard deviation")
     sets = [SET.get(one.metric.split("/")[1], one.metric).removeprefix("the ") for one in measured]
     measures = [MEASURES.get(one.name.rpartition("/")[2], one.name) for one in measured]
-    head = (spans(["", *sets]), tuple((text, 1) for text in ("settings", *measures)))
-    return Table(
-        "test_sets",
-        "Exact match (%) of each method at its own settings",
-        ("Method", ""),
-        head,
-        ((before,), lines),
-        notes.all(),
-    )
+    title = "Exact match (%) of each method"
+    if settings:
+        title += " at its own settings"
+        sets, measures = ["", *sets], ["settings", *measures]
+        before = _at("", before)
+        lines = [_at(settings.get(cell.algo, ""), line) for cell, line in zip(ordered, lines, strict=True)]
+    head = (spans(sets), tuple((text, 1) for text in measures))
+    return Table("test_sets", title, ("Method", ""), head, ((before,), tuple(lines)), notes.all())
+
+
+def _at(settings: str, line: Line) -> Line:
+    return replace(line, entries=(Entry(settings), *line.entries))
 
 
 def _entry(one: Measured, trials: Trials | None) -> Entry:

@@ -16,7 +16,7 @@ from bench.gpu.conductor import PATIENCE_SECONDS, Stage, conduct, stage
 from bench.gpu.findings import DONE, Ending, Notebook, is_well, table
 from bench.gpu.form import BACKENDS, Form
 from gapo_lab.utils.machine import gpus, has_gpu
-from gapo_lab.utils.sigterm import raise_on_signals
+from gapo_lab.utils.stop_signals import raise_on_signals
 
 # By name: seconds on a GPU and on a CPU. Those of one group run side by side on a GPU: both mostly start up.
 LIMITS = {"environment": (30, 60), "estimators": (75, 300), "training": (300, 1200), "large": (300, 600)}

@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.gpu.findings import Notebook
 from bench.gpu.form import Form
 from gapo_lab.utils.processes import adopt_orphans
-from gapo_lab.utils.sigterm import raise_on_signals
+from gapo_lab.utils.stop_signals import raise_on_signals
 
 # What the stage and its runs start with, unless it is set. flashinfer compiles its sampler at its first use: that takes
 # minutes, and a CUDA compiler, which not every machine has. (vLLM 0.24 does not take that sampler where verl asks for

@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.config import base_configs, search_path
-from gapo_lab.config.refused_words import explain
+from gapo_lab.config.override_errors import explain
 from gapo_lab.config.resolvers import register
 from gapo_lab.errors import RefusedWords
 

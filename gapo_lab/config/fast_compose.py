@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gapo_lab.config import attention, refused_words, search_path
+from gapo_lab.config import attention, override_errors, search_path
 from gapo_lab.config.compose import compose_run
 from gapo_lab.config.config_files import ConfigFiles, File
 from gapo_lab.config.interpolations import Known, Resolver, is_under, prefixes, readers_of, shared
@@ -162,7 +162,7 @@ class Composer:
             try:
                 (self._parsed[word],) = self._parser.parse_overrides([word])
             except HydraException as error:
-                raise UserError(refused_words.explain(error)) from error
+                raise UserError(override_errors.explain(error)) from error
         return self._parsed[word]
 
     def _chooses_file(self, override: Override) -> bool:
@@ -191,7 +191,7 @@ class Composer:
 
     def _told(self, key: str) -> str:
         if key not in self._refused_keys:
-            self._refused_keys[key] = refused_words.unknown_key(key)
+            self._refused_keys[key] = override_errors.unknown_key(key)
         return self._refused_keys[key]
 
     def _slowly(self, words: Sequence[str]) -> Composed:
@@ -199,7 +199,7 @@ class Composer:
         try:
             resolved = OmegaConf.to_container(config, resolve=True)
         except OmegaConfBaseException as error:
-            raise UserError(refused_words.explain(error)) from error
+            raise UserError(override_errors.explain(error)) from error
         return Composed(flatten(OmegaConf.to_container(config, resolve=False)), flatten(resolved))
 
     # The part that is done once for each choice of config files

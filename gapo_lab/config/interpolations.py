@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gapo_lab.config import attention, refused_words
+from gapo_lab.config import attention, override_errors
 from gapo_lab.errors import UserError
 from gapo_lab.utils.dotted import flatten, nodes, unflatten
 
@@ -67,7 +67,7 @@ class Resolver:
             try:
                 found = OmegaConf.to_container(small, resolve=True)
             except OmegaConfBaseException as error:
-                raise UserError(refused_words.explain(error)) from error
+                raise UserError(override_errors.explain(error)) from error
             for name in key.split("."):
                 found = found[name]
             self._values[mark] = flatten(found, key + ".")

@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Glob, Override, RangeSweep
 from hydra.errors import HydraException
 
 from gapo_lab.config.compose import compose_run
-from gapo_lab.config.refused_words import unreadable
+from gapo_lab.config.override_errors import unreadable
 from gapo_lab.errors import UserError
 
 # More runs than this is a slip of the finger.

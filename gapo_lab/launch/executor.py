@@ -32,7 +32,7 @@ from gapo_lab.runs.status import NEW, RunStatus, State, resumptions
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.dotted import unflatten
 from gapo_lab.utils.processes import Process
-from gapo_lab.utils.sigterm import interrupted_by_sigterm
+from gapo_lab.utils.stop_signals import interrupted_by_sigterm
 from gapo_lab.utils.text import several
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)

@@ -15,8 +15,8 @@ from typing import Any
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.launch import outside_container
 from gapo_lab.launch.shell_variables import hidden_from_sbatch
+from gapo_lab.launch.slurm_task import SlurmTask
 from gapo_lab.launch.submission import Submission
-from gapo_lab.launch.worker import Task
 from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.utils.import_path import importing_from
 
@@ -54,7 +54,7 @@ def submit(submission: Submission, tasks: Sequence[Callable[[], Any]] = ()) -> s
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     cluster = submission.cluster
-    tasks = tasks or [Task(str(submission.path), number) for number in range(len(submission.keys))]
+    tasks = tasks or [SlurmTask(str(submission.path), number) for number in range(len(submission.keys))]
     try:
         # sbatch's words are in the error, too
         with hidden_from_sbatch(cluster.shell_variables), contextlib.redirect_stderr(io.StringIO()):

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from gapo_lab.planning import model_shape
+from gapo_lab.planning import model_note
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_notes import notes
 from gapo_lab.planning.power_note import power_note
@@ -58,7 +58,7 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
         console.print(f"[red]invalid[/] {escape(run.name)}" + (f" and {count - 1} more" if count > 1 else ""))
         console.print(textwrap.indent(escape(run.why), " " * 8), highlight=False, soft_wrap=True)
     console.print(totals(plan), highlight=False, soft_wrap=True)
-    for line in (*model_shape.lines(plan.runs), *asked_of_slurm(plan)):
+    for line in (*model_note.lines(plan.runs), *asked_of_slurm(plan)):
         console.print(escape(line), highlight=False, soft_wrap=True)
     for note in (*rest, power_note(plan)):
         if note:

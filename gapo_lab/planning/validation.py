@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gapo_lab.config.refused_words import explain
+from gapo_lab.config.override_errors import explain
 from gapo_lab.config.view import ConfigView
 from gapo_lab.data import fingerprint
 from gapo_lab.data.ood import registry as ood

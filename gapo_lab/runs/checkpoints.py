@@ -1,4 +1,4 @@
-"""The checkpoints in a run folder, as verl writes them. Looks at names only: no torch."""
+"""The checkpoints in a run folder, as verl writes them: names only, no torch. What a run resumes from: resume.py."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from gapo_lab.config import compose, refused_words, sweep_grid
+from gapo_lab.config import compose, override_errors, sweep_grid
 from gapo_lab.data import dev_set
 from gapo_lab.errors import UserError
 from gapo_lab.paths import SHIPPED_MODULE
@@ -73,7 +73,7 @@ def make_search(words: Sequence[str]) -> Search:
         said = OmegaConf.to_container(config.search, resolve=True)
         sweeper = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
     except OmegaConfBaseException as error:
-        raise UserError(refused_words.explain(error)) from error
+        raise UserError(override_errors.explain(error)) from error
     space, first_seed = make_space(words, sweeper.get("params"), sweeper.get("instead"))
     for name, rule in VALUES.items():
         if wrong := problem(said[name], rule):

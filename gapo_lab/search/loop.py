@@ -23,7 +23,7 @@ from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.history import History, only
 from gapo_lab.runs.metrics import values
 from gapo_lab.runs.status import ACTIVE, Cause, State
-from gapo_lab.search import objective, pruning
+from gapo_lab.search import lost_verdict, objective
 from gapo_lab.search.config import Search
 from gapo_lab.search.run_backend import Runs
 from gapo_lab.search.trials import DONE, INVALID, STARTED, WHY, Live, Proposer
@@ -86,7 +86,7 @@ class Loop:
             self._fail(live, live.wrong)
             return
         self.live.append(live)
-        if live.reported and (stop := pruning.said(self.study, live.trial)) is not None:
+        if live.reported and (stop := lost_verdict.said(self.study, live.trial)) is not None:
             self._prune(live, live.reported, stop)
             return
         if self._look(live, started=False):

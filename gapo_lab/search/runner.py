@@ -18,7 +18,7 @@ from gapo_lab.search.result import Result
 from gapo_lab.search.run_backend import ClusterRuns, Runs
 from gapo_lab.search.trials import Proposer
 from gapo_lab.utils import atomic_files
-from gapo_lab.utils.sigterm import interrupted_by_sigterm
+from gapo_lab.utils.stop_signals import interrupted_by_sigterm
 
 
 def carry_out(words: Sequence[str], console: Console | None = None) -> Result | None:

@@ -29,7 +29,7 @@ from gapo_lab.supervision.job_process import Forks, Job, NewPrograms
 from gapo_lab.supervision.progress import Progress
 from gapo_lab.utils.import_path import importing_from
 from gapo_lab.utils.processes import PATIENCE_SECONDS, adopt_orphans, end_descendants
-from gapo_lab.utils.sigterm import raise_on_signals
+from gapo_lab.utils.stop_signals import raise_on_signals
 
 POLL_SECONDS = 0.5
 # After SIGTERM or a closed terminal, a job gets this long to finish its step and save.

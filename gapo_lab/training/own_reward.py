@@ -23,7 +23,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.paths import SHIPPED_MODULE
 from gapo_lab.rewards import sandbox
 from gapo_lab.training.answer_labels import labelled
-from gapo_lab.training.deadline import TooLong, deadline
+from gapo_lab.training.call_limit import TooLong, deadline
 from gapo_lab.training.reward_function import ERROR_FILE, reason_kept
 
 HERE = "pkg://gapo_lab.training.own_reward"

@@ -13,7 +13,7 @@ from pathlib import Path
 from verl.trainer.ppo.v1.replay_buffer import ReplayBuffer
 
 from gapo_lab.errors import RunFailed
-from gapo_lab.training.deadline import reason_in
+from gapo_lab.training.call_limit import reason_in
 from gapo_lab.training.reward_function import ERROR_FILE
 
 

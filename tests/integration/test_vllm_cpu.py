@@ -139,7 +139,6 @@ def test_smollm2_trains_a_step(tmp_path):
         "actor_rollout_ref.rollout.n=2",
         "data.max_response_length=32",
         "trainer.total_training_steps=1",
-        "trainer.val_before_train=false",
         "trainer.test_freq=-1",
         "trainer.save_freq=-1",
     )
@@ -150,7 +149,10 @@ def test_smollm2_trains_a_step(tmp_path):
         assert run.code == 0, run.output.read_text()
     finally:
         run.end()
-    step = run.folder.merged_metrics()[1]
+    before, step = (run.folder.merged_metrics()[at] for at in (0, 1))
+    # an untrained model hardly ever writes the truth, but never with probability zero
+    for name in ("id", "ood", "dev"):
+        assert 0 <= before[f"val/{name}/em_expected"] < 0.5 and -1000 < before[f"val/{name}/em_loglik"] < 0
     assert 0 < step["training/rollout_probs_diff_max"] < 1e-4
     assert step["actor/grad_norm"] > 0
 

@@ -22,11 +22,16 @@ AHEAD = {"grpo_shifted": -0.05, "gapo_grpo": -0.05, "gapo_dapo": -0.04}
 BEST_RATE = 8e-4
 
 
-def fair_sweep(root: Path, *words: str) -> FairSweep:
-    """Return the sweep of these words."""
+def asked_grid(root: Path, *words: str) -> grid.AskedGrid:
+    """Return what a command line with these words asks for."""
     parser = argparse.ArgumentParser()
     grid.add_words(parser)
-    asked = grid.read(parser.parse_args([*words, f"run_root={root}"]))
+    return grid.read(parser.parse_args([*words, f"run_root={root}"]))
+
+
+def fair_sweep(root: Path, *words: str) -> FairSweep:
+    """Return the sweep of these words."""
+    asked = asked_grid(root, *words)
     return FairSweep(asked.cells(), asked.fair)
 
 

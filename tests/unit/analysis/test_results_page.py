@@ -7,9 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from simulated_study import fair_sweep, simulate, write
+from simulated_study import asked_grid, fair_sweep, simulate, write
 
-from analysis.page import command
+from analysis.page import command, progress
+from gapo_lab.errors import UserError
+from gapo_lab.planning import plan
 from gapo_lab.runs import archive
 from gapo_lab.runs.run_root import find
 
@@ -53,7 +55,7 @@ def part(made: tuple[Path, dict[Path, bytes]], name: str) -> str:
 def test_the_results_page_is_what_its_archive_gives() -> None:
     """`make results` has been run since the archive or the report last changed."""
     page = DOCS / "results.md"
-    files = command.files(page, DOCS / "archive" / "fair.tar.xz", ["+sweep=fair"])
+    files = command.files(page, DOCS / "archive" / "fair.tar.xz", ["+sweep=fair"], ["+sweep=mechanism"])
     for path, content in files.items():
         assert path.read_bytes() == content, f"{path.name} is not what the archive gives: make results"
     assert command.stale(files, page) == []
@@ -150,3 +152,33 @@ def test_the_command_writes_the_page_and_takes_away_pictures_that_it_no_longer_h
     assert not old.exists()
     assert command.main([str(tmp_path / "none.md"), *words[1:]]) == 2
     assert "cannot read" in capsys.readouterr().err
+
+
+def test_a_page_shows_another_study_of_the_same_archive(runs: Path, tmp_path: Path) -> None:
+    """One without tuning, whose parts and pictures have its name before theirs."""
+    also = ("+sweep=mechanism", "seed=10,11,12")
+    root = tmp_path / "runs"
+    shutil.copytree(runs, root)
+    write(root, plan.draft(asked_grid(root, *also).cells()))
+    places = [f"mechanism:{name}" for name in PLACES if name not in ("noise", "tuning")]
+    page = tmp_path / "mine.md"
+    page.write_text(PAGE + "\n".join(f"<!-- made: {name} -->\n<!-- end of {name} -->" for name in places))
+    packed = _packed(root, tmp_path / "both.tar.xz")
+    files = command.files(page, packed, SWEEP, also)
+    made = page, files
+    assert part(made, "mechanism:progress") == "All 12 runs of the study are finished."
+    assert len(re.findall("^- On the ID test set, ", part(made, "mechanism:claims"), re.MULTILINE)) == 4
+    assert "all at the same settings" in part(made, "mechanism:picture")
+    assert "settings" not in part(made, "mechanism:test_sets")
+    assert "45 of 48 runs" in part(made, "progress")
+    assert "seeds 0 to 2" in part(made, "facts") and "seeds 10 to 12" in part(made, "mechanism:facts")
+    assert page.parent / "img/mine/mechanism-methods.svg" in files and page.parent / "img/mine/methods.svg" in files
+    # what it does not have is no part of it
+    page.write_text("<!-- made: mechanism:noise -->\n<!-- end of mechanism:noise -->\n")
+    with pytest.raises(UserError, match="no part mechanism:noise"):
+        command.files(page, packed, SWEEP, also)
+
+
+def test_a_search_has_no_page(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a search has no runs before it proposes them"):
+        progress.look(["+sweep=tau_search"], tmp_path)

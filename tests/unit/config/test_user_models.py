@@ -12,7 +12,7 @@ from gapo_lab.config.compose import compose_run
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import UserError
 from gapo_lab.paths import NANO
-from gapo_lab.planning import model_shape
+from gapo_lab.planning import model_note
 from gapo_lab.planning.differs_from_defaults import Namer
 from gapo_lab.planning.plan import draft
 from gapo_lab.planning.spec import make_spec, spec_of
@@ -182,4 +182,4 @@ def test_the_plan_says_what_was_read_and_what_was_set(mine, tmp_path):
     composer = Composer()
     small = draft([("model=mine", "seed=0"), ("model=nano", "seed=0")], composer)
     big = draft([("model=./big", "cluster=slurm", "data=micro", "seed=0", "model.gpus=4", *THINKS)], composer)
-    assert model_shape.lines(small) == [SMALL] and model_shape.lines(big) == [BIG]
+    assert model_note.lines(small) == [SMALL] and model_note.lines(big) == [BIG]

@@ -11,7 +11,7 @@ import pytest
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.launch import executor, outside_container
 from gapo_lab.launch.shell_variables import hidden_from_sbatch
-from gapo_lab.launch.worker import patience
+from gapo_lab.launch.slurm_task import patience
 from gapo_lab.planning import plan
 from gapo_lab.planning.plan import Plan
 from gapo_lab.planning.plan_table import asked_of_slurm

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from lab import REPO
 
-from gapo_lab.training.deadline import TooLong, deadline, reason_in
+from gapo_lab.training.call_limit import TooLong, deadline, reason_in
 from gapo_lab.training.own_reward import checked
 
 ROW = "row 3 of train.parquet"
@@ -76,7 +76,7 @@ def test_what_hangs_in_another_thread_ends_the_process_and_says_why(hang, tmp_pa
     code = f"""
 import re, threading, time
 from pathlib import Path
-import gapo_lab.training.deadline as d
+import gapo_lab.training.call_limit as d
 d.GRACE = 0.5
 def call():
     with d.deadline(0.5, "hangs on row 3", Path({str(tmp_path / "why")!r})):
@@ -102,7 +102,7 @@ print("went on")
 def test_calls_in_time_change_nothing(tmp_path):
     code = """
 import pathlib, sys, threading, time
-import gapo_lab.training.deadline as d
+import gapo_lab.training.call_limit as d
 d.GRACE = 0.1
 why = pathlib.Path(sys.argv[1])
 def call():

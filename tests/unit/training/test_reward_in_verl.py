@@ -14,7 +14,7 @@ from gapo_lab.data.own.rows import LAB
 from gapo_lab.errors import UserError
 from gapo_lab.rewards import sandbox
 from gapo_lab.training import own_reward
-from gapo_lab.training.deadline import TooLong
+from gapo_lab.training.call_limit import TooLong
 
 if TYPE_CHECKING:
     from verl.protocol import DataProto
