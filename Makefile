@@ -46,7 +46,7 @@ docs: $(ready) .venv/.ready-docs
 	NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict --quiet
 	@echo "open site/index.html"
 
-# The pictures of README and docs, from real runs (ten more minutes where these are not there yet). Needs Chromium.
+# The pictures of README and docs, from real runs (five more minutes where there is no demo yet). Needs Chromium.
 pictures: setup
 	.venv/bin/python -m docs_site.pictures
 

@@ -1,7 +1,7 @@
 """The pictures of README and docs, from real runs in the working folder: `make pictures`.
 
-plan.svg and demo.svg are what a terminal shows; report.png is the front of a report in Chromium. Missing runs are made
-first: `make demo`, and the six of docs/first-run.md.
+plan.svg and demo.svg are what a terminal shows; where there is no such run yet, `make demo` trains it first. report.png
+is the front of a report in Chromium, on the runs of docs/archive. group.svg is drawn.
 """
 
 from __future__ import annotations
@@ -19,23 +19,24 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.overhead import DEMO
+from docs_site import group_picture
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "img"
 WIDTH = 108  # characters
 PAGE = (1180, 900)  # pixels of the report's front
 PLAN = "model=qwen_coder_7b,qwen3_8b algo=dapo,gapo_dapo tau=0.1,0.5 cluster=slurm check_disk=false"
-STUDY = "algo=grpo,gapo_grpo seed=range(3) study=first"
+ARCHIVE = IMAGES.parent / "archive" / "fair.tar.xz"
 # the font that rich's SVG would load from the network
 FONTS = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
 def main() -> None:
-    """Make the three pictures, and say where they are."""
+    """Make the four pictures, and say where they are."""
+    (IMAGES / "group.svg").write_bytes(group_picture.picture())
     _gapo("gapo_lab.run", *DEMO)
-    _gapo("gapo_lab.run", "-m", *STUDY.split())
     _terminal("plan.svg", "python -m gapo_lab plan " + PLAN.removesuffix(" check_disk=false"), _plan())
     _terminal("demo.svg", "make demo", _end_of(_gapo("gapo_lab.run", *DEMO)))
-    _report("first", IMAGES / "report.png")
+    _report("mechanism", IMAGES / "report.png")
 
 
 def _gapo(module: str, *words: str) -> str:
@@ -73,11 +74,13 @@ def _report(study: str, path: Path) -> None:
     chromium = next((found for name in ("chromium", "google-chrome", "chrome") if (found := shutil.which(name))), None)
     if chromium is None:
         sys.exit("no Chromium on this machine. Install chromium, then give the same command again.")
-    _gapo("analysis.report", study, "--spread", "--no-log")
-    page = Path(f"reports/{study}/report.html").resolve().as_uri()
     with tempfile.TemporaryDirectory() as folder:
-        shot = [f"--window-size={PAGE[0]},{PAGE[1]}", f"--screenshot={path}", f"--user-data-dir={folder}"]
+        runs, report = Path(folder) / "runs", Path(folder) / "report"
+        _gapo("gapo_lab", "--root", str(runs), "unpack", str(ARCHIVE))
+        _gapo("analysis.report", study, "--runs", str(runs), "--out", str(report), "--spread", "--no-log")
+        shot = [f"--window-size={PAGE[0]},{PAGE[1]}", f"--screenshot={path}", f"--user-data-dir={folder}/browser"]
         quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        page = (report / "report.html").as_uri()
         subprocess.run([chromium, *quiet, *shot, page], check=True, capture_output=True)
     print(path)
 
