@@ -6,6 +6,7 @@ import gc
 import os
 import shutil
 import signal
+import zlib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -14,10 +15,12 @@ import pytest
 from databases import give_database
 from filelock import FileLock
 from hypothesis import settings
-from lab import Lab
+from lab import REPO, Lab
+from samples import ALL, QUICK
 
 # A busy machine is no failure.
-settings.register_profile("patient", deadline=None)
+settings.register_profile("patient", deadline=None, max_examples=ALL)
+settings.register_profile("quick", deadline=None, max_examples=QUICK)
 settings.load_profile("patient")
 
 # before any test imports verl
@@ -46,6 +49,14 @@ LONGEST = [
 SLOW_FOLDERS = {"integration", "slurm"}
 # What `--dist loadfile` gives out as one: each worker that has one of these files imports verl.
 WITH_VERL = "the files that import verl"
+# As well, of the fast tests: these load transformers, which takes seconds.
+WITH_TRANSFORMERS = ("test_doctor_checks", "test_doctor_command")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Try a quarter of a property's examples where the slow tests are left out; CI tries them all (samples.py)."""
+    if "not slow" in config.option.markexpr:
+        settings.load_profile("quick")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -59,18 +70,22 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return any(f"\npytestmark = pytest.mark.{mark}" in text for mark in out) or None
 
 
+@pytest.hookimpl(optionalhook=True)  # not there with -p no:xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log) -> object | None:
-    """Let the files that import verl be one worker's, where a file is one worker's (--dist loadfile)."""
+    """Let one worker have the files that import verl, where a file is one worker's (--dist loadfile); so with the files
+    that load transformers."""
     if config.option.dist != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
 
-    class FilesWithVerlTogether(LoadFileScheduling):
+    class FilesTogether(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
+            if Path(file).stem in WITH_TRANSFORMERS:
+                return " ".join(WITH_TRANSFORMERS)
             return WITH_VERL if imports_verl(str(config.rootpath / file)) else file
 
-    return FilesWithVerlTogether(config, log)
+    return FilesTogether(config, log)
 
 
 @cache
@@ -134,15 +149,22 @@ def finished(tmp_path_factory) -> Lab:
 
 
 @pytest.fixture(scope="session")
-def empty_mlflow(tmp_path_factory) -> Path:
-    """A database that MLflow itself has made and migrated, without runs; once for all workers of pytest-xdist."""
+def empty_mlflow(tmp_path_factory, pytestconfig) -> Path:
+    """A database that MLflow itself has made and migrated, without runs; once for all workers of pytest-xdist.
+
+    It takes seconds, so it is kept in pytest's cache, under a name that changes with what makes it.
+    """
     import sqlite3
     from contextlib import closing
+    from importlib.metadata import version
 
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    path = base / "empty.db"
-    with FileLock(base / "empty.lock"):
+    cache = getattr(pytestconfig, "cache", None)  # not there with -p no:cacheprovider
+    kept = cache.mkdir("mlflow") if cache else base
+    code = zlib.crc32((REPO / "gapo_lab" / "tracking" / "mlflow_client.py").read_bytes())
+    path = kept / f"empty-{version('mlflow')}-{version('sqlalchemy')}-{code:x}.db"
+    with FileLock(kept / "empty.lock"):
         if not path.exists():
             from gapo_lab.tracking import mlflow_client
 
@@ -150,7 +172,8 @@ def empty_mlflow(tmp_path_factory) -> Path:
             mlflow_client.connect(f"sqlite:///{made}")
             with closing(sqlite3.connect(made)) as database:
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # all in one file, to be copied
-            shutil.copy(made, path)
+            shutil.copy(made, path.with_suffix(".aside"))
+            path.with_suffix(".aside").rename(path)
     return path
 
 

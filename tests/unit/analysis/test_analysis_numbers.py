@@ -6,8 +6,9 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from samples import examples
 
 from analysis import check
 from analysis.paper import published
@@ -113,7 +114,7 @@ def test_any_name_is_escaped_for_latex(text):
     assert "--" not in out or "–" in text
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(st.integers(1, 3 * latex.COLUMNS), st.lists(st.integers(1, 60), min_size=1, max_size=3), st.data())
 def test_a_large_table_is_cut_and_nothing_is_lost(width, blocks, data):
     spans, left = [], width

@@ -9,8 +9,9 @@ import random
 import numpy as np
 import pytest
 from analysis_database import Database
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
+from samples import examples
 
 from analysis.report import build
 from analysis.report.options import Asked
@@ -237,7 +238,7 @@ def test_cells_that_differ_in_another_setting_are_told_apart(empty_mlflow, tmp_p
     assert row(made(empty_mlflow, tmp_path, two, where={"lr": "0.2"}), "GRPO") == ["46.00"]
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=4), st.sampled_from(["best", "final", "peak", "mean"]))
 def test_picks_of_one_trial(values, pick):
     one = {0: curve(dict(enumerate(values)))}

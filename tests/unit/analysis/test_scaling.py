@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from samples import some
 
 from analysis.paper import conventions
 from analysis.results.curves import Curve
@@ -53,7 +54,7 @@ def test_what_does_not_rise_or_is_too_short_is_not_fitted():
 
 def test_the_intervals_hold_the_truth():
     rng, held = np.random.default_rng(0), []
-    for _ in range(40):
+    for _ in range(some(40)):
         found = over_seeds(trials(rng), highest=1.0)
         held.append(
             [
@@ -78,7 +79,7 @@ def test_a_higher_ceiling_and_a_faster_way_are_told_apart():
 
 def test_half_a_curve_foretells_the_rest_better_than_standing_still():
     rng = np.random.default_rng(2)
-    found = np.array([half_predicts(trials(rng), highest=1.0) for _ in range(30)])
+    found = np.array([half_predicts(trials(rng), highest=1.0) for _ in range(some(30))])
     fitted, still = found.mean(axis=0)
     assert fitted < still / 2 and (found[:, 0] < found[:, 1]).mean() > 0.8
 

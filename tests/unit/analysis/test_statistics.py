@@ -7,8 +7,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples import examples
 from scipy import stats
 
 from analysis.results.measurements import Measured, Trials
@@ -63,7 +64,7 @@ def test_sampling_error():
 # ------------------------------------------------------------------------------------------ two methods
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(ours=VALUES, theirs=VALUES)
 def test_the_t_test_is_scipys(ours, theirs):
     found = welch(ours, theirs)
@@ -75,7 +76,7 @@ def test_the_t_test_is_scipys(ours, theirs):
     assert found.interval == pytest.approx(tuple(wanted.confidence_interval()), abs=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(ours=VALUES, theirs=VALUES)
 def test_the_permutation_of_labels_is_scipys(ours, theirs):
     wanted = stats.permutation_test(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from samples import some
 
 from gapo_lab.data.micro import blocks
 from gapo_lab.data.micro.syntax import SEEN_LANGUAGES, UNSEEN_LANGUAGES
 from gapo_lab.errors import UserError
 
-SIZE = 600
+SIZE = some(600)
 
 
 @pytest.fixture(scope="module")

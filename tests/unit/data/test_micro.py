@@ -6,8 +6,9 @@ from dataclasses import replace
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples import examples, some
 
 from gapo_lab.data.lists import generator as lists
 from gapo_lab.data.micro import generator
@@ -25,7 +26,7 @@ def content(task):
 
 @pytest.fixture(scope="module")
 def splits():
-    return {split: generate(split, 2000) for split in SPLITS}
+    return {split: generate(split, some(2000)) for split in SPLITS}
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -36,7 +37,7 @@ def test_the_same_arguments_give_the_same_tasks(split):
 
 
 @given(st.integers(1, 300), st.integers(0, 2**40), st.integers(0, 2**40))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_no_task_is_in_two_splits_whatever_the_seeds(size, one, other):
     assert {content(t) for t in generate("train", size, one)}.isdisjoint(
         content(t) for t in generate("id", size, other)
@@ -45,11 +46,12 @@ def test_no_task_is_in_two_splits_whatever_the_seeds(size, one, other):
 
 @pytest.mark.parametrize("module", [generator, lists])
 def test_dev_shares_no_task_with_any_other_split(module):
-    held = {task.id for task in module.generate("id", 500, seed=3)}
-    dev = {task.id for task in module.generate("dev", 500, seed=3, without=held)}
-    assert len(dev) == 500 and dev.isdisjoint(held)
+    size = some(500)
+    held = {task.id for task in module.generate("id", size, seed=3)}
+    dev = {task.id for task in module.generate("dev", size, seed=3, without=held)}
+    assert len(dev) == size and dev.isdisjoint(held)
     for split in ("train", "ood"):
-        assert dev.isdisjoint(task.id for task in module.generate(split, 500, seed=3))
+        assert dev.isdisjoint(task.id for task in module.generate(split, size, seed=3))
 
 
 @pytest.mark.slow
@@ -82,7 +84,7 @@ def test_the_truth_fits_in_the_code(splits):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_every_line_of_a_kind_has_the_same_edit(kind, seed):
     """What the first line shows explains the next: the fields that change, change alike in both."""
     make = KINDS[kind](Random(seed))

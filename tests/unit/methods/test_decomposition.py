@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples import examples
 
 from gapo_lab import methods
 from gapo_lab.methods.gapo import densest_window, window_size
@@ -90,7 +91,7 @@ def advantages(method, rewards):
 
 
 @pytest.mark.parametrize("name", SHIFTED)
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 999), size=st.sampled_from([4, 5, 8, 16]), ties=st.booleans())
 def test_a_method_is_grpo_scaled_and_shifted(name, seed, size, ties):
     method, f, b = SHIFTED[name]
@@ -99,7 +100,7 @@ def test_a_method_is_grpo_scaled_and_shifted(name, seed, size, ties):
     torch.testing.assert_close(advantages(method, rewards), wanted, rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 999), size=st.sampled_from([4, 8]), ties=st.booleans())
 def test_gapos_mean_square_is_one_and_b_says_how_much_of_it_is_shift(seed, size, ties):
     """mean A^2 = b^2 + f^2 mean A_grpo^2 = 1: the share of the shift is b^2; and f^2 = (1 - b^2) G / (G - 1)."""
@@ -110,7 +111,7 @@ def test_gapos_mean_square_is_one_and_b_says_how_much_of_it_is_shift(seed, size,
     torch.testing.assert_close(scale.square(), (1 - shift.square()) * size / (size - 1), rtol=1e-4, atol=0)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(seed=st.integers(0, 999), size=st.sampled_from([4, 8]), ties=st.booleans())
 def test_shrinkage_is_affine_in_a_group_and_its_shift_goes_to_the_batchs_mean(seed, size, ties):
     """A = f A_grpo + b with b = w N/(N-1) (mean - mean of the batch), w the same for all groups."""

@@ -7,8 +7,9 @@ from collections import defaultdict
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples import examples
 
 from bench.host_waits import AWAY, HostWaits
 from gapo_lab.methods import ESTIMATORS
@@ -98,7 +99,7 @@ def labels(draw):
     return draw(st.permutations(rows))
 
 
-@settings(max_examples=100)
+@examples(100)
 @given(rows=labels())
 def test_a_block_holds_the_groups_of_one_size(rows):
     members = defaultdict(list)
@@ -113,7 +114,7 @@ def test_a_block_holds_the_groups_of_one_size(rows):
 @pytest.mark.parametrize(
     ("name", "options"), [case for case in CASES if case[0] not in ("gdpo", "group_aware", "redit", "shrinkage")]
 )
-@settings(max_examples=25)
+@examples(25)
 @given(rows=labels(), seed=st.integers(0, 99))
 def test_groups_of_one_size_give_the_same_bits_as_beside_another_group(name, options, rows, seed):
     """They take a shorter way: the block that is made for several sizes is the same block."""

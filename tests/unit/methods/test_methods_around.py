@@ -9,8 +9,9 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples import examples
 
 from gapo_lab import methods
 from gapo_lab.methods import gdpo, group_aware, grpo, krpo, redit
@@ -40,7 +41,7 @@ SCORES = st.sampled_from([0.0, 0.25, 0.3, 0.45, 1.0])
 # ---------------------------------------------------------------------------------------- group-aware
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(batch=grouped(st.integers(-1, 5)), length=st.integers(6, 12))
 def test_frequency_reward_is_its_definition(batch, length):
     items, groups = batch
@@ -69,7 +70,7 @@ def test_rare_items_are_favoured_and_invalid_answers_not():
 # ------------------------------------------------------------------------------------------------ gdpo
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(batch=grouped(st.tuples(SCORES, SCORES)), weights=st.tuples(st.floats(0.1, 3), st.floats(0.1, 3)))
 def test_gdpo_is_its_definition(batch, weights):
     rows, groups = batch
@@ -147,7 +148,7 @@ def ref_passk(r, lengths):
 @pytest.mark.parametrize(
     ("name", "reference"), [("rloo_vectorized", ref_rloo), ("opo", ref_opo), ("grpo_passk", ref_passk)]
 )
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(batch=grouped(st.tuples(st.floats(0, 1, width=16), st.integers(1, 6)), smallest=2))
 def test_verls_estimators_are_their_definitions(name, reference, batch):
     from omegaconf import OmegaConf

@@ -9,8 +9,9 @@ from functools import partial
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples import examples
 
 from gapo_lab.methods import gapo, grpo, krpo, qae, window_size
 
@@ -142,7 +143,7 @@ def all_equal(rewards, groups):
 
 
 @pytest.mark.parametrize("case", CASES)
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(batch=batches())
 def test_equals_its_definition(case, batch):
     estimator, reference = CASES[case]
@@ -152,7 +153,7 @@ def test_equals_its_definition(case, batch):
 
 
 @pytest.mark.parametrize("case", [*SOME, "krpo"])
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(batch=batches(), seed=st.integers(0, 99))
 def test_order_of_the_batch_does_not_matter(case, batch, seed):
     rewards, groups = batch
@@ -165,7 +166,7 @@ def test_order_of_the_batch_does_not_matter(case, batch, seed):
 
 
 @pytest.mark.parametrize("case", SOME)
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(batch=batches(smallest=2), shift=st.integers(-8, 8))
 def test_shift_changes_nothing(case, batch, shift):
     """In steps of 1/1024 a shift is exact, so even ties stay ties. Not so for krpo, which starts at 0."""
@@ -175,7 +176,7 @@ def test_shift_changes_nothing(case, batch, shift):
 
 
 @pytest.mark.parametrize("case", SOME)
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(batch=batches(smallest=2), power=st.integers(0, 8))
 def test_positive_scale(case, batch, power):
     """gapo by Eq. 4 does not change at all; with eps in the denominator, a little."""
@@ -189,7 +190,7 @@ def test_positive_scale(case, batch, power):
 
 
 @pytest.mark.parametrize("case", SOME)
-@settings(max_examples=15, deadline=None)
+@examples(15)
 @given(batch=batches())
 def test_equal_rewards_give_exactly_zero(case, batch):
     rewards, groups = batch
@@ -199,7 +200,7 @@ def test_equal_rewards_give_exactly_zero(case, batch):
     assert (CASES[case][0](rewards, groups)[equal] == 0).all()
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(batch=batches(), tau=st.sampled_from([0.1, 0.5, 0.9, 1.0]))
 def test_gapo_has_unit_mean_square(batch, tau):
     rewards, groups = batch

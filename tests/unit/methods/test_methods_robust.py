@@ -8,8 +8,9 @@ import statistics
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples import examples
 
 from gapo_lab.methods import (
     ESTIMATORS,
@@ -46,7 +47,7 @@ def over_std(values, centre):
     return [0.0 if is_flat(values) else (x - centre) / (statistics.stdev(values) + 1e-6) for x in values]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(values=GROUPS)
 def test_the_centre_is_what_the_name_says(values):
     assert median(*one(values)).tolist() == pytest.approx(over_std(values, statistics.median(values)))
@@ -55,7 +56,7 @@ def test_the_centre_is_what_the_name_says(values):
     assert trimmed_mean(*one(values)).tolist() == pytest.approx(over_std(values, statistics.fmean(kept)))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(values=GROUPS, k=st.sampled_from([0.5, 1.345, 3.0]))
 def test_hubers_location_solves_its_equation(values, k):
     """The pulls sum to 0; where the median absolute deviation is 0 it is the median."""
@@ -72,7 +73,7 @@ def test_hubers_location_solves_its_equation(values, k):
         assert sum(min(max(x - h, -reach), reach) for x in values) == pytest.approx(0, abs=1e-7)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(values=GROUPS)
 def test_rank_is_grpo_of_the_mean_ranks(values):
     ranks = [sum(y < x for y in values) + (sum(y == x for y in values) + 1) / 2 for x in values]
@@ -80,7 +81,7 @@ def test_rank_is_grpo_of_the_mean_ranks(values):
     torch.testing.assert_close(rank(*one(values)), rank(*one([k * k for k in ranks])), msg="only the order")
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(values=GROUPS, tau=st.sampled_from([0.1, 0.5, 1.0]))
 def test_the_two_controls_take_gapo_apart(values, tau):
     """gapo = gapo_centred + b and grpo_shifted = grpo + b, the same b for every rollout of a group."""
@@ -107,7 +108,7 @@ def ref_shrinkage(batch):
     return [x - (1 - w) * o - w * e for x, o, e in zip(*flat, strict=True)]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(data=st.data(), n=st.integers(2, 5), size=st.integers(2, 6))
 def test_shrinkage_is_its_definition(data, n, size):
     batch = [

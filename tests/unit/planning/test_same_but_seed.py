@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples import examples
 
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.planning import plan, same_but_seed
@@ -26,7 +27,7 @@ SEEDS = ("seed=0", "seed=1", "seed=2", "seed=7", "seed=007", "seed=-1", "seed=1.
 
 
 @given(st.sampled_from(WORDS), st.lists(st.sampled_from(SEEDS), min_size=3, max_size=7), st.booleans())
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_the_same_as_one_by_one(words: tuple[str, ...], seeds: list[str], seed_first: bool) -> None:
     cells = [(seed, *words) if seed_first else (*words, seed) for seed in seeds]
     together = plan.draft(cells, COMPOSER)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples import examples
 
 from gapo_lab.errors import UserError
 from gapo_lab.runs import attempt, history
@@ -32,7 +33,7 @@ def write(path, text):
         file.write(text)
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(events=EVENTS)
 def test_it_is_what_reading_everything_gives(tmp_path_factory, events):
     """Rows, attempts that go back, half-written lines, files that were mended by hand; looked at now and then."""

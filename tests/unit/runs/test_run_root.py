@@ -11,9 +11,9 @@ from functools import wraps
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from samples import examples
 
 from gapo_lab.cli import status_table
 from gapo_lab.errors import UserError
@@ -180,7 +180,7 @@ class AnyChanges(RuleBasedStateMachine):
         assert answers(self.root, self.kept) == wanted
 
 
-AnyChanges.TestCase.settings = settings(max_examples=30, stateful_step_count=15, deadline=None)
+AnyChanges.TestCase.settings = examples(30, stateful_step_count=15)
 test_any_changes = pytest.mark.usefixtures("write_at_once")(AnyChanges.TestCase)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from samples import examples
 
 from gapo_lab.training.cpu.prefix_sharing import share_prompts
 
@@ -31,7 +32,7 @@ def packed(rows) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 @given(ROWS)
-@settings(max_examples=40)
+@examples(40)
 def test_every_answer_token_sees_its_own_row_and_nothing_else(drawn):
     """By marking: each packed token holds its own number, so what a token sees can be named."""
     rows = [(prompt, range(100 * i, 100 * i + size)) for i, (prompt, size) in enumerate(drawn)]
