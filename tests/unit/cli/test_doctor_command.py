@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from lab import REPO
 
 from gapo_lab.cli import runs
 
@@ -51,8 +48,8 @@ def test_what_is_wrong_is_told_line_by_line(doctor):
 
 def test_a_large_sweep_without_its_cluster(doctor, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    code, found = doctor("+sweep=table2", "cluster=slurm", "data=micro")
-    assert code == 1 and found["settings"].startswith("ok 315 runs")
+    code, found = doctor("+sweep=table2", "algo=grpo,gapo_grpo", "cluster=slurm", "data=micro")
+    assert code == 1 and found["settings"].startswith("ok 90 runs")
     assert "sbatch is not on this machine" in found["SLURM"]
     assert found["GPUs"] == "not seen no GPU here: try --on-node"
     assert found["model qwen_coder_7b"].startswith("wrong") and "hf download" in found["model qwen_coder_7b"]
@@ -70,16 +67,3 @@ def test_a_mistake_is_one_line(doctor, capsys):
     assert "cluster=NAME" in capsys.readouterr().err
     assert runs.main(["doctor", "tau"]) == 2
     assert "KEY=VALUE" in capsys.readouterr().err
-
-
-def test_torch_is_imported_only_to_read_a_tokenizer(tmp_path):
-    """Of a model that is not here nothing is read."""
-    code = (
-        "import sys\nfrom gapo_lab.cli import runs\nruns.main(['doctor', 'model=qwen_coder_7b', 'cluster=slurm'])\n"
-        "print([name for name in ('torch', 'verl', 'ray', 'mlflow', 'transformers') if name in sys.modules])"
-    )
-    env = {"PYTHONPATH": str(REPO), "HF_HUB_OFFLINE": "1", "PATH": "/nowhere", "HOME": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=env, check=False, capture_output=True, text=True
-    )
-    assert done.stdout.splitlines()[-1] == "[]", done.stdout + done.stderr

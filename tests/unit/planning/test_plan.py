@@ -244,17 +244,3 @@ def test_a_submitter_killed_while_it_made_a_folder_has_left_nothing_to_mend(tmp_
     (tmp_path / run.spec.key).mkdir()
     (tmp_path / run.spec.key / ".spec.yaml.chd3m2en").write_text("cut sho")
     assert decide(run_states.read(tmp_path, [run.spec.key])[run.spec.key])[0] == Action.RUN
-
-
-def test_planning_imports_nothing_heavy():
-    import subprocess
-    import sys
-
-    code = (
-        "import sys\nfrom gapo_lab.planning import plan\nfrom gapo_lab.cli import runs, sweeps\n"
-        "from gapo_lab.config.sweep_grid import make_grid\n"
-        "from gapo_lab.launch import executor\nexecutor.plan_of(make_grid(['algo=grpo,dapo']).cells())\n"
-        "print([m for m in ('torch', 'verl', 'ray', 'mlflow', 'transformers', 'submitit') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(REPO), check=False, capture_output=True, text=True)
-    assert done.stdout.strip() == "[]", done.stdout + done.stderr
