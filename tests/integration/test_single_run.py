@@ -15,6 +15,7 @@ import psutil
 import pytest
 from lab import PATIENCE, Lab, wait_until
 
+from gapo_lab import run
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.studies import of_study
 from gapo_lab.training.rehearsal import made_up
@@ -104,24 +105,41 @@ def test_a_run_that_goes_on_elsewhere_is_followed_and_left_alone(lab):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "says"),
+    ("words", "says"),
     [
-        (["tau=abc"], 2, "tau=abc"),
-        (["algo=gapo_grp"], 2, "did you mean gapo_grpo?"),
-        (["trainer.total_training_step=3"], 2, "did you mean trainer.total_training_steps?"),
-        (["run_root=taken"], 2, "taken"),
-        (["+sweep=table2"], 2, "is a sweep, not one run"),
-        (["+sweep=tau_search"], 2, "is a sweep, not one run"),
-        (["algo=grpo,dapo"], 2, "several values are a sweep"),
-        (["tau=0.1,0.5"], 2, "several values are a sweep"),
-        (["hydra.verbose=false", "tau=abc"], 2, "tau=abc"),
-        (["--config-name", "mine"], 2, "--config-dir FOLDER"),
+        (["tau=1.5"], "tau=1.5"),
+        (["algo=gapo_grp"], "did you mean gapo_grpo?"),
+        (["trainer.total_training_step=3"], "did you mean trainer.total_training_steps?"),
+        (["run_root=taken"], "taken"),
+        (["+sweep=table2"], "is a sweep, not one run"),
+        (["+sweep=tau_search"], "is a sweep, not one run"),
+        (["algo=grpo,dapo"], "several values are a sweep"),
+        (["tau=0.1,0.5"], "several values are a sweep"),
+        (["scale=nano", "model=qwen_coder_7b"], "this machine has none"),
     ],
 )
-def test_a_mistake_is_one_line(lab, words, code, says):
-    (lab.cwd / "taken").write_text("a file")
+def test_a_mistake_is_one_line(tmp_path, monkeypatch, capsys, words, says):
+    (tmp_path / "taken").write_text("a file")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # `main` sets it
+    rehearse = () if "scale=nano" in words else REHEARSE
+    monkeypatch.setattr(sys, "argv", ["run", *rehearse, *words])
+    assert run.main() == 2
+    said = capsys.readouterr().err
+    assert says in said and len(said.splitlines()) == 1 and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["tau=abc"], "tau=abc"),
+        (["hydra.verbose=false", "tau=abc"], "tau=abc"),
+        (["--config-name", "mine"], "--config-dir FOLDER"),
+    ],
+)
+def test_a_mistake_ends_the_process_with_2_and_no_traceback(lab, words, says):
     done = one(lab, *words)
-    assert done.returncode == code and says in done.stderr, done.stderr
+    assert done.returncode == 2 and says in done.stderr, done.stderr
     assert len(done.stderr.splitlines()) == 1 and not (lab.cwd / "runs").exists()
 
 

@@ -18,8 +18,11 @@ from gapo_lab.utils.dotted import flatten, unflatten
 
 GROUPS = {
     group: sorted(p.stem for p in (CONF / group).glob("*.yaml"))
-    for group in ("model", "algo", "data", "scale", "cluster")
+    for group in ("model", "recipe", "algo", "data", "reward", "scale", "backend", "cluster")
 }
+# What a config file cannot know, and a person must give.
+GIVEN = {"data=parquet": ("data.train=train.parquet", "data.id=id.parquet")}
+MIXED = ("model", "algo", "data", "scale", "cluster")
 # Values of every kind, keys that others refer to, keys that are new.
 VALUES = (
     *("tau=0.3", "seed=7", "study=other", "global_profiler.steps=[1,2]", "model.max_response_length=33"),
@@ -42,7 +45,8 @@ def hydras(words: list[str], **how: bool) -> DictConfig:
         return hydra.compose("config", overrides=words, **how)
 
 
-def same_as_hydra(composer, words):
+def same_as_hydra(composer, words: list[str]) -> dict:
+    """The configuration of these words, which is Hydra's whichever way it is composed."""
     composed, config = composer.compose(words), hydras(words)
     single = compose_run(words)
     assert repr(single) == repr(config) and OmegaConf.is_struct(single)
@@ -50,17 +54,22 @@ def same_as_hydra(composer, words):
     resolved = OmegaConf.to_container(config, resolve=True)
     assert composed.resolved == flatten(resolved)
     assert unflatten(composed.resolved) == resolved
+    return resolved
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("word", [f"{group}={name}" for group, names in GROUPS.items() for name in names])
 def test_every_config_file(composer, word):
-    same_as_hydra(composer, [word])
+    resolved = same_as_hydra(composer, [word, *GIVEN.get(word, ())])
+    assert "???" not in flatten(resolved).values()
+    group, name = word.split("=")
+    # data=mined is data=git in a folder that has a name
+    assert resolved[group]["name"] == {"mined": "git"}.get(name, name)
 
 
 @pytest.mark.slow
 @given(
-    st.fixed_dictionaries({}, optional={group: st.sampled_from(names) for group, names in GROUPS.items()}),
+    st.fixed_dictionaries({}, optional={group: st.sampled_from(GROUPS[group]) for group in MIXED}),
     st.lists(st.sampled_from(VALUES), max_size=4, unique=True),
 )
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -76,6 +85,7 @@ def test_out_of_the_ordinary(composer, words):
     same_as_hydra(composer, words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
