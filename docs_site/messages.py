@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,8 +31,8 @@ class Message:
 def found() -> tuple[Message, ...]:
     """Return the messages of all errors, and of the rules in gapo_lab.planning, whose text stands in the sources."""
     out = []
-    for path in _sources():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path, tree in _trees():
+        for node in ast.walk(tree):
             said = _said(node)
             if said is not None and (not isinstance(node, ast.Yield) or "planning" in path.parts):
                 text = _text(said)
@@ -46,8 +45,7 @@ def found() -> tuple[Message, ...]:
 def literals() -> str:
     """Return all text between quotes in the sources, with `{...}` where values stand, and setup.sh; a line each."""
     lines = (ROOT / "setup.sh").read_text(encoding="utf-8").splitlines()
-    for path in _sources():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+    for _, tree in _trees():
         lines += [
             " ".join(_text(node).split()) for node in ast.walk(tree) if isinstance(node, (ast.JoinedStr, ast.Constant))
         ]
@@ -80,9 +78,11 @@ def _said(node: ast.AST) -> ast.expr | None:
     return node.value if isinstance(node, ast.Yield) and isinstance(node.value, (ast.JoinedStr, ast.Constant)) else None
 
 
-def _sources() -> Iterator[Path]:
-    for package in PACKAGES:
-        yield from sorted((ROOT / package).rglob("*.py"))
+@cache
+def _trees() -> tuple[tuple[Path, ast.Module], ...]:
+    """Return the sources, parsed once for all that is read out of them."""
+    paths = (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))
+    return tuple((path, ast.parse(path.read_text(encoding="utf-8"))) for path in paths)
 
 
 def _room(file: str) -> str:

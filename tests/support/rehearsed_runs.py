@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 
 import yaml
 
+from gapo_lab.config.fast_compose import Composer
 from gapo_lab.planning.plan import Planned, draft
 from gapo_lab.runs import metrics
 from gapo_lab.runs.folder import RunFolder
@@ -17,6 +19,8 @@ from gapo_lab.training.rehearsal import curve
 from gapo_lab.utils.dotted import unflatten
 
 STEPS, BEST_TAU = 3, 0.4
+# One for all studies: no config file changes between them.
+composer = cache(Composer)
 
 
 def rehearse(root: Path, study: str, *axes: Sequence[str]) -> list[str]:
@@ -27,7 +31,8 @@ def rehearse(root: Path, study: str, *axes: Sequence[str]) -> list[str]:
         f"rehearsal.best_tau={BEST_TAU}",
         f"study={study}",
     )
-    runs = {run.spec.key: run for run in draft([(*words, *cell) for cell in product(*axes)]) if run.spec}
+    drafted = draft([(*words, *cell) for cell in product(*axes)], composer())
+    runs = {run.spec.key: run for run in drafted if run.spec}
     for key, run in runs.items():
         if not (root / key).exists():
             _run(root, run)

@@ -27,7 +27,8 @@ def report(empty_mlflow, tmp_path_factory):
     runs = golden()
     random.Random(1).shuffle(runs)
     database.add(runs)
-    return build.build(connect.connect(database.uri), Asked(studies=("paper",), figures=False)).document
+    asked = Asked(studies=("paper",), figures=False, against_paper=True)
+    return build.build(connect.connect(database.uri), asked).document
 
 
 def printed(report, name: str) -> dict[tuple[str, str, int], list[str]]:
@@ -87,11 +88,7 @@ def test_the_check_finds_the_misprints_and_no_others():
     }
 
 
-def test_against_the_paper_nothing_differs_but_the_misprints(empty_mlflow, tmp_path):
-    database = Database(empty_mlflow, tmp_path / "mlflow.db")
-    database.add(golden())
-    asked = Asked(studies=("paper",), figures=False, against_paper=True)
-    report = build.build(connect.connect(database.uri), asked).document
+def test_against_the_paper_nothing_differs_but_the_misprints(report):
     differences = {}
     for table in report.tables:
         if table.name.startswith("against"):

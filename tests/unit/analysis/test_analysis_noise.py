@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from analysis.render import markdown
 from analysis.report import build
 from analysis.report.options import Asked
 from analysis.sources import connect
+from analysis.tables.document import Document
 from gapo_lab.errors import UserError
 from gapo_lab.rewards import outliers
 
@@ -75,14 +77,31 @@ def rollouts(root: Path, runs: list[dict]) -> None:
         (folder / "1.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
 
+@pytest.fixture(scope="module")
+def made(empty_mlflow, tmp_path_factory) -> Path:
+    """A folder with the study in MLflow and its first rollouts; nobody changes it."""
+    folder, runs = tmp_path_factory.mktemp("noise"), study()
+    Database(empty_mlflow, folder / "mlflow.db").add(runs)
+    rollouts(folder / "runs", runs)
+    return folder
+
+
 @pytest.fixture
-def place(empty_mlflow, tmp_path, monkeypatch) -> Path:
+def place(made, tmp_path, monkeypatch) -> Path:
+    """A working folder with a copy of it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    runs = study()
-    Database(empty_mlflow, tmp_path / "mlflow.db").add(runs)
-    rollouts(tmp_path / "runs", runs)
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def plain(made) -> Document:
+    """The report of the study, without figures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made)
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        return build.build(connect.connect(None), Asked(studies=("s",), figures=False)).document
 
 
 @pytest.mark.slow
@@ -107,9 +126,8 @@ def test_noise_that_no_table_shows_is_said_to_be_left_out(place, capsys):
     assert "noise=0.1, 0.2: not among those without noise" in capsys.readouterr().out
 
 
-def test_the_papers_tables_hold_no_noise_and_the_others_every_level(place):
-    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False)).document
-    tables = {one.name: one for one in made.tables}
+def test_the_papers_tables_hold_no_noise_and_the_others_every_level(plain):
+    tables = {one.name: one for one in plain.tables}
     labels = {line.label: line for line in tables["table2"].lines}
     assert [e.value for e in labels["GRPO"].entries] == pytest.approx([50.45, 50.45])
     by_noise = {
@@ -122,10 +140,9 @@ def test_the_papers_tables_hold_no_noise_and_the_others_every_level(place):
     assert "nano noise=0.1: GAPO (G) over GRPO" in compared and not any("all models" in one for one in compared)
 
 
-def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(place):
+def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(plain):
     """By level both GAPOs are pooled, each a stratum. No claim named them, so nothing is called better."""
-    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False)).document
-    tables = {one.name: {line.label: line.entries for line in one.lines} for one in made.tables}
+    tables = {one.name: {line.label: line.entries for line in one.lines} for one in plain.tables}
     # an interval without zero decides nothing that was not claimed, and the cell says so
     improve = tables["noise_id"]["Improve."]
     assert improve[2].value == pytest.approx(10) and improve[2].marks == ("†",)
@@ -138,19 +155,18 @@ def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(place):
     by_level = tables["comparisons_noise_id"]
     assert "both GAPOs: GAPO, nano-0.6M noise=0.1, over its baseline" in by_level
     assert not any("both" in label and "noise=0," in label for label in by_level)
-    assert any(line.startswith("change from no noise, the ID test set: GAPO") for line in made.verdicts)
-    assert not any("noise=0:" in line for line in made.verdicts)
+    assert any(line.startswith("change from no noise, the ID test set: GAPO") for line in plain.verdicts)
+    assert not any("noise=0:" in line for line in plain.verdicts)
 
 
-def test_every_gapo_has_its_sentence_and_the_rest_is_exploratory(place):
-    made = build.build(connect.connect(None), Asked(studies=("s",), figures=False)).document
-    first = next(line for line in made.verdicts if line.startswith("the ID test set: GAPO (G) over GRPO"))
+def test_every_gapo_has_its_sentence_and_the_rest_is_exploratory(plain):
+    first = next(line for line in plain.verdicts if line.startswith("the ID test set: GAPO (G) over GRPO"))
     assert "all models" in first and "8 + 8 seeds" in first and "[" in first and "corrected" in first
-    alone = next(line for line in made.verdicts if line.startswith("the ID test set: GAPO (G) over GRPO, nano-0.6M"))
+    alone = next(line for line in plain.verdicts if line.startswith("the ID test set: GAPO (G) over GRPO, nano-0.6M"))
     assert "labels" in alone and "corrected" not in alone
-    noisy = [line for line in made.verdicts if line.startswith("by noise, the ID test set: exploratory: ")]
+    noisy = [line for line in plain.verdicts if line.startswith("by noise, the ID test set: exploratory: ")]
     assert not noisy, "all comparisons by noise have a sentence"
-    notes = {text for one in made.tables for _, text in one.notes}
+    notes = {text for one in plain.tables for _, text in one.notes}
     assert any("bold" in text for text in notes) and any("Step Δ" in text for text in notes)
 
 

@@ -70,6 +70,7 @@ def test_the_numbers_are_those_of_the_dev_set_at_the_best_step(runs: Path) -> No
         assert value == pytest.approx(100 * sum(best) / 2)
 
 
+@pytest.mark.slow  # it draws all figures of two reports
 def test_the_figure_has_the_methods_that_were_tried_at_several_rates(runs: Path) -> None:
     names = [picture.name for picture in report(runs, "mine").document.pictures]
     assert "figureS3" in names

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gapo_lab.config.compose import compose_run
+from gapo_lab.config.fast_compose import Composer
 from gapo_lab.config.known_keys import known_keys
 from gapo_lab.errors import UserError
 from gapo_lab.utils.key_names import ending_with, nearest, short
 
+composer = cache(Composer)
 PARTS = st.lists(
     st.sampled_from(["actor_rollout_ref", "actor", "critic", "optim", "lr", "n", "data"]), min_size=1, max_size=4
 ).map(".".join)
@@ -32,7 +35,7 @@ PARTS = st.lists(
 )
 def test_an_unknown_key_is_told_with_the_one_that_ends_alike(word, means):
     with pytest.raises(UserError, match=rf"^{word}: no such key \(did you mean {means}\?\)"):
-        compose_run([f"{word}=1"])
+        composer().compose([f"{word}=1"])
 
 
 def test_every_key_has_a_short_name_of_its_own():

@@ -30,6 +30,12 @@ def long(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def short(tmp_path_factory) -> Path:
+    """40 commits, one part."""
+    return grow(tmp_path_factory.mktemp("short") / "short", ["a.go", "lib/b.py"], 40)
+
+
+@pytest.fixture(scope="module")
 def made(long, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("made") / "out"
     dataset.make([long], out, dataset.Options(), workers=1)
@@ -158,26 +164,26 @@ def test_two_at_once_are_refused(long, tmp_path):
     os.close(handle)
 
 
-def test_limits_dates_and_splits(long, tmp_path):
-    about = dataset.make([long], tmp_path / "a", dataset.Options(max_per_repo=50), 1)
-    assert about["repositories"][0]["tasks"] == 50 and about["drops"]["over max-per-repo"] > 400
-    about = dataset.make([long], tmp_path / "b", dataset.Options(since="2023-12-01", until="2023-12-11"), 1)
+def test_limits_dates_and_splits(short, tmp_path):
+    about = dataset.make([short], tmp_path / "a", dataset.Options(max_per_repo=10), 1)
+    assert about["repositories"][0]["tasks"] == 10 and about["drops"]["over max-per-repo"] > 50
+    about = dataset.make([short], tmp_path / "b", dataset.Options(since="2023-12-01", until="2023-12-11"), 1)
     tasks = [t for split in dataset.SPLITS for t in parquet_rows.read_tasks(tmp_path / "b" / f"{split}.parquet")]
     assert {t.provenance["time"][:10] for t in tasks} <= {f"2023-12-{day:02d}" for day in range(1, 11)}
     assert about["repositories"][0]["commits"] == 10
     with pytest.raises(UserError, match="no task mined .*no commit in the range"):
-        dataset.make([long], tmp_path / "c", dataset.Options(since="2099-01-01"), 1)
+        dataset.make([short], tmp_path / "c", dataset.Options(since="2099-01-01"), 1)
     with pytest.raises(UserError, match="since=soon: not a date"):
-        dataset.make([long], tmp_path / "c", dataset.Options(since="soon"), 1)
+        dataset.make([short], tmp_path / "c", dataset.Options(since="soon"), 1)
 
 
-def test_two_repositories_and_a_test_repository(long, tmp_path):
-    other = grow(tmp_path / "b" / "long", ["x.rs"], 30, seed=1)
+def test_two_repositories_and_a_test_repository(short, tmp_path):
+    other = grow(tmp_path / "b" / "short", ["x.rs"], 5, seed=1)
     how = dataset.Options(split="repository")
-    about = dataset.make([long, other, other], tmp_path / "out", how, 1)
-    assert [repo["name"] for repo in about["repositories"]] == ["long", "long#2"]
+    about = dataset.make([short, other, other], tmp_path / "out", how, 1)
+    assert [repo["name"] for repo in about["repositories"]] == ["short", "short#2"]
     held = {t.provenance["repository"] for t in parquet_rows.read_tasks(tmp_path / "out/id.parquet")}
-    assert held == {"long#2"}
+    assert held == {"short#2"}
 
 
 def test_near_duplicates_and_leaks(tmp_path):
@@ -211,18 +217,18 @@ def test_near_duplicates_and_leaks(tmp_path):
         dataset.Options(leaks="ask")
 
 
-def test_the_command(long, tmp_path, capsys):
-    assert main(["mine", str(long), "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
+def test_the_command(short, tmp_path, capsys):
+    assert main(["mine", str(short), "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
     said = capsys.readouterr().out
     assert "tasks to train on" in said and "first commit" in said and "stand verbatim in training code" in said
     assert max(map(len, said.splitlines())) <= 120
     for words, line in (
         (["mine", str(tmp_path)], "not a git repository"),
-        (["mine", str(long), "--out", str(tmp_path / "x"), "--max-per-repo", "0"], "max_per_repo=0"),
-        (["mine", str(long), "--workers", "0"], "--workers 0"),
-        (["mine", str(long), "--split", "random"], "split=random: must be one of time, repository"),
-        (["mine", str(long), "--min-chars", "9", "--max-chars", "2"], "lengths of 9 to 2"),
-        (["mine", str(long), "--template", "nowhere"], "nowhere: no such file"),
+        (["mine", str(short), "--out", str(tmp_path / "x"), "--max-per-repo", "0"], "max_per_repo=0"),
+        (["mine", str(short), "--workers", "0"], "--workers 0"),
+        (["mine", str(short), "--split", "random"], "split=random: must be one of time, repository"),
+        (["mine", str(short), "--min-chars", "9", "--max-chars", "2"], "lengths of 9 to 2"),
+        (["mine", str(short), "--template", "nowhere"], "nowhere: no such file"),
     ):
         assert main(words) == 2
         said = capsys.readouterr().err

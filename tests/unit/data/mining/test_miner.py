@@ -168,9 +168,10 @@ def test_merges_are_left_out_and_side_branches_are_not_walked(repo):
     assert result.drops == {"merge": 1, "first commit": 1}
 
 
-@pytest.fixture
-def grown(repo):
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory):
     """Twenty commits of two files each, the days not in order."""
+    repo = init(tmp_path_factory.mktemp("grown") / "little")
     pick = random.Random(0)
     texts = {"a.rs": code(), "lib/b.lua": code()}
     commit(repo, texts)
@@ -266,6 +267,7 @@ def test_head(grown):
     assert head(grown) == git(grown, "rev-parse", "HEAD").decode().strip()
 
 
+@pytest.mark.slow
 def test_the_history_of_this_project():
     root = REPO
     if not (root / ".git").exists():
