@@ -1,6 +1,7 @@
 """Many short jobs on the one-machine cluster while jobs, node daemons, the controller and the submitter are killed.
 
-44 by default; `GAPO_LAB_SOAK=200 pytest tests/slurm/test_soak.py` takes as many minutes as CI has.
+24 by default, twice as many as run at a time; `GAPO_LAB_SOAK=200 pytest tests/slurm/test_soak.py` takes as many minutes
+as CI has.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from slurm_lab import FOLDER, LARGEST_ARRAY, SlurmLab, dev_cluster, undisturbed
 from gapo_lab.runs.folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("cluster")
-RUNS = int(os.environ.get("GAPO_LAB_SOAK", "44"))
+RUNS = int(os.environ.get("GAPO_LAB_SOAK", "24"))
 WORDS = (
     "study=soak",
     "rehearsal.steps=3",

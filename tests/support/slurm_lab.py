@@ -21,8 +21,8 @@ from gapo_lab.training.rehearsal import made_up
 # Each checkout, and each worker of pytest-xdist, has its own cluster on the machine.
 NUMBER = zlib.crc32(f"{REPO}{os.environ.get('PYTEST_XDIST_WORKER')}".encode()) % 500
 FOLDER = Path(f"/tmp/gapo-test-cluster-{NUMBER}")
-# SLURM's own limit is 1001; here the 44 runs of test_soak are already too many for one array.
-LARGEST_ARRAY = 40
+# SLURM's own limit is 1001; here the 24 runs of test_soak are already too many for one array.
+LARGEST_ARRAY = 20
 ENV = {
     "GAPO_LAB_DEV_CLUSTER": str(FOLDER),
     "GAPO_LAB_DEV_PORT": str(17100 + 20 * NUMBER),
