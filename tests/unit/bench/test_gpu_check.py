@@ -88,6 +88,7 @@ def test_the_table_holds_what_was_found_in_order_and_is_well_only_then(tmp_path)
     assert all(json.loads(line) for line in notebook.path.read_text().splitlines())
 
 
+@pytest.mark.slow  # makes a model
 @pytest.mark.parametrize("backend", ["vllm", "vllm_cpu", "cpu"])
 def test_every_run_of_both_forms_is_valid_and_the_twins_are_one_run(tmp_path, backend, monkeypatch):
     from gapo_lab.launch import executor

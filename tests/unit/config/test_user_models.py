@@ -104,6 +104,7 @@ def test_its_content_is_in_the_key_and_its_place_is_not(mine):
     assert make_spec(compose_run(["model=there/mine"])).key != before
 
 
+@pytest.mark.slow
 def test_a_large_one_has_the_settings_of_the_shipped_model_of_its_shape(tmp_path):
     path = folder_of(tmp_path / "my-coder", QWEN)
     found, shipped = compose_run([f"model={path}"]), compose_run(["model=qwen_coder_7b"])
@@ -177,6 +178,7 @@ def test_a_folder_with_the_name_of_a_shipped_model_has_another_name(mine):
         compose_run(["model=./nano"])
 
 
+@pytest.mark.slow
 def test_the_plan_says_what_was_read_and_what_was_set(mine, tmp_path):
     folder_of(tmp_path / "big", {**QWEN, "model_type": "qwen2"})
     composer = Composer()

@@ -14,11 +14,11 @@ from gapo_lab.errors import UserError
     ("word", "path", "name"),
     [
         ("mine.py", "mine.py", "compute_score"),
-        ("rewards/mine.py:score", "rewards/mine.py", "score"),
-        ("/home/me/mine.py:f", "/home/me/mine.py", "f"),
-        ("../mine.py", "../mine.py", "compute_score"),
+        pytest.param("rewards/mine.py:score", "rewards/mine.py", "score", marks=pytest.mark.slow),
+        pytest.param("/home/me/mine.py:f", "/home/me/mine.py", "f", marks=pytest.mark.slow),
+        pytest.param("../mine.py", "../mine.py", "compute_score", marks=pytest.mark.slow),
         ("package.module:score", "pkg://package.module", "score"),
-        ('"my folder/mine.py"', "my folder/mine.py", "compute_score"),
+        pytest.param('"my folder/mine.py"', "my folder/mine.py", "compute_score", marks=pytest.mark.slow),
     ],
 )
 def test_a_reward_is_named_by_its_file_or_its_module(word, path, name):

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 
 from gapo_lab.data.lists import generator
 from gapo_lab.errors import UserError
-from gapo_lab.models.nano import list_warm_start
-from gapo_lab.models.nano import tokenizer as vocabulary
+from gapo_lab.paths import NANO
 from gapo_lab.rewards.list_diversity import diversity, jsd_to_uniform, pop_diversity
 
-SHIPPED = vocabulary.FOLDER.with_name("lists_checkpoint")
+SHIPPED = NANO / "lists_checkpoint"
 
 
 def test_splits_share_no_list_and_ood_no_word():
@@ -75,8 +74,12 @@ def test_lists_are_measured_each_and_averaged():
     assert pop_diversity(["id"], {"em": [1.0]}) == {}
 
 
+@pytest.mark.slow
 def test_nanos_list_checkpoint_is_valid_and_uneven():
     from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from gapo_lab.models.nano import list_warm_start
+    from gapo_lab.models.nano import tokenizer as vocabulary
 
     tokenizer = AutoTokenizer.from_pretrained(SHIPPED)
     assert tokenizer.get_vocab() == vocabulary.load().get_vocab()
@@ -85,7 +88,11 @@ def test_nanos_list_checkpoint_is_valid_and_uneven():
     assert found["invalid"] < 0.1 and found["jsd"] > 0.2
 
 
+@pytest.mark.slow
 def test_the_command_that_made_it_teaches():
+    from gapo_lab.models.nano import list_warm_start
+    from gapo_lab.models.nano import tokenizer as vocabulary
+
     losses = []
     list_warm_start.train(
         list_warm_start.ListStart(steps=12, batch=16), vocabulary.load(), lambda _, loss: losses.append(loss)

@@ -22,6 +22,8 @@ from gapo_lab.data.tokenizer_check import check_tokenizer, lost
 from gapo_lab.errors import UserError
 from gapo_lab.models.nano import tokenizer as nano
 
+# processes that are forked with the tokenizer: transformers takes seconds to load
+pytestmark = pytest.mark.slow
 SMALL = ("data.train_size=40", "data.id_size=8", "data.ood_size=8", "data.train_batch_size=8")
 PROCESSES = 4
 
@@ -70,7 +72,6 @@ def test_jobs_of_one_array_that_start_together_on_new_data_make_them_once(tmp_pa
     assert pq.read_table(folder / "train.parquet").num_rows == 40
 
 
-@pytest.mark.slow
 def test_runs_with_other_lengths_mine_the_same_repository_once(tmp_path):
     """Two models: other prepared rows, the same mined tasks below."""
     repo = grow(tmp_path / "repo", ["a.py", "b.go"], 12)

@@ -52,6 +52,7 @@ def test_every_table_has_a_head_and_rows_of_its_width(page):
         assert [row for row in rows if row.count("|") != rows[0].count("|")] == []
 
 
+@pytest.mark.slow  # reads all sources
 def test_every_message_that_troubleshooting_quotes_is_said():
     text = (REPO / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     quoted = re.findall(r"^### (?:`` ?|`)(.*?)(?: ?``|`)$", text, flags=re.MULTILINE)
@@ -60,6 +61,7 @@ def test_every_message_that_troubleshooting_quotes_is_said():
     assert not messages.is_said("no such thing as this message")
 
 
+@pytest.mark.slow  # reads all sources
 def test_the_list_of_messages_has_those_of_errors_and_of_rules():
     page = messages.page()
     assert "sbatch is not on this machine" in page and "vLLM is not installed" in page

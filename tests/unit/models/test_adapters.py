@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 from gapo_lab.models.adapters import merged
 from gapo_lab.paths import NANO
+
+# transformers and a model take seconds to load
+pytestmark = pytest.mark.slow
 
 
 def test_merged_weights_are_pefts():

@@ -14,6 +14,9 @@ from gapo_lab.models.nano.exact_match import prompt_ids
 from gapo_lab.models.sampling import SamplingParams, sample
 from gapo_lab.rewards import expected_match
 
+# transformers and a model take seconds to load
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def nano():
@@ -40,7 +43,6 @@ def test_it_is_the_sum_of_the_tokens_log_probs_whatever_the_batch(nano, monkeypa
     assert together[0.5][0] == pytest.approx(float(wanted), abs=1e-3)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_sampled_answers_are_right_as_often_as_it_says(nano, temperature):
     """And hardly more often: what other tokens of the same text, or white space around it, add is under a point."""

@@ -17,6 +17,9 @@ from gapo_lab.models.nano import tokenizer as vocabulary
 from gapo_lab.planning.validation import check
 from gapo_lab.utils import command_line
 
+# transformers and a model take seconds to load
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
@@ -127,7 +130,6 @@ def test_the_network_starts_near_the_identity():
     assert (weight - torch.diag(weight.diagonal())).abs().mean() < 0.1
 
 
-@pytest.mark.slow
 def test_a_warm_start_of_a_few_steps_lowers_the_loss_and_repeats(tokenizer, tmp_path):
     settings = warm_start.WarmStart(steps=8, batch=16, warmup=2)
     losses: list[float] = []
@@ -165,7 +167,6 @@ def test_the_one_for_blocks_has_the_rare_kinds_to_learn(tokenizer):
     assert exact_match.exact_match(taught, tokenizer, rare) + 0.2 < exact_match.exact_match(taught, tokenizer, common)
 
 
-@pytest.mark.slow
 def test_the_warm_start_for_blocks_goes_on_from_nano_and_learns(tokenizer):
     losses = []
     settings = block_warm_start.BlockStart(steps=8, batch=16)

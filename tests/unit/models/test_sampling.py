@@ -9,6 +9,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from gapo_lab.models.sampling import SamplingParams, cut, sample
 from gapo_lab.paths import NANO
 
+# transformers and a model take seconds to load
+pytestmark = pytest.mark.slow
+
 CHECKPOINT = NANO / "checkpoint"
 
 

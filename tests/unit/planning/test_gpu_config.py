@@ -132,6 +132,7 @@ def test_lora_is_one_word_that_verl_and_vllm_understand():
     assert (without.load_format, without.layered_summon) == ("dummy", False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", NINE)
 def test_settings_of_appendix_a1(model):
     config = composed(model)

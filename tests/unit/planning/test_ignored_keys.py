@@ -62,6 +62,7 @@ def found(*words: str) -> list[str]:
     return list(problems(composed.written, composed.resolved))
 
 
+@pytest.mark.slow  # reads all of verl's source
 def test_what_is_refused_as_unread_is_read_nowhere_on_the_way_of_a_run():
     """Fails when a new verl begins to read a key: take it out of KEYS."""
     stated = {*OF_ANOTHER_NODE, *DECIDED}
@@ -70,6 +71,7 @@ def test_what_is_refused_as_unread_is_read_nowhere_on_the_way_of_a_run():
     assert stated <= KEYS.keys()
 
 
+@pytest.mark.slow  # reads all of verl's source
 def test_every_key_that_verl_never_reads_is_refused():
     """Fails when a new verl brings a key that it does not read, or stops reading one: put it into KEYS or NODES."""
     unread = [key for key in verl_defaults() if not key.endswith("_target_") and not read_in(key.rpartition(".")[2])]
@@ -113,6 +115,7 @@ def named(group: str) -> list[str]:
     return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
 
 
+@pytest.mark.slow  # 84 compositions
 @pytest.mark.parametrize("recipe", ["paper", "verl"])
 def test_nothing_that_ships_sets_such_a_key(recipe):
     cells = [(model, algo) for model in named("model") for algo in ("grpo", "gapo_dapo")]

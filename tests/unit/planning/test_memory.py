@@ -101,6 +101,7 @@ def plan_of():
     return lambda *words: draft([("cluster=slurm", *words)], composer)[0]
 
 
+@pytest.mark.slow  # 36 plans
 def test_the_nine_models_fit_80_gib_with_and_without_flash_attention(plan_of):
     for model, algo, attention in product(NINE, ("gapo_grpo", "gapo_dapo"), ("sdpa", "flash_attention_2")):
         run = plan_of(f"model={model}", f"algo={algo}", f"backend.attention={attention}")

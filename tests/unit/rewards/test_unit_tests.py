@@ -89,6 +89,7 @@ def test_an_answer_that_only_ends_passes_nothing(answer):
     assert score(answer, ["assert add(1, 2) == 3"]).passed == 0
 
 
+@pytest.mark.slow
 def test_what_never_ends_is_ended():
     began = time.monotonic()
     assert score("while True: pass", ["assert True"], seconds=1).stopped
@@ -99,6 +100,7 @@ def test_what_never_ends_is_ended():
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_a_fork_bomb_stays_small_and_leaves_nothing():
     code = (
         "import os, sys, time\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        time.sleep(.01)"
@@ -221,6 +223,7 @@ for change in (os.setuid, os.setgid):
     assert hostile(code).output == "-1 -1\n" * 2 + "no\n" * 2
 
 
+@pytest.mark.slow
 def test_several_run_at_a_time_and_do_not_meet():
     write = "import os, time\nopen('mine', 'w').write('{0}')\ntime.sleep(.2)\nprint(os.listdir(), open('mine').read())"
     with ThreadPoolExecutor(4) as pool:
