@@ -65,7 +65,7 @@ test: setup
 
 # Without what trains, imports verl or needs SLURM: a minute.
 test-fast: setup
-	.venv/bin/python -m pytest -q -n auto -m "not slow and not verl and not slurm" $(ARGS)
+	.venv/bin/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder -m "not slow and not verl and not slurm" $(ARGS)
 
 bench: setup
 	.venv/bin/python -m bench $(ARGS)
