@@ -7,6 +7,7 @@ import signal
 
 import psutil
 import pytest
+from databases import give_database
 from lab import PATIENCE, TINY, Lab, science, wait_until
 
 from gapo_lab.launch import warm_parent
@@ -27,27 +28,57 @@ def by_seed(lab: Lab) -> dict[int, RunFolder]:
     return {folder.spec["seed"]: folder for folder in find(lab.cwd / "runs")}
 
 
-def test_a_warm_run_has_the_metrics_of_a_cold_one_bit_for_bit(finished, live_lab):
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory, empty_mlflow) -> Lab:
+    """A sweep over two rewards: the run that `finished` is, and one with a reward that has a module of its own."""
+    lab = Lab(tmp_path_factory.mktemp("warm"))
+    give_database(lab.cwd, empty_mlflow)
+    (lab.cwd / "mine").mkdir()
+    (lab.cwd / "mine" / "reward.py").write_text(
+        "from shares import share\n\ndef compute_score(data_source, solution_str, ground_truth, extra_info=None):\n"
+        "    return {'score': share(solution_str, ground_truth), 'seen': __file__.count('/runs/')}\n"
+    )
+    (lab.cwd / "mine" / "shares.py").write_text(
+        "def share(a, b):\n    return len(set(a) & set(b)) / max(1, len(set(a) | set(b)))\n"
+    )
+    done = lab.run("-m", *TINY, "data.expected=false", "seed=0", "reward=edit,mine/reward.py", tiny=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return lab
+
+
+def by_reward(lab: Lab) -> dict[str, RunFolder]:
+    own = "reward=mine/reward.py"
+    return {"own" if own in folder.spec["overrides"] else "edit": folder for folder in find(lab.cwd / "runs")}
+
+
+def test_a_warm_run_has_the_metrics_of_a_cold_one_bit_for_bit(finished, warm):
     """So the same seed gives the same metrics, also where nobody asks how likely the truths are: that is the same run,
     and its training is not touched."""
-    lab = live_lab
-    done = lab.run("-m", *TINY, "data.expected=false", "seed=0,1", tiny=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    runs = by_seed(lab)
-    assert runs[0].key == finished.folder().key
+    run = by_reward(warm)["edit"]
+    assert run.key == finished.folder().key
     asked = re.compile(r"val/\w+/em_(expected|loglik|answer_noise)\w*|timing_s/expected")
     wanted = {
         step: {name: value for name, value in at.items() if not asked.fullmatch(name)}
         for step, at in science(finished.folder().merged_metrics()).items()
     }
-    assert science(runs[0].merged_metrics()) == wanted
-    # its own process, attempt and log, and the other's are its own, too
+    assert science(run.merged_metrics()) == wanted
+
+
+def test_each_warm_run_has_a_process_an_attempt_and_a_log_of_its_own(warm):
+    runs = by_reward(warm)
+    assert len(runs) == 2
     for folder in runs.values():
         (attempt,) = folder.attempts()
         assert "Training Progress" in attempt.log_path.read_text() and folder.status().state == "finished"
-    assert runs[0].raw_status.process != runs[1].raw_status.process
-    assert list((lab.cwd / "runs" / ".submissions").glob("*/warm_parent.log"))
-    assert not processes(lab)
+    assert runs["edit"].raw_status.process != runs["own"].raw_status.process
+    assert list((warm.cwd / "runs" / ".submissions").glob("*/warm_parent.log"))
+    assert not processes(warm)
+
+
+def test_a_reward_with_a_module_of_its_own_starts_warm(warm):
+    """The run folder's copy of the module is found in a process that was there before the folder."""
+    first = by_reward(warm)["own"].merged_metrics()[1]
+    assert first["train/seen"] == 1 and 0 < first["train/reward"] < 1, first
 
 
 def test_what_is_killed_harms_no_other_run(finished, live_lab):
@@ -67,7 +98,7 @@ def test_what_is_killed_harms_no_other_run(finished, live_lab):
     assert by_seed(lab)[1].is_finished and processes(lab, "launch.worker")
     # before it trains, a warm run finds the truths as likely as a cold one
     warm, cold = (folder.merged_metrics()[0] for folder in (by_seed(lab)[1], finished.folder()))
-    for name in ("val/id/em_expected", "val/dev/em_loglik"):
+    for name in ("val/id/em_expected", "val/dev/em_expected", "val/id/em_loglik"):
         assert warm[name] == pytest.approx(cold[name], rel=1e-6)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
@@ -76,25 +107,6 @@ def test_what_is_killed_harms_no_other_run(finished, live_lab):
     assert states == {0: "interrupted", 1: "finished", 2: "interrupted"}
     assert all(len(folder.attempts()) == 1 for folder in by_seed(lab).values())
     assert not processes(lab)
-
-
-def test_a_reward_with_a_module_of_its_own_starts_warm(lab):
-    """The run folder's copy of the module is found in a process that was there before the folder."""
-    (lab.cwd / "mine").mkdir()
-    (lab.cwd / "mine" / "reward.py").write_text(
-        "from shares import share\n\ndef compute_score(data_source, solution_str, ground_truth, extra_info=None):\n"
-        "    return {'score': share(solution_str, ground_truth), 'seen': __file__.count('/runs/')}\n"
-    )
-    (lab.cwd / "mine" / "shares.py").write_text(
-        "def share(a, b):\n    return len(set(a) & set(b)) / max(1, len(set(a) | set(b)))\n"
-    )
-    words = ("reward=mine/reward.py", "trainer.total_training_steps=1", "seed=0,1", "data.expected=false")
-    done = lab.run("-m", *TINY, *words, "study=own", tiny=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert list((lab.cwd / "runs" / ".submissions").glob("*/warm_parent.log"))
-    for folder in by_seed(lab).values():
-        first = folder.merged_metrics()[1]
-        assert first["train/seen"] == 1 and 0 < first["train/reward"] < 1, first
 
 
 @pytest.mark.parametrize(
