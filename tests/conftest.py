@@ -49,8 +49,6 @@ LONGEST = [
 SLOW_FOLDERS = {"integration", "slurm"}
 # What `--dist loadfile` gives out as one: each worker that has one of these files imports verl.
 WITH_VERL = "the files that import verl"
-# As well, of the fast tests: these load transformers, which takes seconds.
-WITH_TRANSFORMERS = ("test_doctor_checks", "test_doctor_command")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -72,20 +70,17 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(optionalhook=True)  # not there with -p no:xdist
 def pytest_xdist_make_scheduler(config: pytest.Config, log) -> object | None:
-    """Let one worker have the files that import verl, where a file is one worker's (--dist loadfile); so with the files
-    that load transformers."""
+    """Let the files that import verl be one worker's, where a file is one worker's (--dist loadfile)."""
     if config.option.dist != "loadfile":
         return None
     from xdist.scheduler import LoadFileScheduling
 
-    class FilesTogether(LoadFileScheduling):
+    class FilesWithVerlTogether(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
-            if Path(file).stem in WITH_TRANSFORMERS:
-                return " ".join(WITH_TRANSFORMERS)
             return WITH_VERL if imports_verl(str(config.rootpath / file)) else file
 
-    return FilesTogether(config, log)
+    return FilesWithVerlTogether(config, log)
 
 
 @cache

@@ -26,6 +26,7 @@ def doctor(tmp_path, monkeypatch, capsys):
     return run
 
 
+@pytest.mark.slow  # reads a tokenizer: transformers takes seconds to load
 def test_a_run_of_the_shipped_model_can_be_started(doctor):
     code, found = doctor()
     assert code == 0 and all(found[about].startswith(("ok", "note")) for about in CHECKED)
@@ -57,6 +58,7 @@ def test_a_large_sweep_without_its_cluster(doctor, monkeypatch):
     assert found["disk"].startswith("wrong") and "TB" in found["disk"]
 
 
+@pytest.mark.slow  # reads a tokenizer: transformers takes seconds to load
 def test_a_search_is_examined_too(doctor):
     _, found = doctor("+sweep=tau_search", "scale=nano", "tracking=later")
     assert found["settings"].startswith("ok 5 runs") and "tracking=later" in found["MLflow"]

@@ -173,6 +173,7 @@ def test_what_cannot_be_read(folder, tmp_path, capsys):
         assert says in captured.out + captured.err and len((captured.out + captured.err).splitlines()) == 1
 
 
+@pytest.mark.slow  # reads a tokenizer: transformers takes seconds to load
 def test_rows_that_are_too_long_for_a_model(folder, capsys):
     from gapo_lab.paths import NANO
 

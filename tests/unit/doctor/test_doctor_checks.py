@@ -127,6 +127,7 @@ def test_torch_must_be_able_to_use_the_gpu():
 # Models
 
 
+@pytest.mark.slow  # reads a tokenizer: transformers takes seconds to load
 def test_a_model_in_a_folder_is_looked_at_whole(tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(NANO / "checkpoint", folder)
@@ -141,6 +142,7 @@ def test_a_model_in_a_folder_is_looked_at_whole(tmp_path):
     assert is_wrong(lost, "nowhere", "model.path=FOLDER")
 
 
+@pytest.mark.slow  # reads a tokenizer: transformers takes seconds to load
 def test_a_tokenizer_that_loses_text_is_told(tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(NANO / "checkpoint", folder)
