@@ -31,6 +31,8 @@ NINE = {
     "qwen_coder_14b": ("Qwen/Qwen2.5-Coder-14B-Instruct", 40, 8),
     "deepseek_coder_6_7b": ("deepseek-ai/deepseek-coder-6.7b-instruct", 32, 32),
 }
+# Composing a model takes half a second: the fast tests look at one.
+EACH = [model if model == "qwen_coder_7b" else pytest.param(model, marks=pytest.mark.slow) for model in NINE]
 ATTENTIONS = ("flash_attention_2", "sdpa")
 ALGOS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 # Every model with a method of either family, every method with some model.
@@ -132,8 +134,7 @@ def test_lora_is_one_word_that_verl_and_vllm_understand():
     assert (without.load_format, without.layered_summon) == ("dummy", False)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("model", NINE)
+@pytest.mark.parametrize("model", EACH)
 def test_settings_of_appendix_a1(model):
     config = composed(model)
     role = config.actor_rollout_ref
@@ -150,7 +151,7 @@ def test_settings_of_appendix_a1(model):
     assert (config.trainer.test_freq, config.trainer.val_before_train) == (1, True)
 
 
-@pytest.mark.parametrize("model", NINE)
+@pytest.mark.parametrize("model", EACH)
 def test_one_seed_reaches_every_generator(model):
     config = composed(model)
     role = config.actor_rollout_ref
@@ -158,7 +159,7 @@ def test_one_seed_reaches_every_generator(model):
     assert seeds == (7, 7, 7, 7)
 
 
-@pytest.mark.parametrize("model", NINE)
+@pytest.mark.parametrize("model", EACH)
 def test_the_gpus_divide(model):
     config = composed(model)
     _, heads, kv_heads = NINE[model]
@@ -172,7 +173,7 @@ def test_the_gpus_divide(model):
     assert role.actor.ppo_max_token_len_per_gpu * ulysses >= 4096 + 1024
 
 
-@pytest.mark.parametrize("model", NINE)
+@pytest.mark.parametrize("model", EACH)
 def test_a_machine_without_a_gpu_is_told_so(model, monkeypatch):
     monkeypatch.setattr("gapo_lab.planning.validation.has_gpu", lambda: False)
     with pytest.raises(UserError, match=f"model={model}.*GPU") as caught:
@@ -180,15 +181,18 @@ def test_a_machine_without_a_gpu_is_told_so(model, monkeypatch):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["qwen3_4b", "qwen3_8b"])
 def test_qwen3_does_not_think(model):
     assert composed(model).data.apply_chat_template_kwargs == {"enable_thinking": False}
 
 
+@pytest.mark.slow
 def test_only_mistral_has_no_system_role():
     assert [model for model in NINE if not composed(model).model.system_role] == ["mistral_7b"]
 
 
+@pytest.mark.slow
 def test_the_models_are_different_runs():
     assert len({make_spec(composed(model)).key for model in NINE}) == len(NINE)
 
