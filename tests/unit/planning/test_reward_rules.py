@@ -51,6 +51,7 @@ def test_a_reward_that_can_be_called(folder, word):
     assert f"reward={word.strip(chr(34))}" in run.name
 
 
+@pytest.mark.slow  # words that name files of the user are composed anew each time
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -94,6 +95,7 @@ def test_fewer_rows_than_a_batch(folder):
     assert "data.train=train.jsonl: has 5 rows, less than one batch of data.train_batch_size=32 prompts" in run.why
 
 
+@pytest.mark.slow  # words that name files of the user are composed anew each time
 def test_the_key_holds_the_content_and_not_the_place(folder):
     key = own("reward=good.py").key
     (folder / "elsewhere").mkdir()
@@ -113,6 +115,7 @@ def test_the_same_reward_under_its_name_is_the_same_run(folder):
     assert planned("reward=edit").key == planned().key
 
 
+@pytest.mark.slow  # words that name files of the user are composed anew each time
 def test_a_plan_counts_the_rows(folder):
     (folder / "far.jsonl").write_text(ROWS * 3)
     run = own(

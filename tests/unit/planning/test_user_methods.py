@@ -95,6 +95,7 @@ def test_a_loss_of_ones_own_has_grpos_advantage(project):
     assert config.actor_rollout_ref.actor.policy_loss.loss_mode == "loud"
 
 
+@pytest.mark.slow  # words that name files of the user are composed anew each time
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -138,6 +139,7 @@ def test_a_function_may_take_whatever_it_is_given(project):
     check(compose_run(["algo=signs.py:all_of_them"]))
 
 
+@pytest.mark.slow  # words that name files of the user are composed anew each time
 def test_its_text_and_what_it_imports_are_in_the_key_and_its_place_is_not(project):
     before = key_of("algo=mine.py:halved")
     (project / "other").mkdir()
@@ -170,6 +172,7 @@ def test_a_yaml_of_ones_own_names_the_file(project, capsys):
     assert make_spec(compose_run(["algo=halfway"])).as_dict()["label"] == "Halfway"
 
 
+@pytest.mark.slow  # words that name files of the user are composed anew each time
 def test_a_package_names_its_methods_by_entry_points(project, monkeypatch):
     package, info = project / "site" / "robust", project / "site" / "robust-1.0.dist-info"
     package.mkdir(parents=True)
