@@ -72,8 +72,8 @@ def _hours(runs: list[Planned]) -> str:
     tokens = sorted({round(CostInputs.of(run.settings).row_tokens) for run in one_each(runs)})
     rows = f"{tokens[0]:,}" if len(tokens) == 1 else f"{tokens[0]:,} to {tokens[-1]:,}"
     return (
-        f"the hours are a rough estimate by a formula ({GPU_FLOPS:.0e} FLOP/s a GPU, {rows} tokens a prompt with its answer; "
-        "docs/gpus.md#hours)"
+        f"the hours are a rough estimate by a formula ({GPU_FLOPS:.0e} FLOP/s a GPU, {rows} tokens a prompt with its "
+        "answer; docs/gpus.md#hours)"
     ).replace("e+", "e") + ("" if is_smoke else ". To measure them, add scale=smoke to the command")
 
 
