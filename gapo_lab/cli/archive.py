@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gapo_lab.cli.select import chosen
-from gapo_lab.runs import archive
 from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.utils.text import several
 
@@ -22,6 +21,8 @@ def add(one: Callable[..., argparse.ArgumentParser]) -> None:
 
 
 def pack(asked: argparse.Namespace) -> int:
+    from gapo_lab.runs import archive
+
     with RunRoot(asked.root) as runs:
         keys = {key for word in asked.study for key in chosen(runs, word)}
     packed = archive.pack(asked.root, keys, asked.out)
@@ -33,6 +34,8 @@ def pack(asked: argparse.Namespace) -> int:
 
 
 def unpack(asked: argparse.Namespace) -> int:
+    from gapo_lab.runs import archive
+
     for path in asked.file:
         new, there = archive.unpack(path, asked.root)
         already = f"; {several(len(there), 'run')} stood there already" if there else ""

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gapo_lab.cli.select import named
-from gapo_lab.config import search_path
 from gapo_lab.errors import UserError
 from gapo_lab.runs import measures
 from gapo_lab.runs.folder import RunFolder
@@ -95,6 +94,7 @@ def _composed(words: Sequence[str]) -> DictConfig:
     """Compose and resolve these overrides. UserError if their model, data or reward cannot work."""
     from omegaconf import OmegaConf
 
+    from gapo_lab.config import search_path
     from gapo_lab.config.compose import compose_run
     from gapo_lab.config.view import ConfigView
     from gapo_lab.planning.validation import EVALUATED, faults

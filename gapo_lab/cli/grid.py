@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from gapo_lab.config import search_path
 from gapo_lab.errors import UserError
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def read(asked: argparse.Namespace) -> AskedGrid:
     """Read the overrides and the sweep file that they name. UserError for an argument that is not an override."""
     from omegaconf import OmegaConf
 
-    from gapo_lab.config import compose
+    from gapo_lab.config import compose, search_path
 
     for word in asked.overrides:
         if "=" not in word and not word.startswith("~"):

@@ -23,7 +23,7 @@ from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import State
-from gapo_lab.tracking import study_page, uri
+from gapo_lab.tracking import uri
 from gapo_lab.utils import command_line
 from gapo_lab.utils.text import type_and_line
 from gapo_lab.utils.without_gc import without_gc
@@ -169,6 +169,8 @@ def sync(asked: argparse.Namespace) -> int:
 
 
 def ui(asked: argparse.Namespace) -> int:
+    from gapo_lab.tracking import study_page
+
     address = uri.resolve(asked.uri)
     if uri.is_server(address):
         print(f"open {address}")

@@ -14,9 +14,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from gapo_lab.cli import archive, forget, from_verl, grid
+from gapo_lab.cli import archive, forget, grid
 from gapo_lab.cli.select import chosen
-from gapo_lab.config import search_path
 from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
 from gapo_lab.runs import checkpoints, naming
@@ -74,6 +73,8 @@ def plan(asked: argparse.Namespace) -> int:
     from gapo_lab.search import auto_seeds, fair
 
     if asked.from_verl:
+        from gapo_lab.cli import from_verl
+
         asked.overrides = from_verl.read(asked.from_verl, asked.overrides)
     words = grid.read(asked)
     console = Console()
@@ -151,6 +152,7 @@ def cancel(asked: argparse.Namespace) -> int:
 
 def retry(asked: argparse.Namespace) -> int:
     """Start unfinished runs again, each with its original overrides."""
+    from gapo_lab.config import search_path
     from gapo_lab.launch import executor
 
     with RunRoot(asked.root) as runs:
@@ -166,7 +168,7 @@ def retry(asked: argparse.Namespace) -> int:
         counts = Counter(found.get(key, NEW).state for key in keys)
         print("nothing to retry: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
         return 0
-    cells = [_in_root(asked.root, RunFolder(asked.root / key).spec.get("overrides") or ()) for key in again]
+    cells = [_in_root(asked.root, runs.folder(key).spec.get("overrides") or ()) for key in again]
     others = set(search_path.use(word for cell in cells for word in cell))
     wanted = executor.plan_of([tuple(word for word in cell if word in others) for cell in cells])
     for run in wanted.runs:

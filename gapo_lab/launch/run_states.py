@@ -13,7 +13,6 @@ from gapo_lab.errors import UserError
 from gapo_lab.launch import job_output, slurm_jobs
 from gapo_lab.launch.slurm_jobs import Seen
 from gapo_lab.launch.submission import FOLDER
-from gapo_lab.runs.failure import is_out_of_memory
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.run_root import RunRoot, ahead
 from gapo_lab.runs.status import ACTIVE, Cause, RunStatus, State
@@ -91,6 +90,8 @@ def _memory(root: Path, key: str, status: RunStatus) -> RunStatus:
     """``status``, with the cause where SLURM ended the job for its memory: only the job's output says so for sure."""
     if status.is_active or not status.job:
         return status
+    from gapo_lab.runs.failure import is_out_of_memory
+
     lines = [line for line in job_output.last_lines(root, key, status, 100) if is_out_of_memory(line)]
     if not lines:
         return status

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import re
@@ -13,9 +12,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from gapo_lab.utils.machine import cores, gpus
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution
 
 HEADER = re.compile(r"^(Name|Version): *(.*?) *$", re.MULTILINE)
 MAX_DIFF = 1_000_000  # characters of the diff that are kept
@@ -146,11 +148,13 @@ def _git(repo: Path, *words: str) -> str:
 
 def packages() -> dict[str, str]:
     """Name and version of every installed package, by name."""
-    found = [_name_and_version(dist) for dist in importlib.metadata.distributions()]
+    from importlib.metadata import distributions
+
+    found = [_name_and_version(dist) for dist in distributions()]
     return dict(sorted(((name, version) for name, version in found if name), key=lambda pair: pair[0].lower()))
 
 
-def _name_and_version(dist: importlib.metadata.Distribution) -> tuple[str, str]:
+def _name_and_version(dist: Distribution) -> tuple[str, str]:
     """Two lines of a package's metadata. Python's own way reads each file twice, as an e-mail: half a second in all."""
     text = dist.read_text("METADATA") or dist.read_text("PKG-INFO") or dist.read_text("") or ""
     lines = HEADER.findall(text.partition("\n\n")[0])

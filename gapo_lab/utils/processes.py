@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import psutil
-
 from gapo_lab.errors import Interrupted
 
 
@@ -98,6 +96,8 @@ def adopt_orphans() -> None:
 
 def end_descendants(keep: Collection[int] = ()) -> None:
     """End every process below this one, politely and then not; `keep` names pids to leave."""
+    import psutil
+
     for kill in (psutil.Process.terminate, psutil.Process.kill):
         ours = [p for p in psutil.Process().children(recursive=True) if p.pid not in keep]
         for process in ours:
