@@ -40,7 +40,7 @@ def of_study(folders: list[RunFolder], study: str) -> list[RunFolder]:
 
 def _study(folder: RunFolder) -> str | None:
     try:
-        return folder.spec.get("study")
+        return folder.label().study
     except UserError:
         return None
 

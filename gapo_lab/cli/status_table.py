@@ -3,13 +3,12 @@ totals."""
 
 from __future__ import annotations
 
+import math
 import re
-import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,6 +18,7 @@ from rich.style import Style
 from gapo_lab.errors import UserError
 from gapo_lab.runs import measures, metrics, naming
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.kept_spec import Label
 from gapo_lab.runs.run_root import ahead
 from gapo_lab.runs.status import COLOURS, NEW, RunStatus, State
 from gapo_lab.utils.text import duration, several
@@ -77,24 +77,24 @@ def read(
 ) -> Table:
     """Read the runs. study: the study that was asked for; it is shown in place of the first study of each run."""
     folders = list(folders)
-    ahead(folders, lambda folder: (folder.cell, folder.numbers()))
-    by_study: dict[str, list[tuple[RunFolder, str, Mapping[str, Any]]]] = {}
+    ahead(folders, lambda folder: (folder.label(), folder.numbers()))
+    by_study: dict[str, list[tuple[RunFolder, Label]]] = {}
     broken = []
     for folder in folders:
         try:
-            spec = folder.spec
-            by_study.setdefault(study or str(spec.get("study", "")), []).append((folder, folder.cell, spec))
+            label = folder.label()
+            by_study.setdefault(study or str(label.study), []).append((folder, label))
         except UserError as error:
             broken.append(Row(folder.key, "", "", None, State.BROKEN, message=str(error)))
     found, common = [], {}
     for name, runs in sorted(by_study.items()):
-        cells = naming.one_of_each(((cell, spec) for _, cell, spec in runs))
+        cells = naming.one_of_each((label.cell, label.spec) for _, label in runs)
         common[name] = naming.in_common(cells.values())
         names = naming.cell_names(cells.values(), common[name])
         found += sorted(
             (
-                _row(folder, name, names[cell], spec.get("seed"), states.get(folder.key, NEW), now)
-                for folder, cell, spec in runs
+                _row(folder, name, names[label.cell], label.seed, states.get(folder.key, NEW), now)
+                for folder, label in runs
             ),
             key=lambda row: (_natural(row.cell), _natural(str(row.seed)), row.key),
         )
@@ -158,9 +158,9 @@ def show(table: Table, console: Console, cells_only: bool = False) -> None:
     heads = (*HEADS, *(f"best {measures.set_label(name)}" for name in sets), *LAST_HEADS)
     lines = [[_line(row, sets, notes) for row in runs] for _, _, runs in cells]
     columns = zip(heads, *(line for cell in lines for line in cell), strict=True)
-    widths = [max(map(len, column)) for column in columns]
+    aligned = _aligned(heads, [max(map(len, column)) for column in columns])
     if not cells_only:
-        say(f"[bold]{_padded(heads, heads, widths)}[/]")
+        say(f"[bold]{aligned(heads)}[/]")
     for study in dict.fromkeys(row.study for row in table.rows):
         common = table.common.get(study)
         if len(table.common) > 1 or common:
@@ -171,19 +171,26 @@ def show(table: Table, console: Console, cells_only: bool = False) -> None:
                 continue
             say(f"[bold]{escape(name)}[/]  {_summary(runs)}")
             if not cells_only:
-                lines_of_cell = zip(runs, texts, strict=True)
-                segments = (one for row, line in lines_of_cell for one in _segments(row, _padded(line, heads, widths)))
                 # of ten thousand runs, reading a line's colours from text takes seconds
+                segments = _segments(runs, map(aligned, texts), console.color_system is not None)
                 console.print(Segments(segments), soft_wrap=True, end="")
     for text in notes.lines():
         say(text)
     say(totals(table.rows))
 
 
-def _segments(row: Row, line: str) -> Iterator[Segment]:
-    """Return a line, with the word for the run's state in its colour."""
-    before, state, after = line.partition(row.state)
-    yield from (Segment(before), Segment(state, _STYLES.get(row.state)), Segment(f"{after}\n"))
+def _segments(runs: Iterable[Row], lines: Iterable[str], in_colour: bool) -> Iterator[Segment]:
+    """Yield the lines of a cell, with the word for a run's state in its colour. Text without a colour is one piece."""
+    plain: list[str] = []
+    for row, line in zip(runs, lines, strict=True):
+        style = _STYLES.get(row.state) if in_colour else None
+        if style is None:
+            plain += (line, "\n")
+            continue
+        before, state, after = line.partition(row.state)
+        yield from (Segment("".join((*plain, before))), Segment(state, style))
+        plain = [after, "\n"]
+    yield Segment("".join(plain))
 
 
 def _cells(found: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
@@ -201,9 +208,13 @@ def _summary(runs: Sequence[Row]) -> str:
     for name in _sets(over):
         values = [row.best[name] for row in over if name in row.best]
         if len(values) == len(over) and len({row.about for row in over}) == 1:
-            means.append(f"{measures.set_label(name)} {measures.shown(over[0].about, statistics.fmean(values))}")
+            means.append(f"{measures.set_label(name)} {measures.shown(over[0].about, _mean(values))}")
     what = "" if not means or over[0].about == metrics.EXACT_MATCH else f"{over[0].about} "
     return text + (f", mean best {what}{', '.join(means)}" if means else "")
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)  # as `statistics` has it, which takes a while to import
 
 
 def _sets(rows: Iterable[Row]) -> list[str]:
@@ -223,9 +234,11 @@ def _line(row: Row, sets: Sequence[str], notes: Notes) -> list[str]:
     ]
 
 
-def _padded(texts: Sequence[str], heads: Sequence[str], widths: Sequence[int]) -> str:
-    columns = zip(texts, widths, heads, strict=True)
-    return "  ".join(t.ljust(width) if head in LEFT else t.rjust(width) for t, width, head in columns).rstrip()
+def _aligned(heads: Sequence[str], widths: Sequence[int]) -> Callable[[Sequence[str]], str]:
+    """Return what makes a line of the texts in its columns."""
+    columns = zip(heads, widths, strict=True)
+    line = "  ".join(f"{{:{'<' if head in LEFT else '>'}{max(1, width)}}}" for head, width in columns)
+    return lambda texts: line.format(*texts).rstrip()
 
 
 class Notes:
@@ -233,6 +246,7 @@ class Notes:
 
     def __init__(self) -> None:
         self._runs: dict[tuple[str, str], list[Row]] = {}
+        self._marks: dict[tuple[str, str], str] = {}
 
     def mark(self, row: Row) -> str:
         """Return the number of the run's message, which is shown beside the run; '' if it has none."""
@@ -240,7 +254,7 @@ class Notes:
             return ""
         key = (row.state, _shared(row))
         self._runs.setdefault(key, []).append(row)
-        return f"({list(self._runs).index(key) + 1})"
+        return self._marks.setdefault(key, f"({len(self._runs)})")
 
     def lines(self) -> list[str]:
         """Return each message with its number, how many runs share it, and their state."""

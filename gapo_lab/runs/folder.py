@@ -12,8 +12,9 @@ from typing import Any
 import yaml
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import checkpoints, config_text, metrics, naming, spec_file
+from gapo_lab.runs import checkpoints, config_text, kept_spec, metrics, naming, spec_file
 from gapo_lab.runs.attempt import Attempt
+from gapo_lab.runs.kept_spec import Label
 from gapo_lab.runs.metrics import Points
 from gapo_lab.runs.provenance import Provenance
 from gapo_lab.runs.resume import resume_step
@@ -62,12 +63,16 @@ class RunFolder:
 
     @property
     def spec(self) -> dict[str, Any]:
-        return spec_file.read(self.path / "spec.yaml")
+        return spec_file.read(self._at("spec.yaml"))
 
     @property
     def cell(self) -> str:
         """The id of its cell: `naming.cell_id`."""
         return naming.cell_id(self.spec)
+
+    def label(self) -> Label:
+        """Return what a table asks of its spec."""
+        return kept_spec.label_of(self.spec)
 
     @property
     def is_finished(self) -> bool:
@@ -80,9 +85,13 @@ class RunFolder:
     def size(self, name: str) -> int | None:
         """Return the bytes of the file of this name in the run folder; None where there is none."""
         try:
-            return os.stat(self.path / name).st_size
+            return os.stat(self._at(name)).st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
+
+    def _at(self, name: str) -> str:
+        """Return where the file of this name in the run folder is."""
+        return f"{self.path}/{name}"
 
     @property
     def checkpoints(self) -> Path:
@@ -140,13 +149,14 @@ class RunFolder:
         saved = checkpoints.whole(self.checkpoints)
         return resume_step(saved, self.merged_metrics()) if saved else 0
 
-    def merged_points(self) -> Points:
-        """Every attempt's metrics as one history, with times: see ``gapo_lab.runs.metrics.merge``."""
-        return metrics.merge(attempt.rows() for attempt in self.attempts())
+    def merged_points(self, choose: metrics.Choose = list) -> Points:
+        """Every attempt's metrics, all or those chosen, as one history, with times: see
+        ``gapo_lab.runs.metrics.merge``."""
+        return metrics.merge(attempt.rows(choose) for attempt in self.attempts())
 
-    def merged_metrics(self) -> dict[int, dict[str, float]]:
+    def merged_metrics(self, choose: metrics.Choose = list) -> dict[int, dict[str, float]]:
         """``{step: {metric: value}}``, the last attempt winning: see ``gapo_lab.runs.metrics.merge``."""
-        return metrics.values(self.merged_points())
+        return metrics.values(self.merged_points(choose))
 
     def started(self) -> float | None:
         """When the run first measured something, else when its last attempt began (Unix seconds)."""
@@ -191,7 +201,7 @@ class RunFolder:
             raise UserError(f"{self._status_path} holds no status ({error}). Move the file away") from error
 
     def _status_json(self) -> Any:
-        return atomic_files.read_json(self._status_path)
+        return atomic_files.read_json(self._at("status.json"))
 
     def queue(self, **changes: Any) -> None:
         """Record that the run waits to be started; what an earlier attempt said is forgotten."""
@@ -239,7 +249,7 @@ class RunFolder:
 
     def summary(self) -> dict[str, Any] | None:
         """summary.json, None before the run has finished; UserError where it is not numbers by name."""
-        path = self.path / "summary.json"
+        path = self._at("summary.json")
         found = atomic_files.read_json(path)
         numbers = found.values() if isinstance(found, dict) else [found]
         if found is not None and not all(isinstance(value, (int, float)) for value in numbers):
@@ -250,7 +260,7 @@ class RunFolder:
         """Return the run in a few numbers: its summary, or what that would be if it ended now."""
         if (found := self.summary()) is not None:
             return found
-        return metrics.summary(self.merged_metrics(), self.config_values(["metric"]).get("metric"))
+        return metrics.summary(self.merged_metrics(metrics.of_summary), self.config_values(["metric"]).get("metric"))
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write summary.json: from now on the run is finished."""

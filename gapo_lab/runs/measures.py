@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from gapo_lab.errors import UserError
@@ -22,6 +23,8 @@ SHARES = ("em", "acc", "similarity", "em_expected", "em_expected_t50", "acc_expe
 GREEDY, DEV = "_greedy", "dev"
 # In a summary, the step of a best value.
 STEPS = ("step", f"step{GREEDY}")
+# The runs of a root have the same names of metrics, and few kinds of them: what these mean is found once for each kind.
+KINDS = 1024
 # What is expected of exact match: measured beside it, not instead.
 EXPECTED = "em_expected"
 
@@ -32,6 +35,11 @@ _BEST = re.compile(r"(?:first|final|best)/(?P<set>[^/]+)/(?P<measure>.+)")
 def measures(names: Iterable[str]) -> dict[str, list[str]]:
     """Return what is measured on each test set, by the names of a run's metrics; sets and measures in the order of
     tables."""
+    return {where: list(found) for where, found in _measures(tuple(names)).items()}
+
+
+@lru_cache(maxsize=KINDS)
+def _measures(names: tuple[str, ...]) -> Mapping[str, Sequence[str]]:
     found: dict[str, set[str]] = {}
     for name in names:
         if match := _MEASURED.fullmatch(name):
@@ -87,7 +95,15 @@ def unmeasured(asked: str, there: Iterable[str]) -> str:
 
 def of_summary(summary: Mapping[str, object]) -> str | None:
     """Return the measure that a summary is about: the one that stands first in it."""
-    return next((match["measure"].removesuffix(GREEDY) for name in summary if (match := _of_set(name))), None)
+    return _about_and_sets(tuple(summary))[0]
+
+
+@lru_cache(maxsize=KINDS)
+def _about_and_sets(names: tuple[str, ...]) -> tuple[str | None, Sequence[str]]:
+    """Return `of_summary` and `sets_of`, by the names in a summary."""
+    found = [match for name in names if (match := _of_set(name))]
+    about = found[0]["measure"].removesuffix(GREEDY) if found else None
+    return about, sorted({match["set"] for match in found}, key=_place)
 
 
 def best(summary: Mapping[str, Any], where: str = "id") -> float | None:
@@ -97,7 +113,7 @@ def best(summary: Mapping[str, Any], where: str = "id") -> float | None:
 
 def sets_of(summary: Mapping[str, object]) -> list[str]:
     """Return the test sets of a summary, in the order of tables."""
-    return sorted({match["set"] for name in summary if (match := _of_set(name))}, key=_place)
+    return list(_about_and_sets(tuple(summary))[1])
 
 
 def is_of_a_set(name: str) -> bool:

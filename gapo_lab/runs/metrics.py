@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -122,6 +123,12 @@ def _number(name: str, value: Any) -> float:
         return float(value.item() if hasattr(value, "item") else value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"metric {name} is not one number: {type(value).__name__} {value!r:.80}") from error
+
+
+def of_summary(found: Mapping[str, Any]) -> list[str]:
+    """Return those of a row's metrics that `summary` reads (a `Choose`). The others have to be numbers, too."""
+    deque(map(float, found.values()), maxlen=0)
+    return [name for name in found if name.startswith("val/") or name in ("train/reward", "perf/throughput")]
 
 
 def summary(merged: Mapping[int, Mapping[str, float]], metric: str | None = None) -> dict[str, float]:

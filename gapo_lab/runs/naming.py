@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -67,11 +67,14 @@ def run_name(spec: Spec, without: Collection[str] = ()) -> str:
     return f"{cell_name(spec, without)} seed={spec.get('seed')}"
 
 
-def one_of_each(runs: Iterable[tuple[str, Spec]]) -> dict[str, Spec]:
-    """Return a spec of each cell by its id, from pairs of both: one that says what it is called, where there is one."""
+def one_of_each(runs: Iterable[tuple[str, Callable[[], Spec]]]) -> dict[str, Spec]:
+    """Return a spec of each cell by its id, from pairs of this id and what reads the spec: one that says what the cell
+    is called, where there is one."""
     out: dict[str, Spec] = {}
-    for cell, spec in runs:
-        if cell not in out or ("differs" in spec and "differs" not in out[cell]):
+    for cell, read in runs:
+        if cell not in out:
+            out[cell] = read()
+        elif "differs" not in out[cell] and "differs" in (spec := read()):
             out[cell] = spec
     return out
 

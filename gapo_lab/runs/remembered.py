@@ -20,14 +20,14 @@ from typing import Any
 import orjson
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import checkpoints, file_signature, measures, metrics, naming, spec_file
+from gapo_lab.runs import checkpoints, file_signature, kept_spec, measures, metrics, naming, spec_file
 from gapo_lab.runs.file_signature import Signature
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.without_gc import without_gc
 
 FOLDER, NAME = ".cache", "runs.json"
 # What was kept by other code may mean something else.
-READERS: tuple[ModuleType, ...] = (checkpoints, measures, metrics, naming, spec_file)
+READERS: tuple[ModuleType, ...] = (checkpoints, kept_spec, measures, metrics, naming, spec_file)
 # The file is written when so many parts were read anew: each of them costs less than writing ten thousand.
 WORTH_WRITING, SHARE = 100, 50
 STALE_SECONDS = 3600.0  # a file written aside and left so long was left for good
@@ -42,6 +42,7 @@ class Remembered:
 
     def __init__(self, root: Path, remember: bool = True) -> None:
         self.root, self._remember = Path(root), remember
+        self.at = str(root)
         self._folder = self.root / FOLDER
         self._parts: Parts = _read(self._folder / NAME) if remember else {}
         self._new = 0
@@ -51,7 +52,8 @@ class Remembered:
     def look(self) -> None:
         """Look at all files anew from now on."""
         self._signatures: dict[tuple[str, str], Signature | None] = {}
-        self._valid: set[tuple[str, str]] = set()  # parts that are known to be those of the files of this moment
+        # values of parts that are known to be those of the files of this moment
+        self._valid: dict[tuple[str, str], Any] = {}
         self._now, self._since = time.time(), time.monotonic()
 
     def signature(self, key: str, file: str) -> Signature | None:
@@ -59,7 +61,7 @@ class Remembered:
         place = (key, file)
         if place not in self._signatures:
             try:
-                self._signatures[place] = file_signature.of(f"{self.root}/{key}/{file}")
+                self._signatures[place] = file_signature.of(f"{self.at}/{key}/{file}")
             except OSError:
                 self._signatures[place] = None
         return self._signatures[place]
@@ -72,18 +74,18 @@ class Remembered:
         """
         place = (key, name)
         if place in self._valid:
-            return self._parts[key][name][0]
+            return self._valid[place]
         parts = self._parts.get(key)
         part = parts.get(name) if parts else None
-        if part and all(self.signature(key, file) == seen for file, seen in part[1]):
-            self._valid.add(place)
+        if part and all(self.signature(key, file) == before for file, before in part[1]):
+            self._valid[place] = part[0]
             return part[0]
         # before it is read: what changes meanwhile has another signature the next time
         seen = [(file, self.signature(key, file)) for file in files()]
         value = read()
         if all(one is not None and self._is_settled(one) for _, one in seen):
             self._parts.setdefault(key, {})[name] = (value, [(file, one or []) for file, one in seen])
-            self._valid.add(place)
+            self._valid[place] = value
             self._new += 1
         elif parts:
             parts.pop(name, None)
@@ -148,12 +150,14 @@ def _packed(parts: Parts) -> bytes:
 
 def _body(parts: Parts) -> bytes | None:
     shared: dict[bytes, int] = {}
+    numbers: dict[int, int] = {}  # of what is the same object, too
 
     def packed(name: str, value: Any) -> Any:
-        if name != "spec" or not isinstance(value, dict) or not isinstance(value.get("science"), dict):
+        if name != "spec" or not isinstance(value, dict) or not isinstance(science := value.get("science"), dict):
             return value
-        number = shared.setdefault(orjson.dumps(value["science"]), len(shared))
-        return {**value, "science": number}
+        if id(science) not in numbers:
+            numbers[id(science)] = shared.setdefault(orjson.dumps(science), len(shared))
+        return {**value, "science": numbers[id(science)]}
 
     try:
         runs = {key: {n: (packed(n, value), seen) for n, (value, seen) in mine.items()} for key, mine in parts.items()}

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import checkpoints
+from gapo_lab.runs import checkpoints, kept_spec, spec_file
 from gapo_lab.runs.checkpoints import Keep
 from gapo_lab.runs.folder import RunFolder
+from gapo_lab.runs.kept_spec import Label, Packer
 from gapo_lab.runs.remembered import Remembered
 from gapo_lab.runs.status import NEW, RunStatus
+from gapo_lab.utils.waiting import waited
 
 # Where looking at a run takes this long, the disk is waited for, and several can wait at once.
 SLOW_SECONDS, AT_ONCE = 0.001, 64
@@ -32,6 +32,7 @@ class RunRoot:
     def __init__(self, path: Path, remember: bool = True) -> None:
         self.path = Path(path)
         self._remembered = Remembered(self.path, remember)
+        self._packer = Packer()
         self._names: set[str] | None = None
         self._folders: dict[str, RememberedFolder] = {}
 
@@ -60,7 +61,7 @@ class RunRoot:
 
     def folder(self, key: str) -> RememberedFolder:
         if key not in self._folders:
-            self._folders[key] = RememberedFolder(self.path, key, self._remembered)
+            self._folders[key] = RememberedFolder(self.path, key, self._remembered, self._packer)
         return self._folders[key]
 
     def folders(self) -> list[RunFolder]:
@@ -82,25 +83,27 @@ def ahead(folders: Sequence[RunFolder], read: Callable[[Any], object]) -> None:
     """Where the disk is slow: read something of each folder now, several at once. What goes wrong is met again by
     whoever asks for it."""
 
-    def one(folder: RunFolder) -> None:
-        with suppress(UserError, OSError):
-            read(folder)
+    def each(part: Sequence[RunFolder]) -> None:
+        for folder in part:
+            with suppress(UserError, OSError):
+                read(folder)
 
-    began = time.perf_counter(), time.process_time()
     few = folders[:: max(1, len(folders) // FEW)][:FEW]
-    for folder in few:
-        one(folder)
-    waited = (time.perf_counter() - began[0]) - (time.process_time() - began[1])
-    if len(folders) > len(few) and waited > len(few) * SLOW_SECONDS:
+    before = waited()
+    each(few)
+    if len(folders) > len(few) and waited() - before > len(few) * SLOW_SECONDS:
+        from concurrent.futures import ThreadPoolExecutor
+
         with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(one, folders))
+            # a task for each thread: one for each folder costs more than reading it from memory
+            list(pool.map(each, (folders[first::AT_ONCE] for first in range(AT_ONCE))))
 
 
 class RememberedFolder(RunFolder):
     """A run folder that is only read. Each answer is that of its files at the moment of its run root."""
 
-    def __init__(self, root: Path, key: str, remembered: Remembered) -> None:
-        self._root, self._key, self._remembered = root, key, remembered
+    def __init__(self, root: Path, key: str, remembered: Remembered, packer: Packer) -> None:
+        self._root, self._key, self._remembered, self._packer = root, key, remembered, packer
         self._read: tuple[Any, RunStatus] = (None, NEW)  # what was made of a status.json
 
     def __getattr__(self, name: str) -> Any:
@@ -113,6 +116,9 @@ class RememberedFolder(RunFolder):
     def key(self) -> str:
         return self._key
 
+    def _at(self, name: str) -> str:
+        return f"{self._remembered.at}/{self._key}/{name}"
+
     def size(self, name: str) -> int | None:
         found = self._remembered.signature(self._key, name)
         if found is None:
@@ -124,12 +130,20 @@ class RememberedFolder(RunFolder):
 
     @property
     def spec(self) -> dict[str, Any]:
-        spec = self._part("spec", lambda: ["spec.yaml"], lambda: super(RememberedFolder, self).spec)
-        return {**spec, "science": dict(spec["science"])} if isinstance(spec.get("science"), dict) else dict(spec)
+        return kept_spec.unpack(self._packed_spec())
 
     @property
     def cell(self) -> str:
-        return self._part("cell", lambda: ["spec.yaml"], lambda: super(RememberedFolder, self).cell)
+        return self.label().cell
+
+    def label(self) -> Label:
+        return kept_spec.label(self._packed_spec())
+
+    def _packed_spec(self) -> dict[str, Any]:
+        return self._part("spec", lambda: ["spec.yaml"], self._read_spec)
+
+    def _read_spec(self) -> dict[str, Any]:
+        return self._packer.pack(spec_file.read(self._at("spec.yaml"), shared=True))
 
     @property
     def raw_status(self) -> RunStatus:

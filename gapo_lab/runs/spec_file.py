@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ NOT_IDENTITY = frozenset({"study", "overrides", "algo", "tau", "scale", "backend
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read(path: Path) -> dict[str, Any]:
-    """Return the spec in a file. UserError where there is none, or no spec."""
+def read(path: str | Path, shared: bool = False) -> dict[str, Any]:
+    """Return the spec in a file. UserError where there is none, or no spec. shared: as of `parsed`."""
     try:
-        spec = parsed(path.read_text(encoding="utf-8"))
+        spec = parsed(atomic_files.read_text(path), shared)
     except FileNotFoundError as error:
-        raise UserError(f"{path.parent} is no run folder: it has no spec.yaml") from error
+        raise UserError(f"{Path(path).parent} is no run folder: it has no spec.yaml") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path} is not valid YAML. Fix it or move the folder away") from error
     if not isinstance(spec, dict):
@@ -34,16 +34,19 @@ def read(path: Path) -> dict[str, Any]:
     return spec
 
 
-def parsed(text: str) -> Any:
+def parsed(text: str, shared: bool = False) -> Any:
     """Return what YAML makes of a spec's text. A part that other specs hold, too, is parsed once: the runs of a cell
-    have the same science, which is most of what there is to read."""
+    have the same science, which is most of what there is to read.
+
+    shared: specs may hold the same values, which nobody may change then.
+    """
     parts = _PART.findall(text)
     whole = "".join(map("".join, parts)) == text
     # anchors: a part may refer to another one; two parts of one name, and what is no part, is left to YAML
     if not parts or not whole or "&" in text or "*" in text or len(dict(parts)) < len(parts):
         return yaml.load(text, Loader=LOADER)
     try:
-        return {name: _value(name, lines) for name, lines in parts}
+        return {name: _value(name, lines, shared) for name, lines in parts}
     except (yaml.YAMLError, _NotAlone, KeyError):  # a name that is no text to YAML: `on`
         return yaml.load(text, Loader=LOADER)
 
@@ -54,23 +57,51 @@ _PART = re.compile(r"^([a-z_]+)(: .*\n(?:  .*\n)*|:\n(?:(?:  .*\n)+|(?:- .*\n(?:
 _ITEMS = re.compile(r"^- .*\n(?:  .*\n)*", re.MULTILINE)
 
 
+# Of such values all readers can have the same one.
+UNCHANGING = (str, int, float, type(None))
+
+
 class _NotAlone(ValueError):
     """A part that means something else by itself."""
 
 
-def _value(name: str, lines: str) -> Any:
+def _value(name: str, lines: str, shared: bool) -> Any:
     if lines.startswith(":\n- "):
-        return [pickle.loads(_alone(item))[0] for item in _ITEMS.findall(lines)]
-    return pickle.loads(_alone(name + lines))[name]
+        return [_alone(item, 0, shared) for item in _ITEMS.findall(lines)]
+    if (word := lines[2:-1]).isalnum() and word.isascii() and _is_text(name) and _is_text(word):
+        return word  # a run key, of which each spec has another one
+    return _alone(name + lines, name, shared)
 
 
 @lru_cache(maxsize=32_768)
-def _alone(lines: str) -> bytes:
-    """Return what YAML makes of a part, pickled: each reader gets one of its own, faster than by copying."""
-    value = yaml.load(lines, Loader=LOADER)
-    if not isinstance(value, (dict, list)) or len(value) != 1:
+def _is_text(word: str) -> bool:
+    """Whether YAML takes a word of letters and digits as text: not as a number, nor as what `on` means."""
+    return not any(pattern.match(word) for _, pattern in LOADER.yaml_implicit_resolvers.get(word[:1], ()))
+
+
+def _alone(lines: str, name: str | int, shared: bool) -> Any:
+    """Return what is called ``name`` in what YAML makes of a part: a value of the reader's own, unless it is shared."""
+    copy, value = _kept(lines, name)
+    return value if shared and copy is dict else copy(value)
+
+
+@lru_cache(maxsize=32_768)
+def _kept(lines: str, name: str | int) -> tuple[Callable[[Any], Any], Any]:
+    """Return the value of a part as it is kept, and what makes one of its own of it for each reader."""
+    found: Any = yaml.load(lines, Loader=LOADER)
+    is_one = isinstance(found, (dict, list)) and len(found) == 1
+    if not is_one:
         raise _NotAlone(lines)
-    return pickle.dumps(value)
+    value = found[name]
+    if isinstance(value, UNCHANGING):
+        return _same, value
+    if isinstance(value, dict) and all(isinstance(one, UNCHANGING) for one in value.values()):
+        return dict, value
+    return pickle.loads, pickle.dumps(value)  # faster than by copying part by part
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def write(path: Path, spec: Mapping[str, Any]) -> None:
@@ -86,7 +117,24 @@ def as_yaml(values: Mapping[str, Any], dumper: Any = yaml.SafeDumper) -> str:
 
 def plain(spec: Mapping[str, Any]) -> dict[str, Any]:
     """``spec`` as YAML gives it back, so that it compares equal after a round trip."""
-    return yaml.safe_load(yaml.safe_dump(dict(spec), sort_keys=False))
+    try:
+        return _plain(dict(spec))
+    except _NotPlain:
+        return yaml.safe_load(yaml.safe_dump(dict(spec), sort_keys=False))
+
+
+class _NotPlain(ValueError):
+    """A value of which only YAML says how it is read back."""
+
+
+def _plain(value: Any) -> Any:
+    if type(value) in (*UNCHANGING, bool):
+        return value
+    if type(value) in (list, tuple):
+        return [_plain(one) for one in value]
+    if type(value) is dict and all(type(name) is str for name in value):
+        return {name: _plain(one) for name, one in value.items()}
+    raise _NotPlain
 
 
 def differences(there: Mapping[str, Any], mine: Mapping[str, Any]) -> str:

@@ -124,3 +124,12 @@ def test_a_metric_that_stands_wins_over_verls_and_both_are_kept():
         "train/reward": 0.5,
     }
     assert metrics.standard({"critic/score/mean": 0.4}) == {"train/reward": 0.4}
+
+
+def test_a_summary_needs_few_of_the_metrics():
+    at = {"val/id/em": 0.5, "val/dev/acc_greedy": 0.25, "train/reward": 1.0, "perf/throughput": 9.0, "actor/loss": 3.0}
+    merged = {1: at, 2: {"actor/loss": 2.0}}
+    few = {step: {name: found[name] for name in metrics.of_summary(found)} for step, found in merged.items()}
+    assert metrics.summary(few) == metrics.summary(merged) and "actor/loss" not in few[1]
+    with pytest.raises(TypeError):
+        metrics.of_summary({"actor/loss": None})

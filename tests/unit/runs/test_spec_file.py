@@ -50,3 +50,23 @@ def test_a_spec_read_in_parts_is_the_spec(science, model, words, last):
 )
 def test_a_spec_that_was_written_by_hand_reads_as_yaml_says(text):
     assert spec_file.parsed(text) == yaml.safe_load(text)
+
+
+@given(science=SCIENCE, words=st.lists(st.text(max_size=8), max_size=3))
+def test_a_plain_spec_is_what_yaml_gives_back(science, words):
+    spec = {"science": science, "overrides": tuple(words), "key": "1e5"}
+    assert spec_file.plain(spec) == yaml.safe_load(yaml.safe_dump(spec, sort_keys=False))
+
+
+def test_specs_that_are_only_read_share_their_science():
+    text = spec_file.as_yaml({"science": {"a": 1, "b": 2.5}, "seed": 3})
+    one, other = (spec_file.parsed(text, shared=True) for _ in range(2))
+    assert one == other == spec_file.parsed(text) and one["science"] is other["science"]
+    assert spec_file.parsed(text)["science"] is not one["science"]
+
+
+@pytest.mark.parametrize(
+    "key", ["0123456789", "on", "a1b2", "12e4567890", "0b10101010", "0x1f", "null", "Yes", "1_000", "y"]
+)
+def test_a_word_is_text_where_yaml_says_so(key):
+    assert spec_file.parsed(f"key: {key}\n{key}: 1\n") == yaml.safe_load(f"key: {key}\n{key}: 1\n")
