@@ -23,6 +23,7 @@ from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.planning.past_runs import PastRuns
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.planning.plan_table import in_common, show_plan
+from gapo_lab.planning.same_but_seed import Texts
 from gapo_lab.runs import spec_file, studies, summaries
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.forget import forget
@@ -168,8 +169,11 @@ def _submit(root: Path, runs: Sequence[Planned], cluster: ClusterConfig, console
     submission.write()
     # what the folders said before, None where there was none
     before = {run.key: _said(root / run.key) for run in runs}
+    # the shipped files that a config names are those of the copy, too
+    shipped, copied = str(PACKAGE), str(submission.code / PACKAGE.name)
+    texts = Texts(lambda settings: spec_file.as_yaml(unflatten(settings), DUMPER).replace(shipped, copied))
     for task, run in enumerate(runs):
-        _prepare(root, run, submission, task)
+        _prepare(root, run, submission, task, texts)
     if cluster.is_local:
         return submission
     try:
@@ -230,13 +234,11 @@ def _withdraw(submission: Submission, before: Mapping[str, RunStatus | None]) ->
     shutil.rmtree(submission.logs, ignore_errors=True)
 
 
-def _prepare(root: Path, run: Planned, submission: Submission, task: int) -> RunFolder:
+def _prepare(root: Path, run: Planned, submission: Submission, task: int, texts: Texts) -> RunFolder:
     """Return the run folder, ready to be worked on by whoever is given it."""
     folder = RunFolder.open(root, run.key, run.valid_spec.as_dict())
-    settings = user_files.copy(run.settings, folder.path)
-    text = spec_file.as_yaml(unflatten(settings), DUMPER)
-    # the shipped files it names are those of the copy, too
-    folder.write_config(text.replace(str(PACKAGE), str(submission.code / PACKAGE.name)))
+    copies = user_files.copy(run.settings, folder.path)
+    folder.write_config(texts.of({**run.settings, **copies} if copies else run.settings))
     fields: dict[str, Any] = {"submitted": submission.time}
     if submission.cluster.is_local:
         fields["process"] = Process.here()

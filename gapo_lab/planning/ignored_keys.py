@@ -8,6 +8,7 @@ is refused. tests/unit/planning/test_ignored_keys.py finds in verl's source when
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from gapo_lab.config.known_keys import verl_defaults
@@ -109,6 +110,7 @@ OURS = {
 }
 
 
+@cache
 def ignored(key: str) -> str | None:
     """Why the key is not obeyed whatever its value, and what is; None where it is obeyed."""
     if key in OBEYED:

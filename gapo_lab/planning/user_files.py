@@ -115,10 +115,10 @@ def digests(settings: Mapping[str, Any]) -> dict[str, str]:
     return {key: file.digest for key, file in found.items() if file}
 
 
-def copy(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Copy the user's files into the run folder ``folder``; the settings with the copies in place of the files."""
+def copy(settings: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Copy the user's files into the run folder ``folder``; the settings that name the copies in place of the files."""
     found = {key: file for key in KEYS if (file := find(key, settings.get(key)))}
-    changed = dict(settings)
+    changed = {}
     for key, file in found.items():
         if file.path:
             place = folder / FOLDER / key.removesuffix("path").rstrip("._") / file.path.name

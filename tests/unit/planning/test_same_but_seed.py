@@ -11,7 +11,9 @@ from samples import examples
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.planning import plan, same_but_seed
 from gapo_lab.planning.planned import Planned
+from gapo_lab.planning.same_but_seed import Seeded, Texts
 from gapo_lab.runs import spec_file
+from gapo_lab.utils.dotted import unflatten
 
 COMPOSER = Composer()
 WORDS = (
@@ -62,3 +64,22 @@ def test_no_value_of_a_spec_stands_in_it_twice() -> None:
     shared = [1, 2]
     spec = replace(run.valid_spec, science={**run.valid_spec.science, "x": shared}, differs={"x": shared})
     assert "&id" not in spec_file.as_yaml(spec.as_dict())
+
+
+def test_a_text_is_made_once_for_all_seeds():
+    written = []
+
+    def write(settings):
+        written.append(settings)
+        return spec_file.as_yaml(unflatten(settings))
+
+    texts, like = Texts(write), {"a.seed": 0, "b": "x", "data.seed": 0}
+    runs = [Seeded(like, frozenset(("a.seed", "data.seed")), seed) for seed in (0, 7, 12)]
+    found = [texts.of(run) for run in runs]
+    assert len(written) == 1 and found == [spec_file.as_yaml(unflatten(run)) for run in runs]
+    assert texts.of(like) == found[0] and len(written) == 2  # of a run by itself
+
+
+def test_a_text_that_does_not_say_the_seed_is_made_for_each():
+    texts = Texts(lambda settings: f"about {settings['seed'] % 10}")
+    assert [texts.of(Seeded({"seed": 0}, frozenset(["seed"]), seed)) for seed in (1, 12)] == ["about 1", "about 2"]
