@@ -68,10 +68,10 @@ ROWS: list[Callable[[], list[Row]]] = [
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 # What the page says above its table.
 HEAD = """\
-`make bench` writes the part of this page above "The GPU check"; the rest is written by hand. A row compares either two
-implementations (medians, measured in alternation) or one measurement with a limit. The name after the slash says with
-what it is compared. `missed` means that the target is not reached. A missed target changes no result of a run: it costs
-the time that the row says."""
+`make bench` writes the part of this page above "What the marks in the table mean"; the rest is written by hand. A row
+compares either two implementations (medians, measured in alternation) or one measurement with a limit. The name after
+the slash says with what it is compared. `missed` means that the target is not reached. A missed target changes no
+result of a run: it costs the time that the row says."""
 
 
 def main() -> None:

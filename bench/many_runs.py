@@ -164,7 +164,8 @@ def make_runs(root: Path, number: int) -> None:
     kinds = [_kind(root / f"kind{finished}", specs[0], finished) for finished in (False, True)]
     texts = []
     for spec in specs:  # YAML is slow to write: the seed and the key are put into its text
-        spec_file.write(root / "text", {**spec, "seed": SEED, "key": KEY})
+        given = [f"seed={SEED}" if word.startswith("seed=") else word for word in spec["overrides"]]
+        spec_file.write(root / "text", {**spec, "seed": SEED, "key": KEY, "overrides": given})
         texts.append((root / "text").read_text(encoding="utf-8"))
     (root / "text").unlink()
     for count in range(number):
@@ -174,7 +175,8 @@ def make_runs(root: Path, number: int) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (root / key / name).write_bytes(content)
-        text = texts[count % KINDS].replace(str(SEED), str(count // KINDS)).replace(KEY, key)
+        quoted = f"'{key}'" if key.isdigit() else key
+        text = texts[count % KINDS].replace(str(SEED), str(count // KINDS)).replace(KEY, quoted)
         (root / key / "spec.yaml").write_text(text, encoding="utf-8")
 
 
