@@ -40,7 +40,7 @@ def of_study(folders: list[RunFolder], study: str) -> list[RunFolder]:
 
 def _study(folder: RunFolder) -> str | None:
     try:
-        return folder.label().study
+        return folder.study
     except UserError:
         return None
 

@@ -66,6 +66,11 @@ class RunFolder:
         return spec_file.read(self._at("spec.yaml"))
 
     @property
+    def study(self) -> Any:
+        """The study that its spec names; None where it names none."""
+        return self.spec.get("study")
+
+    @property
     def cell(self) -> str:
         """The id of its cell: `naming.cell_id`."""
         return naming.cell_id(self.spec)

@@ -6,6 +6,7 @@ The runs of a cell share their science, which is most of a spec, and its hash.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -39,7 +40,7 @@ class Packer:
         is_apart = isinstance(science, dict)
         rest = {**spec, "science": None} if is_apart else dict(spec)
         return {
-            "study": spec.get("study", ""),
+            **({"study": spec["study"]} if "study" in spec else {}),
             "seed": spec.get("seed"),
             "cell": self._cell(spec),
             "rest": _text(rest),
@@ -61,7 +62,7 @@ class Packer:
 def _cell_id(spec: Mapping[str, Any]) -> str | None:
     try:
         return naming.cell_id(spec)
-    except TypeError:
+    except (TypeError, ValueError):  # keys that do not sort; a science that holds itself
         return None
 
 
@@ -77,10 +78,10 @@ def _text(values: dict[str, Any]) -> str | dict[str, Any]:
 def unpack(packed: Mapping[str, Any]) -> dict[str, Any]:
     """Return the spec, the caller's own."""
     rest, science = packed["rest"], packed["science"]
-    spec = orjson.loads(rest) if isinstance(rest, str) else dict(rest)
+    spec = orjson.loads(rest) if isinstance(rest, str) else copy.deepcopy(rest)
     return spec if science is None else {**spec, "science": dict(science)}
 
 
 def label(packed: Mapping[str, Any]) -> Label:
     cell = packed["cell"] or naming.cell_id(unpack(packed))
-    return Label(packed["study"], packed["seed"], cell, lambda: unpack(packed))
+    return Label(packed.get("study", ""), packed["seed"], cell, lambda: unpack(packed))

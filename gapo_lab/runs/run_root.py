@@ -133,6 +133,10 @@ class RememberedFolder(RunFolder):
         return kept_spec.unpack(self._packed_spec())
 
     @property
+    def study(self) -> Any:
+        return self._packed_spec().get("study")
+
+    @property
     def cell(self) -> str:
         return self.label().cell
 

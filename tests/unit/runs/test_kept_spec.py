@@ -49,3 +49,12 @@ def test_a_science_without_a_hash_is_read_all_the_same() -> None:
     assert kept_spec.unpack(packed) == spec
     with pytest.raises(TypeError):
         kept_spec.label(packed)
+    endless: dict = {}
+    endless["x"] = endless
+    assert kept_spec.unpack(Packer().pack({"model": "nano", "science": endless}))["science"]["x"] is endless
+
+
+def test_what_json_does_not_give_back_belongs_to_the_reader_too() -> None:
+    packed = Packer().pack({"tau": math.inf, "differs": {"x": 1}})
+    kept_spec.unpack(packed)["differs"]["x"] = 2
+    assert kept_spec.unpack(packed)["differs"] == {"x": 1}
