@@ -27,7 +27,7 @@ def read(path: str | Path, shared: bool = False) -> dict[str, Any]:
         spec = parsed(atomic_files.read_text(path), shared)
     except FileNotFoundError as error:
         raise UserError(f"{Path(path).parent} is no run folder: it has no spec.yaml") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # not UTF-8; a date that is none
         raise UserError(f"{path} is not valid YAML. Fix it or move the folder away") from error
     if not isinstance(spec, dict):
         raise UserError(f"{path} holds no spec (it was cut short?). Move the folder away")

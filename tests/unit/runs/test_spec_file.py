@@ -7,6 +7,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gapo_lab.errors import UserError
 from gapo_lab.runs import spec_file
 
 SCIENCE = st.dictionaries(
@@ -70,3 +71,10 @@ def test_specs_that_are_only_read_share_their_science():
 )
 def test_a_word_is_text_where_yaml_says_so(key):
     assert spec_file.parsed(f"key: {key}\n{key}: 1\n") == yaml.safe_load(f"key: {key}\n{key}: 1\n")
+
+
+@pytest.mark.parametrize("content", [b"study: \xff\n", b"study: 2026-99-99\n", b"study: [\n"])
+def test_a_spec_that_cannot_be_read_is_said_in_a_line(tmp_path, content):
+    (tmp_path / "spec.yaml").write_bytes(content)
+    with pytest.raises(UserError, match="is not valid YAML"):
+        spec_file.read(tmp_path / "spec.yaml")
