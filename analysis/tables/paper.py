@@ -48,15 +48,17 @@ def results(
 ) -> Results:
     """Lay the cells out and compute their statistics; methods are compared where rows are methods.
 
-    claimed: method and baseline of comparisons beside those with each method's own baselines.
+    claimed: method and baseline of comparisons beside those with each method's own baselines. Two methods are compared
+    once, in the direction of the claim.
     """
     grid = lay_out(cells, rows, columns)
     wanted = []
     if tuple(rows) == ("algo",):
         for column in grid.columns:
             for (method,) in grid.rows:
-                others = (baseline for one, baseline in claimed if one == method)
-                for baseline in dict.fromkeys((*conventions.baselines(method), *others)):
+                own = [one for one in conventions.baselines(method) if (one, method) not in claimed]
+                others = [baseline for one, baseline in claimed if one == method]
+                for baseline in dict.fromkeys((*own, *others)):
                     ours, theirs = (grid.at.get(((algo,), column)) for algo in (method, baseline))
                     if ours and theirs:
                         of = measured.by_cell

@@ -76,6 +76,15 @@ def test_a_claim_may_compare_any_two_methods(empty_mlflow, tmp_path):
     assert "Median over GAPO (G)" not in verdicts(made, "comparisons_ood")
 
 
+def test_two_methods_are_compared_once_in_the_direction_of_the_claim(empty_mlflow, tmp_path):
+    """A control is compared with GAPO (G) in every report; a claim of GAPO (G) over the control says the same."""
+    found = runs([["gapo_grpo over gapo_centred on val/id/em"]], ("grpo", "gapo_centred", "gapo_grpo"))
+    made = report(empty_mlflow, tmp_path, found)
+    assert "GAPO (G) over GAPO (G), centred" in verdicts(made)
+    assert "GAPO (G), centred over GAPO (G)" not in verdicts(made)
+    assert "GAPO (G), centred over GAPO (G)" in verdicts(made, "comparisons_ood")
+
+
 def test_the_front_has_a_sentence_a_claim_and_the_main_table(empty_mlflow, tmp_path):
     made = report(empty_mlflow, tmp_path, runs([[LINE, "median over grpo on val/ood/em"]]))
     first, second = made.claims
