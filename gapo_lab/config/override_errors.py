@@ -73,10 +73,12 @@ def _is_readable(word: str) -> bool:
 
 
 def unknown_key(key: str) -> str:
-    """One line for a key that no configuration has."""
+    """One line for a key that this configuration does not have."""
     if key == "sweep":
         return "sweep: is not in every run, so it is added: +sweep=NAME"
     leaves = known_keys()
+    if key in leaves:
+        return f"{key}: no such key with these choices of config files. Leave it out"
     keys = sorted({*leaves, *(leaf.partition(".")[0] for leaf in leaves)})
     node = key.rpartition(".")[0]
     closed = node and any(leaf.rpartition(".")[0] == node for leaf in leaves)  # nobody would read a further one
