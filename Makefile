@@ -63,7 +63,7 @@ lint: setup
 test: setup
 	.venv/bin/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# Without what trains, imports verl or needs SLURM: a minute.
+# Without what trains, imports verl or needs SLURM: about two minutes.
 test-fast: setup
 	.venv/bin/python -m pytest -q -n auto --dist loadfile --no-loadscope-reorder -m "not slow and not verl and not slurm" $(ARGS)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 import matplotlib
 import torch
 from matplotlib.axes import Axes
@@ -31,7 +33,7 @@ def picture() -> bytes:
         _method(axes, rewards, grpo(rewards, group), "s", ORANGE, "GRPO")
         _method(axes, rewards, gapo(rewards, group, tau=TAU), "o", BLUE, "GAPO")
         _zero(axes, float(rewards.mean()), ORANGE, "mean of the group", (-14, 26), "right")
-        _zero(axes, float((window[1] + window[2]) / 2), BLUE, "median of the densest half", (26, -44), "left")
+        _zero(axes, statistics.median(window.tolist()), BLUE, "median of the densest half", (26, -44), "left")
         axes.set_xlabel("reward of a rollout")
         axes.set_ylabel("its advantage")
         axes.set_ylim(-2.6, 1.4)
