@@ -6,7 +6,6 @@ name do not count.
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,9 +77,7 @@ class Progress:
 
 def look(words: Sequence[str], root: Path) -> Progress:
     """Return how far the sweep of these words is in a run root. UserError for a search or a sweep that cannot be."""
-    parser = argparse.ArgumentParser()
-    grid.add_words(parser)
-    asked = grid.read(parser.parse_args([*words, f"run_root={root}"]))
+    asked = grid.of_words([*words, f"run_root={root}"])
     if asked.is_search:
         raise UserError(f"{' '.join(words)}: a search has no runs before it proposes them. Name a sweep")
     return _of_one_stage(asked.cells()) if asked.fair is None else _of_two_stages(asked.cells(), asked.fair)

@@ -53,6 +53,13 @@ def add_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="overrides, as after gapo_lab.run -m")
 
 
+def of_words(words: Sequence[str]) -> AskedGrid:
+    """Read the words of a command line, as `+sweep=fair`; UserError as of `read`."""
+    parser = argparse.ArgumentParser()
+    add_words(parser)
+    return read(parser.parse_args(list(words)))
+
+
 def read(asked: argparse.Namespace) -> AskedGrid:
     """Read the overrides and the sweep file that they name. UserError for an argument that is not an override."""
     from omegaconf import OmegaConf

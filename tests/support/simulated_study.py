@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import random
@@ -24,9 +23,7 @@ BEST_RATE = 8e-4
 
 def asked_grid(root: Path, *words: str) -> grid.AskedGrid:
     """Return what a command line with these words asks for."""
-    parser = argparse.ArgumentParser()
-    grid.add_words(parser)
-    return grid.read(parser.parse_args([*words, f"run_root={root}"]))
+    return grid.of_words([*words, f"run_root={root}"])
 
 
 def fair_sweep(root: Path, *words: str) -> FairSweep:
