@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PENDING = ("PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD")
 ACTIVE = (
@@ -81,7 +81,8 @@ def look(sent: Iterable[Sent]) -> dict[tuple[str, int], Seen] | None:
         if not those:
             continue
         since = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(min(one.time for one in those) - 60))
-        lines = _ask(["sacct", "-X", "-n", "-P", "-S", since, "-o", fields, *words])
+        # -D: all lives of a job, so that one which waits is still known to have been on a node that failed
+        lines = _ask(["sacct", "-X", "-D", "-n", "-P", "-S", since, "-o", fields, *words])
         if lines is None:
             return None
         found |= parse(lines, numbered, [one.name for one in lost])
@@ -89,7 +90,10 @@ def look(sent: Iterable[Sent]) -> dict[tuple[str, int], Seen] | None:
 
 
 def _waiting_again(found: Mapping[tuple[str, int], Seen]) -> dict[tuple[str, int], Seen]:
-    """Those of the ended jobs that wait to be started again, which only squeue knows; asked where there may be some."""
+    """Those of the ended jobs that wait to be started again; asked where there may be some.
+
+    For some ten seconds only squeue knows it: until sacct has a record of the new life, the last one's stands alone.
+    """
     ended = {key: seen for key, seen in found.items() if seen.state in RESTARTED}
     if not ended:
         return {}
@@ -115,7 +119,7 @@ def _ask(words: list[str]) -> list[str] | None:
 
 
 def parse(lines: Iterable[str], numbered: Mapping[str, str], lost: Collection[str] = ()) -> dict[tuple[str, int], Seen]:
-    """sacct's lines, by submission and array task. Of several records of a task the latest stands.
+    """sacct's lines, by submission and array task. Of several records of a task, oldest first, the latest stands.
 
     numbered: job number -> submission. lost: submissions without a number, found by their folder in the command.
     """
@@ -134,8 +138,15 @@ def parse(lines: Iterable[str], numbered: Mapping[str, str], lost: Collection[st
         reason = "" if reason == "None" else reason
         for task in tasks_of(number):
             job = array + (f"_{task}" if "_" in number else "")
-            out[submission, task] = Seen(job, state.split()[0] if state else "", code, nodes, reason)
+            seen = Seen(job, state.split()[0] if state else "", code, nodes, reason)
+            out[submission, task] = _after(out.get((submission, task)), seen)
     return out
+
+
+def _after(last: Seen | None, seen: Seen) -> Seen:
+    """``seen``, with the end of the same job's last life where it waits to be started again."""
+    again = last is not None and last.job == seen.job and last.state in RESTARTED and seen.pending
+    return replace(seen, before=last.state) if last is not None and again else seen
 
 
 def tasks_of(number: str) -> Iterator[int]:

@@ -119,7 +119,7 @@ def test_the_same_command_retries_what_failed_and_only_that(disturbed):
 
 
 def test_a_run_of_a_node_that_went_down_is_queued_again(lab):
-    """Only squeue knows it: until the job starts again, sacct says that its node failed."""
+    """For some ten seconds only squeue knows it; then sacct has a second record, and the first says why."""
     words = ("study=down", "+rehearsal.of=down", *LONG, "+cluster.sbatch.nodelist=n2")
     assert submitted(lab.sweep(*words)) == 1
     lab.at_step("down", 3)
@@ -127,10 +127,12 @@ def test_a_run_of_a_node_that_went_down_is_queued_again(lab):
     lab.slurm("scontrol", "update", "nodename=n2", "state=drain", "reason=test")
     lab.slurm("scontrol", "update", "nodename=n2", "state=down", "reason=test")
     try:
-        found = lab.until("down", lambda s: all(v.message == "requeued after node failure" for v in s.values()))
+        after = "requeued after node failure"
+        found = lab.until("down", lambda s: all(v.message.startswith(after) for v in s.values()))
         assert {(status.state, status.remedy) for status in found.values()} == {("queued", "")}
-        # sacct forgets the reason once the job's record is renewed
-        assert "queued: requeued" in lab.command("status", "down").stdout
+        # SLURM waits for the node only once it has renewed the job's record
+        lab.until("down", lambda s: all(v.message.startswith(f"{after}: ReqNode") for v in s.values()))
+        assert f"queued: {after}" in lab.command("status", "down").stdout
     finally:
         lab.slurm("scontrol", "update", "nodename=n2", "state=resume")
     lab.finished("down")

@@ -68,6 +68,24 @@ def test_folder_and_scheduler_together(state, word, reads):
     assert look({"state": state}, Seen("1", word) if word else None) == reads
 
 
+def test_a_job_that_waits_again_keeps_how_its_last_life_ended():
+    # recorded by `sacct -X -D`, from slurm 22.05: every life of two tasks
+    lines = [
+        "2_0|down|NODE_FAIL|0:0|n1|None",
+        "2_1|down|NODE_FAIL|0:0|n1|None",
+        "2_2|down|NODE_FAIL|0:0|n1|None",
+        "2_1|down|REQUEUED|0:0|n1|BeginTime",
+        "2_[0-1]|down|PENDING|0:0|None assigned|BeginTime",
+        "2_2|down|RUNNING|0:0|n2|ReqNodeNotAvail",
+    ]
+    seen = parse(lines, {"2": "gapo-a"})
+    assert [(seen["gapo-a", task].state, seen["gapo-a", task].before) for task in range(3)] == [
+        ("PENDING", "NODE_FAIL"),
+        ("PENDING", ""),  # the life between was ended by scontrol requeue
+        ("RUNNING", ""),
+    ]
+
+
 FAKE_SLURM = {
     # recorded after `scontrol update nodename=n1 state=down`, from slurm 22.05
     "sacct": "1_0|down|NODE_FAIL|0:0|n1|BeginTime\n1_1|down|COMPLETED|0:0|n1|None\n",
