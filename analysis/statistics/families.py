@@ -32,7 +32,7 @@ def confirmed(shown: Mapping[str, Sequence[Comparison]], claims: Sequence[Claim]
         corrected = [max(reached, p) for p in holm(values)]
         told = {id(one): p for one, p in zip(answers, corrected, strict=True) if one is not None}
         out[metric] = tuple(
-            replace(one, is_claim=True, p_corrected=told[id(one)]) if id(one) in told else one
+            replace(one, is_claim=True, p_corrected=told[id(one)], claims=len(family)) if id(one) in told else one
             for one in out.get(metric, ())
         )
         reached = max([reached, *corrected])

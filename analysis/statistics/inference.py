@@ -43,8 +43,8 @@ class Comparison:
 
     n, against: seeds of the method and of the baseline, of a pooled one over all its models. error, freedom: of the
     difference. p: Welch's; p_permuted: of the labels. interaction: p of all models having one difference, NaN of a
-    single model. is_claim: named before the runs; then p_corrected is p corrected over its family and for the families
-    before it.
+    single model. is_claim: named before the runs; then p_corrected is p corrected over its family, which has so many
+    claims, and for the families before it.
     """
 
     metric: str
@@ -65,6 +65,7 @@ class Comparison:
     models: int = 1
     is_claim: bool = False
     p_corrected: float = math.nan
+    claims: int = 1
     is_no_result: bool = False
 
     @property

@@ -35,6 +35,14 @@ def pooled(parts: Sequence[Difference]) -> Difference:
     return Difference(float(deltas.mean()), math.sqrt(sum(square for square, _ in squares)), freedom(squares))
 
 
+def apart(one: Difference, other: Difference) -> Difference:
+    """Return how far ``other`` lies above ``one``, two independent differences; error and freedom after Welch."""
+    if math.isnan(one.error) or math.isnan(other.error):
+        return Difference(other.delta - one.delta, math.nan, math.nan)
+    squares = [(part.error**2, part.freedom) for part in (one, other)]
+    return Difference(other.delta - one.delta, math.sqrt(sum(square for square, _ in squares)), freedom(squares))
+
+
 def interaction_p(parts: Sequence[Difference]) -> float:
     """p of one difference for all strata: Welch's analysis of variance (1951); of two strata Welch's t of their gap.
 

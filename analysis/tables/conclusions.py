@@ -7,7 +7,7 @@ from analysis.statistics.inference import Comparison
 from analysis.statistics.pooling import SAMPLE
 from analysis.tables.captions import title
 from analysis.tables.paper import Results
-from analysis.tables.power import visible_difference
+from analysis.tables.power import visible
 from analysis.tables.statistics import p_text
 from gapo_lab.utils.text import several
 
@@ -51,6 +51,4 @@ def _power(results: Results, one: Comparison) -> str:
     """Say which difference would have been found; nothing where the error is that of a sample of models."""
     if one.models >= SAMPLE or not one.error > 0:
         return ""
-    unit = " points" if results.measured.is_share else ""
-    seen = results.measured.text(visible_difference(one))
-    return f" With this number of seeds, 80% of studies find a true difference of {seen}{unit}."
+    return f" With this number of seeds, 80% of studies find a true difference of {visible(results, one)}."

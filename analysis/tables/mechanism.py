@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from analysis.paper import conventions
 from analysis.results.measurements import Measured
-from analysis.statistics.pooling import interaction_p, pooled
+from analysis.statistics.pooling import apart, pooled
 from analysis.statistics.two_groups import Difference, welch
 from analysis.tables import captions
 from analysis.tables.paper import Results
@@ -65,11 +65,12 @@ def _effects(results: Results, values: dict[tuple[bool, bool], list[float]]) -> 
     blocks = (
         _block(results.measured, "the shift", [f"at {text}" for text in SCALES.values()], shift),
         _block(results.measured, "the scale", [f"with {text}" for text in SHIFTS.values()], scale),
+        (_line(results.measured, "both together, less the sum of each alone", apart(*shift), "delta"),),
     )
     head = (tuple((text, 1) for text in ("difference", "95% interval", "p")),)
     notes = (
         "interval and p: Welch's t over seeds. On average: the mean of the two differences above, which share no run",
-        "the same at both: p of the two differences being one",
+        "the last line is the interaction: what the shift does at GAPO's scale, less what it does at GRPO's",
         "the first line of either half is judged as a claim where the study names it; the others are exploratory",
     )
     title = f"What either half does: {captions.lower(captions.read_title(results.measured))}"
@@ -78,16 +79,14 @@ def _effects(results: Results, values: dict[tuple[bool, bool], list[float]]) -> 
 
 def _block(measured: Measured, what: str, where: Sequence[str], parts: Sequence[Difference]) -> tuple[Line, ...]:
     lines = [_line(measured, f"{what} {place}", part) for place, part in zip(where, parts, strict=True)]
-    same = interaction_p(parts)
-    empty = Entry("")
-    last = Line(f"{what}: the same at both", (empty, empty, _p(same)), "delta")
-    return (*lines, _line(measured, f"{what} on average", pooled(parts)), last)
+    return (*lines, _line(measured, f"{what} on average", pooled(parts)))
 
 
-def _line(measured: Measured, label: str, one: Difference) -> Line:
+def _line(measured: Measured, label: str, one: Difference, kind: str = "value") -> Line:
     low, high = one.interval
     interval = DASH if math.isnan(low) else f"[{measured.text(low, True)}, {measured.text(high, True)}]"
-    return Line(label, (Entry(measured.text(one.delta, True), one.delta * measured.scale), Entry(interval), _p(one.p)))
+    entries = (Entry(measured.text(one.delta, True), one.delta * measured.scale), Entry(interval), _p(one.p))
+    return Line(label, entries, kind)
 
 
 def _p(value: float) -> Entry:

@@ -1,16 +1,38 @@
-"""Read a few settings of a config.yaml without parsing all of it. Pure."""
+"""Read a run's config.yaml: all of it, or a few settings without parsing the rest."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from gapo_lab.errors import UserError
+
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LINE = re.compile(r"^( *)([\w.-]+):(?: +(\S.*))?$", re.MULTILINE)
+
+
+def whole(path: Path) -> dict[str, Any]:
+    """Return the file as plain values; {} where there is none. UserError where it is not valid YAML."""
+    return _read(path, lambda text: yaml.load(text, Loader=LOADER) or {})
+
+
+def some(path: Path, keys: Collection[str]) -> dict[str, Any]:
+    """Return the file's values at these dotted keys, as `pick`; {} where there is no file. Errors as `whole`."""
+    return _read(path, lambda text: pick(text, keys))
+
+
+def _read(path: Path, parsed: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return parsed(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not valid YAML. Mend it or move the folder away") from error
 
 
 def pick(text: str, keys: Collection[str]) -> dict[str, Any]:
@@ -22,8 +44,8 @@ def pick(text: str, keys: Collection[str]) -> dict[str, Any]:
     """
     found = _scan(text, keys)
     if len(found) < len(keys):
-        whole = yaml.load(text, Loader=LOADER)
-        found = {key: value for key in keys if (value := _at(whole, key)) is not None}
+        tree = yaml.load(text, Loader=LOADER)
+        found = {key: value for key in keys if (value := _at(tree, key)) is not None}
     return found
 
 

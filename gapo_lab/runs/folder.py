@@ -9,8 +9,6 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gapo_lab.errors import UserError
 from gapo_lab.runs import checkpoints, config_text, kept_spec, metrics, naming, spec_file
 from gapo_lab.runs.attempt import Attempt
@@ -284,30 +282,17 @@ class RunFolder:
 
     def config(self) -> dict[str, Any]:
         """config.yaml as plain values; {} where there is none."""
-        try:
-            return yaml.load((self.path / "config.yaml").read_text(encoding="utf-8"), Loader=spec_file.LOADER) or {}
-        except FileNotFoundError:
-            return {}
-        except yaml.YAMLError as error:
-            raise UserError(self._no_yaml) from error
-
-    @property
-    def _no_yaml(self) -> str:
-        return f"{self.path / 'config.yaml'} is not valid YAML. Mend it or move the folder away"
+        return config_text.whole(self.path / "config.yaml")
 
     def config_values(self, keys: Collection[str]) -> dict[str, Any]:
         """Return the values at a few dotted keys of config.yaml, found without parsing all of it."""
-        try:
-            return config_text.pick((self.path / "config.yaml").read_text(encoding="utf-8"), keys)
-        except FileNotFoundError:
-            return {}
-        except yaml.YAMLError as error:
-            raise UserError(self._no_yaml) from error
+        return config_text.some(self.path / "config.yaml", keys)
 
     def data_folder(self) -> Path | None:
-        """Return the prepared data that data.json names, as seen from here or from where the run folders lie; None
-        where they
-        are not on this machine."""
+        """Return the prepared data that data.json names, as seen from here or from where the run folders lie.
+
+        None where they are not on this machine.
+        """
         named = (atomic_files.read_json(self.path / "data.json") or {}).get("folder")
         places = (Path(named), self.path.parent.parent / named) if named else ()
         return next((place for place in places if place.is_dir()), None)

@@ -13,11 +13,14 @@ POWER, LEVEL = 0.8, 0.95
 MOST = 1000  # seeds a method beyond which nobody runs
 
 
-def noncentrality(freedom: float, power: float = POWER) -> float:
-    """Return the true difference, in standard errors, that t with so many degrees of freedom sees with this power."""
+def noncentrality(freedom: float, power: float = POWER, claims: int = 1) -> float:
+    """Return the true difference, in standard errors, that t with so many degrees of freedom sees with this power.
+
+    claims: how many share the 5% (Bonferroni's share, the first step of Holm's).
+    """
     from scipy.special import nctdtrinc, stdtrit  # half a second, and only where there is something to say
 
-    critical = float(stdtrit(freedom, 1 - (1 - LEVEL) / 2))
+    critical = float(stdtrit(freedom, 1 - (1 - LEVEL) / (2 * claims)))
     return float(nctdtrinc(freedom, 1 - power, critical))
 
 
@@ -39,8 +42,10 @@ def seeds_needed(difference: float, sd: float, power: float = POWER) -> int | No
     return _fewest(lambda seeds: visible(seeds, power) <= wanted)
 
 
-def seeds_for_error(difference: float, error: float, freedom: float, seeds: int) -> int | None:
+def seeds_for_error(difference: float, error: float, freedom: float, seeds: int, claims: int = 1) -> int | None:
     """As `seeds_needed`, from an estimate's standard error and degrees of freedom with so many seeds a method.
+
+    claims: how many share the 5%.
 
     With m seeds the error is error sqrt(seeds / m) and the freedom grows by m / seeds, however it was pooled.
     """
@@ -49,7 +54,7 @@ def seeds_for_error(difference: float, error: float, freedom: float, seeds: int)
 
     def sees(m: int) -> bool:
         share = m / seeds
-        return m > 1 and noncentrality(freedom * share) * error / math.sqrt(share) <= abs(difference)
+        return m > 1 and noncentrality(freedom * share, claims=claims) * error / math.sqrt(share) <= abs(difference)
 
     return _fewest(sees)
 

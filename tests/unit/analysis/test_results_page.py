@@ -97,6 +97,7 @@ def test_the_mechanism_is_tested_by_both_halves(made: tuple[Path, dict[Path, byt
     assert -7 < low < high < -3  # the simulation's shift costs 4.6 points after 30 steps
     low, high = map(float, re.search(r"the scale on average \| .* \| \\\[(.*), (.*)\\\] \|", said).groups())
     assert low < 0 < high
+    assert re.search(r"both together, less the sum of each alone \| .* \| \\\[.*, .*\\\] \| 0\.\d{3} \|", said)
 
 
 def test_both_test_sets_stand_side_by_side_at_the_settings_that_were_chosen(

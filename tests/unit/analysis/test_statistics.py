@@ -130,6 +130,7 @@ def test_two_models_that_differ_are_told_by_welchs_t_of_their_gap():
     squares = [(part.error**2, part.freedom) for part in parts]
     wanted = Difference(gap, math.sqrt(sum(s for s, _ in squares)), two_groups.freedom(squares))
     assert pooling.interaction_p(parts) == pytest.approx(wanted.p)
+    assert pooling.apart(*reversed(parts)) == wanted
     assert math.isnan(pooling.interaction_p(parts[:1]))
 
 

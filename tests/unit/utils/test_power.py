@@ -19,10 +19,12 @@ def test_what_is_visible_is_seen_in_eight_of_ten_studies(seeds):
     assert np.mean(p <= 0.05) == pytest.approx(0.8, abs=0.02)
 
 
+@pytest.mark.parametrize("claims", [1, 4])
 @pytest.mark.parametrize("freedom", [2, 8, 8.5, 98])
-def test_the_noncentrality_is_scipys(freedom):
-    critical = stats.t.ppf(0.975, freedom)
-    assert stats.nct.sf(critical, freedom, noncentrality(freedom)) == pytest.approx(0.8, abs=1e-4)
+def test_the_noncentrality_is_scipys(freedom, claims):
+    critical = stats.t.ppf(1 - 0.025 / claims, freedom)
+    found = noncentrality(freedom, claims=claims)
+    assert stats.nct.sf(critical, freedom, found) == pytest.approx(0.8, abs=1e-4)
 
 
 def test_seeds_needed_are_the_fewest_that_see_it():
@@ -39,4 +41,5 @@ def test_from_an_error_it_is_the_same_as_from_a_spread(difference):
     """Five seeds of sd 1: the error of a difference is sqrt(2/5), its freedom 8, and both scale with the seeds."""
     found = seeds_for_error(difference, math.sqrt(2 / 5), 8.0, 5)
     assert abs(found - seeds_needed(difference, 1.0)) <= 1
+    assert found < seeds_for_error(difference, math.sqrt(2 / 5), 8.0, 5, claims=4)
     assert seeds_for_error(difference, 0.0, 8.0, 5) is None and seeds_for_error(0.0, 1.0, 8.0, 5) is None
