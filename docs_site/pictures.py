@@ -49,9 +49,9 @@ def _gapo(module: str, *words: str) -> str:
 
 
 def _plan() -> str:
-    """Return the plan without three of its notes: on data, attention and disk."""
+    """Return the plan without two of its notes: on attention and disk."""
     text = _gapo("gapo_lab", "plan", *PLAN.split())
-    left_out = ("trains on", "attention is", "checkpoints of")
+    left_out = ("attention is", "checkpoints of")
     return "\n".join(line for line in text.splitlines() if not any(words in line for words in left_out))
 
 
