@@ -24,12 +24,13 @@ def parsers() -> list[argparse.ArgumentParser]:
     """Return the parser of every program that has one; `gapo_lab.run` has Hydra's."""
     from analysis.check.command import parser as check
     from analysis.page.command import parser as page_parser
+    from analysis.probe.command import parser as probe
     from analysis.replay.command import parser as replay
     from analysis.report.command import parser as report
     from gapo_lab.cli.runs import parser as runs
     from gapo_lab.data.commands import parser as data
 
-    return [make() for make in (runs, data, report, page_parser, replay, check)]
+    return [make() for make in (runs, data, report, page_parser, probe, replay, check)]
 
 
 def _run() -> Iterator[str]:

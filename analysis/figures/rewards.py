@@ -38,13 +38,19 @@ def draw(found: Sequence[np.ndarray], model: str) -> list[Drawing]:
     return [_all(found, model), _examples(found, model)]
 
 
+def _scale(found: Sequence[np.ndarray]) -> tuple[float, float]:
+    """Return the ends of the reward axis: 0 and 1, or those of the rewards that lie outside."""
+    low, high = min(float(one.min()) for one in found), max(float(one.max()) for one in found)
+    return min(low, 0.0), max(high, 1.0)
+
+
 def _all(found: Sequence[np.ndarray], model: str) -> Drawing:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.2, 2.1))
         left, right = figure.subplots(1, 2, width_ratios=(1.6, 1))
         by_kind = {name: [g for g in found if kind(g) == name] for name in KINDS}
         data = [np.concatenate(by_kind[name]) if by_kind[name] else np.array([]) for name in KINDS]
-        left.hist(data, bins=np.linspace(0, 1, 26), stacked=True, color=[HUES[n] for n in KINDS], linewidth=0)
+        left.hist(data, bins=np.linspace(*_scale(found), 26), stacked=True, color=[HUES[n] for n in KINDS], linewidth=0)
         left.set_xlabel("reward")
         left.set_ylabel("rollouts")
         left.set_title(f"{sum(map(len, found))} rollouts", loc="left")
@@ -67,20 +73,21 @@ def _all(found: Sequence[np.ndarray], model: str) -> Drawing:
 
 def _examples(found: Sequence[np.ndarray], model: str) -> Drawing:
     """For each kind the group with the widest gap between mean and median (symmetric: the widest spread)."""
+    low, high = _scale(found)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(7.0, 1.9))
         axes = figure.subplots(1, len(KINDS), sharey=True)
         for ax, name in zip(axes, KINDS, strict=True):
             mine = [g for g in found if kind(g) == name]
             ax.set_title(name, loc="left")
-            ax.set_xlim(-0.03, 1.03)
+            ax.set_xlim(low - 0.03 * (high - low), high + 0.03 * (high - low))
             ax.set_xlabel("reward")
             if not mine:
                 ax.text(0.5, 0.5, "none", transform=ax.transAxes, ha="center", color=GREY)
                 continue
             by_gap = name in ("left-skewed", "right-skewed")
             example = max(mine, key=lambda g: abs(g.mean() - np.median(g)) if by_gap else g.std())
-            ax.hist(example, bins=np.linspace(0, 1, 21), color=HUES[name], linewidth=0)
+            ax.hist(example, bins=np.linspace(low, high, 21), color=HUES[name], linewidth=0)
             ax.axvline(example.mean(), color="black", linewidth=1, label="mean")
             ax.axvline(np.median(example), color="black", linewidth=1, linestyle=(0, (2, 1.5)), label="median")
             ax.yaxis.get_major_locator().set_params(integer=True)

@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs no other file and no network."""
+"""A report, or a shorter page, as one HTML file that needs no other file and no network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jinja2
 
 from analysis.render.latex import TEMPLATES
 from analysis.tables.document import Document, Picture
-from analysis.tables.table import numbers
+from analysis.tables.table import Table, numbers
 
 # What of the facts stands at the head of the page; all of them stand with the runs.
 SHORT = ("Runs", "Data", "Scale", "Training")
@@ -41,19 +41,12 @@ class CellLink:
 
 def page(document: Document, links: Sequence[CellLink]) -> str:
     """Return the page, with one screen in front and the rest folded. What stands in names and messages is escaped."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     front_table, front_picture = document.main_table, document.main_picture
     rest = [one for one in document.tables if one is not front_table]
     names = {id(one) for _, start in GROUPS for one in rest if one.name.startswith(start)}
     groups = [(head, [one for one in rest if one.name.startswith(start)]) for head, start in GROUPS]
     groups[0] = (groups[0][0], groups[0][1] + [one for one in rest if id(one) not in names])
-    return environment.get_template("report.html.jinja").render(
+    return _template("report.html.jinja").render(
         title=document.title,
         notice=document.notice,
         facts=document.facts,
@@ -68,6 +61,35 @@ def page(document: Document, links: Sequence[CellLink]) -> str:
         pictures=[_shown(one) for one in document.pictures if one is not front_picture],
         links=links,
     )
+
+
+def short_page(
+    title: str,
+    said: Sequence[str],
+    facts: Sequence[tuple[str, str]],
+    table: Table,
+    pictures: Sequence[Picture],
+) -> str:
+    """Return a page with nothing folded: sentences, facts, one table and figures."""
+    return _template("short_page.html.jinja").render(
+        title=title,
+        said=said,
+        facts=facts,
+        table=table,
+        numbers={table.name: "1"},
+        pictures=[_shown(one) for one in pictures],
+    )
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
 
 
 def _shown(one: Picture) -> tuple[Picture, int, str]:

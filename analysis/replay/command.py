@@ -111,7 +111,9 @@ def _simulate(words: list[str], asked: argparse.Namespace, console: Console) -> 
     measured = simulate(_chosen(words), groups=asked.groups, seed=asked.seed)
     with figures.matplotlib.rc_context(STYLE):
         written = _write(asked.out, {"simulate": figures.simulated(measured)}, {"simulate": measured})
-    mean = measured.groupby(["skew", "algo"], sort=False)[["sign", "negative", "order", "pooled"]].mean().reset_index()
+    mean = (
+        measured.groupby(["skew", "algo"], sort=False)[["cosine", "negative", "order", "pooled"]].mean().reset_index()
+    )
     _show(
         Table(title="means over noise levels and group sizes", title_justify="left", box=SIMPLE_HEAD),
         mean,
@@ -126,7 +128,7 @@ NOTE = (
     "|A|: mean size; low, high: how far one more rollout with the lowest (highest) reward moves the others' "
     "advantages, in units of their root mean square"
 )
-SHARES = {"positive", "negative", "best_zero", "sign"}  # shown in percent
+SHARES = {"positive", "negative", "best_zero"}  # shown in percent
 HEADS = {
     "positive": "A>0",
     "negative": "A<0",
@@ -134,7 +136,6 @@ HEADS = {
     "magnitude": "|A|",
     "low_outlier": "low",
     "high_outlier": "high",
-    "sign": "sign kept",
     "order": "order kept",
     "pooled": "order kept, all groups",
 }

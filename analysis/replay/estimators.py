@@ -31,6 +31,10 @@ class Method:
     name: str
     estimate: Estimator
 
+    def on_arrays(self, rewards: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """Return the advantages (B,) of rewards (B,) and groups (B,)."""
+        return self.estimate(torch.from_numpy(rewards), torch.from_numpy(groups)).numpy()
+
 
 def methods_of(names: Sequence[str], words: Sequence[str] = ()) -> list[Method]:
     """Return the estimators that runs of `algo=name` use, with the settings that `words` ask for.
@@ -85,7 +89,7 @@ def table(recorded: Rewards, chosen: Sequence[Method]) -> pd.DataFrame:
     rewards, groups = torch.tensor(recorded.rewards), torch.tensor(recorded.groups)
     members = recorded.members()
     kinds = np.array([kind(one) for one in members])
-    best = _best(recorded)
+    best = best_of_groups(recorded)
     gaps = np.array([one.mean() - np.median(one) for one in members])
     rows = []
     for method in chosen:
@@ -120,8 +124,8 @@ def table(recorded: Rewards, chosen: Sequence[Method]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _best(recorded: Rewards) -> np.ndarray:
-    """(B,) whether a rollout has the largest reward of its group, where the group's rewards differ."""
+def best_of_groups(recorded: Rewards) -> np.ndarray:
+    """Return (B,) whether a rollout has the largest reward of its group, where the group's rewards differ."""
     edge = np.array([[one.min(), one.max()] for one in recorded.members()])[recorded.groups]
     return (recorded.rewards == edge[:, 1]) & (edge[:, 0] < edge[:, 1])
 

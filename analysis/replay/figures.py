@@ -133,7 +133,7 @@ def outliers(table: pd.DataFrame) -> Figure:
 
 
 def simulated(table: pd.DataFrame) -> Figure:
-    """Sign and pooled order kept, by noise (at one group size) and by group size (at one noise), for both skews."""
+    """Draw the true gradient and order kept, by noise (at one group size) and by group size (at one noise)."""
     names = list(dict.fromkeys(table["algo"]))
     hue = of_methods(names)
     size = 8 if 8 in set(table["size"]) else int(table["size"].min())
@@ -143,7 +143,7 @@ def simulated(table: pd.DataFrame) -> Figure:
     for column, (skew, axis) in enumerate((s, a) for s in ("left", "right") for a in ("noise", "size")):
         other, value = ("size", size) if axis == "noise" else ("noise", noise)
         kept = table[(table["skew"] == skew) & (table[other] == value)]
-        for row, measure in enumerate(("sign", "pooled", "order")):
+        for row, measure in enumerate(("cosine", "pooled", "order")):
             axes = grid[row][column]
             for name in names:
                 mine = kept[kept["algo"] == name].sort_values(axis)
@@ -167,7 +167,7 @@ def simulated(table: pd.DataFrame) -> Figure:
             if column == 0:
                 axes.set_ylabel(
                     {
-                        "sign": "true sign kept",
+                        "cosine": "cosine with\nthe true gradient",
                         "pooled": "true order kept,\nall groups (Spearman)",
                         "order": "true order kept,\nwithin a group (Kendall)",
                     }[measure]

@@ -1,50 +1,57 @@
-"""Known true rewards and skewed noise: which estimator keeps the true sign and order best."""
+"""Known true rewards of Eq. 5 and skewed noise: which estimator keeps the true gradient and order best."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy import stats
 
+from analysis.replay import gradient
 from analysis.replay.estimators import Method
 
 LEVELS = (0.0, 0.1, 0.2, 0.4, 0.8)
 SIZES = (4, 8, 16, 32)
-SPREAD = 0.1  # standard deviation of the true rewards of a prompt
+MOST_EXACT = 0.8  # the share of exact answers is uniform from 0 to this over the prompts
+SIMILAR = (0.2, 0.9)  # and so is the mean similarity of the other answers, from the one to the other
+SPREAD = 0.1  # standard deviation of the similarity of a prompt's answers
+DRAWS = 4  # simulated steps; each has all groups
 SHARE = 0.25  # of the rollouts that noise hits
 
 
 def draw(groups: int, size: int, level: float, skew: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return true and observed rewards, (groups, size) each.
 
-    A prompt's true rewards are normal around 0.5 with standard deviation 0.1. A quarter of the rollouts get noise,
-    exponential with mean `level`, downwards (`left`-skewed) or upwards (`right`).
+    True rewards are Eq. 5 of a model that has begun to learn: exact answers get 1, the others half of their similarity.
+    A quarter of the rollouts get noise, exponential with mean `level`, downwards (`left`-skewed) or upwards (`right`).
     """
-    true = rng.normal(0.5, SPREAD, (groups, size))
+    exact = rng.random((groups, size)) < rng.uniform(0, MOST_EXACT, (groups, 1))
+    similar = rng.normal(rng.uniform(*SIMILAR, (groups, 1)), SPREAD, (groups, size)).clip(0, 1)
+    true = np.where(exact, 1.0, similar / 2)
+    return true, _noisy(true, rng, level, skew)
+
+
+def _noisy(true: np.ndarray, rng: np.random.Generator, level: float, skew: str) -> np.ndarray:
     noise = rng.exponential(1.0, true.shape) * (rng.random(true.shape) < SHARE) * level
-    return true, true + (noise if skew == "right" else -noise)
+    return true + (noise if skew == "right" else -noise)
 
 
 def scores(true: np.ndarray, advantages: np.ndarray) -> dict[str, float]:
     """How well advantages (n, G) keep what the true rewards (n, G) say.
 
-    sign: share of rollouts whose advantage has the sign of true reward - 0.5, what the prompt gives on average;
-    negative: share of advantages below 0 (truly one half); order: Kendall's tau within a group, a mean over groups;
-    pooled: Spearman's correlation of advantages with true rewards over all groups, so that the scale given to each
-    group counts too.
+    negative: share of advantages below 0; order: Kendall's tau within a group over pairs whose true rewards differ, a
+    mean over groups; pooled: Spearman's correlation of advantages with true rewards over all groups, so that the scale
+    given to each group counts too.
     """
-    wanted = np.sign(true - 0.5)
-    ranks = _ranks(true)[..., :, None] - _ranks(true)[..., None, :]
-    ours = advantages[..., :, None] - advantages[..., None, :]
-    pairs = true.shape[1] * (true.shape[1] - 1)
-    order = (np.sign(ranks) * np.sign(ours)).sum(axis=(1, 2)) / pairs
+    wanted = np.sign(true[..., :, None] - true[..., None, :])
+    ours = np.sign(advantages[..., :, None] - advantages[..., None, :])
+    pairs = np.abs(wanted).sum(axis=(1, 2))
+    differ = pairs > 0
     return {
-        "sign": float((np.sign(advantages) == wanted).mean()),
         "negative": float((advantages < 0).mean()),
-        "order": float(order.mean()),
+        "order": float(((wanted * ours).sum(axis=(1, 2))[differ] / pairs[differ]).mean()),
         "pooled": float(stats.spearmanr(true.ravel(), advantages.ravel()).statistic),
     }
 
@@ -56,22 +63,21 @@ def simulate(
     sizes: Sequence[int] = SIZES,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """One row for each skew, noise level, group size and method, with the columns of `scores`."""
+    """One row for each skew, noise level, group size and method: the columns of `scores`, and cosine.
+
+    cosine: between the method's gradient and the true one (`gradient.cosine`), where the noise is on the drawn rewards.
+    """
     rows = []
     for skew in ("left", "right"):
         for size in sizes:
             for level in levels:
                 rng = np.random.default_rng([seed, size, int(1000 * level), skew == "left"])
                 true, seen = draw(groups, size, level, skew, rng)
-                rewards = torch.from_numpy(seen.ravel())
-                labels = torch.arange(groups).repeat_interleave(size)
+                labels = np.repeat(np.arange(groups), size)
                 for method in methods:
-                    advantages = method.estimate(rewards, labels).numpy().reshape(true.shape)
-                    rows.append(
-                        {"skew": skew, "size": size, "noise": level, "algo": method.name, **scores(true, advantages)}
-                    )
+                    advantages = method.on_arrays(seen.ravel(), labels).reshape(true.shape)
+                    spoil = partial(_noisy, level=level, skew=skew)
+                    kept = gradient.cosine(true.ravel(), labels, method.on_arrays, spoil, DRAWS, seed)
+                    about = {"skew": skew, "size": size, "noise": level, "algo": method.name}
+                    rows.append({**about, "cosine": kept, **scores(true, advantages)})
     return pd.DataFrame(rows)
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    return values.argsort(axis=1).argsort(axis=1)

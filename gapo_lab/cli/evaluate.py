@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from gapo_lab.cli.select import named
 from gapo_lab.errors import UserError
@@ -16,9 +15,6 @@ from gapo_lab.runs.measures import GREEDY
 from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.utils.text import duration
-
-if TYPE_CHECKING:
-    from omegaconf import DictConfig
 
 EXPECTED, NOISE = "_expected", "_expected_noise"
 
@@ -80,40 +76,15 @@ def _model(asked: argparse.Namespace) -> int:
     """Print the measures of a model that no run has trained; nothing is written."""
     if asked.step is not None:
         raise UserError("--step is of a run's checkpoint; a model folder has one")
-    config = _composed(asked.run)
+    from gapo_lab.planning.untrained import composed
     from gapo_lab.training.evaluate import evaluate_model
 
+    config = composed(asked.run)
     found = evaluate_model(config, asked.answers)
     print(f"{config.model.name}: {line(found, config.metric)}, greedy")
     for name, value in sorted(found.items()):
         print(f"  {name} {value:.6g}")
     return 0
-
-
-def _composed(words: Sequence[str]) -> DictConfig:
-    """Compose and resolve these overrides. UserError if their model, data or reward cannot work."""
-    from omegaconf import OmegaConf
-
-    from gapo_lab.config import search_path
-    from gapo_lab.config.compose import compose_run
-    from gapo_lab.config.view import ConfigView
-    from gapo_lab.planning.validation import EVALUATED, faults
-    from gapo_lab.utils.dotted import flatten
-
-    keys = {word.partition("=")[0] for word in words}
-    known = [*words]
-    answers_only = "data.id" in keys and "data.train" not in keys
-    if answers_only:
-        known.append(next(word for word in words if word.startswith("data.id=")).replace("data.id=", "data.train=", 1))
-    # nothing is trained: a test set may be smaller than a batch
-    known += [word for word in ("data.train_batch_size=1",) if word.partition("=")[0] not in keys]
-    composed = compose_run(search_path.use(known))
-    written = flatten(OmegaConf.to_container(composed, resolve=False))
-    config = OmegaConf.create(OmegaConf.to_container(composed, resolve=True))
-    if wrong := faults(ConfigView.of(config), written, EVALUATED):
-        lines = [one.replace("data.train=", "data.id=", 1) if answers_only else one for one in wrong]
-        raise UserError("\n".join(dict.fromkeys(lines)))
-    return config
 
 
 def line(found: Mapping[str, float], metric: str | None = None) -> str:

@@ -17,6 +17,31 @@ def network(path: str | Path, dtype: str, attention: str = "sdpa") -> torch.nn.M
     return AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype), attn_implementation=attention).eval()
 
 
+def pretrained(named: str) -> tuple[torch.nn.Module, Any]:
+    """Return the model of a folder or of Hugging Face, ready to answer where it answers fastest, and its tokenizer."""
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    where = folder_or_id(named)
+    device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, attn_implementation="sdpa").eval().to(device)
+    return model, tokenizer_of(named)
+
+
+def tokenizer_of(named: str) -> Any:
+    """Return the tokenizer of a model's folder, or of Hugging Face."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder_or_id(named))
+
+
+def folder_or_id(named: str) -> str:
+    """Return the folder with `~` written out, where there is one; else the name, which is then Hugging Face's."""
+    path = Path(named).expanduser()
+    return str(path) if path.is_dir() else named
+
+
 def tokenize(tokenizer, messages: Iterable[Mapping[str, str]], words: Mapping[str, Any]) -> list[int]:
     """Chat messages to token ids through the model's chat template; ``words``: data.apply_chat_template_kwargs."""
     return tokenizer.apply_chat_template(

@@ -24,7 +24,7 @@ from gapo_lab.data.tasks.task import SAMPLED_AGENT, has_one_text
 from gapo_lab.errors import UserError
 from gapo_lab.models.adapters import merged
 from gapo_lab.models.likelihood import log_likelihoods, truth_ids
-from gapo_lab.models.loading import network, tokenize
+from gapo_lab.models.loading import network, pretrained, tokenize
 from gapo_lab.models.sampling import SamplingParams, sample
 from gapo_lab.rewards import expected_match
 from gapo_lab.rewards.answer_noise import answer_noise
@@ -80,19 +80,11 @@ class Evaluator:
 
 def evaluate_model(config: DictConfig, answers: int = 8) -> dict[str, float]:
     """Measure the model of a configuration, as it lies in its folder or in the cache, on its test sets."""
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
     from gapo_lab.data.prepare import prepare
 
-    logging.disable_progress_bar()
-    path = Path(config.model.path).expanduser()
-    where = str(path) if path.is_dir() else str(config.model.path)
-    tokenizer = AutoTokenizer.from_pretrained(where)
+    model, tokenizer = pretrained(str(config.model.path))
     prepared = prepare(OmegaConf.to_container(config.data, resolve=True), tokenizer, Path("data"))
     calls = RewardCalls(config)
-    device, dtype = ("cuda", torch.bfloat16) if torch.cuda.is_available() else ("cpu", torch.float32)
-    model = AutoModelForCausalLM.from_pretrained(where, dtype=dtype, attn_implementation="sdpa").eval().to(device)
     rows = _sampled(prepared.val)
     return measure(model, tokenizer, rows, _tokens(rows, tokenizer, config), calls, answers)
 

@@ -6,7 +6,6 @@ gives these classes the names that stand in the rows (`agent_name`).
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from typing import Any
 
@@ -14,6 +13,7 @@ from verl.experimental.agent_loop.agent_loop import AgentLoopOutput
 from verl.experimental.agent_loop.single_turn_agent_loop import SingleTurnAgentLoop
 from verl.utils.tokenizer import continuous_token_wiring
 
+from gapo_lab.training.request_seed import request_seed
 from gapo_lab.training.reward_function import reason_kept
 
 GREEDY = {"temperature": 0.0, "top_p": 1.0, "top_k": -1}
@@ -77,13 +77,3 @@ class GreedyAgentLoop(WholePromptAgentLoop):
 
     async def run(self, sampling_params: dict[str, Any], **row) -> AgentLoopOutput:
         return await super().run({**sampling_params, **GREEDY}, **row)
-
-
-def request_seed(run_seed: int, *, step: int, source: str, index: int, rollout: int) -> int:
-    """Return the seed of one request, from 0 to 2^63 - 1 (what torch's generators take).
-
-    The same run seed, training step, data source, row of that source and rollout number give the same seed, whatever
-    the order of the requests; any other gives another.
-    """
-    text = f"{int(run_seed)} {int(step)} {source} {int(index)} {int(rollout)}"
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -26,5 +26,10 @@ ON_CPU: Mapping[str, str] = {
     **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
     "VERL_PLATFORM": "cpu",
 }
+# For vLLM there: GiB for keys and values; no cores of its own, which another run may have, too.
+VLLM_ON_CPU: Mapping[str, str] = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+}
 # The number of the first (and only) job of a fresh Ray cluster.
 FIRST_JOB = "01000000"

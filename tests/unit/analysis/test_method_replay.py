@@ -138,18 +138,18 @@ def test_without_noise_the_order_within_a_group_is_kept(few):
     found = simulate(few, groups=50, levels=(0.0, 0.8), sizes=(8,)).set_index(["skew", "noise", "algo"])
     for algo in ("grpo", "gapo_grpo"):
         assert found.loc[("left", 0.0, algo), "order"] == 1
-        assert found.loc[("left", 0.8, algo), "sign"] < found.loc[("left", 0.0, algo), "sign"]
+        assert 0 < found.loc[("left", 0.8, algo), "cosine"] < found.loc[("left", 0.0, algo), "cosine"] < 1
     assert found.loc[("left", 0.0, "krpo"), "order"] < 1
-    # noise that only lowers rewards: GRPO calls too few rollouts worse than the prompt's average, GAPO not
-    assert found.loc[("left", 0.8, "grpo"), "negative"] < 0.4 < found.loc[("left", 0.8, "gapo_grpo"), "negative"]
+    # noise that only lowers rewards: GRPO calls fewer rollouts worse than the prompt's average
+    assert found.loc[("left", 0.8, "grpo"), "negative"] < found.loc[("left", 0.0, "grpo"), "negative"]
 
 
 def test_scores_of_the_truth_are_perfect_and_of_its_opposite_the_worst():
     true, seen = draw(40, 6, 0.0, "left", np.random.default_rng(0))
-    assert np.array_equal(true, seen)
-    best, worst = scores(true, true - 0.5), scores(true, 0.5 - true)
-    assert (best["sign"], best["order"], best["pooled"]) == (1, 1, pytest.approx(1))
-    assert (worst["sign"], worst["order"], worst["pooled"]) == (0, -1, pytest.approx(-1))
+    assert np.array_equal(true, seen) and 0.1 < (true == 1).mean() < 0.7 and true[true < 1].max() <= 0.5
+    best, worst = scores(true, true), scores(true, -true)
+    assert (best["order"], best["pooled"]) == (1, pytest.approx(1))
+    assert (worst["order"], worst["pooled"]) == (-1, pytest.approx(-1))
 
 
 @pytest.mark.slow

@@ -90,7 +90,7 @@ def test_the_parameters_of_the_batch_stay_for_the_other_rows(config):
 
 
 def test_a_request_is_seeded_by_what_it_is_and_not_by_when_it_arrives(config):
-    from gapo_lab.training.greedy_agent import request_seed
+    from gapo_lab.training.request_seed import request_seed
 
     row = {"global_steps": 3, "data_source": "micro", "index": 5, "session_id": 2}
 
