@@ -33,7 +33,7 @@ class Method:
 
     def on_arrays(self, rewards: np.ndarray, groups: np.ndarray) -> np.ndarray:
         """Return the advantages (B,) of rewards (B,) and groups (B,)."""
-        return self.estimate(torch.from_numpy(rewards), torch.from_numpy(groups)).numpy()
+        return self.estimate(torch.tensor(rewards), torch.tensor(groups)).numpy()
 
 
 def methods_of(names: Sequence[str], words: Sequence[str] = ()) -> list[Method]:

@@ -51,7 +51,11 @@ def test_the_three_parts_are_all_of_the_advantages(members, seed):
 
 def test_each_method_has_the_scale_and_shift_of_its_definition(found):
     """docs/methods.md, "Scale and shift"."""
-    assert (found["grpo"].scale, found["grpo"].of_shift, found["grpo"].of_rest) == (pytest.approx(1), 0, 0)
+    assert (found["grpo"].scale, found["grpo"].of_shift, found["grpo"].of_rest) == (
+        pytest.approx(1),
+        pytest.approx(0, abs=1e-20),
+        pytest.approx(0, abs=1e-20),
+    )
     assert found["gapo_centred"].of_shift == pytest.approx(0, abs=1e-20)
     assert found["gapo_centred"].scale == pytest.approx(found["gapo_grpo"].scale)
     assert found["grpo_shifted"].scale == pytest.approx(1)
