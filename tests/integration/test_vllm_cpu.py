@@ -157,6 +157,22 @@ def test_smollm2_trains_a_step(tmp_path):
     assert step["actor/grad_norm"] > 0
 
 
+def test_a_probe_answers_through_vllm_and_the_same_seed_gives_the_same_answers(tmp_path):
+    words = ["model=nano", "data=micro", "data.train_size=64", "backend=vllm_cpu", "algo=grpo", "--prompts", "4"]
+    for out in ("one", "two"):
+        done = subprocess.run(
+            [sys.executable, "-m", "gapo_lab", "probe", *words, "--out", out],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(REPO)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    one, two = ((tmp_path / out / "answers.jsonl").read_text() for out in ("one", "two"))
+    assert one == two and len(one.splitlines()) == 4 * 8
+
+
 def test_ci_installs_what_these_tests_need():
     ci = (REPO / ".ci" / "run").read_text()
     assert "make setup VLLM_CPU=1" in ci and "make smollm2" in ci
