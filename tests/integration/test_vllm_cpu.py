@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
@@ -157,20 +158,22 @@ def test_smollm2_trains_a_step(tmp_path):
     assert step["actor/grad_norm"] > 0
 
 
-def test_a_probe_answers_through_vllm_and_the_same_seed_gives_the_same_answers(tmp_path):
+def test_a_probe_answers_through_vllm(tmp_path):
     words = ["model=nano", "data=micro", "data.train_size=64", "backend=vllm_cpu", "algo=grpo", "--prompts", "4"]
-    for out in ("one", "two"):
-        done = subprocess.run(
-            [sys.executable, "-m", "gapo_lab", "probe", *words, "--out", out],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(REPO)},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-    one, two = ((tmp_path / out / "answers.jsonl").read_text() for out in ("one", "two"))
-    assert one == two and len(one.splitlines()) == 4 * 8
+    done = subprocess.run(
+        [sys.executable, "-m", "gapo_lab", "probe", *words, "--out", "out"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    answers = [json.loads(line) for line in (tmp_path / "out" / "answers.jsonl").read_text().splitlines()]
+    assert len(answers) == 4 * 8 and all(0 <= one["reward"] <= 1 for one in answers)
+    # each rollout has a seed of its own
+    assert len({one["output"] for one in answers if one["uid"] == "0"}) > 1
 
 
 def test_ci_installs_what_these_tests_need():
