@@ -185,5 +185,5 @@ def _show(title: str, facts: Sequence[tuple[str, str]], table: Table, said: Sequ
         # without the range of f, which the page has
         shown.add_row(line.label, *(entry.text.partition(" [")[0] for entry in line.entries))
     console.print(shown)
-    for line in said:
-        console.print(f"- {line}", markup=False)
+    for sentence in said:
+        console.print(f"- {sentence}", markup=False)

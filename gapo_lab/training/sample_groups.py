@@ -104,17 +104,18 @@ def _through_vllm(config: DictConfig, asked: Sequence[list[int]]) -> list[list[i
     from vllm import LLM, SamplingParams
 
     how, n = config.actor_rollout_ref.rollout, int(config.actor_rollout_ref.rollout.n)
-    engine = LLM(
-        model=folder_or_id(str(config.model.path)),
-        dtype=str(how.dtype),
-        tensor_parallel_size=int(how.tensor_model_parallel_size),
-        gpu_memory_utilization=float(how.gpu_memory_utilization),
-        max_model_len=int(how.max_model_len),
-        enforce_eager=bool(how.enforce_eager),
-        enable_chunked_prefill=bool(how.enable_chunked_prefill),
+    settings: dict[str, Any] = {
+        "dtype": str(how.dtype),
+        "tensor_parallel_size": int(how.tensor_model_parallel_size),
+        "gpu_memory_utilization": float(how.gpu_memory_utilization),
+        "max_model_len": int(how.max_model_len),
+        "enforce_eager": bool(how.enforce_eager),
+        "enable_chunked_prefill": bool(how.enable_chunked_prefill),
         **{name: value for name, value in (how.engine_kwargs.get("vllm") or {}).items() if value is not None},
-    )
-    requests, params = [], []
+    }
+    engine = LLM(model=folder_or_id(str(config.model.path)), **settings)
+    requests: list[Any] = []
+    params = []
     for index, ids in enumerate(asked):
         for rollout in range(n):
             seed = request_seed(int(config.seed), step=0, source="probe", index=index, rollout=rollout)
