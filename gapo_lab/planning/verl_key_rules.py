@@ -8,7 +8,7 @@ from typing import Any
 
 from gapo_lab.config.known_keys import verl_defaults
 from gapo_lab.config.view import ConfigView
-from gapo_lab.planning import ignored_keys
+from gapo_lab.planning import agent_loop_rules, ignored_keys
 
 # The run folder and the data sets are ours: a value given here would be replaced.
 DECIDED = {
@@ -80,12 +80,6 @@ NOT_RUN = {
     "fsdp": "models are trained with FSDP2",
     "npu": "a run is made on CUDA GPUs, or with backend=cpu",
 }
-# Agent loops exist where verl's own rollout manager runs: not with backend=cpu.
-AGENT_LOOPS = (
-    "actor_rollout_ref.rollout.agent.default_agent_loop",
-    "actor_rollout_ref.rollout.agent.agent_loop_config_path",
-    *(f"actor_rollout_ref.rollout.multi_turn.{key}" for key in ("enable", "tool_config_path", "function_tool_path")),
-)
 
 
 def _backend(config: ConfigView) -> Iterator[str]:
@@ -96,10 +90,7 @@ def _backend(config: ConfigView) -> Iterator[str]:
         if value not in allowed:
             why = f": {NOT_RUN[value]}" if value in NOT_RUN else ""
             yield f"{key}={value}: backend={backend} has {' or '.join(allowed)}{why}. Leave it out"
-    if backend == "cpu":
-        for key in AGENT_LOOPS:
-            if config.select(key) not in (None, False, verl_defaults().get(key)):
-                yield f"{key}={config.select(key)}: not obeyed by backend=cpu, which has no agent loops. Take vllm_cpu"
+    yield from agent_loop_rules.problems(config)
     yield from _lora(config)
 
 

@@ -106,6 +106,52 @@ def test_modes_of_verl_that_gpus_may_use():
         assert says in line
 
 
+AGENT = "actor_rollout_ref.rollout.agent"
+TOOLS = "actor_rollout_ref.rollout.multi_turn"
+SAMPLED = "- name: single_turn_agent\n  _target_: verl.experimental.agent_loop.tool_agent_loop.ToolAgentLoop\n"
+GREEDY = "- name: single_turn_greedy\n  _target_: gapo_lab.training.greedy_agent.GreedyAgentLoop\n"
+
+
+@pytest.mark.parametrize("backend", [VLLM, ("backend=vllm_cpu",)])
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        (f"{AGENT}.default_agent_loop=tool_agent", "never read, because each row names single_turn_agent"),
+        (f"{AGENT}.agent_loop_config_path=null", "has no loop called single_turn_greedy"),
+        (f"{TOOLS}.tool_config_path=tools.yaml", "our agent loop calls no tools"),
+        (f"{TOOLS}.enable=true", "our agent loop calls no tools"),
+    ],
+)
+def test_an_agent_loop_that_no_row_names_is_refused(backend, word, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tools.yaml").write_text("tools: []\n")
+    (line,) = told(*backend, word)
+    assert says in line and line.startswith(word.partition("=")[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "says"),
+    [
+        (SAMPLED + GREEDY, (), None),
+        (SAMPLED + GREEDY, (f"{TOOLS}.enable=true",), None),
+        (SAMPLED, ("data.greedy=false",), None),
+        (SAMPLED, (), "has no loop called single_turn_greedy, which greedy rows name. Add one"),
+        (SAMPLED.replace("single_turn", "tool") + GREEDY, (), "has no loop called single_turn_agent"),
+        ("loops: 2\n", ("data.greedy=false",), "has no loop called single_turn_agent"),
+    ],
+)
+def test_a_file_of_agent_loops_has_those_that_the_rows_name(text, words, says, tmp_path):
+    (tmp_path / "loops.yaml").write_text(text)
+    found = told(*VLLM, f"{AGENT}.agent_loop_config_path={tmp_path / 'loops.yaml'}", *words)
+    assert [says in line for line in found] == ([True] if says else [])
+
+
+def test_whoever_makes_the_rows_may_name_other_loops(tmp_path):
+    (tmp_path / "mine.py").write_text("class Mine: ...\n")
+    rows = (f"data.custom_cls.path={tmp_path / 'mine.py'}", "data.custom_cls.name=Mine")
+    assert told(*VLLM, *rows, f"{AGENT}.default_agent_loop=tool_agent") == []
+
+
 def test_fused_kernels_need_a_tied_output_layer(tmp_path: Path):
     word = "actor_rollout_ref.model.use_fused_kernels=true"
     slurm = ("cluster=slurm", word)
