@@ -159,6 +159,7 @@ def train_in_cluster(
     config.transfer_queue.enable = True
     validate_config(config, need_reference_policy(config), need_critic(config))
     OmegaConf.resolve(config)
+    say_attention(config)
     tq.init(config.transfer_queue)
     ended_well = False
     trainer = LabTrainer(config, recorder)
@@ -224,6 +225,15 @@ def write_down(prepared: Prepared, folder: RunFolder) -> None:
     atomic_files.write_json(folder.path / "data.json", about)
     if left_out := {split: number for split, number in about["too_long"].items() if number}:
         print(f"left out, longer than data.max_prompt_length or data.max_response_length: {left_out}")
+
+
+def say_attention(config: DictConfig) -> None:
+    """Say in the log which attention the actor has where a run may have one or another, and what follows from it."""
+    if config.backend.name != "cpu":
+        role = config.actor_rollout_ref
+        ulysses = role.actor.ulysses_sequence_parallel_size
+        cut = f"sequences are cut over {ulysses} GPUs" if ulysses > 1 else "sequences are not cut over GPUs"
+        print(f"attention is {role.model.override_config.attn_implementation}, {cut} (ulysses {ulysses})", flush=True)
 
 
 def rollout_manager(config: DictConfig, trainer):

@@ -120,6 +120,7 @@ def test_runs_went_side_by_side_and_every_finding_is_as_wanted(checked):
 def test_the_log_says_a_thing_once(checked):
     log = checked.folders["same"].attempts()[-1].log_path.read_text()
     assert log.count("No model-specific Continuous Token builder") <= 1
+    assert log.count("attention is sdpa, sequences are not cut over GPUs (ulysses 1)") == 1
 
 
 @pytest.mark.skipif(

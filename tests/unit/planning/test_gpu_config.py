@@ -206,3 +206,24 @@ def test_a_run_that_is_to_be_repeatable_asks_vllm_for_batch_invariant_kernels(as
     config = compose_run(["model=qwen_coder_7b", f"actor_rollout_ref.actor.fsdp_config.full_determinism={asked}"])
     variables = environment(config, SimpleNamespace(path=tmp_path), tmp_path)
     assert ("VLLM_BATCH_INVARIANT" in variables) == asked
+
+
+@pytest.mark.parametrize(
+    ("attention", "said"),
+    [
+        ("sdpa", "attention is sdpa, sequences are not cut over GPUs (ulysses 1)\n"),
+        ("flash_attention_2", "attention is flash_attention_2, sequences are cut over 4 GPUs (ulysses 4)\n"),
+    ],
+)
+def test_a_run_says_its_attention_in_its_log(attention, said, capsys):
+    from gapo_lab.training.train import say_attention
+
+    say_attention(composed("qwen_coder_7b", attention=attention))
+    assert capsys.readouterr().out == said
+
+
+def test_a_run_with_one_kind_of_attention_only_says_nothing(capsys):
+    from gapo_lab.training.train import say_attention
+
+    say_attention(compose_run([]))
+    assert capsys.readouterr().out == ""
