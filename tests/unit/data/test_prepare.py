@@ -21,6 +21,8 @@ from gapo_lab.data.commands import main
 from gapo_lab.data.tokenizer_check import check_tokenizer, lost
 from gapo_lab.errors import UserError
 from gapo_lab.models.nano import tokenizer as nano
+from gapo_lab.runs.folder import RunFolder
+from gapo_lab.training.train import write_down
 
 # processes that are forked with the tokenizer: transformers takes seconds to load
 pytestmark = pytest.mark.slow
@@ -102,6 +104,52 @@ def test_a_template_that_was_moved_gives_the_same_rows(tmp_path):
         for path in (here, there)
     ]
     assert made[0] == made[1]
+
+
+def own_rows(path: Path, lengths: list[int]) -> Path:
+    """A file of rows whose prompts have about so many tokens; the truth says at which place a row stood."""
+    rows = [
+        {"prompt": "a " * length, "reward_model": {"ground_truth": str(place)}} for place, length in enumerate(lengths)
+    ]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+def truths(path: Path) -> list[tuple[str, str]]:
+    return [(row["data_source"], row["reward_model"]["ground_truth"]) for row in pq.read_table(path).to_pylist()]
+
+
+def test_prompts_that_are_too_long_are_left_out_once_counted_and_told(tmp_path, capsys):
+    lengths = {"train": [2, 300, 2, 2], "id": [2, 300], "dev": [2, 2], "near": [300, 300, 2], "far": [2]}
+    files = {name: own_rows(tmp_path / f"{name}.jsonl", found) for name, found in lengths.items()}
+    words = ["data=parquet", "reward=edit", "data.train_batch_size=2", "data.max_prompt_length=60"]
+    words += [f"data.{name}={files[name]}" for name in ("train", "id", "dev")]
+    words += [f"data.ood={{near: {files['near']}, far: {files['far']}}}"]
+    prepared = preparing.prepare(node(*words), nano.load(), tmp_path / "data")
+    assert prepared.about["too_long"] == {"train": 1, "id": 1, "dev": 0, "near": 2, "far": 0}
+    assert prepared.about["rows"] == {"train": 3, "id": 1, "dev": 2, "near": 1, "far": 1}
+    assert truths(prepared.train) == [("train", "0"), ("train", "2"), ("train", "3")]
+    sampled = [("id", "0"), ("near", "2"), ("far", "0"), ("dev", "0"), ("dev", "1")]
+    assert sorted(truths(prepared.val)) == sorted([*sampled, *((f"{name}_greedy", row) for name, row in sampled[:3])])
+
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    write_down(prepared, folder)
+    assert "longer than data.max_prompt_length or data.max_response_length: {'train': 1, 'id': 1, 'near': 2}" in (
+        capsys.readouterr().out
+    )
+    assert json.loads((folder.path / "data.json").read_text())["too_long"]["near"] == 2
+
+
+def test_answers_that_are_too_long_are_left_out_and_counted(tmp_path):
+    words = ("data.train_size=40", "data.id_size=20", "data.ood_size=20", "data.dev_size=20")
+    data = node(*words, "data.train_batch_size=2", "data.max_response_length=8")
+    prepared, load = preparing.prepare(data, nano.load(), tmp_path / "data"), nano.load()
+    kept, gone = prepared.about["rows"], prepared.about["too_long"]
+    assert {name: kept[name] + gone[name] for name in kept} == {"train": 40, "id": 20, "dev": 20, "ood": 20}
+    assert gone["train"] > 0
+    lengths = [len(load.encode(truth, add_special_tokens=False)) for _, truth in truths(prepared.train)]
+    assert len(lengths) == kept["train"] and max(lengths) < 8
 
 
 @pytest.fixture
