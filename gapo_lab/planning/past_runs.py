@@ -168,7 +168,10 @@ def read(folder: RunFolder) -> Parts | None:
     tokens = [metrics["perf/total_num_tokens"] for metrics in steps if "perf/total_num_tokens" in metrics]
     if not steps or not tokens:
         return None
-    inputs = CostInputs.of(flatten(config))
+    try:
+        inputs = CostInputs.of(flatten(config))
+    except UserError:  # the user's rows have been moved
+        return None
     known = [start for start in starts if start]
     return Parts(
         folder.key,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from itertools import islice
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from gapo_lab.data.own import files, sets
@@ -14,6 +16,8 @@ from gapo_lab.errors import UserError
 
 # What stands in `extra_info` beside the user's own: how the row was called, for the reward and its errors.
 LAB = "gapo_lab"
+# Rows whose lengths stand for all.
+MEASURED = 300
 SIZES = {sets.TRAIN: "train_size", sets.ID: "id_size", sets.DEV: "dev_size"}
 
 
@@ -34,6 +38,27 @@ def sizes(data: Mapping[str, Any]) -> dict[str, int]:
         there, most = files.count(paths), data[SIZES.get(name, "ood_size")]
         out[name] = there if most is None else min(there, most)
     return out
+
+
+def characters(data: Mapping[str, Any]) -> tuple[float, float]:
+    """The mean characters of a prompt and of its truth, in the first rows to train on. UserError as `rows_of`."""
+    paths = sets.named(data)[sets.TRAIN]
+    changed = tuple(path.stat().st_mtime_ns for path in paths)
+    return _characters(paths, changed, data["prompt_key"], data["truth_key"])
+
+
+@cache
+def _characters(paths: tuple[Path, ...], _changed: tuple[int, ...], prompt: str, truth: str) -> tuple[float, float]:
+    """The cells of a grid share their files: their rows are read once. A row that is wrong is told by `rows_of`."""
+    found = [(_length(_at(row, prompt)), _length(_at(row, truth))) for *_, row in islice(files.rows(paths), MEASURED)]
+    return (fmean(one for one, _ in found), fmean(one for _, one in found)) if found else (0.0, 0.0)
+
+
+def _length(value: Any) -> int:
+    """The characters of a text, of the messages of a prompt, or of the JSON of what is neither."""
+    if isinstance(value, list) and value and all(isinstance(one, dict) and "content" in one for one in value):
+        return sum(len(str(one["content"])) for one in value)
+    return len(value if isinstance(value, str) else json.dumps(value, default=str))
 
 
 def as_task(row: dict[str, Any], path: Path, number: int, name: str, index: int, data: Mapping) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +134,17 @@ def test_a_folder_that_says_too_little_is_left_out(drafted, tmp_path):
     (folder.path / "config.yaml").unlink()
     assert past_runs.read(folder) is None
     assert not expected(tmp_path, drafted(*BIG)).runs
+
+
+def test_a_past_run_whose_rows_have_been_moved_says_nothing(drafted, tmp_path):
+    row = {"prompt": "1+1", "reward_model": {"ground_truth": "2"}}
+    for name in ("train", "id"):
+        (tmp_path / f"{name}.jsonl").write_text(f"{json.dumps(row)}\n" * 64)
+    words = ("data=parquet", "reward=math", *(f"data.{name}={tmp_path / name}.jsonl" for name in ("train", "id")))
+    folder = finished(tmp_path / "runs", drafted(*SMOKE, *words))
+    assert past_runs.read(folder).inputs.typical_tokens > 0
+    (tmp_path / "train.jsonl").rename(tmp_path / "elsewhere.jsonl")
+    assert past_runs.read(folder) is None
 
 
 def test_a_plan_says_where_its_hours_were_measured(drafted, tmp_path):

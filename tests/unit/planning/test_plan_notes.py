@@ -36,6 +36,18 @@ def test_tokens_are_those_of_the_data_and_not_the_limits(plan_of):
     micro, git = inputs(plan_of(*BIG)), inputs(plan_of(*BIG, "data=git"))
     assert micro.row_tokens == 220 and git.row_tokens == 2150
     assert step_seconds(git) > 5 * step_seconds(micro)
+    assert inputs(plan_of(*BIG, "data=micro_blocks")).row_tokens == 240
+
+
+def test_tokens_of_rows_of_ones_own_are_measured_by_their_characters(plan_of, tmp_path):
+    text = [{"role": "system", "content": "s" * 100}, {"role": "user", "content": "u" * 300}]
+    rows = [{"prompt": prompt, "reward_model": {"ground_truth": "t" * 40}} for prompt in (text, "u" * 400)] * 256
+    (tmp_path / "train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (tmp_path / "id.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    words = (*BIG, "data=parquet", *(f"data.{name}={tmp_path / name}.jsonl" for name in ("train", "id")))
+    # with reward=edit the truth is the answer; with others nobody knows how long an answer will be
+    assert inputs(plan_of(*words, "reward=edit")).row_tokens == 100 + 10
+    assert inputs(plan_of(*words, "reward=math", "data.max_response_length=512")).row_tokens == 100 + 256
 
 
 def test_a_step_of_the_papers_length_takes_what_reading_verl_on_an_h100_gave(plan_of):
