@@ -13,8 +13,6 @@ from gapo_lab.errors import UserError
 from gapo_lab.planning import cost
 from gapo_lab.utils.dotted import below
 
-GENERATED = ("micro", "lists")
-
 
 def check_data(name: str, where: str, tasks: int | None, batch: int, needs_gpu: bool, error: str | None) -> Finding:
     """where: a folder or repositories, '' for generated data. tasks: to train on, None where nobody has counted them.
@@ -27,7 +25,7 @@ def check_data(name: str, where: str, tasks: int | None, batch: int, needs_gpu: 
     what = f"data={name}{f' at {where}' if where else ''}, {amount}"
     if tasks is not None and tasks < batch:
         return wrong("data", f"{what}, fewer than a batch of {batch}", "Mine more (docs/data.md)")
-    if name == "micro" and needs_gpu:
+    if name in ("micro", "micro_blocks") and needs_gpu:
         remedy = "For edits of real repositories: data=git (docs/data.md)"
         return note("data", f"{what}, generated, of some 200 tokens", remedy)
     return ok("data", what)
@@ -43,9 +41,7 @@ def check_ood(name: str, found: str | None, error: str | None) -> Finding:
 def look(settings: Mapping[str, Any]) -> Iterator[Finding]:
     """Yield the findings about the data of one run. settings: by dotted key."""
     data = below(settings, "data")
-    name, where = data["name"], data.get("path") or ", ".join(map(str, data.get("repos") or ()))
-    if name not in GENERATED and name != "git":
-        where = str(data.get("train"))
+    name, where = data["name"], _place(data)
     error = None
     try:
         fingerprint.of(data)
@@ -59,6 +55,12 @@ def look(settings: Mapping[str, Any]) -> Iterator[Finding]:
     set_name = data.get("ood")
     if isinstance(set_name, str) and set_name in ood.NAMES:
         yield _ood(set_name, data.get("ood_path"))
+
+
+def _place(data: Mapping[str, Any]) -> str:
+    """Return where the rows come from; '' for generated data, which have neither files nor repositories."""
+    given = data.get("train") or data.get("path") or data.get("repos") or ""
+    return ", ".join(map(str, given)) if isinstance(given, (list, tuple)) else str(given)
 
 
 def _ood(name: str, path: str | None) -> Finding:

@@ -10,7 +10,7 @@ import pytest
 
 from gapo_lab.doctor import data, machine, model, on_node, packages, python_process, reward, slurm, storage, tracking
 from gapo_lab.doctor.finding import Finding, Verdict, counts, failed, note, ok, unseen, wrong
-from gapo_lab.paths import NANO
+from gapo_lab.paths import CONF, NANO
 from gapo_lab.planning.cluster import ClusterConfig
 
 INSTALLED = {"torch": "2.13.0+cpu", "vllm": "0.24.0", "numpy": "2.3.5"}
@@ -172,6 +172,20 @@ def test_data():
     assert is_wrong(data.check_data("git", "data/mined", 100, 512, True, None), "fewer than a batch of 512")
     assert is_wrong(data.check_data("git", "x", None, 1, True, "x: no mined data here; make it"), "no mined data")
     assert is_wrong(data.check_ood("zeta", None, "data.ood=zeta: the set is not on this machine; fetch it"), "fetch")
+
+
+@pytest.mark.parametrize("choice", sorted(path.stem for path in (CONF / "data").glob("*.yaml")))
+def test_all_data_say_where_they_are_and_generated_ones_that_they_are_nowhere(choice, tmp_path, monkeypatch):
+    from gapo_lab.config.fast_compose import Composer
+
+    monkeypatch.chdir(tmp_path)
+    files = ["data.train=train.jsonl", "data.id=id.jsonl"] if choice == "parquet" else []
+    found, *_ = data.look(Composer().compose([f"data={choice}", *files]).resolved)
+    assert "None" not in found.text
+    if choice in ("micro", "micro_blocks", "lists"):
+        assert found.text == f"data={choice}, 4,096 tasks to train on"
+    else:
+        assert found.verdict is Verdict.WRONG  # there is nothing in this folder
 
 
 # Disk, the root, MLflow
