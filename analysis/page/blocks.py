@@ -212,7 +212,7 @@ def _curves(report: Report | None, album: _Album) -> _Drawn:
     from analysis.figures import families
 
     found = _figure(families.draw(_main(report), "curves"), album)
-    tables = _named(report, ("comparisons_speed_id", "statistics_curves_id"))
+    tables = _named(report, ("comparisons_speed_id", "statistics_curves_dev", "statistics_curves_id"))
     return _Drawn("\n\n".join([found.text, *map(markdown.section, tables)]), found.pictures)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.paper import conventions, published
-from analysis.report import no_result, stages, wording
+from analysis.report import fits, no_result, stages, wording
 from analysis.report.options import Asked
 from analysis.results import runs
 from analysis.results.measurements import Measured, measure
@@ -21,7 +20,6 @@ from analysis.tables import (
     claims,
     conclusions,
     differences,
-    learning_curves,
     new_cases,
     noise_and_tau,
     paper,
@@ -73,7 +71,8 @@ def build(source: Source, asked: Asked) -> Report:
         )
     drawn = _confirmed(asked, selection, {one.metric: _results(asked, selection, one, seeds) for one in measured})
     tables = [table for results in drawn.values() for table in _tables(asked, results)]
-    tables += [*_new_cases(asked, drawn), *_bets(asked, drawn)]
+    curves, on_dev = fits.fitted(source, asked, selection, drawn)
+    tables += [*_new_cases(asked, drawn), *_bets(asked, drawn), *curves]
     remarks = [*source.problems(), *wording.unknown(selection), *_open_claims(selection, drawn)]
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
         remarks.append("no comparison with the paper: these runs share no model and metric with its tables")
@@ -110,7 +109,7 @@ def build(source: Source, asked: Asked) -> Report:
         pictures=pictures,
         claims=() if notice else tuple(line for one in drawn.values() for line in conclusions.sentences(one)),
     )
-    return Report(document, selection, (*measured, *more), drawn)
+    return Report(document, selection, (*measured, *on_dev, *more), drawn)
 
 
 def _selected(source: Source, asked: Asked) -> Selection:
@@ -253,19 +252,15 @@ def _tables(asked: Asked, results: Results) -> list[Table]:
     """Return the tables of one metric: the paper's or a slice, and the statistics behind them."""
     one = results.measured
     title, trials = captions.title(one), captions.trials(results, asked.spread)
+    suffix = asked.suffix(one.metric)
     if asked.is_slice:
-        words = [*asked.rows, "by", *asked.columns, one.metric]
-        name = "slice_" + re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(words))
-        suffix = name.removeprefix("slice")
-        found = [paper.slice_table(results, name, f"{title}, {trials}", asked.spread)]
+        found = [paper.slice_table(results, f"slice{suffix}", f"{title}, {trials}", asked.spread)]
     else:
-        suffix = _suffix(one.metric)
         found = _papers_tables(results, title, trials, asked.spread)
     found.append(statistics.cells_table(results, f"statistics{suffix}", f"{title}: seeds and test set"))
     compared = statistics.comparisons_table(results, f"comparisons{suffix}", f"{title}: methods compared")
     fast = speed.table(results, f"comparisons_speed{suffix}", f"{title}: how fast") if one.is_share else None
-    fitted = learning_curves.table(results, f"statistics_curves{suffix}", f"{title}: learning curves")
-    found += [table for table in (compared, fast, fitted) if table]
+    found += [table for table in (compared, fast) if table]
     return found + (_against(results, title, suffix) if asked.against_paper else [])
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis.results.measurements import CLIPPED, DEV, EXPECTED, ID, OOD, THROUGHPUT
 from analysis.results.spending import SPENT
+from gapo_lab.runs.picked import on_dev
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,17 @@ class Asked:
             return (self.metric,)
         return self.tests[:1] if self.is_slice else self.tests
 
+    def suffix(self, metric: str) -> str:
+        """Return what the names of a metric's tables end with: `_id`; of a slice, all that was asked for."""
+        if not self.is_slice:
+            return f"_{metric.split('/')[1]}"
+        words = [*self.rows, "by", *self.columns, self.metrics[0]]
+        return "_" + re.sub(r"[^A-Za-z0-9.-]+", "_", "_".join(words))
+
     @property
     def all_metrics(self) -> tuple[str, ...]:
-        """Those of its figures, too, and those that are read in their place or choose a step."""
+        """Those of its figures and fitted curves, too, and those that are read in their place or choose a step."""
         spent = (*SPENT.values(), THROUGHPUT) if any(metric.startswith("val/") for metric in self.metrics) else ()
         found = (*self.metrics, *(metric + EXPECTED for metric in self.metrics), *DEV, *spent)
+        found = (*found, *map(on_dev, self.metrics))
         return found if self.is_slice or not self.figures else (*found, CLIPPED, THROUGHPUT)

@@ -27,7 +27,12 @@ def value(merged: Mapping[int, Mapping[str, float]], metric: str) -> float | Non
 
 def choosing(metric: str) -> tuple[str, ...]:
     """Return what of the dev set may choose a step for a metric, the best first: those of exact match, its own."""
-    return (*DEV, re.sub("^val/[^/]+", "val/dev", metric).removesuffix(measures.GREEDY))
+    return (*DEV, on_dev(metric).removesuffix(measures.GREEDY))
+
+
+def on_dev(metric: str) -> str:
+    """Return the same measure on the dev set: `val/dev/em_greedy` for `val/ood/em_greedy`."""
+    return re.sub("^val/[^/]+", f"val/{measures.DEV}", metric)
 
 
 def at_best(found: Sequence[tuple[int, float]], dev: Sequence[tuple[int, float]]) -> float | None:
