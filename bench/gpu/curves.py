@@ -50,6 +50,16 @@ def parts(curve: Curve) -> dict[str, tuple[float, float]]:
     return found
 
 
+def validation_seconds(curve: Curve) -> tuple[float, float] | None:
+    """Median seconds of measuring the probability of the reference answers, and of the answers of a validation beside
+    it, in the steps that have both; None where there is none."""
+    both = [at for at in curve.values() if {"timing_s/expected", "timing_s/testing"} <= at.keys()]
+    if not both:
+        return None
+    expected, answers = (statistics.median(at[f"timing_s/{part}"] for at in both) for part in ("expected", "testing"))
+    return expected, answers
+
+
 def values(curve: Curve, name: str) -> list[float]:
     """Return a metric at each step that has it, by step."""
     return [at[name] for _, at in sorted(curve.items()) if name in at]

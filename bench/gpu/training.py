@@ -83,6 +83,10 @@ def _tell(name: str, run: Run, form: Form, notebook: Notebook) -> None:
         notebook.found(f"{name}: seconds from the command to the first step", began.time - began.value - run.began)
     if (seconds := curves.step_seconds(curve)) is not None:
         notebook.found(f"{name}: seconds a step", seconds)
+    if validation := curves.validation_seconds(curve):
+        expected, answers = validation
+        notebook.found(f"{name}: seconds of a validation, probability of the reference answers", expected)
+        notebook.found(f"{name}: seconds of a validation, sampled and greedy answers", answers)
     if share := curves.parts(curve).get("advantages"):
         notebook.found(f"{name}: advantages, share of a step", f"{share[1]:.2%}")
     rewards = curves.values(curve, "train/reward")

@@ -178,6 +178,16 @@ def test_pace_and_share_leave_the_first_step_out():
     assert curves.values(CURVE, "train/reward") == [0.4, 0.5, 0.6]
 
 
+def test_a_validation_tells_both_of_its_times():
+    validated = {
+        step: {"timing_s/expected": step + 1.0, "timing_s/testing": step + 10.0, "timing_s/step": 1.0}
+        for step in (10, 20, 30)
+    }
+    untimed = {0: {"val/id/em": 0.2}, 40: {"timing_s/expected": 99.0}}
+    assert curves.validation_seconds(validated | untimed) == (21.0, 30.0)
+    assert curves.validation_seconds(untimed) is None
+
+
 def test_the_first_difference_is_named_and_clocks_are_none():
     slower = {step: {**at, "timing_s/step": time.time()} for step, at in CURVE.items()}
     same = curves.science(CURVE), curves.science(slower)
