@@ -19,11 +19,11 @@ ABOUT = "Published tables: numbers that cannot be right, and which differences s
 ASSUMPTIONS = (
     """placebo: the root mean square of the differences of methods other than GAPO from their baselines; noise alone if
     these do nothing, else noise and their effect""",
-    """seed sd: a difference of means of t trials stands out at 5% while training seeds spread by less than this,
-    difference / (1.96 sqrt(2/t)); the trials are independent and share their test cases, whose own noise cancels in the
+    """seed sd: a difference of means of t runs stands out at 5% while training seeds spread by less than this,
+    difference / (1.96 sqrt(2/t)); the runs are independent and share their test cases, whose own noise cancels in the
     difference; no table prints the spread""",
-    """cases, p: of one trial, by how many test cases the two differ; p is McNemar's if no other case changed, so the
-    smallest that can be; trials that differ in more cases, as sampled ones do, have a larger one""",
+    """cases, p: of one run, by how many test cases the two differ; p is McNemar's if no other case changed, so the
+    smallest that can be; runs that differ in more cases, as sampled ones do, have a larger one""",
     "no correction for how many differences there are, and none for a step that was chosen on the same set",
 )
 
@@ -68,7 +68,7 @@ def _power(tables: Sequence[Published]) -> Iterator[str]:
             continue
         trials, cells = table.trials or 1, [v for values in table.rows.values() for v in values if v is not None]
         share = possible_share(table.test_cases, trials)
-        what = f"means of {trials} trials" if trials > 1 else "single trials"
+        what = f"means of {trials} runs" if trials > 1 else "single runs"
         if share > 0.99:
             yield (
                 f"table {table.table}: no power to check cells: any number with two decimals is among the {what} on "
@@ -83,7 +83,7 @@ def _power(tables: Sequence[Published]) -> Iterator[str]:
         if trials == 1 and (several := max(one.trials or 1 for one in tables)) > 1:
             means = possible_share(table.test_cases, several)
             told += (
-                f", and {share / means:.0%} of means of {several} trials "
+                f", and {share / means:.0%} of means of {several} runs "
                 f"(p {noise.binomial_tail(fits, len(cells), share / means):.0e})"
             )
         yield told

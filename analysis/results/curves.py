@@ -10,13 +10,13 @@ import numpy as np
 from gapo_lab.errors import UserError
 from gapo_lab.runs import metrics, picked
 
-# How a trial's curve becomes the one number of a table.
+# How a run's curve becomes the one number of a table.
 PICKS = {
-    "dev": "each trial's value at the step where it is best on the dev set",
-    "final": "each trial's last value",
-    "best": "each trial's best over its validations, each at its own step",
-    "peak": "each trial's value at the step where the mean curve of its cell peaks",
-    "mean": "each trial's mean over all steps",
+    "dev": "each run's value at the step where it is best on the dev set",
+    "final": "each run's last value",
+    "best": "each run's best over its validations, each at its own step",
+    "peak": "each run's value at the step where the mean curve of its cell peaks",
+    "mean": "each run's mean over all steps",
 }
 
 

@@ -204,7 +204,7 @@ def head(axes: Key, columns: Sequence[Key]) -> tuple[tuple[str, ...], tuple[tupl
 def _sources(draft: Draft) -> tuple[str, ...]:
     """For the comment at a table's head: what each cell was drawn from."""
     measured, out = draft.results.measured, []
-    out.append(f"metric {measured.name}, {measured.pick} of each trial, mean over seeds")
+    out.append(f"metric {measured.name}, {measured.pick} of each run, mean over seeds")
     seen = set()
     for (_, column), cell in sorted(draft.results.grid.at.items()):
         if column in draft.columns and cell.id not in seen and cell.runs:

@@ -54,15 +54,15 @@ def cells_table(results: Results, name: str, title: str) -> Table:
         blocks.append(tuple(lines))
     texts = [
         (
-            f"{measured.name}, {measured.pick} of each trial. Interval over seeds: Student's t; from ten seeds on a "
+            f"{measured.name}, {measured.pick} of each run. Interval over seeds: Student's t; from ten seeds on a "
             "bootstrap"
         )
     ]
-    texts.append("last step: the mean of each trial's last value, for which no step was chosen")
+    texts.append("last step: the mean of each run's last value, for which no step was chosen")
     if measured.test_cases:
         guessed = " (guessed from the accuracies: at least so many)" if measured.cases_guessed else ""
         error = f"Test-set error: standard error of an accuracy on {measured.test_cases:,} cases{guessed}"
-        texts.append(f"{error}. All trials share these cases, so more trials do not make it smaller")
+        texts.append(f"{error}. All runs share these cases, so more runs do not make it smaller")
     head = tuple(
         (text, 1) for text in ("seeds", "mean", "sd over seeds", "95% interval", "last step", "test-set error")
     )
@@ -93,7 +93,7 @@ def comparisons_table(results: Results, name: str, title: str, pool: str = "all 
         blocks.append(tuple(_comparison(results, one, pool) for one in several))
     texts = [
         "Interval and p: Welch's t over the seeds of both, 95%. p (labels): permutation of the seeds' labels",
-        "P(better): how often a random trial of the method beats one of the baseline",
+        "P(better): how often a random seed of the method beats one of the baseline",
     ]
     if claimed := sum(one.is_claim for one in results.comparisons):
         texts.append(

@@ -64,7 +64,7 @@ def test_the_papers_tables(capsys):
     out = capsys.readouterr().out
     for number in ("2", "5"):
         assert f"table {number}: no power to check cells" in out
-    assert "31 of 32 cells can be single trials on 132 cases" in out and "(p 7e-21)" in out
+    assert "31 of 32 cells can be single runs on 132 cases" in out and "(p 7e-21)" in out
     assert "GMPO and KRPO print the same in 2 of 9 columns" in out and "- seed sd: " in out
     lines = [line for line in out.splitlines() if line.lstrip().startswith("2  GAPO")]
     assert len(lines) == 17 and sum(line.endswith("yes") for line in lines) == 10
