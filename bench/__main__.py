@@ -29,10 +29,12 @@ from bench.rollouts import rollout_server_against_generate
 from bench.search import search_without_training
 from bench.statistics import (
     statistics_of_a_whole_report,
+    statistics_of_exact_measures,
     statistics_of_intervals,
     statistics_of_new_cases,
     statistics_of_seeds_until_decided,
     statistics_of_speed,
+    statistics_of_the_best_validation,
 )
 from bench.warm_starts import warm_against_cold_starts, warm_against_cold_sweep
 
@@ -64,6 +66,8 @@ ROWS: list[Callable[[], list[Row]]] = [
     statistics_of_new_cases,
     statistics_of_speed,
     statistics_of_seeds_until_decided,
+    statistics_of_exact_measures,
+    statistics_of_the_best_validation,
 ]
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 # What the page says above its table.

@@ -17,6 +17,9 @@ MODELS, SEEDS = ("nano", "nano_large"), 5
 OVER = ("seeds and examples", "seeds")
 # Mean seeds until E >= 20, at most 20, by the true difference in standard deviations (shared/facts/statistics.md, 3).
 WANTED_SEEDS = {0.5: 18.4, 1.0: 12.8, 1.5: 8.6, 2.0: 7.0, 3.0: 5.8}
+# Of the first study, in points of exact match: the standard deviation over training seeds, at most about, and what
+# the sampled answers of one validation add to it (shared/facts/statistics.md, 1).
+TRAINING_SD, ANSWERS_SD = 0.6, 1.15
 
 
 def statistics_of_a_whole_report() -> list[Row]:
@@ -91,10 +94,12 @@ def statistics_of_intervals() -> list[Row]:
 
 def statistics_of_seeds_until_decided() -> list[Row]:
     """Simulate a claim to which seeds are added one at a time, from five to at most 20, until E >= 20. The first row is
-    how often it is decided although nothing differs. The others are the mean number of seeds, where an undecided claim
-    counts as 20, by the true difference in standard deviations of a pair's difference. They are compared with an
-    independent simulation of the same rule.
+    how often it is decided although nothing differs; the second is the same for a t test at the 5% level after each
+    seed. The others are the mean number of seeds, where an undecided claim counts as 20, by the true difference in
+    standard deviations of a pair's difference. They are compared with an independent simulation of the same rule.
     """
+    from scipy.special import stdtrit
+
     from gapo_lab.utils.e_process import BAR, log_e
 
     rng, studies, most = np.random.default_rng(2), 4000, 20
@@ -117,6 +122,42 @@ def statistics_of_seeds_until_decided() -> list[Row]:
         else:
             error = float(decided.any(axis=1).mean())
             rows.append(Row("nothing differs, tested after each seed: decided / 5 of 100", error, 0.05, 1.0, ""))
+            beyond = np.abs(t) > -stdtrit(np.maximum(n - 1, 1), 0.025)
+            naive = float(beyond[:, SEEDS - 1 :].any(axis=1).mean())
+            rows.append(Row("nothing differs, a t test after each seed: decided / 5 of 100", naive, 0.05, None, ""))
+    return rows
+
+
+def statistics_of_exact_measures() -> list[Row]:
+    """Simulate how often Welch's t test finds a true difference of one percentage point of exact match. The training
+    seeds of a method have a standard deviation of 0.6 points, about the most that the first study allows. Sampled exact
+    match adds 1.15 points, the noise of one validation of 1,024 examples. Expected exact match adds nothing.
+    """
+    from analysis.statistics.two_groups import welch
+
+    rng, studies = np.random.default_rng(5), 4000
+    rows = []
+    for seeds in (SEEDS, 2 * SEEDS):
+        for what, sd in (("sampled", math.hypot(TRAINING_SD, ANSWERS_SD)), ("expected", TRAINING_SD)):
+            ours, theirs = rng.normal(1, sd, size=(studies, seeds)), rng.normal(0, sd, size=(studies, seeds))
+            found = np.mean([welch(*pair).p <= 0.05 for pair in zip(ours.tolist(), theirs.tolist(), strict=True)])
+            name = f"a difference of one point, {what} exact match, {seeds} seeds: found / all"
+            rows.append(Row(name, float(found), 1.0, None, ""))
+    return rows
+
+
+def statistics_of_the_best_validation() -> list[Row]:
+    """Simulate by how many points the best of four sampled validations exceeds the true value at the last one. Each has
+    a noise of 1.15 points. The true curve is flat, or rises by 0.8 points from each validation to the next. The last
+    validation itself does not flatter.
+    """
+    rng, runs = np.random.default_rng(6), 100_000
+    noise = rng.normal(0, ANSWERS_SD, size=(runs, 4))
+    rows = []
+    for what, rise in (("flat", 0.0), ("rises by 0.8", 0.8)):
+        best = (noise + rise * np.arange(-3, 1)).max(axis=1)
+        name = f"points by which the best of four validations flatters, curve {what} / 1"
+        rows.append(Row(name, float(best.mean()), 1.0, None, ""))
     return rows
 
 
