@@ -60,7 +60,7 @@ def tuned(selection: Selection, measured: Measured) -> Tuned:
         own = [name for name in names if len({one.get(name) for one in params}) > 1]
         if own:
             settings = [
-                Tried(tuple(f"{name}={one.cell.params.get(name)}" for name in own), one)
+                Tried(tuple(f"{name}={one.cell.params[name]}" for name in own if name in one.cell.params), one)
                 for one in sorted(trials, key=lambda one: [_order(one.cell.params.get(name)) for name in own])
             ]
             found[place] = settings

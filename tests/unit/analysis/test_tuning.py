@@ -7,6 +7,8 @@ from rehearsed_runs import BEST_TAU, rehearse
 
 from analysis.report import build
 from analysis.report.options import Asked
+from analysis.results.measurements import Measured, Trials
+from analysis.results.runs import Run, select
 from analysis.sources.run_folders import RunFolders
 from analysis.tables import tuning
 
@@ -52,6 +54,18 @@ def test_a_choice_at_the_edge_is_marked_and_said(runs: Path) -> None:
     assert said == [
         "GAPO (G) on nano-0.6M: tau=0.5 is at the edge of the 3 settings tried; values beyond it may be better"
     ]
+
+
+def test_a_setting_at_its_default_is_not_told() -> None:
+    tried = ({"lr": "0.0003"}, {"lr": "0.0005"}, {"lr": "0.0005", "quantile": "0.6"})
+    runs = [
+        Run(f"r{n}", "s", "", f"r{n}", "FINISHED", n, {"model": "nano", "algo": "qae", "seed": "1000", **params})
+        for n, params in enumerate(tried)
+    ]
+    selection = select(runs)
+    values = {cell.id: Trials(cell, {}, {1000: 0.5}) for cell in selection.cells}
+    (settings,) = tuning.tuned(selection, Measured("val/dev/em", "final", values)).settings.values()
+    assert {one.words for one in settings} == {("lr=0.0003",), ("lr=0.0005",), ("lr=0.0005", "quantile=0.6")}
 
 
 def test_the_numbers_are_those_of_the_dev_set_at_the_best_step(runs: Path) -> None:

@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from gapo_lab.cli import grid
 from gapo_lab.cli.runs import main
 from gapo_lab.errors import UserError
 from gapo_lab.runs.run_root import find
@@ -14,6 +15,7 @@ from gapo_lab.search import fair
 from gapo_lab.search.tuning import candidates, choose
 
 LR = "actor_rollout_ref.actor.optim.lr"
+CLIP = "actor_rollout_ref.actor.clip_ratio"
 RATES = tuple((f"{LR}={rate}",) for rate in ("1e-4", "2e-4", "4e-4"))
 NODE = {
     "by": "val/dev/em_expected",
@@ -67,6 +69,20 @@ def test_the_plan_shows_both_stages_and_the_methods_have_as_many_runs(capsys):
     said = capsys.readouterr().out
     assert "16 runs in 8 cells: 16 run" in said and "12 runs in 4 cells: 12 run" in said
     assert said.index("stage 1") < said.index("16 runs") < said.index("stage 2") < said.index("12 runs")
+
+
+def test_qae_and_gmpo_tune_what_is_their_own_with_as_many_runs():
+    words = grid.of_words(["+sweep=fair", "algo=dapo,qae,gmpo"])
+    runs = fair.FairSweep(words.cells(), words.fair).tuning().values()
+    tried = [(run.valid_spec.algo, run.valid_spec.science) for run in runs]
+    assert sorted(algo for algo, _ in tried) == ["dapo"] * 4 + ["gmpo"] * 4 + ["qae"] * 4
+    assert len({run.key for run in runs}) == 12
+    # 0.2 is verl's default, which no spec holds
+    clips = {(one.get(f"{CLIP}_low", 0.2), one.get(f"{CLIP}_high", 0.2)) for algo, one in tried if algo == "gmpo"}
+    assert clips == {(0.4, 0.4), (0.2, 0.2)}
+    assert {one["algorithm.qae.quantile"] for algo, one in tried if algo == "qae"} == {0.4, 0.6}
+    penalty = "reward.reward_kwargs.overlong_buffer_cfg.len"
+    assert {one[penalty] for algo, one in tried if algo in ("dapo", "qae")} == {8}
 
 
 @pytest.mark.parametrize(
