@@ -13,6 +13,7 @@ PROGRAMS = {
     "run": "gapo_lab.run",
     "data": "gapo_lab.data.commands",
     "report": "analysis.report.command",
+    "page": "analysis.page",
     "probe": "analysis.probe.command",
     "replay": "analysis.replay.command",
     "check": "analysis.check",

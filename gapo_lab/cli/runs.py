@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
         prog="python -m gapo_lab",
         description="See, follow and copy runs. To start one: gapo-lab run (or python -m gapo_lab.run).",
-        epilog="Programs with their own --help: gapo-lab run | data | report | probe | replay | check",
+        epilog="Programs with their own --help: gapo-lab run | data | report | page | probe | replay | check",
     )
     out.add_argument("--root", type=Path, default=Path("runs"), help="where the run folders are (default: runs)")
     add = command_line.adder(out)

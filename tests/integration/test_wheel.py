@@ -123,7 +123,7 @@ def test_a_project_of_ones_own(scripts, tmp_path):
 
 
 def test_the_programs_have_their_help(scripts, empty):
-    for words in ([], ["run"], ["data"], ["report"], ["probe"], ["replay"], ["check"]):
+    for words in ([], ["run"], ["data"], ["report"], ["page"], ["probe"], ["replay"], ["check"]):
         done = run(scripts / "gapo-lab", *words, "--help", cwd=empty)
         assert done.returncode == 0 and done.stdout, (words, done.stderr)
     done = run(scripts / "gapo-lab", "run", "algo=grpoo", cwd=empty)
