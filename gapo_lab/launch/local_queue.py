@@ -6,20 +6,23 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import deque
-from collections.abc import Collection
-from contextlib import suppress
+from collections.abc import Collection, Sequence
 from typing import IO
 
 from rich.console import Console
 
-from gapo_lab.errors import Interrupted
 from gapo_lab.launch import warm_parent
 from gapo_lab.launch.submission import Submission
 from gapo_lab.launch.warm_parent import WarmParent, WarmWorker
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import State
 from gapo_lab.utils.import_path import importing_from
+from gapo_lab.utils.stop_signals import counting_signals
+
+# Between two looks at runs that were told to end.
+PAUSE_SECONDS = 0.1
 
 
 class LocalQueue:
@@ -153,20 +156,26 @@ def stop(queues: Collection[LocalQueue], why: BaseException, console: Console) -
     why: what stopped this process. A Ctrl-C is passed on to the runs: each saves a checkpoint after the step it is
     at. A second one ends them at once. Anything else reaches them as SIGTERM: they have some seconds to save.
     """
-    for queue in queues:
-        queue.give_up_waiting()
-    active = [process for queue in queues for process in queue.active.values() if process.poll() is None]
-    by_hand = isinstance(why, KeyboardInterrupt)
-    if active and by_hand:
-        text = f"{len(active)} running: saving after this step, then ending (Ctrl-C again ends them at once)"
-        console.print(text, highlight=False, soft_wrap=True)
-    number = signal.SIGINT if by_hand else signal.SIGTERM
-    while active:
-        for process in active:
-            process.send_signal(number)
-        with suppress(KeyboardInterrupt, Interrupted):  # then they are told again, which ends them at once
-            for process in active:
-                process.wait()
-        active = [process for process in active if process.poll() is None]
+    with counting_signals() as told_again:
+        for queue in queues:
+            queue.give_up_waiting()
+        active = [process for queue in queues for process in queue.active.values() if process.poll() is None]
+        by_hand = isinstance(why, KeyboardInterrupt)
+        if active and by_hand:
+            text = f"{len(active)} running: saving after this step, then ending (Ctrl-C again ends them at once)"
+            console.print(text, highlight=False, soft_wrap=True)
+        _tell_until_ended(active, signal.SIGINT if by_hand else signal.SIGTERM, told_again)
     for queue in queues:
         queue.active.clear()
+
+
+def _tell_until_ended(active: list[subprocess.Popen | WarmWorker], number: int, told_again: Sequence[int]) -> None:
+    """Send the signal ``number`` to these processes, once more for each that comes here, until all have ended."""
+    sent = 0
+    while active:
+        if sent <= len(told_again):
+            for process in active:
+                process.send_signal(number)
+            sent += 1
+        time.sleep(PAUSE_SECONDS)
+        active = [process for process in active if process.poll() is None]

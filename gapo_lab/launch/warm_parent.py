@@ -82,11 +82,6 @@ class WarmWorker:
             return None
         return 0 if select.select([self._pidfd], [], [], 0)[0] else None
 
-    def wait(self) -> int:
-        if self._pidfd is not None:
-            select.select([self._pidfd], [], [])
-        return 0
-
     def send_signal(self, number: int) -> None:
         if self._pidfd is not None:
             with suppress(ProcessLookupError):

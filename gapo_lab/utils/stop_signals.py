@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from gapo_lab.errors import Interrupted
@@ -19,6 +19,20 @@ def interrupted_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def counting_signals() -> Iterator[Sequence[int]]:
+    """Let Ctrl-C and SIGTERM interrupt nothing inside the block; the list of those that have come."""
+    found: list[int] = []
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    for name in before:
+        signal.signal(name, lambda number, _frame: found.append(number))
+    try:
+        yield found
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def raise_on_signals() -> None:

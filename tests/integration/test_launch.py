@@ -92,6 +92,23 @@ def test_ctrl_c_ends_everything_and_the_same_command_goes_on(lab):
     assert "2 run" in plan.stdout and f"resumes from step {saved}" in plan.stdout
 
 
+def test_a_second_ctrl_c_ends_all_runs_at_once(lab):
+    words = (*REHEARSE, "rehearsal.seconds=1000", "seed=range(3)", "cluster.max_parallel=2")
+    process = lab.start(*words, tiny=False)
+    wait_until(lambda: sum(f.raw_status.can_save for f in find(lab.cwd / "runs")) == 2, process)
+    process.send_signal(signal.SIGINT)
+    assert any("2 running: saving after this step" in line for line in process.stdout)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert "the same command starts 2 runs anew (no checkpoint yet), starts 1 run that waited" in err
+    folders = find(lab.cwd / "runs")
+    said = sorted(folder.raw_status.message for folder in folders)
+    assert said == ["stopped by Ctrl-C", "stopped by Ctrl-C", "was not started"]
+    assert all_states(lab) == ["interrupted"] * 3 and not any(folder.resume_step() for folder in folders)
+    assert not [p for p in psutil.process_iter(["cmdline"]) if str(lab.cwd) in " ".join(p.info["cmdline"] or [])]
+
+
 def test_a_killed_submitter_leaves_its_runs_going_and_is_attached_to(lab):
     words = ("rehearsal.steps=60", "seed=range(3)", "cluster.max_parallel=2")
     process = lab.start(*REHEARSE, *words, tiny=False)

@@ -109,6 +109,38 @@ def test_what_is_killed_harms_no_other_run(finished, live_lab):
     assert not processes(lab)
 
 
+def test_a_warm_run_saves_when_it_is_cancelled_and_at_ctrl_c(live_lab):
+    """While the process that the runs start from lives, and the next run has got ready."""
+    lab = live_lab
+    words = ("trainer.total_training_steps=400", "trainer.test_freq=-1", "trainer.save_freq=-1")
+    process = lab.start("-m", *TINY, *words, "seed=0,1,2", tiny=False)
+
+    def trains(seed: int) -> bool:
+        return seed in by_seed(lab) and len(by_seed(lab)[seed].merged_metrics()) > 2
+
+    wait_until(lambda: trains(0), process)
+    cancelled = by_seed(lab)[0]
+    said = lab.command("cancel", cancelled.key)
+    assert said.returncode == 0 and "1 run cancelled" in said.stdout, said.stdout + said.stderr
+    status = cancelled.status()
+    assert (status.state, status.cause) == ("interrupted", "cancelled")
+    if "(saved)" in status.message:  # a step may take longer than `supervisor.GRACE_SECONDS` on a busy machine
+        assert cancelled.resume_step() == max(cancelled.merged_metrics())
+    wait_until(lambda: trains(1), process)
+    (parent,) = [p for p in processes(lab, "launch.warm_parent") if p.ppid() == process.pid]
+    # the run that trains, and the one that gets ready
+    wait_until(lambda: len([p for p in parent.children() if p.status() != "zombie"]) == 2, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    stopped = by_seed(lab)[1]
+    step = max(stopped.merged_metrics())
+    assert process.returncode == 130 and "1 running: saving after this step" in out, out + err
+    assert stopped.resume_step() == step < 400
+    assert stopped.raw_status.message == f"stopped after step {step} (saved)"
+    assert "stopped; the same command resumes" in err and "starts 1 run that waited" in err, err
+    assert not by_seed(lab)[2].attempts() and not processes(lab)
+
+
 @pytest.mark.parametrize(
     ("words", "possible"),
     [
