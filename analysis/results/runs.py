@@ -9,11 +9,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from gapo_lab.runs.failure import is_out_of_memory
+from gapo_lab.runs.status import Cause
+from gapo_lab.tracking.mapping import NOT_CELL
 
-PRUNED = re.compile(r"pruned\b", re.IGNORECASE)
 NOW = "gapo.now."  # begins the tag of a parameter that has changed since it was logged
-# What two runs of one cell may differ in: which run it is and where it ran, not what it computes.
-NOT_CELL = frozenset({"seed", "key", "backend", "study"})
+# How tables and notes say a cause that they name; of any other they say that the run failed or was interrupted.
+CAUSES: Mapping[str, str] = {Cause.OUT_OF_MEMORY: "out of memory", Cause.PRUNED: "pruned by its search"}
 
 
 @dataclass(frozen=True)
@@ -97,12 +98,19 @@ class Run:
         return self.tags.get("gapo.message", "")
 
     @property
+    def cause(self) -> str:
+        """Why it has stopped, as its status names it; of a copy or a status without one, as its message says."""
+        if said := self.tags.get("gapo.cause"):
+            return said
+        if is_out_of_memory(self.message):
+            return Cause.OUT_OF_MEMORY
+        return Cause.PRUNED if re.match(r"pruned\b", self.message, re.IGNORECASE) else Cause.NONE
+
+    @property
     def why_not(self) -> str:
         """Why an unfinished run has no result, in a few words."""
-        if self.status in ("FAILED", "KILLED") and is_out_of_memory(self.message):
-            return "out of memory"
-        if self.status in ("FAILED", "KILLED") and PRUNED.match(self.message):
-            return "pruned by its search"
+        if self.status in ("FAILED", "KILLED") and self.cause in CAUSES:
+            return CAUSES[self.cause]
         words = {
             "RUNNING": "still running",
             "SCHEDULED": "not started",

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from analysis.paper import conventions
 from analysis.results.measurements import Measured, Trials
-from analysis.results.runs import NOT_CELL, Selection
+from analysis.results.runs import Selection
 from analysis.tables import captions
 from analysis.tables.table import DASH, Entry, Line, Notes, Table
 from gapo_lab.search.tuning import Words, edge
+from gapo_lab.tracking.mapping import NOT_CELL
 from gapo_lab.utils.text import several
 
 CHOSEN, AT_EDGE = "*", "!"

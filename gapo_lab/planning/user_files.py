@@ -22,6 +22,7 @@ from gapo_lab.paths import PACKAGE
 from gapo_lab.planning import python_imports
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.python_source import source
+from gapo_lab.utils.text import first_line
 
 # Keys that name a Python file by its path, or a module as pkg://MODULE.
 PYTHON_FILES = (
@@ -200,7 +201,7 @@ def _classes(key: str, path: Path) -> dict[str, Path]:
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, ValueError) as error:
-        raise UserError(f"{key}={path}: is not YAML: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{key}={path}: is not YAML: {first_line(error)}") from error
     found = [_module(key, name) for name in _named_classes(tree)]
     return _together(key, [one for one in found if one])
 

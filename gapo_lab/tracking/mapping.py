@@ -31,7 +31,7 @@ SETTINGS = {
 }
 WORDS = ("key", "model", "algo", "tau", "seed", "data", "scale", "backend")
 # Of them what is not the cell's: which run it is, and where it ran.
-NOT_CELL = ("key", "seed", "backend")
+NOT_CELL = frozenset({"key", "seed", "backend"})
 STATUS: dict[str, str] = {
     State.RUNNING: "RUNNING",
     State.FINISHED: "FINISHED",
@@ -97,6 +97,8 @@ def tags(
         "gapo.state": None if status.state is State.NEW else status.state,
         "gapo.attempt": status.attempt,
         "gapo.host": status.process.host if status.process else None,
+        # empty where there is none, so that the cause of an earlier end does not stay
+        "gapo.cause": None if status.state is State.NEW else status.cause,
         "gapo.message": None if status.state is State.NEW else status.message,
         "gapo.slurm": json.dumps(slurm) if slurm else None,
         "mlflow.source.name": "gapo_lab.run",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gapo_lab.errors import UserError
+from gapo_lab.utils.text import first_line
 
 SUFFIXES = (".parquet", ".jsonl")
 LINES = ".jsonl"
@@ -130,4 +131,4 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
                     raise UserError(f"{path}, line {number}: is not a row, {{...}}")
                 yield row
     except ValueError as error:  # JSON's and Unicode's
-        raise UserError(f"{path}: cannot be read as JSON lines ({str(error).splitlines()[0]:.120})") from None
+        raise UserError(f"{path}: cannot be read as JSON lines ({first_line(error, 120)})") from None

@@ -46,7 +46,7 @@ def _of_lines(path: Path) -> pq.ParquetFile:
         names = dict.fromkeys(name for row in rows for name in row)
         pq.write_table(pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows]), out)
     except (ValueError, TypeError, AttributeError, pa.ArrowException) as error:
-        raise UserError(f"{path}: not rows of one kind, a line each ({str(error).splitlines()[0]:.120})") from None
+        raise UserError(f"{path}: not rows of one kind, a line each ({first_line(error, 120)})") from None
     return pq.ParquetFile(pa.BufferReader(out.getvalue()))
 
 

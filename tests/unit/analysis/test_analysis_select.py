@@ -77,18 +77,23 @@ def test_the_newer_of_two_finished_runs_counts():
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "reason"),
+    ("status", "cause", "message", "reason"),
     [
-        ("FAILED", "CUDA out of memory", "out of memory"),
-        ("KILLED", "pruned at step 20", "pruned by its search"),
-        ("KILLED", "stopped by the user", "interrupted"),
-        ("FAILED", "the reward raised", "failed"),
-        ("RUNNING", "", "still running"),
+        ("FAILED", "out of memory", "ended by signal 9", "out of memory"),
+        ("FAILED", "killed", "perhaps it was low on memory", "failed"),
+        ("KILLED", "pruned", "told to end", "pruned by its search"),
+        # of copies that have no cause, the message counts
+        ("FAILED", "", "CUDA out of memory", "out of memory"),
+        ("KILLED", "", "pruned at step 20", "pruned by its search"),
+        ("KILLED", "", "stopped by the user", "interrupted"),
+        ("FAILED", "", "the reward raised", "failed"),
+        ("RUNNING", "", "", "still running"),
     ],
 )
-def test_an_empty_cell_says_why(status, message, reason):
+def test_an_empty_cell_says_why(status, cause, message, reason):
     words = {"model": "m", "algo": "dapo", "seed": "0"}
-    found = runs.select([Run("x", "s", "1", "x", status, 1, words, {"gapo.message": message})])
+    tags = {"gapo.cause": cause, "gapo.message": message}
+    found = runs.select([Run("x", "s", "1", "x", status, 1, words, tags)])
     assert found.cells[0].reason == reason and found.left_out == (f"x: {reason}",)
 
 

@@ -50,10 +50,14 @@ def odd_runs(root: Path) -> None:
     trained(root, "b2", seed=2, gain=0.1, began=4000)  # the same cell and seed again: the newer counts
     failed = start(root, "c0", seed=0, algo="dapo")
     failed.write_status(state="failed", message="CUDA out of memory. Tried to allocate")
+    killed = start(root, "c1", seed=1, algo="dapo")
+    killed.write_status(state="failed", cause="killed", message="killed by signal 9\nlow on memory, it says")
+    pruned = start(root, "c2", seed=2, algo="dapo")
+    pruned.write_status(state="interrupted", cause="pruned", message="told to end")
     train(start(root, "d3", seed=3), range(2), began=5000)
     trained(root, "e0", seed=0, algo="gapo_grpo", tau=0.5, study="first", began=900)
     (root / ".studies").mkdir()
-    (root / ".studies" / "s.json").write_text(json.dumps(["a0", "a1", "a2", "b2", "c0", "d3", "e0"]))
+    (root / ".studies" / "s.json").write_text(json.dumps(["a0", "a1", "a2", "b2", "c0", "c1", "c2", "d3", "e0"]))
 
 
 def told(source, names=("s",)) -> list[tuple]:
@@ -73,6 +77,7 @@ def told(source, names=("s",)) -> list[tuple]:
             run.is_dirty,
             run.host,
             run.message,
+            run.cause,
             run.why_not,
             run.is_rehearsal,
         )
@@ -84,7 +89,10 @@ def test_both_sources_tell_the_same_of_every_run(place, database):
     odd_runs(Path("runs"))
     copied()
     folders, copies = RunFolders(Path("runs")), connect.connect()
-    assert told(folders) == told(copies) and len(told(folders)) == 7
+    assert told(folders) == told(copies) and len(told(folders)) == 9
+    causes = {run.identity: run.cause for run in connect.find_runs(copies, ["s"], Path("runs")) if run.cause}
+    # the first one's status names none: its message does
+    assert causes == {"c0": "out of memory", "c1": "killed", "c2": "pruned"}
     chosen = [counting.select(connect.find_runs(one, ["s"], Path("runs"))) for one in (folders, copies)]
     assert chosen[0].left_out == chosen[1].left_out
     for name in (

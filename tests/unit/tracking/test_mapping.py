@@ -11,7 +11,7 @@ from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.metrics import Row
 from gapo_lab.runs.naming import cell_id, run_name
 from gapo_lab.runs.provenance import Provenance
-from gapo_lab.runs.status import NEW
+from gapo_lab.runs.status import NEW, Cause, RunStatus, State
 from gapo_lab.tracking import artifacts, mapping, mlflow_client, uri
 
 SPEC = {
@@ -89,6 +89,13 @@ def test_a_cell_is_the_same_for_every_seed():
     # a name is no identity: the science has what a method or a tau decides
     assert cell_id(SPEC | {"tau": 0.9, "algo": "mine", "scale": "other"}) == cell_id(SPEC)
     assert run_name(SPEC | {"tau": None, "algo": "grpo"}) == "nano grpo seed=0"
+
+
+def test_a_tag_has_the_cause_of_an_end_and_none_after_it():
+    failed = RunStatus(State.FAILED, Cause.OUT_OF_MEMORY, "killed by signal 9")
+    assert mapping.tags(SPEC, Provenance(), failed)["gapo.cause"] == "out of memory"
+    assert mapping.tags(SPEC, Provenance(), RunStatus(State.RUNNING))["gapo.cause"] == ""
+    assert "gapo.cause" not in mapping.tags(SPEC, Provenance(), NEW)
 
 
 def test_parameters_have_what_differs_and_the_models_own_name():
