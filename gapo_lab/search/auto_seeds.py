@@ -150,10 +150,12 @@ def carry_out(cells: Sequence[Sequence[str]], *, skip_invalid: bool = False, con
 
 
 def _over_budget(study: AutoSeeds, runs: Runs) -> str:
-    """Say why these runs are not started; '' where there is room for them."""
+    """Say why these runs are not started; '' where there is room for them, or all are there already."""
     if study.budget.hours is None:
         return ""
     todo = executor.over_folders(list(runs.values())).todo
+    if not todo:
+        return ""
     spent, more = study.spent(runs), sum((run.seconds or 0.0) * max(1, run.gpus) for run in todo) / 3600
     if spent + more <= study.budget.hours:
         return ""

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -13,6 +17,7 @@ from gapo_lab.cli.runs import main
 from gapo_lab.errors import UserError
 from gapo_lab.planning.plan import draft
 from gapo_lab.runs.claims import Claim
+from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.run_root import find
 from gapo_lab.search import auto_seeds
 from gapo_lab.search.open_claims import decide, grown, pairs
@@ -21,6 +26,7 @@ from gapo_lab.utils.e_process import bet, first_decided
 CLAIM = Claim("gapo_grpo", "grpo", "val/id/em")
 OTHER = Claim("dapo", "grpo", "val/id/em")
 CLAIMED = "claims=[gapo_grpo over grpo on val/id/em]"
+WORDS = ("scale=rehearsal", CLAIMED)
 
 
 def cells_of(*cells: tuple[str, ...]):
@@ -92,6 +98,55 @@ def test_a_plan_shows_the_first_seeds_and_what_may_come(capsys):
     said = capsys.readouterr().out
     assert "6 runs in 2 cells" in said and "then 1 seed at a time for the cells of open claims" in said
     assert "until every claim is decided, or the open ones have 20 seeds" in said
+
+
+def finish(root: Path, ems: Mapping[tuple[str, int], float]) -> None:
+    """Leave the folders of rehearsals by method and seed, each of a quarter of an hour."""
+    drafted = draft([(*WORDS, f"algo={algo}", f"seed={seed}") for algo, seed in ems])
+    for run, em in zip(drafted, ems.values(), strict=True):
+        folder = RunFolder.open(root, run.key, run.valid_spec.as_dict())
+        folder.start_attempt().append_metrics(1, {"val/id/em": em})
+        folder.write_summary({"final/id/em": em})
+        folder.write_status(state="finished", wall_seconds=900)
+
+
+def carried_out(*words: str) -> str:
+    out = io.StringIO()
+    auto_seeds.carry_out(
+        [(*WORDS, f"algo={algo}", "seed=auto", *words) for algo in ("grpo", "gapo_grpo")],
+        console=Console(file=out, width=160),
+    )
+    return out.getvalue()
+
+
+def test_it_ends_where_all_claims_are_decided(tmp_path, monkeypatch):
+    """Four seeds cannot decide a claim, whatever they say, and a large difference decides it with five."""
+    monkeypatch.chdir(tmp_path)
+    ems = {("grpo", seed): 0.2 + 0.001 * seed for seed in range(6)}
+    finish(tmp_path / "runs", ems | {("gapo_grpo", seed): 0.5 - 0.001 * seed**2 for seed in range(6)})
+    said = carried_out("auto.first=4").splitlines()
+    claims = [line for line in said if "gapo_grpo over grpo on val/id/em: " in line]
+    assert [line.partition(": ")[2].partition(",")[0] for line in claims] == [
+        "open after 4 seeds",
+        "decided: better after 5 seeds",
+    ]
+    assert said[-1] == claims[-1] and len(find(tmp_path / "runs")) == 12
+
+
+def test_it_ends_where_more_runs_would_be_over_the_budget(tmp_path, monkeypatch):
+    """Runs that are there already are read, whatever they took: the same command says what it has said."""
+    monkeypatch.chdir(tmp_path)
+    finish(tmp_path / "runs", dict.fromkeys(product(("grpo", "gapo_grpo"), range(3)), 0.2))
+    for hours in ("1e-9", "1.4"):
+        said = carried_out("auto.first=1", f"auto.hours={hours}").splitlines()
+        opened = [line for line in said if "over grpo on val/id/em: open after" in line]
+        assert len(opened) == 3 and "open after 3 seeds" in opened[-1] == said[-2]
+        assert re.fullmatch(
+            rf"1\.5 hours are spent, and 2 more runs would take \S+: more than auto\.hours={float(hours):g}\. "
+            "The rest stays open",
+            said[-1],
+        )
+    assert len(find(tmp_path / "runs")) == 6
 
 
 @pytest.mark.slow
