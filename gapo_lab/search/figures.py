@@ -95,6 +95,7 @@ def slices(search: Search, trials: list[FrozenTrial]) -> Figure:
         if axis.choices:
             panel.set_xticks(range(len(axis.texts)), axis.texts)
             panel.set_xlim(-0.5, len(axis.texts) - 0.5)
+    panels[0].set_title("later trials are darker", fontsize=7)
     return figure
 
 
