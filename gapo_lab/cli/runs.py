@@ -18,7 +18,7 @@ from rich.console import Console
 from gapo_lab.cli import doctor, evaluate, status_table, sweeps
 from gapo_lab.cli.select import find_one, named
 from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.launch import job_output, run_states
+from gapo_lab.launch import job_output, run_states, watch
 from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.run_root import RunRoot
@@ -116,8 +116,17 @@ def logs(asked: argparse.Namespace) -> int:
                 sys.stdout.write(text)
             sys.stdout.flush()
             if over or not asked.follow:
-                return 0
+                break
             time.sleep(0.5)
+    _say_why_it_stopped(folder)
+    return 0
+
+
+def _say_why_it_stopped(folder: RunFolder) -> None:
+    """Say on standard error what the log of a run that has stopped may lack: who was killed has written nothing."""
+    status = run_states.read(folder.path.parent, [folder.key]).get(folder.key, folder.raw_status)
+    if status.has_stopped:
+        print(f"run {folder.key}: {status.state}", *watch.said(folder.key, status), sep="\n", file=sys.stderr)
 
 
 def _log_of(folder: RunFolder) -> Path:

@@ -1,6 +1,9 @@
 import socket
+import subprocess
+import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from databases import give_database
@@ -9,6 +12,7 @@ from gapo_lab.cli.runs import main
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.run_root import find
 from gapo_lab.runs.studies import of_study, remember
+from gapo_lab.utils.processes import Process
 
 SPEC = {
     "study": "table2",
@@ -175,6 +179,17 @@ def test_a_word_that_names_nothing_is_told_with_the_nearest(run, capsys, command
 def test_logs_by_the_beginning_of_the_key(run, capsys):
     assert main(["logs", "abc"]) == 0
     assert capsys.readouterr().out == "one\ntwo\n"
+
+
+def test_logs_say_at_the_end_why_a_run_has_stopped(run, capsys):
+    """Where it was killed, its log says nothing of that."""
+    killed = subprocess.Popen([sys.executable, "-c", "pass"])
+    killed.wait()
+    run.write_status(process=replace(Process.here(), pid=killed.pid))
+    assert main(["logs", "abc"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "one\ntwo\n" and said.err.startswith("run abc123: interrupted\n")
+    assert said.err.endswith("-> the same command starts anew (no checkpoint yet)\n")
 
 
 def test_logs_follow_until_the_run_ends(run, capsys):
