@@ -116,14 +116,15 @@ def _model(config: ConfigView) -> Iterator[str]:
         yield "backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1`."
     if config.backend.needs_gpu and here:
         if not has_gpu():
+            instead = "Leave backend out" if model.cpu else "Take model=nano"
             yield (
                 f"model={model.name} with backend={config.backend.name} needs {model.gpus} GPUs and this machine has "
-                f"none; {'leave backend out' if model.cpu else 'take model=nano'}, or run it on a cluster"
+                f"none. {instead}, or run it on a cluster: cluster=slurm"
             )
         elif 0 < (there := len(list(Path("/dev").glob("nvidia[0-9]*")))) < model.gpus:
             yield (
-                f"model={model.name} needs {model.gpus} GPUs and this machine has {there}. Run it on a cluster, or set "
-                "model.gpus and the keys that follow from it"
+                f"model={model.name} needs {model.gpus} GPUs and this machine has {there}. Run it on a cluster "
+                "(cluster=slurm), or set model.gpus and the keys that follow from it"
             )
         elif not metadata.is_installed():
             yield "backend=vllm: vLLM is not installed. Run `make setup GPU=1`."

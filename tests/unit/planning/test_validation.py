@@ -134,5 +134,6 @@ def test_vllm_on_a_cpu_says_what_installs_it(monkeypatch):
 
 def test_a_model_for_gpus_says_so_where_there_is_none(monkeypatch):
     monkeypatch.setattr(validation, "has_gpu", lambda: False)
-    with pytest.raises(UserError, match="needs 8 GPUs and this machine has none"):
+    said = "needs 8 GPUs and this machine has none. Take model=nano, or run it on a cluster: cluster=slurm"
+    with pytest.raises(UserError, match=said):
         checked(["model=qwen_coder_7b"])
