@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from gapo_lab.errors import Interrupted, RunFailed, UserError
 from gapo_lab.launch import executor, joined_runs, run_states, watch, worker
+from gapo_lab.planning import plan_notes
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import RunStatus
@@ -34,6 +36,8 @@ def run(wanted: Planned, console: Console, wait: bool = False) -> Mapping[str, A
     submissions = executor.hand_over(root, [wanted], console)
     if submissions:
         (submission,) = submissions
+        for note in plan_notes.warnings([wanted]):
+            console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
         worker.work(submission, 0, worker.supervisor_of(submission, 0, console))
     elif folder.is_finished:
         console.print(f"{name}: finished already", highlight=False, soft_wrap=True)

@@ -14,9 +14,12 @@ from gapo_lab.planning import disk, reward_rules
 from gapo_lab.planning.cost import GPU_FLOPS, CostInputs
 from gapo_lab.planning.plan import Plan, Planned
 from gapo_lab.planning.planned import one_each
+from gapo_lab.runs import naming
 
 # A share of a run's time that is worth a question.
 MUCH = 0.1
+# The included models.
+NANO = ("nano", "nano_large")
 
 
 def notes(plan: Plan) -> list[str]:
@@ -24,7 +27,12 @@ def notes(plan: Plan) -> list[str]:
     on_gpus, lines = [run for run in plan.todo if run.gpus], []
     if on_gpus:
         lines = [_data(on_gpus), _attention(on_gpus), disk.note(on_gpus), _validations(on_gpus), _hours(on_gpus)]
-    return [line for line in (*lines, _no_dev(plan.todo), _same_rows(plan.todo), _metric(plan.todo)) if line]
+    return [line for line in (*lines, *warnings(plan.todo)) if line]
+
+
+def warnings(runs: list[Planned]) -> list[str]:
+    """Return those of the lines that also matter to one run without a GPU: why its numbers may say little."""
+    return [line for line in (_beyond_nano(runs), _no_dev(runs), _same_rows(runs), _metric(runs)) if line]
 
 
 def _data(runs: list[Planned]) -> str:
@@ -81,6 +89,18 @@ def _data_nodes(runs: list[Planned], name: str) -> list[dict[str, Any]]:
     """Return the different `data` nodes of the runs with these data: the cells of a grid share their files."""
     found = [run.node("data") for run in one_each(runs) if run.valid_spec.data == name]
     return list({repr(node): node for node in found}.values())
+
+
+def _beyond_nano(runs: list[Planned]) -> str:
+    """Return a line where a model that was taught generated edits is to learn those of real repositories."""
+    for run in runs:
+        name = naming.model_name(run.valid_spec.as_dict())
+        if run.valid_spec.data == "git" and name in NANO and run.valid_spec.scale != "rehearsal":
+            return (
+                f"model={name}: was taught only generated edits. Edits of real repositories are beyond it. Take a "
+                "language model, such as model=smollm2_135m (docs/data.md)"
+            )
+    return ""
 
 
 def _no_dev(runs: list[Planned]) -> str:

@@ -108,6 +108,13 @@ def test_a_run_without_a_gpu_has_no_notes(plan_of):
     assert notes(plan_of()) == []
 
 
+@pytest.mark.parametrize("model", ["nano", "nano_large"])
+def test_nano_on_real_repositories_is_warned_of(plan_of, model):
+    (said,) = notes(plan_of(f"model={model}", "data=git"))
+    assert said.startswith(f"model={model}: was taught only generated edits.") and "model=smollm2_135m" in said
+    assert not any("generated edits" in note for note in notes(plan_of("model=smollm2_135m", "data=git")))
+
+
 def test_measuring_on_what_is_trained_on_is_told(plan_of, tmp_path):
     row = {"prompt": [{"role": "user", "content": "1+1"}], "reward_model": {"ground_truth": "2"}, "data_source": "sums"}
     train, copy, other = (tmp_path / f"{name}.jsonl" for name in ("train", "copy", "other"))
