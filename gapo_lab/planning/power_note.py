@@ -1,4 +1,4 @@
-"""What the seeds of a plan can tell from zero, and what half of that would take."""
+"""What the seeds of a plan can tell from zero, and what half of that would take; or that they compare nothing."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gapo_lab.planning.plan import Action, Plan, Planned
-from gapo_lab.runs import measures
+from gapo_lab.runs import measures, naming
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.utils.power import POWER, seeds_needed, visible
 from gapo_lab.utils.text import several, two_digits
 
 # What is trained there is too little for a result, or made up.
 NO_RESULT = ("rehearsal", "smoke")
+# Methods that are best compared with another one than GRPO, and GRPO itself: a baseline and its method.
+COMPARED = {"grpo": ("grpo", "gapo_grpo"), **dict.fromkeys(("dapo", "gapo_dapo"), ("dapo", "gapo_dapo"))}
 
 
 def power_note(plan: Plan) -> str:
-    """Return a line for a plan that compares methods over seeds; empty for any other.
+    """Return a line for a plan that compares methods over seeds, or has new seeds of one cell alone; empty for any
+    other, such as several settings of one method.
 
     The spread over seeds is that of the plan's cells that have finished runs; without any it is the unit.
     """
@@ -27,8 +30,10 @@ def power_note(plan: Plan) -> str:
         if run.spec and run.action is not Action.INVALID and run.spec.scale not in NO_RESULT:
             cells.setdefault(run.cell, []).append(run)
     seeds = min(map(len, cells.values()), default=0)
-    if not plan.todo or seeds < 2 or len({runs[0].valid_spec.algo for runs in cells.values()}) < 2:
+    if not plan.todo or seeds < 2:
         return ""
+    if len({runs[0].valid_spec.algo for runs in cells.values()}) < 2:
+        return _alone(*cells.values()) if len(cells) == 1 else ""
     size = visible(seeds)
     out = f"{seeds} seeds a method find a difference of {two_digits(size)} standard deviations over seeds"
     name, sds = _spread([*cells.values()])
@@ -40,6 +45,16 @@ def power_note(plan: Plan) -> str:
     half = seeds_needed(size / 2, 1.0)
     more = half - seeds if half else 0
     return f"{out} in {POWER:.0%} of studies. Half of it takes {half} seeds: {_cost(plan, cells, more)}"
+
+
+def _alone(runs: Sequence[Planned]) -> str:
+    """Say that these runs, all of one cell, have no baseline; '' where some are there: they are gone on with."""
+    if any(run.action is not Action.RUN or run.why for run in runs):
+        return ""
+    spec = runs[0].valid_spec
+    given = naming.given_overrides(spec.as_dict()).get("algo", spec.algo)
+    both = ",".join(COMPARED.get(spec.algo, ("grpo", given)))
+    return f"{several(len(runs), 'seed')} of one method, {spec.algo}, compare nothing. Name a second one: algo={both}"
 
 
 def _cost(plan: Plan, cells: Mapping[str, Sequence[Planned]], more: int) -> str:

@@ -52,8 +52,33 @@ def test_gpu_hours_are_those_of_the_runs(composer, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("algo", "both"),
+    [("grpo", "grpo,gapo_grpo"), ("gapo_dapo", "dapo,gapo_dapo"), ("krpo", "grpo,krpo")],
+)
+def test_seeds_of_one_method_have_no_baseline(composer, tmp_path, algo, both):
+    said = note(composer, f"algo={algo}", "seed=0,1", f"run_root={tmp_path}")
+    assert said == f"2 seeds of one method, {algo}, compare nothing. Name a second one: algo={both}"
+
+
+def test_more_seeds_of_what_is_there_are_no_news(composer, tmp_path):
+    words = ("algo=grpo", f"run_root={tmp_path}")
+    (run,) = plan.draft(make_grid([*words, "seed=0"]).cells(), composer)
+    folder = RunFolder.open(tmp_path, run.key, run.spec.as_dict())
+    folder.start_attempt()
+    folder.write_status(state="interrupted")
+    assert note(composer, *words, "seed=0,1") == ""
+
+
+@pytest.mark.parametrize(
     "words",
-    [("algo=grpo",), ("algo=grpo,dapo", "seed=1"), ("algo=grpo,dapo", "scale=rehearsal")],
+    [
+        ("algo=grpo", "seed=1"),
+        ("algo=gapo_grpo", "tau=0.3,0.5"),
+        ("algo=grpo", "model=nano,nano_large"),
+        ("algo=grpo,dapo", "seed=1"),
+        ("algo=grpo,dapo", "scale=rehearsal"),
+        ("algo=grpo", "scale=rehearsal"),
+    ],
 )
 def test_what_compares_nothing_over_seeds_says_nothing(composer, tmp_path, words):
     assert note(composer, *words, f"run_root={tmp_path}") == ""
