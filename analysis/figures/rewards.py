@@ -33,9 +33,12 @@ def first_generations(runs_root: Path, keys: Sequence[str]) -> Path | None:
     return None
 
 
-def draw(found: Sequence[np.ndarray], model: str) -> list[Drawing]:
-    """Figure 1 (all rollouts, and how many prompts of each kind) and Figure 8 (examples of each kind)."""
-    return [_all(found, model), _examples(found, model)]
+def draw(found: Sequence[np.ndarray], whose: str) -> list[Drawing]:
+    """Figure 1 (all rollouts, and how many prompts of each kind) and Figure 8 (examples of each kind).
+
+    whose: follows "rollouts" in the captions, such as `before training, nano`.
+    """
+    return [_all(found, whose), _examples(found, whose)]
 
 
 def _scale(found: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -44,7 +47,7 @@ def _scale(found: Sequence[np.ndarray]) -> tuple[float, float]:
     return min(low, 0.0), max(high, 1.0)
 
 
-def _all(found: Sequence[np.ndarray], model: str) -> Drawing:
+def _all(found: Sequence[np.ndarray], whose: str) -> Drawing:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.2, 2.1))
         left, right = figure.subplots(1, 2, width_ratios=(1.6, 1))
@@ -65,13 +68,13 @@ def _all(found: Sequence[np.ndarray], model: str) -> Drawing:
         right.set_xlabel("share of prompts, %")
         right.set_title(f"{len(found)} prompts", loc="left")
         caption = (
-            f"Rewards of the rollouts before training, {model}. Left: all rollouts, coloured by the kind of their "
+            f"Rewards of the rollouts {whose}. Left: all rollouts, coloured by the kind of their "
             f"prompt; right: prompts by kind (mean below, above or within {EVEN:g} of the median; all rewards equal)."
         )
         return Drawing("figure1", caption, figure)
 
 
-def _examples(found: Sequence[np.ndarray], model: str) -> Drawing:
+def _examples(found: Sequence[np.ndarray], whose: str) -> Drawing:
     """For each kind the group with the widest gap between mean and median (symmetric: the widest spread)."""
     low, high = _scale(found)
     with matplotlib.rc_context(STYLE):
@@ -95,5 +98,5 @@ def _examples(found: Sequence[np.ndarray], model: str) -> Drawing:
         handles, labels = axes[0].get_legend_handles_labels()
         if handles:
             figure.legend(handles, labels, loc="outside upper right", ncols=2)
-        caption = f"Rewards of one prompt's rollouts before training, {model}: the clearest example of each kind."
+        caption = f"Rewards of one prompt's rollouts {whose}: the clearest example of each kind."
         return Drawing("figure8", caption, figure)

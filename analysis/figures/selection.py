@@ -45,7 +45,7 @@ def draw(
         remarks = ("no Figures 1 and 8: no run folder with rollouts here (name the place: --runs FOLDER)",)
     else:
         (model, _), groups = next(iter(before.items()))
-        found += rewards.draw(groups, conventions.model_title(model))
+        found += rewards.draw(groups, f"before training, {conventions.model_title(model)}")
         found.append(reward_noise.distributions(before) if len(before) > 1 else None)
     tables = (reward_noise.table(before),) if before else ()
     found.append(reward_noise.accuracy(by_noise))

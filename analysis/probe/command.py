@@ -67,8 +67,8 @@ def _probe(asked: argparse.Namespace) -> None:
     names = [name for word in estimated if word.startswith("algo=") for name in word[5:].split(",")]
     settings = [word for word in estimated if not word.startswith("algo=")]
     chosen = methods_of(names or METHODS, search_path.use(settings))
-    title, recorded, rows = _sample(sampled, asked.prompts) if asked.rewards is None else _load(asked)
-    _write(asked.out, title, recorded, rows, chosen, noise)
+    whose, recorded, rows = _sample(sampled, asked.prompts) if asked.rewards is None else _load(asked)
+    _write(asked.out, whose, recorded, rows, chosen, noise)
 
 
 def _sorted(words: Sequence[str], sampling: bool) -> tuple[list[str], list[str], float]:
@@ -103,7 +103,7 @@ def _noise(value: str) -> float:
 
 
 def _sample(words: Sequence[str], prompts: int) -> tuple[str, Rewards, Any]:
-    """Return the page's title, the rewards, and a row for each answer."""
+    """Return whose rewards they are, the rewards, and a row for each answer."""
     from gapo_lab.planning.untrained import composed
     from gapo_lab.utils.machine import has_gpu
 
@@ -121,8 +121,7 @@ def _sample(words: Sequence[str], prompts: int) -> tuple[str, Rewards, Any]:
     from gapo_lab.training.sample_groups import sample_groups
 
     rows = pd.DataFrame(sample_groups(config, prompts, _Clock()))
-    title = f"{config.model.name} on {config.data.name} before training"
-    return title, from_table(rows["uid"], rows["reward"]), rows
+    return f"before training, {config.model.name} on {config.data.name}", from_table(rows["uid"], rows["reward"]), rows
 
 
 class _Clock:
@@ -143,10 +142,10 @@ class _Clock:
 def _load(asked: argparse.Namespace) -> tuple[str, Rewards, None]:
     from analysis.results.group_rewards import load
 
-    return f"Rewards of {asked.rewards.name}", load(asked.rewards, asked.column), None
+    return f"of {asked.rewards.name}", load(asked.rewards, asked.column), None
 
 
-def _write(out: Path, title: str, recorded: Rewards, rows: Any, chosen: Sequence[Any], noise: float) -> None:
+def _write(out: Path, whose: str, recorded: Rewards, rows: Any, chosen: Sequence[Any], noise: float) -> None:
     import dataclasses
 
     import pandas as pd
@@ -158,12 +157,12 @@ def _write(out: Path, title: str, recorded: Rewards, rows: Any, chosen: Sequence
     found = methods.look(recorded, chosen, noise)
     said = conclusions.sentences(facts, found, noise)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "index.html").write_text(page.page(title, recorded, facts, found, said, noise), encoding="utf-8")
+    (out / "index.html").write_text(page.page(whose, recorded, facts, found, said, noise), encoding="utf-8")
     pd.DataFrame([dataclasses.asdict(one) for one in found]).to_csv(out / "methods.csv", index=False)
     if rows is not None:
         rows[["uid", "reward"]].to_csv(out / "rewards.csv", index=False)
         rows.to_json(out / "answers.jsonl", orient="records", lines=True, force_ascii=False)
-    _show(title, page.rows(facts), tables.methods(found, noise), said)
+    _show(f"Rewards {whose}", page.rows(facts), tables.methods(found, noise), said)
     print(f"{out / 'index.html'}" + ("" if rows is None else f"; the answers: {out / 'answers.jsonl'}"))
 
 

@@ -19,9 +19,9 @@ def page(title: str, recorded: Rewards, facts: Facts, found: Sequence[Found], sa
     """Return the page: what follows, the facts, the table of methods, and three figures."""
     members = recorded.members()
     with matplotlib.rc_context(STYLE):
-        drawn = [*rewards.draw(members, title), figures.cosines(found, noise)]
+        drawn = [*rewards.draw(members, whose), figures.cosines(found, noise)]
         pictures = [drawing.render(one) for one in drawn]
-    return html.short_page(title, said, rows(facts), tables.methods(found, noise), pictures)
+    return html.short_page(f"Rewards {whose}", said, rows(facts), tables.methods(found, noise), pictures)
 
 
 def rows(facts: Facts) -> list[tuple[str, str]]:
