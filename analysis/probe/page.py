@@ -15,8 +15,11 @@ from analysis.results.group_rewards import Rewards
 from gapo_lab.utils.plot_style import STYLE
 
 
-def page(title: str, recorded: Rewards, facts: Facts, found: Sequence[Found], said: Sequence[str], noise: float) -> str:
-    """Return the page: what follows, the facts, the table of methods, and three figures."""
+def page(whose: str, recorded: Rewards, facts: Facts, found: Sequence[Found], said: Sequence[str], noise: float) -> str:
+    """Return the page: what follows, the facts, the table of methods, and three figures.
+
+    whose: follows "Rewards", such as `before training, nano on micro`.
+    """
     members = recorded.members()
     with matplotlib.rc_context(STYLE):
         drawn = [*rewards.draw(members, whose), figures.cosines(found, noise)]
