@@ -16,7 +16,8 @@ from hydra.errors import HydraException
 
 from gapo_lab.config.fast_compose import Composed, Composer
 from gapo_lab.errors import UserError
-from gapo_lab.planning.run_key import checkpoint_digest, science_settings
+from gapo_lab.models.model_digest import checkpoint_digest
+from gapo_lab.planning.run_key import science_settings
 from gapo_lab.planning.spec import Spec
 from gapo_lab.runs import naming
 from gapo_lab.utils.key_names import short

@@ -17,8 +17,7 @@ from typing import Any
 from gapo_lab.config.known_keys import verl_defaults
 from gapo_lab.data import fingerprint
 from gapo_lab.data.own import sets
-from gapo_lab.models import model_files, smollm2
-from gapo_lab.paths import NANO
+from gapo_lab.models.model_digest import checkpoint_digest, reading_digest
 from gapo_lab.planning import user_files
 from gapo_lab.planning.not_science import NOT_SCIENCE, SEEDS
 
@@ -41,10 +40,6 @@ UNNAMED_BACKENDS = ("cpu", "vllm")
 CANONICAL = {"pkg://gapo_lab.training.replay_buffer": "pkg://gapo_lab.training.replay"}
 # Where rows of one's own lie (data=parquet): data.content is what they are.
 OWN_PLACES = tuple(f"data.{name}." for name in sets.PLACES)
-# Files of a model folder that say how it is read.
-READ_AS_TEXT = (".json", ".jinja", ".txt", ".model", ".py")
-# A checkpoint's digest reads files up to WHOLE bytes, and BLOCKS blocks of BLOCK bytes of larger ones.
-WHOLE, BLOCKS, BLOCK = 64 << 20, 64, 1 << 16
 
 
 def run_key(model: str, seed: int, science: Mapping[str, Any]) -> str:
@@ -102,53 +97,3 @@ def _plain(value: object) -> object:
 def is_science(key: str) -> bool:
     """Whether the setting at this dotted key is part of what a run computes."""
     return not key.startswith(tuple(NOT_SCIENCE)) and key not in SEEDS
-
-
-def checkpoint_digest(folder: Path) -> str | None:
-    """Twelve hex digits over the weights of a local checkpoint; None for a name to be fetched.
-
-    SmolLM2 has the name of its package, also before its folder is made: the run is the same.
-    """
-    if folder == smollm2.folder():
-        return smollm2.VERSION
-    weights = model_files.weights(folder)
-    if not weights:
-        return None
-    return _digest(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in weights))
-
-
-def reading_digest(folder: Path) -> str | None:
-    """Twelve hex digits over the tokenizer, template and configuration of a user's own model folder.
-
-    None for a name to be fetched, and where they are those of a shipped model, whose weights' digest names them too.
-    """
-    if folder == smollm2.folder() or not folder.is_dir():
-        return None
-    found = _small_files(folder)
-    shipped = [_small_files(path) for path in NANO.glob("*checkpoint")]
-    return None if not found or found in shipped else hashlib.sha256(repr(found).encode()).hexdigest()[:12]
-
-
-def _small_files(folder: Path) -> list[tuple[str, str]]:
-    """How a model folder is read: the names and digests of its files of text."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in READ_AS_TEXT and path.is_file())
-    return [(p.name, _digest(((p, p.stat().st_mtime_ns, p.stat().st_size),))) for p in files]
-
-
-@cache
-def _digest(files: tuple[tuple[Path, int, int], ...]) -> str:
-    """Hash a checkpoint's files. A thousand cells share one, so it is read again only when its files have changed.
-
-    Of a file above 64 MB its size and blocks from all over it: a planner has two seconds, a 14B copy has 30 GB.
-    """
-    sha = hashlib.sha256()
-    for path, _, size in files:
-        with open(path, "rb") as weights:
-            if size <= WHOLE:
-                sha.update(weights.read())
-                continue
-            sha.update(str(size).encode())
-            for place in range(BLOCKS):
-                weights.seek((size - BLOCK) * place // (BLOCKS - 1))
-                sha.update(weights.read(BLOCK))
-    return sha.hexdigest()[:12]

@@ -66,6 +66,7 @@ def get_ready(folder: RunFolder, attempt: Attempt, scratch: Path, told: int, env
 def _train(recorder: Recorder, scratch: Path) -> int:
     from omegaconf import OmegaConf
 
+    from gapo_lab.training import unchanged
     from gapo_lab.training.train import environment, ready, train
     from gapo_lab.utils import gpu_variables
     from gapo_lab.utils.scratch import check_place
@@ -73,6 +74,7 @@ def _train(recorder: Recorder, scratch: Path) -> int:
     folder, attempt = recorder.folder, recorder.attempt
     with _told(folder, recorder.begin) as code:
         config = OmegaConf.load(folder.path / "config.yaml")
+        unchanged.check(config, folder.spec.get("science", {}))
         check_place()
         gpu_variables.keep_one(os.environ)
         os.environ.update(environment(config, attempt, scratch))

@@ -18,7 +18,7 @@ from gapo_lab.models import smollm2
 from gapo_lab.runs import checkpoints
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.training import adapter_seed, collective_timeout
+from gapo_lab.training import adapter_seed, collective_timeout, unchanged
 from gapo_lab.training.own_methods import OWN_METHODS, own_methods
 from gapo_lab.training.ray_cluster import PATIENCE_SECONDS, in_time
 from gapo_lab.training.recorder import Recorder
@@ -131,6 +131,8 @@ def train(config: DictConfig, folder: RunFolder, attempt: Attempt, recorder: Rec
     recorder.at_begin(partial(write_down, prepared, folder))
     if folder.resume_step() or config.model.billions > LOADED_AHEAD:
         recorder.begin()
+    # again: the data have been read since, and a run that waited for its turn has not loaded its model yet
+    unchanged.check(config, folder.spec.get("science", {}))
     train_in_cluster(config, prepared, folder, attempt, recorder)
 
 

@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from gapo_lab.config.fast_compose import Composer
-from gapo_lab.planning import run_key
+from gapo_lab.models import model_digest
 from gapo_lab.planning.spec import Spec, spec_of
 
 composer = cache(Composer)
@@ -87,15 +87,15 @@ def test_name_is_readable():
 
 
 def test_a_large_checkpoint_is_told_by_its_size_and_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr("gapo_lab.planning.run_key.WHOLE", 1 << 10)
+    monkeypatch.setattr("gapo_lab.models.model_digest.WHOLE", 1 << 10)
     weights = tmp_path / "model.safetensors"
     seen = set()
-    content = bytearray(run_key.BLOCK * 3)
-    for change in (None, 0, run_key.BLOCK, len(content) - 1, "longer"):
+    content = bytearray(model_digest.BLOCK * 3)
+    for change in (None, 0, model_digest.BLOCK, len(content) - 1, "longer"):
         if change == "longer":
             content.append(0)
         elif change is not None:
             content[change] ^= 1
         weights.write_bytes(content)
-        seen.add(run_key.checkpoint_digest(tmp_path))
+        seen.add(model_digest.checkpoint_digest(tmp_path))
     assert len(seen) == 5
