@@ -14,6 +14,9 @@ from gapo_lab.planning import user_methods
 from gapo_lab.utils.key_names import did_you_mean
 from gapo_lab.utils.value_rules import Rule, problem
 
+# The method of a run where nobody chooses one (conf/config.yaml).
+USUAL = "gapo_grpo"
+
 
 def _estimator(config: ConfigView) -> Iterator[str]:
     """Whether the estimator exists, and that its settings, and no other method's, are there."""
@@ -81,7 +84,10 @@ def _of_another(name: str, estimator: str, config: ConfigView) -> str:
     """Return what to say of the settings of a method that is not the run's."""
     algo, alone = config.algo.name, config.select(f"algorithm.{estimator}") is None and estimator != config.algo.name
     if name == f"exact_{estimator}" or (alone and (CONF / "algo" / f"{estimator}.yaml").is_file()):
-        return f"algorithm.adv_estimator={estimator}: algo chooses the method. Give algo={estimator} instead"
+        said = f"algorithm.adv_estimator={estimator}"
+        if algo == USUAL:  # nobody gave one
+            return f"{said}: algo chooses the method. Give algo={estimator} instead"
+        return f"{said}: algo={algo} brings its estimator. Leave algorithm.adv_estimator out"
     return f"algorithm.{name}: not read by algo={algo} (algorithm.adv_estimator={estimator})"
 
 
