@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, OverrideParseException
 
-from gapo_lab.config import search_path
+from gapo_lab.config import moved_keys, search_path
 from gapo_lab.config.known_keys import known_keys
 from gapo_lab.config.override_caret import with_caret
 from gapo_lab.utils.key_names import did_you_mean
@@ -77,6 +77,8 @@ def unknown_key(key: str) -> str:
     if key == "sweep":
         return "sweep: is not in every run, so it is added: +sweep=NAME"
     leaves = known_keys()
+    if key not in leaves and (new := moved_keys.new_name(key)):
+        return f"{key}: verl 0.9 reads {new}"
     if key in leaves:
         return f"{key}: no such key with these choices of config files. Leave it out"
     keys = sorted({*leaves, *(leaf.partition(".")[0] for leaf in leaves)})

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from gapo_lab.config import sweep_grid
+from gapo_lab.config import moved_keys, sweep_grid
 from gapo_lab.config.known_keys import known_keys, verl_defaults
 from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.utils.key_names import did_you_mean
@@ -29,6 +29,8 @@ def problems(words: Sequence[str]) -> Iterator[str]:
         return
     for key in (sweep_grid.key(word) for word in words if word.startswith("+")):
         node, _, name = key.rpartition(".")
+        if moved_keys.new_name(key):
+            continue  # told with the keys that are not obeyed
         if node in _nodes() and key not in known_keys() and re.fullmatch(r"\w+", name) and not _is_read(name):
             near = did_you_mean(key, known_keys())
             yield f"+{key}: verl reads no such key{f' ({near})' if near else ''}. Leave it out"

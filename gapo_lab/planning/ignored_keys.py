@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from gapo_lab.config import moved_keys
 from gapo_lab.config.known_keys import verl_defaults
 
 ACTOR, REF, ROLLOUT, MODEL = (f"actor_rollout_ref.{part}" for part in ("actor", "ref", "rollout", "model"))
-_REWARD = "verl 0.9 reads reward."
+_NO_REWARD_MODEL = "no reward model is run here. Give reward.custom_reward_function.path=FILE.py"
 _ASYNC = "runs are made with verl's synchronous trainer"
 _V0 = "read by verl's older trainer only"
 _MEGATRON = "read by Megatron only, and runs are made with FSDP2"
@@ -22,14 +23,12 @@ _MEGATRON = "read by Megatron only, and runs are made with FSDP2"
 # A whole node, or the keys that begin so -> why, and what to give in its place.
 NODES = {
     "critic.": "no method here has a critic",
-    "custom_reward_function.": f"{_REWARD}custom_reward_function.",
-    "reward_model.": f"{_REWARD}reward_model.",
-    "sandbox_fusion.": f"{_REWARD}sandbox_fusion.",
+    "reward_model.": _NO_REWARD_MODEL,
     "distillation.": "distillation is not made here",
     "trainer.v1.colocate_async.": _ASYNC,
     "trainer.v1.separate_async.": _ASYNC,
     "algorithm.pf_ppo.": _V0,
-    "reward.reward_model.": "no reward model is run here. Give reward.custom_reward_function.path=FILE.py",
+    "reward.reward_model.": _NO_REWARD_MODEL,
     "skip.": "a run makes its own rollouts; python -m analysis replay computes methods on recorded ones",
     f"{MODEL}.mtp.": _MEGATRON,
     f"{MODEL}.lora.": f"{_MEGATRON}; lora=RANK and {MODEL}.lora_alpha are read",
@@ -39,9 +38,8 @@ NODES = {
 }
 # One key -> the same.
 KEYS = {
-    "reward_model.reward_manager": f"{_REWARD}reward_manager.name",
-    **{f"reward_model.reward_{k}": f"{_REWARD}reward_manager.module" for k in ("loop_module_path", "loop_class_name")},
-    **{f"reward_model.{key}": "no reward model is run here" for key in ("enable", "enable_resource_pool")},
+    **{old: f"verl 0.9 reads {new}" for old, new in moved_keys.KEYS.items()},
+    **{f"reward_model.{key}": _NO_REWARD_MODEL for key in ("enable", "enable_resource_pool")},
     f"{ACTOR}.grad_clip": f"verl 0.9 reads {ACTOR}.optim.clip_grad",
     f"{ACTOR}.freeze_vision_tower": "the models here have no vision tower",
     f"{ACTOR}.use_prefix_grouper": f"{_V0}; backend=cpu shares the computation of a prompt by itself",
@@ -117,10 +115,9 @@ def ignored(key: str) -> str | None:
         return None
     if key in KEYS:
         return KEYS[key]
-    for start, why in NODES.items():
-        if key.startswith(start):
-            return f"{why}{key.removeprefix(start)}" if why.endswith(".") and start.count(".") == 1 else why
-    return None
+    if new := moved_keys.new_name(key):
+        return f"verl 0.9 reads {new}"
+    return next((why for start, why in NODES.items() if key.startswith(start)), None)
 
 
 def problems(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from gapo_lab.config import moved_keys
 from gapo_lab.config.known_keys import verl_defaults
 from gapo_lab.errors import UserError
 from gapo_lab.planning import ignored_keys
@@ -31,15 +32,6 @@ BY_ESTIMATOR = {
 }
 # What verl scores with where a script names no reward: it asks data_source.
 VERLS_REWARD = "verl.utils.reward_score:default_compute_score"
-_OVERLONG = "reward.reward_kwargs.overlong_buffer_cfg."
-# Keys that begin so -> how they begin here.
-MOVED_NODES = {
-    "reward_model.reward_kwargs.": "reward.reward_kwargs.",
-    "reward_model.overlong_buffer.": _OVERLONG,
-    "custom_reward_function.overlong_buffer.": _OVERLONG,
-    "custom_reward_function.reward_kwargs.": "reward.custom_reward_function.reward_kwargs.",
-    "sandbox_fusion.": "reward.sandbox_fusion.",
-}
 MOVED = {
     "data.train_files": "data.train",
     "data.val_files": "data.id",
@@ -52,7 +44,6 @@ MOVED = {
     "trainer.project_name": "study",
     f"{MODEL}.lora_rank": "lora",
     "trainer.nnodes": "cluster.nodes",
-    "reward_model.reward_manager": "reward.reward_manager.name",
 }
 # Decided by the words that are added.
 _ALGO = ("algorithm.adv_estimator", "algorithm.norm_adv_by_std_in_grpo")
@@ -210,9 +201,7 @@ def _one(key: str, value: str, given: _Given, out: Translation) -> None:
     plain = value.strip("'\"")
     if key == f"{MODEL}.path" or key in _ALGO or key in _REWARD:
         return  # told with what is added for it
-    new = MOVED.get(key) or next(
-        (there + key[len(old) :] for old, there in MOVED_NODES.items() if key.startswith(old)), ""
-    )
+    new = MOVED.get(key) or moved_keys.new_name(key)
     if key == "trainer.nnodes" and plain == "1":
         out.lines.append(f"dropped {shown}: a run has one node")
     elif key == "trainer.project_name" and not re.fullmatch(r"[\w][\w.-]*", plain):

@@ -11,12 +11,15 @@ from gapo_lab.config.fast_compose import Composer
 from gapo_lab.config.known_keys import verl_defaults
 from gapo_lab.config.view import ConfigView
 from gapo_lab.paths import CONF
+from gapo_lab.planning import plan
 from gapo_lab.planning.ignored_keys import COUNTED, KEYS, NODES, TWINS, ignored, problems
 from gapo_lab.planning.validation import faults
 
 # Keys of KEYS whose last part is also the name of something that is read -> of what.
 OF_ANOTHER_NODE = {
+    "reward_model.num_workers": "reward.num_workers",
     "reward_model.reward_manager": "reward.reward_manager",
+    "reward_model.reward_loop_source": "moved by reward_loop.py, which verl's main entry does not call",
     "reward_model.reward_loop_module_path": "moved by reward_loop.py, which verl's main entry does not call",
     "reward_model.reward_loop_class_name": "moved by reward_loop.py, which verl's main entry does not call",
     "reward_model.enable": "reward.reward_model.enable",
@@ -100,6 +103,20 @@ def test_a_node_that_is_not_obeyed_has_keys_and_they_are_refused(start):
         ("custom_reward_function.path=/nofile.py", "verl 0.9 reads reward.custom_reward_function.path"),
         ("sandbox_fusion.url=x", "verl 0.9 reads reward.sandbox_fusion.url"),
         ("reward_model.reward_manager=dapo", "verl 0.9 reads reward.reward_manager.name"),
+        ("reward_model.num_workers=4", "verl 0.9 reads reward.num_workers"),
+        ("reward_model.reward_loop_source=importlib", "verl 0.9 reads reward.reward_manager.source"),
+        ("reward_model.reward_loop_module_path=m.py", "verl 0.9 reads reward.reward_manager.module.path"),
+        ("reward_model.reward_loop_class_name=Mine", "verl 0.9 reads reward.reward_manager.module.name"),
+        ("reward_model.model.path=/model", "no reward model is run here. Give reward.custom_reward_function.path"),
+        ("reward_model.rollout.name=vllm", "no reward model is run here. Give reward.custom_reward_function.path"),
+        (
+            "+reward_model.reward_kwargs.overlong_buffer_cfg.len=7",
+            "verl 0.9 reads reward.reward_kwargs.overlong_buffer_cfg.len",
+        ),
+        ("+reward_model.overlong_buffer.len=7", "verl 0.9 reads reward.reward_kwargs.overlong_buffer_cfg.len"),
+        ("+custom_reward_function.overlong_buffer.len=7", "reads reward.reward_kwargs.overlong_buffer_cfg.len"),
+        ("+custom_reward_function.reward_kwargs.a=7", "verl 0.9 reads reward.custom_reward_function.reward_kwargs.a"),
+        ("+actor_rollout_ref.actor.use_token_level_loss=true", "reads actor_rollout_ref.actor.loss_agg_mode"),
         ("actor_rollout_ref.actor.grad_clip=2", "verl 0.9 reads actor_rollout_ref.actor.optim.clip_grad"),
         ("backend=vllm actor_rollout_ref.actor.use_torch_compile=false", "fsdp_config.use_torch_compile=True"),
         ("actor_rollout_ref.actor.ppo_micro_batch_size_per_gpu=8", "ppo_max_token_len_per_gpu"),
@@ -109,6 +126,21 @@ def test_a_node_that_is_not_obeyed_has_keys_and_they_are_refused(start):
 def test_the_word_that_is_obeyed_is_named(words, says):
     (line,) = found(*words.split())
     assert says in line
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("custom_reward_function.overlong_buffer.len=5", "reward.reward_kwargs.overlong_buffer_cfg.len"),
+        ("reward_model.overlong_buffer.len=5", "reward.reward_kwargs.overlong_buffer_cfg.len"),
+        ("actor_rollout_ref.actor.use_token_level_loss=True", "actor_rollout_ref.actor.loss_agg_mode"),
+        ("+actor_rollout_ref.actor.use_token_level_loss=True", "actor_rollout_ref.actor.loss_agg_mode"),
+    ],
+)
+def test_an_older_word_that_the_schema_does_not_have_is_told_by_its_new_name(word, says):
+    (run,) = plan.draft([(word, "seed=0")], composer())
+    (line,) = run.why.splitlines()
+    assert line.endswith(f": verl 0.9 reads {says}")
 
 
 def named(group: str) -> list[str]:
