@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.config import attention, override_errors, search_path
-from gapo_lab.config.compose import compose_run
+from gapo_lab.config.compose import Refusal, compose_run
 from gapo_lab.config.config_files import ConfigFiles, File
 from gapo_lab.config.interpolations import Known, Resolver, is_under, prefixes, readers_of, shared
 from gapo_lab.errors import RefusedWords, UserError
@@ -70,7 +70,7 @@ class Composer:
         self._bases: dict[tuple[str, ...], _Base] = {}
         self._alone: dict[tuple[File, ...], _Base] = {}
         self._groups: dict[str, bool] = {}
-        self._refused: dict[tuple[str, ...], str] = {}
+        self._refused: dict[tuple[str, ...], Refusal] = {}
         self._refused_keys: dict[str, str] = {}
 
     def compose(self, words: Sequence[str]) -> Composed:
@@ -83,7 +83,7 @@ class Composer:
             return self._slowly(words)  # several values: Hydra refuses them, its defaults list leaves them out
         chosen = tuple(word for word, o in zip(words, overrides, strict=True) if self._chooses_file(o))
         if chosen in self._refused:
-            raise UserError(self._refused[chosen])
+            raise self._refused[chosen].again(words)
         if chosen not in self._bases:
             try:
                 self._bases[chosen] = self._base(chosen)
@@ -91,7 +91,7 @@ class Composer:
                 try:
                     return self._slowly(words)
                 except UserError as error:
-                    self._refused[chosen] = str(error)
+                    self._refused[chosen] = Refusal.of(error, words)
                     raise
         base = self._bases[chosen]
         changed: dict[str, Any] = {}

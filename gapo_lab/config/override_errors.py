@@ -11,6 +11,7 @@ from hydra.errors import HydraException, OverrideParseException
 from gapo_lab.config import moved_keys, search_path
 from gapo_lab.config.known_keys import known_keys
 from gapo_lab.config.override_caret import with_caret
+from gapo_lab.errors import UserError
 from gapo_lab.utils.key_names import did_you_mean
 
 # How something of one's own is named, by group.
@@ -25,6 +26,8 @@ OWN = {
 def explain(error: Exception) -> str:
     """One line for an error of Hydra's: what was wrong, and the nearest thing that exists."""
     text = str(error)
+    if isinstance(error, UserError):
+        return text
     if (taken := re.search(r"Could not delete.*?'([^']+)'", text)) and taken.group(1) in known_keys():
         return f"~{taken.group(1)}: the value is null already. Leave the word out"
     if there := re.search(r"Could not append.*?already at '([^']+)'", text):

@@ -87,7 +87,6 @@ def _drafted(words: tuple[str, ...], composer: Composer, namer: Namer) -> Planne
     except UserError as error:
         return Planned(words, action=Action.INVALID, why="\n".join([str(error), *_others(error, composer, namer)]))
     try:
-        _complete(composed)
         if found := [*added_keys.problems(words), *faults(ConfigView(composed.resolved), composed.written)]:
             raise UserError("\n".join(found))
         return Planned(words, _spec(words, composed, namer), composed.resolved)
@@ -135,12 +134,6 @@ def _told_apart(runs: list[Planned]) -> list[Planned]:
         else run
         for run in runs
     ]
-
-
-def _complete(composed: Composed) -> None:
-    missing = [key for key, value in composed.resolved.items() if value == "???"]
-    if missing:
-        raise UserError("\n".join(f"{key} must be given: {key}=VALUE" for key in missing))
 
 
 def _once(runs: Iterable[Planned]) -> list[Planned]:

@@ -56,28 +56,43 @@ def check_settings(config: ConfigView, written: Mapping[str, Any]) -> None:
 
 
 def faults(config: ConfigView, written: Mapping[str, Any], rules: tuple[Rule, ...] | None = None) -> list[str]:
-    """Everything about this run that cannot work, one line for each key; [] where all is well.
+    """Everything about this run that cannot work, one line for each value; [] where all is well.
 
     rules: what is looked at; None is all.
     """
     found: dict[str, str] = {}
-    every: tuple[Rule, ...] = (_words, partial(key_problems, written=written), *METHOD_RULES, *OWN_WORDS, *RULES)
+    every: tuple[Rule, ...] = (
+        _missing,
+        _words,
+        partial(key_problems, written=written),
+        *METHOD_RULES,
+        *OWN_WORDS,
+        *RULES,
+    )
     for rule in every if rules is None else rules:
         try:
             for line in rule(config) or ():
-                found.setdefault(_key_of(line), line)
+                found.setdefault(_about(line), line)
         except UserError as error:
-            found.setdefault(_key_of(str(error)), str(error))
+            found.setdefault(_about(str(error)), str(error))
         except (TypeError, ValueError, AttributeError, ZeroDivisionError):
             if not found:  # else a value is of the wrong kind, which is told already
                 raise
     return list(found.values())
 
 
-def _key_of(line: str) -> str:
-    """Return the key that a line begins with; the whole line where it begins otherwise."""
-    named = re.match(r"[\w.]+(?==|: )", line)
+def _about(line: str) -> str:
+    """Return the key of the value that a line is about, which two rules may refuse; the whole line where it is about
+    one of several things below a key (`claims: ...`)."""
+    named = re.match(r"[\w.]+(?==| must be given)", line)
     return named[0] if named else line
+
+
+def _missing(config: ConfigView) -> Iterator[str]:
+    """Tell what has no value yet; other rules say that it is no file, or no number."""
+    for key, value in config.flat().items():
+        if value == "???":
+            yield f"{key} must be given: {key}=VALUE"
 
 
 def _words(config: ConfigView) -> Iterator[str]:
@@ -184,10 +199,11 @@ def _expected(config: ConfigView) -> Iterator[str]:
 
 def _own_rows(config: ConfigView) -> Iterator[str]:
     """Check the overrides of `data=parquet`, and the columns of the files."""
-    yield from wrong_values(
-        config, {f"data.{key}": f"{COUNT} or null" for key in ("train_size", "id_size", "dev_size", "ood_size")}
-    )
-    sets.check(config.data)
+    sizes = {f"data.{key}": f"{COUNT} or null" for key in ("train_size", "id_size", "dev_size", "ood_size")}
+    wrong = [*wrong_values(config, sizes), *sets.problems(config.data)]
+    yield from wrong
+    if wrong:
+        return
     rows, batch = own_rows.sizes(config.data)[sets.TRAIN], config.data.train_batch_size
     if rows < batch:
         yield (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,17 @@ def named(data: Mapping[str, Any]) -> dict[str, tuple[Path, ...]]:
 
     data: the `data` node. Raises UserError where a file is not there or a name cannot be one.
     """
-    found = {name: files.find(f"data.{name}", data[name]) for name in (TRAIN, ID)}
+    return {name: files.find(key, value) for name, (key, value) in _given(data, others(data)).items()}
+
+
+def _given(data: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, tuple[str, Any]]:
+    """The setting that names the files of each set, and its value."""
+    found = {name: (f"data.{name}", data[name]) for name in (TRAIN, ID)}
     if data["dev"] is not None:
-        found[DEV] = files.find("data.dev", data["dev"])
-    for name, value in others(data).items():
+        found[DEV] = ("data.dev", data["dev"])
+    for name, value in further.items():
         key = f"data.ood.{name}" if name != OOD or _is_named(data["ood"]) else "data.ood"
-        found[name] = files.find(key, value)
+        found[name] = (key, value)
     return found
 
 
@@ -55,19 +60,36 @@ def _is_named(value: Any) -> bool:
     return not isinstance(value, (str, list, tuple)) and hasattr(value, "__getitem__")
 
 
-def check(data: Mapping[str, Any]) -> None:
-    """Raise UserError for the first file that is not there or lacks a column."""
-    for name, paths in named(data).items():
-        for path in paths:
-            there = files.columns(path)
-            for key in ("prompt_key", "truth_key"):
-                wanted = data[key]
-                # a field of a column that is no struct in the first row of JSON lines may still be there in others
-                if wanted not in there:
-                    close = nearest(str(wanted), there)
-                    hint = f" (did you mean data.{key}={close[0]}?)" if close else ""
-                    shown = ", ".join(column for column in there if "." not in column)
-                    raise UserError(f"data.{key}={wanted}: no such column in {path}{hint}; data.{name} has {shown}")
+def problems(data: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each set whose files are not there or cannot be read, and for each column that one of them lacks."""
+    further: dict[str, Any] = {}
+    try:
+        further = others(data)
+    except UserError as error:
+        yield str(error)
+    told: set[str] = set()
+    for name, (place, value) in _given(data, further).items():
+        try:
+            for path in files.find(place, value):
+                lacking = [key for key in _lacking(data, files.columns(path)) if key not in told]
+                yield from (_column(data, key, path, name) for key in lacking)
+                told.update(lacking)
+        except UserError as error:
+            yield str(error)
+
+
+def _lacking(data: Mapping[str, Any], there: Sequence[str]) -> list[str]:
+    """The settings that name a column which is not among these."""
+    # a field of a column that is no struct in the first row of JSON lines may still be there in others
+    return [key for key in ("prompt_key", "truth_key") if data[key] not in there]
+
+
+def _column(data: Mapping[str, Any], key: str, path: Path, name: str) -> str:
+    wanted, there = data[key], files.columns(path)
+    close = nearest(str(wanted), there)
+    hint = f" (did you mean data.{key}={close[0]}?)" if close else ""
+    shown = ", ".join(column for column in there if "." not in column)
+    return f"data.{key}={wanted}: no such column in {path}{hint}; data.{name} has {shown}"
 
 
 def content(data: Mapping[str, Any]) -> dict[str, list[str]]:

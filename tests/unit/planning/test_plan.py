@@ -103,7 +103,34 @@ def test_a_cell_that_is_several_runs_is_told_with_what_else_is_wrong():
 
 def test_all_that_must_be_given_is_named():
     (run,) = planned("data=parquet", "seed=0").runs
-    assert [line.partition(" ")[0] for line in run.why.splitlines()] == ["data.train", "data.id"]
+    assert [line.partition(" ")[0] for line in run.why.splitlines()] == ["data.train", "data.id", "data=parquet:"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (  # of one rule
+            "keep=foo; trainer.max_actor_ckpt_to_keep=0; reward.timeout=0; metric=foo",
+            ["metric=foo", "reward.timeout=0", "keep=foo", "trainer.max_actor_ckpt_to_keep=0"],
+        ),
+        ("cluster.warm=3; cluster.setup=module; cluster.container=x", ["setup=module", "container=x", "warm=3"]),
+        ("reward=unit_tests; reward.sandbox.seconds=0; reward.sandbox.processes=1.5", ["seconds=0", "processes=1.5"]),
+        # beside what must be given
+        ("data=parquet; keep=foo; tau=3", ["data.train must", "data.id must", "tau=3", "data=parquet", "keep=foo"]),
+        (  # of several sets
+            "data=parquet; reward=gsm8k; data.train=no.jsonl; data.id=no.parquet; data.ood={x: no.csv}",
+            ["data.train=no.jsonl", "data.id=no.parquet", "data.ood.x=no.csv"],
+        ),
+        # beside what is the user's own and not there
+        ("model=/nofolder; tau=3; algo=nosuch", ["model=/nofolder", "algo=nosuch", "tau=3"]),
+        # several things of one key
+        ("claims=[grpo over dapo on acc,dapo over grpo on em]", ["claims: grpo over dapo", "claims: dapo over grpo"]),
+    ],
+)
+def test_all_faults_of_a_command_are_told_at_once(words, told):
+    for run in plan.draft([(*words.split("; "), "seed=0"), (*words.split("; "), "seed=1")], composer()):
+        lines = run.why.splitlines()
+        assert len(lines) == len(told) and all(one in line for one, line in zip(told, lines, strict=True)), run.why
 
 
 def test_what_one_of_a_cells_runs_goes_on_from_is_not_said_of_all():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import pyarrow as pa
@@ -69,8 +70,8 @@ def test_named_test_sets_keep_their_names(data, tmp_path):
     assert list(rows.rows_of({**data, "dev": far, "ood": far})) == ["train", "id", "dev", "ood"]
     assert list(rows.rows_of({**data, "ood": {"aime": far, "amc": [far]}})) == ["train", "id", "aime", "amc"]
     for name in ("id", "train", "x_greedy", "a/b"):
-        with pytest.raises(UserError, match=f"{name}.*cannot be the name of a test set"):
-            sets.check({**data, "ood": {name: far}})
+        (line,) = sets.problems({**data, "ood": {name: far}})
+        assert re.search(f"{name}.*cannot be the name of a test set", line)
 
 
 def test_the_reward_is_told_what_the_file_says(data, tmp_path):
@@ -127,8 +128,14 @@ def test_the_fingerprint_is_of_the_content(data, tmp_path):
     ],
 )
 def test_what_is_wrong_is_known_before_a_run(data, changed, said):
-    with pytest.raises(UserError, match=said):
-        sets.check({**data, **changed})
+    (line,) = sets.problems({**data, **changed})
+    assert re.search(said, line)
+
+
+def test_what_is_wrong_with_each_set_is_told(data):
+    wrong = {"train": "no.jsonl", "id": "no.parquet", "prompt_key": "question", "dev": data["id"], "ood": {"id": "x"}}
+    told = [line.partition(": ")[0] for line in sets.problems({**data, **wrong})]
+    assert told == ["data.ood", "data.train=no.jsonl", "data.id=no.parquet", "data.prompt_key=question"]
 
 
 def test_files_that_are_no_rows_are_named(data, tmp_path):
@@ -140,8 +147,8 @@ def test_files_that_are_no_rows_are_named(data, tmp_path):
         ("e.csv", "a,b", "must be a .parquet or a .jsonl file"),
     ):
         (tmp_path / name).write_text(text)
-        with pytest.raises(UserError, match=said):
-            sets.check({**data, "id": str(tmp_path / name)})
+        (line,) = sets.problems({**data, "id": str(tmp_path / name)})
+        assert said in line
 
 
 @pytest.mark.parametrize(
