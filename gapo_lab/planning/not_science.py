@@ -56,10 +56,10 @@ NOT_SCIENCE: dict[str, str] = {
             "ulysses_sequence_parallel_size",
         )
     },
-    "actor_rollout_ref.actor.strategy": "always FSDP2",
+    **{f"actor_rollout_ref.{role}.strategy": "always FSDP2" for role in ("actor", "ref")},
     "actor_rollout_ref.actor.use_torch_compile": _SPEED,
     **{f"actor_rollout_ref.ref.{key}": _CUT for key in ("log_prob_", "ulysses_sequence_parallel_size")},
-    **{f"actor_rollout_ref.ref.{key}": _SPEED for key in ("strategy", "use_torch_compile")},
+    "actor_rollout_ref.ref.use_torch_compile": _SPEED,
     **{
         f"actor_rollout_ref.model.{key}": _SPEED
         for key in ("enable_gradient_checkpointing", "use_remove_padding", "use_fused_kernels")

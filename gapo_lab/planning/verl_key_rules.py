@@ -84,7 +84,10 @@ NOT_RUN = {
 
 def _backend(config: ConfigView) -> Iterator[str]:
     backend = config.backend.name
-    rules = ENGINES.get(backend, {}) | {"actor_rollout_ref.actor.strategy": ("fsdp2",)}
+    actor, ref = (f"actor_rollout_ref.{role}.strategy" for role in ("actor", "ref"))
+    rules = ENGINES.get(backend, {}) | {actor: ("fsdp2",)}
+    if config.select(ref) != config.select(actor):  # which it refers to
+        rules |= {ref: ("fsdp2",)}
     for key, allowed in rules.items():
         value = config.select(key)
         if value not in allowed:

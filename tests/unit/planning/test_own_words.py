@@ -114,6 +114,7 @@ def test_modes_of_verl_that_gpus_may_use():
         ("actor_rollout_ref.actor.strategy=megatron", "models are trained with FSDP2"),
         ("trainer.device=npu", "a run is made on CUDA GPUs"),
         ("trainer.use_v1=false", "verl's v1 trainer"),
+        ("actor_rollout_ref.ref.strategy=megatron", "models are trained with FSDP2"),
         ("trainer.v1.trainer_mode=separate_async", "synchronous"),
         ("trainer.v1.trainer_mode=colocate_async", "synchronous"),
     ):
