@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from gapo_lab.config.known_keys import verl_defaults
 from gapo_lab.errors import UserError
 from gapo_lab.paths import PACKAGE
 from gapo_lab.planning import python_imports
@@ -37,14 +38,17 @@ METHOD = "algo.path"
 MODULES = (
     *("actor_rollout_ref.model.external_lib", "actor_rollout_ref.rollout.checkpoint_engine.custom_backend_module"),
     *("actor_rollout_ref.rollout.agent.agent_loop_manager_class", "trainer.checkpoint_callback_class"),
+    "actor_rollout_ref.actor.optim.optimizer_impl",
 )
+# What verl's engines read of quantization.
+QAT_ENGINES = ("actor.fsdp_config.", "ref.fsdp_config.")
 # Keys that name another small file. A YAML file may name classes; they come along.
 OTHER_FILES = (
     *("actor_rollout_ref.rollout.agent.agent_loop_config_path", "data.tool_config_path", "data.template"),
     *("actor_rollout_ref.rollout.multi_turn.tool_config_path", "actor_rollout_ref.rollout.router_config_path"),
     "actor_rollout_ref.rollout.multi_turn.interaction_config_path",
     "actor_rollout_ref.rollout.quantization_config_file",
-    *(f"actor_rollout_ref.actor.{node}qat.quantization_config_path" for node in ("", "fsdp_config.")),
+    *(f"actor_rollout_ref.{node}qat.quantization_config_path" for node in ("actor.", *QAT_ENGINES)),
 )
 KEYS = (*PYTHON_FILES, *MODULES, *OTHER_FILES)
 # The folder of a run that holds the copies, and the one in it that Python imports from.
@@ -81,7 +85,7 @@ def find(key: str, value: Any) -> UserFile | None:
 
     Raises UserError for a file that is not there or cannot be read as what it should be.
     """
-    if not value or key not in KEYS:
+    if not value or key not in KEYS or value == verl_defaults().get(key):
         return None
     if key in MODULES:
         names = [str(one) for one in (value if isinstance(value, list) else [value])]

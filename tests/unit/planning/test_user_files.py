@@ -137,9 +137,28 @@ def test_what_cannot_be_read_is_said_before_a_run_is_made(tmp_path, text, says):
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_module_that_nobody_has(key_of):
-    with pytest.raises(UserError, match="external_lib=nowhere.at_all: no module nowhere"):
-        key_of("actor_rollout_ref.model.external_lib=nowhere.at_all")
+@pytest.mark.parametrize("name", ["model.external_lib", "actor.optim.optimizer_impl"])
+def test_a_module_that_nobody_has(key_of, name):
+    key = f"actor_rollout_ref.{name}"
+    with pytest.raises(UserError, match=f"{key}=nowhere.at_all: no module nowhere"):
+        key_of(f"{key}=nowhere.at_all")
+
+
+def test_an_optimizer_of_ones_own_is_copied_and_named_by_its_text(project, tmp_path, monkeypatch, key_of):
+    monkeypatch.syspath_prepend(str(project))
+    key = "actor_rollout_ref.actor.optim.optimizer_impl"
+    before = key_of(f"{key}=parts.deep")
+    assert user_files.copy({key: "parts.deep"}, tmp_path / "run") == {}
+    assert (user_files.imported(tmp_path / "run") / "parts" / "deep.py").read_text().endswith("one = 1.0\n")
+    (project / "parts" / "deep.py").write_text("one = 2.0\n")
+    assert key_of(f"{key}=parts.deep") != before
+    assert user_files.find(key, "torch.optim") is None
+
+
+@pytest.mark.parametrize("role", ["actor", "ref"])
+def test_a_quantization_config_is_looked_for(role):
+    with pytest.raises(UserError, match="no such file"):
+        user_files.find(f"actor_rollout_ref.{role}.fsdp_config.qat.quantization_config_path", "nowhere.json")
 
 
 def test_the_names_that_a_file_defines(tmp_path):
