@@ -76,6 +76,10 @@ def check_reward(config: ConfigView) -> Iterator[str]:
 def _measures(config: ConfigView, called: str) -> Iterator[str]:
     """Check that the reward returns what a study is about."""
     metric, there = config.get("metric"), returned(config)
+    if there is not None and "score" not in there:
+        shown = ", ".join(there) or "no number"
+        yield f"reward={called}: returns {shown}, and the reward itself must be called score. Add score to the dict."
+        there = (*there, "score")
     if metric is not None and there and metric not in (*there, "reward"):
         yield (
             f"metric={metric}: reward={called} does not return it. It returns {', '.join(there)}. "

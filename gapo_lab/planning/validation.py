@@ -37,6 +37,8 @@ from gapo_lab.utils.machine import has_gpu
 
 # A rule yields a line for each fault that it finds, or raises UserError.
 Rule = Callable[[ConfigView], Iterable[str] | None]
+# Keys that name a file, of which several things may be wrong.
+FILES = ("reward", "algo.path")
 DATA = ("micro", "micro_blocks", "git", "lists", "parquet")
 
 
@@ -85,7 +87,7 @@ def _about(line: str) -> str:
     """Return the key of the value that a line is about, which two rules may refuse; the whole line where it is about
     one of several things below a key (`claims: ...`)."""
     named = re.match(r"[\w.]+(?==| must be given)", line)
-    return named[0] if named else line
+    return named[0] if named and named[0] not in FILES else line
 
 
 def _missing(config: ConfigView) -> Iterator[str]:

@@ -26,6 +26,7 @@ def folder(tmp_path, monkeypatch):
     (tmp_path / "partial.py").write_text("from functools import partial\nscore = partial(print)\n")
     (tmp_path / "narrow.py").write_text("def compute_score(solution_str, ground_truth):\n    return 1.0\n")
     (tmp_path / "words.py").write_text(GOOD.replace("1.0", '{"score": 1.0, "words": len(solution_str)}'))
+    (tmp_path / "scoreless.py").write_text(GOOD.replace("1.0", '{"acc": 1.0}'))
     (tmp_path / "unsure.py").write_text(GOOD.replace("1.0", "{name: 1.0 for name in NAMES}"))
     (tmp_path / "broken.py").write_text("def compute_score(:\n")
     (tmp_path / "train.jsonl").write_text(ROWS * 40)
@@ -67,6 +68,11 @@ def test_a_reward_that_can_be_called(folder, word):
         (("reward=edit", "metric=acc"), "metric=acc: reward=edit does not return it"),
         (("reward=words.py", "metric=word"), "metric=word: .* It returns score, words. Write metric=words."),
         (("reward=words:compute_score", "metric=em"), "metric=em: .* It returns score, words."),
+        (("reward=scoreless.py",), "^reward=scoreless.py: returns acc, and .* called score. Add score to the dict.$"),
+        (
+            ("reward=scoreless.py", "metric=em"),
+            "Add score to the dict.\nmetric=em: .* It returns acc, score. Write metric=",
+        ),
         (("reward=good.py", "metric=em"), "metric=em: reward=good.py does not return it. It returns score, acc. "),
         (("reward=words.py", "algo=dapo", "algorithm.filter_groups.metric=acc"), "there are score, words"),
         (("reward=good.py", "reward.timeout=0"), "reward.timeout=0: must be a number of seconds above 0"),
