@@ -25,6 +25,7 @@ from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import State
 from gapo_lab.tracking import uri
 from gapo_lab.utils import command_line
+from gapo_lab.utils.own_command import own
 from gapo_lab.utils.text import type_and_line
 from gapo_lab.utils.without_gc import without_gc
 
@@ -107,7 +108,7 @@ def logs(asked: argparse.Namespace) -> int:
     path = _log_of(folder)
     if not path.exists():
         raise UserError(
-            f"{path} is not there. The run has written nothing yet: follow it with python -m gapo_lab watch"
+            f"{path} is not there. The run has written nothing yet: follow it with {own('watch', root=asked.root)}"
         )
     with open(path, encoding="utf-8", errors="replace") as file:
         while True:
@@ -124,9 +125,10 @@ def logs(asked: argparse.Namespace) -> int:
 
 def _say_why_it_stopped(folder: RunFolder) -> None:
     """Say on standard error what the log of a run that has stopped may lack: who was killed has written nothing."""
-    status = run_states.read(folder.path.parent, [folder.key]).get(folder.key, folder.raw_status)
+    root = folder.path.parent
+    status = run_states.read(root, [folder.key]).get(folder.key, folder.raw_status)
     if status.has_stopped:
-        print(f"run {folder.key}: {status.state}", *watch.said(folder.key, status), sep="\n", file=sys.stderr)
+        print(f"run {folder.key}: {status.state}", *watch.said(root, folder.key, status), sep="\n", file=sys.stderr)
 
 
 def _log_of(folder: RunFolder) -> Path:
@@ -138,9 +140,8 @@ def _log_of(folder: RunFolder) -> Path:
         if printed and printed.exists() and (now.has_stopped or not attempts):
             return printed
     if not attempts:
-        raise UserError(
-            f"run {folder.key} has not started, so it has no log yet. Follow it with: python -m gapo_lab watch"
-        )
+        again = own("watch", root=folder.path.parent)
+        raise UserError(f"run {folder.key} has not started, so it has no log yet. Follow it with: {again}")
     return attempts[-1].log_path
 
 
@@ -186,7 +187,8 @@ def ui(asked: argparse.Namespace) -> int:
         return 0
     path = uri.sqlite_path(address)
     if path and not path.exists():
-        raise UserError(f"{path} is not there. Run something first, or copy runs to it: python -m gapo_lab sync")
+        later = own("sync", root=asked.root)
+        raise UserError(f"{path} is not there. Run something first, or copy runs to it: {later}")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", asked.port)) == 0:
             raise UserError(

@@ -116,7 +116,7 @@ def _row(folder: RunFolder, study: str, cell: str, seed: int | None, status: Run
         best=_best(numbers),
         about=measures.of_summary(numbers) or "",
         seen=None if status.updated is None else max(0.0, now - status.updated),
-        message=_message(folder.key, status),
+        message=_message(folder, status),
     )
 
 
@@ -132,11 +132,11 @@ def _step(numbers: Mapping[str, float], status: RunStatus) -> float:
     return status.step if status.is_active else numbers.get("final/step", 0)
 
 
-def _message(key: str, status: RunStatus) -> str:
+def _message(folder: RunFolder, status: RunStatus) -> str:
     """Return why a run waits or has stopped, and what to do; '' if it has finished, or trains."""
     if status.state is State.FINISHED or (status.state is State.RUNNING and status.step):
         return ""
-    return "\n".join(text for text in (status.message, status.advice(key)) if text)
+    return "\n".join(text for text in (status.message, status.advice(folder.key, folder.path.parent)) if text)
 
 
 @lru_cache(maxsize=4096)

@@ -25,6 +25,7 @@ from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import NEW, STOPPED, Cause, State, resumptions
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.own_command import own
 from gapo_lab.utils.text import in_quotes, several
 from gapo_lab.utils.without_gc import without_gc
 
@@ -145,7 +146,8 @@ def cancel(asked: argparse.Namespace) -> int:
         print("nothing is queued or running")
         return 0
     again = resumptions(until_ended(asked.root, ended).values())
-    later = f"; the same command, or python -m gapo_lab retry {asked.study}, {again}" if again else ""
+    retried = own("retry", asked.study, root=asked.root)
+    later = f"; the same command, or {retried}, {again}" if again else ""
     print(f"{several(len(ended), 'run')} cancelled{later}")
     return 0
 
@@ -163,7 +165,8 @@ def retry(asked: argparse.Namespace) -> int:
     pruned = [key for key in again if found.get(key, NEW).cause is Cause.PRUNED]
     if pruned and len(keys) > 1:
         again = [key for key in again if key not in pruned]
-        print(f"{several(len(pruned), 'pruned run')} left alone; to resume one: python -m gapo_lab retry {pruned[0]}")
+        one = own("retry", pruned[0], root=asked.root)
+        print(f"{several(len(pruned), 'pruned run')} left alone; to resume one: {one}")
     if not again:
         counts = Counter(found.get(key, NEW).state for key in keys)
         print("nothing to retry: " + ", ".join(f"{count} {state}" for state, count in counts.items()))

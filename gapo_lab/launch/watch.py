@@ -60,7 +60,7 @@ def follow(
                 if shown.get(key) != state:
                     finished_before = state is State.FINISHED and key not in shown
                     if state not in (State.NEW, State.QUEUED) and not finished_before:
-                        console.print(_event(key, names[key], found, left), highlight=False, soft_wrap=True)
+                        console.print(_event(root, key, names[key], found, left), highlight=False, soft_wrap=True)
                     shown[key] = state
             if over and not any(found.get(key, NEW).is_active for key in keys):
                 return found
@@ -111,7 +111,7 @@ def _name(folder: RunFolder, without: Collection[str]) -> str:
         return folder.key
 
 
-def _event(key: str, name: str, found: Mapping[str, RunStatus], left: float | None = None) -> str:
+def _event(root: Path, key: str, name: str, found: Mapping[str, RunStatus], left: float | None = None) -> str:
     status = found[key]
     state = status.state
     done = Counter(s.state for s in found.values())
@@ -120,15 +120,15 @@ def _event(key: str, name: str, found: Mapping[str, RunStatus], left: float | No
     remains = f", {duration(left)} left" if left else ""
     text += f"  [{done[State.FINISHED]}/{len(found)} finished{remains}]" if state is State.FINISHED else ""
     if status.has_stopped or state is State.BROKEN:
-        text += "".join(f"\n    {escape(part)}" for part in said(key, status))
+        text += "".join(f"\n    {escape(part)}" for part in said(root, key, status))
     return text
 
 
-def said(key: str, status: RunStatus) -> list[str]:
+def said(root: Path, key: str, status: RunStatus) -> list[str]:
     """Why a run stands still, the last lines of its log and what to do; for the screen."""
     lines = status.message.splitlines()[-6:]
     head = [str(status.cause)] if status.cause not in " ".join(lines).lower() else []
-    advice = status.advice(key)
+    advice = status.advice(key, root)
     return [*head, *lines, *([f"-> {advice}"] if advice else [])]
 
 

@@ -18,6 +18,7 @@ from gapo_lab.runs.provenance import Provenance
 from gapo_lab.runs.resume import resume_step
 from gapo_lab.runs.status import Cause, RunStatus, State
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.own_command import own
 from gapo_lab.utils.processes import Process
 
 # Fields of status.json that stay from one attempt to the next: how the run came to be started.
@@ -108,7 +109,7 @@ class RunFolder:
         return atomic_files.owned(
             self.path / "run.lock",
             lambda owner: (
-                f"run {self.key} is already being run by {owner}. See it with: python -m gapo_lab status. "
+                f"run {self.key} is already being run by {owner}. See it with: {own('status', root=self.path.parent)}. "
                 "Wait for it, or end that process."
             ),
             patience,

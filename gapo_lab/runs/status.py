@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, Self
 
+from gapo_lab.utils.own_command import own
 from gapo_lab.utils.processes import Process
 from gapo_lab.utils.text import several
 
@@ -151,11 +153,14 @@ class RunStatus:
         """Whether it says to be queued or running by a process of this machine that has ended."""
         return self.is_active and self.process is not None and self.process.is_gone()
 
-    def advice(self, key: str) -> str:
-        """Return what a person can do about run ``key``, and where it resumes; '' unless it has stopped."""
+    def advice(self, key: str, root: Path | None = None) -> str:
+        """Return what a person can do about run ``key``, and where it resumes; '' unless it has stopped.
+
+        root: where the runs lie.
+        """
         if not self.has_stopped:
             return self.remedy
-        retry = f"python -m gapo_lab retry {key}"
+        retry = own("retry", key, root=root)
         how = {Cause.PRUNED: retry, Cause.CANCELLED: f"the same command, or {retry},"}.get(
             self.cause, "the same command"
         )

@@ -21,6 +21,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.search import samplers
 from gapo_lab.search.config import Search
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.own_command import own
 from gapo_lab.utils.text import type_and_line
 
 # What makes two searches the same question: trials of one are no answers to the other.
@@ -37,8 +38,8 @@ def alone(search: Search) -> AbstractContextManager[None]:
     return atomic_files.owned(
         search.folder / "search.lock",
         lambda owner: (
-            f"study {search.study} is being searched by {owner}. Follow its runs with: python -m gapo_lab "
-            f"watch {search.study}. Or end that process."
+            f"study {search.study} is being searched by {owner}. Follow its runs with: "
+            f"{own('watch', search.study, root=search.root)}. Or end that process."
         ),
     )
 

@@ -216,7 +216,7 @@ class Supervisor:
         ended_for = self.folder.raw_status.ended_for
         message = why if ended_for in why else ended_for
         self.folder.write_status(state=State.INTERRUPTED, message=message, remedy="", wall_seconds=self._wall)
-        return Interrupted(f"{message}; {self.folder.status().advice(self.folder.key)}")
+        return Interrupted(f"{message}; {self.folder.status().advice(self.folder.key, self.folder.path.parent)}")
 
     def _write_failure(self, attempt: Attempt, code: int) -> None:
         """Record in status.json why the job failed; it may have said so itself."""

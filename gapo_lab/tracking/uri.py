@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from gapo_lab.utils.own_command import rooted
+
 VARIABLE = "MLFLOW_TRACKING_URI"
 DEFAULT = "sqlite:///mlflow.db"
 
@@ -60,6 +62,4 @@ def command(*words: str, root: Path | None = None) -> str:
     """`python -m gapo_lab WORDS` as typed in the working folder. ``root``: where the runs lie."""
     here, python = Path.cwd(), Path(sys.executable)
     python = python.relative_to(here) if python.is_relative_to(here) else python
-    is_usual = root is None or root.absolute() == here / "runs"
-    where = [] if is_usual else ["--root", str(root)]
-    return shlex.join([str(python), "-m", "gapo_lab", *where, *words])
+    return shlex.join([str(python), "-m", "gapo_lab", *rooted(root), *words])

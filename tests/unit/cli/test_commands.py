@@ -169,6 +169,28 @@ def test_nothing_there(tmp_path, capsys):
     assert main(["--root", str(tmp_path), "sync"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("state", "words", "hint"),
+    [
+        ("failed", ["status", "nosuch"], "status"),
+        ("failed", ["logs", "abc123"], "watch"),
+        ("failed", ["ui"], "sync"),
+        ("failed", ["evaluate", "abc123"], "status"),
+        ("running", ["forget", "abc123"], "cancel"),
+    ],
+)
+def test_a_hint_names_the_folder_of_the_runs_where_it_is_not_the_usual_one(run, tmp_path, capsys, state, words, hint):
+    run.write_status(state=state)
+    run.attempts()[-1].log_path.unlink()
+    root = run.path.parent.rename(tmp_path / "else where")
+    main(["--root", str(root), *words])
+    said = "".join(capsys.readouterr())
+    assert f"python -m gapo_lab --root '{root}' {hint}" in said
+    root.rename(tmp_path / "runs")
+    main(words)
+    assert f"python -m gapo_lab {hint}" in "".join(capsys.readouterr())
+
+
 @pytest.mark.parametrize("command", ["status", "cancel", "retry", "sync"])
 def test_a_word_that_names_nothing_is_told_with_the_nearest(run, capsys, command):
     assert main([command, run.spec["study"][:-1] + "x"]) == 2

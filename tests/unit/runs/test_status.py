@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +43,8 @@ def test_an_old_status_is_read():
     assert (status.attempt, status.step, status.total_steps, status.wall_seconds) == (2, 23, 60, 12.5)
     # it named no step
     again = "python -m gapo_lab retry abc resumes from step 20"
+    there = status.changed(resumes_from=20).advice("abc", Path("/x"))
+    assert there == again.replace("gapo_lab", "gapo_lab --root /x")
     assert status.remedy == "" and status.changed(resumes_from=20).advice("abc") == again
 
 
