@@ -40,7 +40,7 @@ def model_of(word: str) -> dict[str, Any] | None:
     is_folder = path.is_dir()
     if not is_folder and word.startswith(("/", ".", "~")):
         raise UserError(f"model={word}: no such folder. Give the folder of a model, or its Hugging Face id OWNER/NAME")
-    folder = path if is_folder else _cached(word)
+    folder = path if is_folder else cached(word)
     said = _read(word, folder / "config.json")
     text = said.get("text_config", said)
     sizes = _sizes(word, text)
@@ -71,9 +71,10 @@ def model_of(word: str) -> dict[str, Any] | None:
     return {"model": settings}
 
 
-def _cached(word: str) -> Path:
+def cached(word: str, key: str = "model") -> Path:
+    """Return the folder of a Hugging Face id in the local cache. UserError, of the setting ``key``, where it is not."""
     if not _ID.fullmatch(word):
-        raise UserError(f"model={word}: no such folder, and no Hugging Face id (OWNER/NAME). Give one of the two")
+        raise UserError(f"{key}={word}: no such folder, and no Hugging Face id (OWNER/NAME). Give one of the two")
     home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
     cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
     place = cache / f"models--{word.replace('/', '--')}"
@@ -81,8 +82,8 @@ def _cached(word: str) -> Path:
     found = place / "snapshots" / main.read_text(encoding="utf-8").strip() if main.is_file() else None
     if found is None or not (found / "config.json").is_file():
         raise UserError(
-            f"model={word}: no such folder, and not in the cache of Hugging Face. Fetch it where there is a network: "
-            f"hf download {word}; or give the folder of a copy, model=FOLDER"
+            f"{key}={word}: no such folder, and not in the cache of Hugging Face. Fetch it where there is a network: "
+            f"hf download {word}; or give the folder of a copy, {key}=FOLDER"
         )
     return found
 

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from gapo_lab.config.override_errors import explain
+from gapo_lab.config.user_models import cached
 from gapo_lab.config.view import ConfigView
 from gapo_lab.data import fingerprint
 from gapo_lab.data.ood import registry as ood
@@ -172,6 +173,8 @@ def _weights(config: ConfigView) -> Iterator[str]:
         lacking += [] if model_files.has_tokenizer(path) else ["tokenizer (tokenizer.json)"]
         if lacking:
             yield f"model.path={model.path}: has no {' and no '.join(lacking)}. Copy what is missing into the folder"
+    elif model.cpu and not config.backend.needs_gpu:  # a cluster with GPUs may have another cache
+        cached(model.path, "model.path")
 
 
 def _rollout(config: ConfigView) -> Iterator[str]:

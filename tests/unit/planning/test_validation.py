@@ -96,6 +96,8 @@ def test_the_default_run_passes():
         (["model=qwen_coder_7b", "backend=vllm_cpu"], "cannot be trained without a GPU. Leave backend=vllm_cpu out"),
         (["actor_rollout_ref.rollout.max_model_len=119"], "must be at least data.max_prompt_length + "),
         (["model.path=./nothing_here"], "no model there"),
+        (["model.path=weights/mine_nowhere"], "model.path=weights/mine_nowhere: no such folder, and not in the cache"),
+        (["model.path=mine_nowhere"], "model.path=mine_nowhere: no such folder, and no Hugging Face id"),
         (["data.template=nowhere.txt"], "data.template=nowhere.txt: no such file"),
         (["data=git", "data.repos=[nowhere]"], "data.repos: nowhere is not a folder"),
         (["data.train_size=8"], "less than one batch"),
