@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Self
@@ -21,6 +22,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
+from gapo_lab.errors import UserError
 from gapo_lab.runs import measures, metrics
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.history import History, last, newest_first
@@ -80,7 +82,7 @@ def snapshot(folder: RunFolder, now: float, history: History | None = None) -> S
     points = history.look()
     if not history.begun:  # what earlier attempts did would look like the progress of this one
         points = {}
-    about = measures.main_measure(history.names) if points else None
+    about = _about(folder, history.names) if points else None
     sets = measures.measures(history.names) if about else ()
     newest = {where: last(points, f"val/{where}/{about}") for where in sets}
     trained = list(islice((at["train/reward"].time for at in newest_first(points) if "train/reward" in at), RECENT + 1))
@@ -95,6 +97,23 @@ def snapshot(folder: RunFolder, now: float, history: History | None = None) -> S
         tests={where: value for where, value in newest.items() if value is not None},
         pace=pace(trained[::-1], since=status.started or 0.0),
     )
+
+
+def _about(folder: RunFolder, names: Collection[str]) -> str | None:
+    """Return the measure that the run is about: that of `metric=`, unless it has not been measured (yet)."""
+    config = folder.path / "config.yaml"
+    asked = _asked(folder.path, config.stat().st_mtime_ns) if config.exists() else None
+    there = {one for found in measures.measures(names).values() for one in found}
+    return measures.main_measure(names, asked if asked in there else None)
+
+
+@lru_cache(maxsize=1024)
+def _asked(path: Path, _changed: int) -> str | None:
+    """Return what `metric=` names in the run folder ``path``: it is looked for twice a second."""
+    try:
+        return RunFolder(path).config_values(["metric"]).get("metric")
+    except UserError:  # not YAML: told where it is needed
+        return None
 
 
 def pace(times: Sequence[float], since: float = 0) -> float | None:

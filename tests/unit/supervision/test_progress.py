@@ -124,6 +124,18 @@ def test_the_line_while_starting_and_while_training(folder):
     assert progress.line(shot) == ("step 4/60 | reward 0.400 | EM ID 12.5% | EM OOD 3.1% | 2.0 s/step | 1:52 left")
 
 
+def test_the_line_is_about_what_was_asked_for_once_it_is_measured(folder):
+    attempt = folder.start_attempt()
+    folder.write_config("metric: words\n")
+    attempt.append_metrics(0, {"val/id/acc": 0.25})
+    assert "acc ID 25.0%" in progress.line(progress.snapshot(folder, 1))
+    attempt.append_metrics(1, {"val/id/acc": 0.5, "val/id/words": 7.0, "val/aime/words": 3.0})
+    line = progress.line(progress.snapshot(folder, 1))
+    assert "words ID 7.000 | words aime 3.000" in line and "acc" not in line
+    folder.write_config("{")
+    assert "acc ID 50.0%" in progress.line(progress.snapshot(folder, 1))
+
+
 def test_pace_leaves_out_the_pause_before_this_attempt():
     assert progress.pace([1, 2, 3]) == 1.0
     assert progress.pace([1, 2, 1000, 1003], since=900) == 3.0
