@@ -192,6 +192,8 @@ def test_a_full_disk_is_told_and_the_run_goes_on_afterwards(lab):
         (["algo=gapo_grp"], "did you mean gapo_grpo?"),
         (["run_root=taken"], "taken"),
         (["cluster.nodes=2"], "this machine is one node"),
+        (["study=naïve_étude"], "'study=\"naïve_étude\"'"),
+        (["algo=glob(gapo*)"], "glob() is not supported"),
     ],
 )
 def test_a_wrong_sweep_starts_nothing(lab, words, says):

@@ -94,6 +94,18 @@ def test_everything_is_written_and_twice_the_same(database, tmp_path, capsys):
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == files
 
 
+def test_named_test_sets_have_their_columns_by_the_measure_that_was_asked_for(database, tmp_path, capsys):
+    last = {"id": 0.5, "aime": 0.25, "amc": 0.125}
+    points = {f"val/{name}/acc": {0: 0.0, 20: value} for name, value in last.items()}
+    database.add(trials(points=points | {f"best/{name}/acc": {20: value} for name, value in last.items()}))
+    assert report.main(["s", "--no-log", "--no-figures"]) == 0
+    said = capsys.readouterr().out
+    for title, value in (("on the ID test set", "50.00"), ("on aime", "25.00"), ("on amc", "12.50")):
+        table = said[said.index(f"acc (%) {title}") :].partition("\n\n")[2].partition("\n\n")[0]
+        assert value in table, said
+    assert (tmp_path / "reports" / "s" / "table_aime.csv").is_file() and "OOD" not in said
+
+
 def test_what_changes_keeps_its_predecessor(database, tmp_path, capsys):
     database.add(trials())
     report.main(["s", "--no-log", "--no-figures"])

@@ -110,6 +110,14 @@ def test_status_is_sorted_and_grouped_by_cell_with_means(tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 4
 
 
+def test_named_test_sets_are_shown_by_the_measure_that_was_asked_for(tmp_path, capsys):
+    best = {"best/id/acc": 0.5, "best/aime/acc": 0.25, "best/amc/acc": 0.75}
+    RunFolder.open(tmp_path, "grpo0", SPEC).write_status(state="finished", total_steps=60)
+    RunFolder(tmp_path / "grpo0").write_summary({**best, "final/step": 60})
+    assert main(["--root", str(tmp_path), "status"]) == 0
+    assert "1 of 1 finished, mean best acc ID 50.0%, aime 25.0%, amc 75.0%" in capsys.readouterr().out
+
+
 def test_a_message_that_many_runs_share_is_said_once(tmp_path, capsys):
     for seed in range(30):
         said = f"SLURM: NODE_FAIL on n1 (job 36_{seed}, exit code 0:0)"

@@ -55,6 +55,7 @@ ray job submit --no-wait --runtime-env="${RUNTIME_ENV:-env.yaml}" \\
     reward_model.reward_manager=dapo \\
     +reward_model.reward_kwargs.overlong_buffer_cfg.len=$((longest / 4)) \\
     +reward_model.reward_kwargs.max_resp_len=${longest} \\
+    +custom_reward_function.overlong_buffer.penalty_factor=0.5 \\
     actor_rollout_ref.actor.megatron.tensor_model_parallel_size=2 \\
     trainer.nnodes="$NODES" \\
     trainer.resume_mode=auto 2>&1 | tee log
@@ -134,6 +135,7 @@ def test_a_dapo_script_behind_ray(home, capsys):
         "trainer.v1.sampler.sampler_kwargs.max_refill_batches=5",
         "++reward.reward_kwargs.overlong_buffer_cfg.len=512",
         "++reward.reward_kwargs.max_resp_len=2048",
+        "++reward.reward_kwargs.overlong_buffer_cfg.penalty_factor=0.5",
         "cluster.nodes=2",
     ):
         assert word in words

@@ -51,10 +51,18 @@ def outcome(composer: Composer, words: tuple[str, ...], key: str, before: str) -
     return "listed" if key.startswith(tuple(NOT_SCIENCE)) or key in UNSEEN else "ignored"
 
 
+OWN_ROWS = ("data=parquet", "data.train=rows.jsonl", "data.id=rows.jsonl", "reward=unit_tests")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("files", [(), ("backend=vllm", "cluster=slurm", "algo=dapo", "data=git"), ("data=lists",)])
-def test_no_leaf_is_ignored(composer, files):
+@pytest.mark.parametrize(
+    "files", [(), ("backend=vllm", "cluster=slurm", "algo=dapo", "data=git"), ("data=lists",), OWN_ROWS]
+)
+def test_no_leaf_is_ignored(composer, files, tmp_path, monkeypatch):
     """Of config files that are chosen, the leaves that they bring or set otherwise."""
+    if files == OWN_ROWS:
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "rows.jsonl").write_text('{"prompt": "1 + 1", "reward_model": {"ground_truth": "assert x"}}\n' * 40)
     usual, base = composer.compose(()).written, composer.compose(files)
     before = spec_of(base.written, base.resolved).key
     new = [key for key, value in base.written.items() if not files or usual.get(key, "absent") != value]

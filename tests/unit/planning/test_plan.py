@@ -113,7 +113,7 @@ def test_all_that_must_be_given_is_named():
             "keep=foo; trainer.max_actor_ckpt_to_keep=0; reward.timeout=0; metric=foo",
             ["metric=foo", "reward.timeout=0", "keep=foo", "trainer.max_actor_ckpt_to_keep=0"],
         ),
-        ("cluster.warm=3; cluster.setup=module; cluster.container=x", ["setup=module", "container=x", "warm=3"]),
+        ("cluster=slurm; cluster.setup=module; cluster.container=x", ["setup=module", "container=x"]),
         ("reward=unit_tests; reward.sandbox.seconds=0; reward.sandbox.processes=1.5", ["seconds=0", "processes=1.5"]),
         # beside what must be given
         ("data=parquet; keep=foo; tau=3", ["data.train must", "data.id must", "tau=3", "data=parquet", "keep=foo"]),
@@ -122,7 +122,7 @@ def test_all_that_must_be_given_is_named():
             ["data.train=no.jsonl", "data.id=no.parquet", "data.ood.x=no.csv"],
         ),
         # beside what is the user's own and not there
-        ("model=/nofolder; tau=3; algo=nosuch", ["model=/nofolder", "algo=nosuch", "tau=3"]),
+        ("model=/nofolder; tau=3; algo=nosuch", ["algo=nosuch", "model=/nofolder", "tau=3"]),
         # several things of one key
         ("claims=[grpo over dapo on acc,dapo over grpo on em]", ["claims: grpo over dapo", "claims: dapo over grpo"]),
     ],
@@ -131,6 +131,12 @@ def test_all_faults_of_a_command_are_told_at_once(words, told):
     for run in plan.draft([(*words.split("; "), "seed=0"), (*words.split("; "), "seed=1")], composer()):
         lines = run.why.splitlines()
         assert len(lines) == len(told) and all(one in line for one, line in zip(told, lines, strict=True)), run.why
+
+
+def test_cells_that_differ_in_a_setting_of_verls_are_told_apart():
+    made = planned("algo=grpo", "actor_rollout_ref.actor.optim.lr=1e-5,1e-4", "seed=0")
+    assert totals(made).startswith("2 runs in 2 cells: 2 run")
+    assert len({run.name for run in made.runs}) == 2 and all(" lr=" in run.name for run in made.runs)
 
 
 def test_what_one_of_a_cells_runs_goes_on_from_is_not_said_of_all():

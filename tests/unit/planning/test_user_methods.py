@@ -76,6 +76,16 @@ def key_of(*words: str) -> str:
     return make_spec(config).key
 
 
+@pytest.mark.slow  # a search is planned
+def test_a_search_takes_a_setting_of_ones_own_method(project, capsys):
+    words = ["+sweep=search", "scale=rehearsal", "algo=mine.py:halved", "algorithm.halved.k=interval(0.1,2)"]
+    assert main(["plan", *words, "search.trials=4"]) == 0
+    said = capsys.readouterr().out
+    assert "over algorithm.halved.k from 0.1 to 2" in said and "halved" in said
+    assert main(["plan", *words[:3], "algorithm.halved.k=interval(-1,2)"]) == 2
+    assert "algorithm.halved.k=-1" in capsys.readouterr().err
+
+
 def test_the_settings_of_a_function_are_keys_of_the_run(project):
     config = compose_run(["algo=mine.py:halved", "tau=0.2", "algorithm.halved.k=2"])
     check(config)

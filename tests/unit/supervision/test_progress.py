@@ -162,6 +162,23 @@ def test_plain_lines_where_there_is_no_terminal(folder):
     ]
 
 
+def test_the_closing_table_has_each_named_test_set_by_what_was_asked_for(folder):
+    attempt, out = folder.start_attempt(), console()
+    folder.write_config("metric: acc\n")
+    for step, value in ((0, 0.25), (10, 0.5)):
+        sets = {f"val/{name}/acc": value / (1 + place) for place, name in enumerate(("id", "aime", "amc"))}
+        attempt.append_metrics(step, {**sets, "val/id/score": 0.0})
+    folder.write_summary(metrics.summary(folder.merged_metrics(), "acc"))
+    progress.show_end(folder, out)
+    rows = [line.split() for line in out.file.getvalue().splitlines() if " acc, T=1.0" in line]
+    found = [[word for word in row if word.endswith("%") or word in ("ID", "aime", "amc")] for row in rows]
+    assert found == [
+        ["ID", "25.0%", "50.0%", "50.0%"],
+        ["aime", "12.5%", "25.0%", "25.0%"],
+        ["amc", "8.3%", "16.7%", "16.7%"],
+    ]
+
+
 def test_one_live_line_on_a_terminal(folder):
     out = console(terminal=True)
     attempt = folder.start_attempt()
