@@ -8,7 +8,7 @@ import sqlite3
 import psutil
 import pytest
 from databases import give_database
-from lab import TINY, science
+from lab import TINY, science, wait_until
 from slurm_lab import SlurmLab, dev_cluster, submitted, undisturbed
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -130,8 +130,9 @@ def test_a_run_of_a_node_that_went_down_is_queued_again(lab):
         after = "requeued after node failure"
         found = lab.until("down", lambda s: all(v.message.startswith(after) for v in s.values()))
         assert {(status.state, status.remedy) for status in found.values()} == {("queued", "")}
-        # SLURM waits for the node only once it has renewed the job's record
-        lab.until("down", lambda s: all(v.message.startswith(f"{after}: ReqNode") for v in s.values()))
+        (status,) = found.values()
+        wait_until(lambda: "PENDING" in lab.slurm("sacct", "-X", "-n", "-o", "State", "-j", status.job))
+        assert all(one.message.startswith(after) for one in lab.states("down").values())
         assert f"queued: {after}" in lab.command("status", "down").stdout
     finally:
         lab.slurm("scontrol", "update", "nodename=n2", "state=resume")
