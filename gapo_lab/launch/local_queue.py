@@ -170,12 +170,15 @@ def stop(queues: Collection[LocalQueue], why: BaseException, console: Console) -
 
 
 def _tell_until_ended(active: list[subprocess.Popen | WarmWorker], number: int, told_again: Sequence[int]) -> None:
-    """Send the signal ``number`` to these processes, once more for each that comes here, until all have ended."""
+    """Send the signal ``number`` to these processes, and SIGTERM for each that comes here, until all have ended.
+
+    A second SIGINT would be lost on a process that has not handled the first: the same signal waits only once.
+    """
     sent = 0
     while active:
         if sent <= len(told_again):
             for process in active:
-                process.send_signal(number)
+                process.send_signal(signal.SIGTERM if sent else number)
             sent += 1
         time.sleep(PAUSE_SECONDS)
         active = [process for process in active if process.poll() is None]

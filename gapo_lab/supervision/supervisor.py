@@ -125,7 +125,7 @@ class Supervisor:
                 over = True
             except (KeyboardInterrupt, Interrupted) as stop:
                 self._end_processes(guard)  # first: what it has saved until then counts
-                raise self._interrupted(str(stop) or "stopped by Ctrl-C") from stop
+                raise self._interrupted(_why(stop)) from stop
             finally:
                 # whatever happens here, also a third Ctrl-C, the processes are ended
                 self._end_processes(guard)
@@ -235,3 +235,9 @@ class Supervisor:
         # its lines may not name the cause
         message = reason if cause in reason.lower() else f"{cause}\n{reason}"
         folder.write_status(state=State.FAILED, message=message, cause=cause, remedy=remedy, wall_seconds=self._wall)
+
+
+def _why(stop: BaseException) -> str:
+    """Say what ended a run: also the sweep's second Ctrl-C, which comes as SIGTERM while the first is handled."""
+    by_hand = isinstance(stop, KeyboardInterrupt) or isinstance(stop.__context__, KeyboardInterrupt)
+    return "stopped by Ctrl-C" if by_hand else str(stop)
