@@ -16,12 +16,19 @@ from gapo_lab.planning.cluster import ClusterConfig
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import State
 
-# A run that saves at the first Ctrl-C, for longer than anybody waits, and ends at the second one.
+# A run that saves at the first Ctrl-C, for longer than anybody waits, and ends at the second one. It is so busy that it
+# handles both together: of two SIGINTs it would see one.
 SAVES_FOR_LONG = """
 import signal, time
 told = []
-signal.signal(signal.SIGINT, lambda number, frame: told.append(number))
+both = (signal.SIGINT, signal.SIGTERM)
+for number in both:
+    signal.signal(number, lambda number, frame: told.append(number))
+signal.pthread_sigmask(signal.SIG_BLOCK, both)
 print("ready", flush=True)
+while not set(both) <= signal.sigpending():
+    time.sleep(0.05)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
 while len(told) < 2:
     time.sleep(0.05)
 """
