@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+ROUNDING = 1e-20  # of a group's sum of squares: what may be left where all rewards are equal
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -26,14 +28,16 @@ class Parts:
 def parts(groups: np.ndarray, grpo: np.ndarray, advantages: np.ndarray) -> Parts:
     """Take the advantages apart.
 
-    groups (B,): numbers from 0 on. grpo (B,): GRPO's advantages, whose mean in each group is 0, so that the three
-    parts are orthogonal. advantages (B,): the method's.
+    groups (B,): numbers from 0 on. grpo (B,): GRPO's advantages, whose mean in each group is 0 but for rounding, so
+    that the three parts are orthogonal. advantages (B,): the method's.
     """
-    sizes, squares = np.bincount(groups), np.bincount(groups, grpo**2)
+    sizes = np.bincount(groups)
+    spread = grpo - (np.bincount(groups, grpo) / sizes)[groups]
+    squares = np.bincount(groups, spread**2)
     shift = np.bincount(groups, advantages) / sizes
     scale = np.full(len(sizes), np.nan)
-    np.divide(np.bincount(groups, grpo * advantages), squares, out=scale, where=squares > 0)
-    scaled = np.nan_to_num(scale)[groups] * grpo
+    np.divide(np.bincount(groups, spread * advantages), squares, out=scale, where=squares > ROUNDING)
+    scaled = np.nan_to_num(scale)[groups] * spread
     rest = advantages - scaled - shift[groups]
     total = float(advantages @ advantages) or 1.0
     return Parts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis.probe import conclusions, groups, methods
@@ -38,6 +38,7 @@ def centred(rewards, of):
     return rewards - (np.bincount(of, rewards) / np.bincount(of))[of]
 
 
+@example(members=[[0.3811090072375315] * 3], seed=0)  # their mean is off by the last digit
 @given(st.lists(st.lists(st.floats(0, 1), min_size=2, max_size=6), min_size=1, max_size=5), st.integers(0, 99))
 def test_the_three_parts_are_all_of_the_advantages(members, seed):
     recorded, rng = record(*members), np.random.default_rng(seed)
@@ -137,6 +138,9 @@ def test_the_command_writes_a_page_of_a_record(tmp_path, capsys):
     [
         (["noise=2"], "noise=2: a share"),
         (["study=x"], "study=x: a probe does not use it"),
+        (["lora=4"], "lora=4: a probe does not use it"),
+        (["actor_rollout_ref.actor.optim.lr=1"], "actor_rollout_ref.actor.optim.lr=1: a probe does not use it"),
+        (["actor_rollout_ref.rollout.n=4"], "with --rewards nothing is sampled"),
         (["model=nano"], "model=nano: with --rewards nothing is sampled"),
         (["r.csv"], "r.csv: no KEY=VALUE"),
         (["algo=gdpo"], "need more than rewards"),
