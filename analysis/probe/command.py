@@ -29,7 +29,7 @@ METHODS = (
 )
 NOISE = 0.2  # the share of outliers that is tried where no noise= is given
 # What decides how the answers are drawn and scored; and what an estimator is and does.
-SAMPLED = ("model", "data", "reward", "backend", "seed", "lora", "scale", "mined", "actor_rollout_ref", "trainer")
+SAMPLED = ("model", "data", "reward", "backend", "seed", "scale", "mined", "actor_rollout_ref.rollout")
 ESTIMATED = ("algo", "tau", "algorithm")
 
 
@@ -76,20 +76,24 @@ def _sorted(words: Sequence[str], sampling: bool) -> tuple[list[str], list[str],
     sampled, estimated, noise = [], [], NOISE
     for word in words:
         key, is_word, value = word.partition("=")
-        room = key.lstrip("+").partition(".")[0]
+        setting = key.lstrip("+")
         if not is_word:
             raise UserError(f"{word}: no KEY=VALUE. Overrides look like model=nano; a record is given by --rewards")
         if key == "noise":
             noise = _noise(value)
-        elif room in ESTIMATED:
+        elif _is_below(setting, ESTIMATED):
             estimated.append(word)
-        elif room not in SAMPLED:
+        elif not _is_below(setting, SAMPLED):
             raise UserError(f"{word}: a probe does not use it. Leave it out")
         elif not sampling:
             raise UserError(f"{word}: with --rewards nothing is sampled. Leave one of them out")
         else:
             sampled.append(word)
     return sampled, estimated, noise
+
+
+def _is_below(setting: str, nodes: Sequence[str]) -> bool:
+    return any(setting == node or setting.startswith(f"{node}.") for node in nodes)
 
 
 def _noise(value: str) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from analysis.paper import conventions
 from analysis.probe.methods import Found
 from analysis.replay.gradient import DRAWS
+from analysis.results.measurements import number
 from analysis.tables.table import DASH, Entry, Line, Table
 
 APART = (
@@ -36,17 +37,17 @@ def _entries(one: Found) -> tuple[Entry, ...]:
     scale = DASH if math.isnan(one.scale) else f"{one.scale:.2f} [{one.low:.2f}, {one.high:.2f}]"
     return (
         Entry(scale, one.scale),
-        _number(one.shift, f"{one.shift:+.2f}"),
+        _number(one.shift, signed=True),
         _share(one.of_shift),
         _share(one.of_rest),
         _share(one.best_zero),
-        _number(one.cosine, f"{one.cosine:.2f}"),
-        _number(one.noisy, f"{one.noisy:.2f}"),
+        _number(one.cosine),
+        _number(one.noisy),
     )
 
 
-def _number(value: float, text: str) -> Entry:
-    return Entry(DASH) if math.isnan(value) else Entry("0.00" if not float(text) else text, value)
+def _number(value: float, signed: bool = False) -> Entry:
+    return Entry(DASH) if math.isnan(value) else Entry(number(value, 2, signed), value)
 
 
 def _share(value: float) -> Entry:

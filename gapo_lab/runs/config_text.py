@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from gapo_lab.errors import UserError
+from gapo_lab.runs.spec_file import LOADER
 
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _LINE = re.compile(r"^( *)([\w.-]+):(?: +(\S.*))?$", re.MULTILINE)
 
 

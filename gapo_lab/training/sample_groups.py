@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from gapo_lab.errors import UserError
 from gapo_lab.models.loading import folder_or_id, pretrained, tokenize, tokenizer_of
 from gapo_lab.training.request_seed import request_seed
 from gapo_lab.training.reward_outside_training import RewardCalls
@@ -52,7 +51,7 @@ def sample_groups(config: DictConfig, prompts: int, progress: Progress) -> list[
     return [
         {
             "uid": str(place // n),
-            "reward": _score(one),
+            "reward": float(one["score"]),
             "input": "\n".join(message["content"] for message in row["prompt"]),
             "output": text,
         }
@@ -65,13 +64,6 @@ def _chosen(rows: list[dict[str, Any]], prompts: int, seed: int) -> list[dict[st
         return rows
     places = np.random.default_rng(seed).choice(len(rows), prompts, replace=False)
     return [rows[place] for place in sorted(places)]
-
-
-def _score(found: Any) -> float:
-    value = found["score"] if isinstance(found, dict) else found
-    if not isinstance(value, (int, float)):
-        raise UserError(f"the reward gave {value!r} as score, which is not a number. Fix the reward function")
-    return float(value)
 
 
 def _through_torch(
