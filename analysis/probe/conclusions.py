@@ -79,7 +79,7 @@ def _noise(found: Sequence[Found], noise: float) -> str:
     if best.noisy < base.noisy + LOST:
         return (
             f"With {noise:.0%} outliers no method here keeps the direction of the true gradient clearly better than "
-            f"GRPO (cosine {base.noisy:.2f}, the best {best.noisy:.2f})."
+            f"GRPO (cosine {base.noisy:.2f}, the best of the others {best.noisy:.2f})."
         )
     return (
         f"With {noise:.0%} outliers {conventions.method(best.name)} keeps the direction of the true gradient best "
