@@ -21,6 +21,7 @@ from gapo_lab.runs.status import State
 from gapo_lab.utils.import_path import importing_from
 from gapo_lab.utils.stop_signals import counting_signals
 
+Worker = subprocess.Popen | WarmWorker
 # Between two looks at runs that were told to end.
 PAUSE_SECONDS = 0.1
 
@@ -37,18 +38,20 @@ class LocalQueue:
     def __init__(self, submission: Submission) -> None:
         self.submission = submission
         self.waiting = deque(range(len(submission.keys)))
-        self.active: dict[int, subprocess.Popen | WarmWorker] = {}
+        self.active: dict[int, Worker] = {}
         self._env = {**os.environ, **importing_from(submission.code)}
         self._possible: dict[int, bool] = {}
         self._parent: WarmParent | None = None
         # the worker of the next run, which gets ready before there is room
         self._next: WarmWorker | None = None
+        # those that got ready for nothing, until they have ended their processes
+        self.leaving: list[Worker] = []
         # one run alone would not start sooner
         self._is_warm = submission.cluster.warm and len(submission.keys) > 1
 
     @property
     def over(self) -> bool:
-        return not self.waiting and not self.active
+        return not self.waiting and not self.active and not self.leaving
 
     def poll(self) -> None:
         """Start what has room."""
@@ -64,13 +67,14 @@ class LocalQueue:
             if self._folder(task).raw_status.state is State.QUEUED:  # else it was cancelled while it waited
                 self.active[task] = self._started(task)
         self._get_next_ready()
-        if self.over:
+        if not self.waiting and not self.active:
             self._close()
+        self.leaving = still_running(self.leaving)
 
     def _folder(self, task: int) -> RunFolder:
         return RunFolder(self.submission.root / self.submission.keys[task])
 
-    def _started(self, task: int) -> subprocess.Popen | WarmWorker:
+    def _started(self, task: int) -> Worker:
         """Return the worker of this run, told to begin."""
         if self._next and self._next.task == task:
             worker, self._next = self._next, None
@@ -122,8 +126,12 @@ class LocalQueue:
 
     def _let_next_go(self) -> None:
         if self._next:
-            self._next.leave()
+            self._let_go(self._next)
         self._next = None
+
+    def _let_go(self, worker: WarmWorker) -> None:
+        worker.leave()
+        self.leaving.append(worker)
 
     def _close(self) -> None:
         self._let_next_go()
@@ -141,7 +149,7 @@ class LocalQueue:
         """Start no more runs, and say so in their status."""
         for task, process in list(self.active.items()):
             if isinstance(process, WarmWorker) and not process.has_begun:
-                process.leave()
+                self._let_go(process)
                 del self.active[task]
                 self.waiting.append(task)
         self._close()
@@ -159,26 +167,34 @@ def stop(queues: Collection[LocalQueue], why: BaseException, console: Console) -
     with counting_signals() as told_again:
         for queue in queues:
             queue.give_up_waiting()
-        active = [process for queue in queues for process in queue.active.values() if process.poll() is None]
+        active = still_running([process for queue in queues for process in queue.active.values()])
+        leaving = [process for queue in queues for process in queue.leaving]
         by_hand = isinstance(why, KeyboardInterrupt)
         if active and by_hand:
             text = f"{len(active)} running: saving after this step, then ending (Ctrl-C again ends them at once)"
             console.print(text, highlight=False, soft_wrap=True)
-        _tell_until_ended(active, signal.SIGINT if by_hand else signal.SIGTERM, told_again)
+        _tell_until_ended(active, leaving, signal.SIGINT if by_hand else signal.SIGTERM, told_again)
     for queue in queues:
         queue.active.clear()
+        queue.leaving.clear()
 
 
-def _tell_until_ended(active: list[subprocess.Popen | WarmWorker], number: int, told_again: Sequence[int]) -> None:
-    """Send the signal ``number`` to these processes, and SIGTERM for each that comes here, until all have ended.
+def _tell_until_ended(active: list[Worker], leaving: list[Worker], number: int, told_again: Sequence[int]) -> None:
+    """Send the signal ``number`` to the active processes, and SIGTERM to all for each that comes here, until all have
+    ended.
 
     A second SIGINT would be lost on a process that has not handled the first: the same signal waits only once.
     """
     sent = 0
-    while active:
+    while active or leaving:
         if sent <= len(told_again):
-            for process in active:
+            for process in [*active, *leaving] if sent else active:
                 process.send_signal(signal.SIGTERM if sent else number)
             sent += 1
         time.sleep(PAUSE_SECONDS)
-        active = [process for process in active if process.poll() is None]
+        active, leaving = still_running(active), still_running(leaving)
+
+
+def still_running(workers: Collection[Worker]) -> list[Worker]:
+    """Return those of the workers that have not ended."""
+    return [worker for worker in workers if worker.poll() is None and not getattr(worker, "is_lost", False)]

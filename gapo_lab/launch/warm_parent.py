@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 from gapo_lab.launch import worker
@@ -35,6 +36,8 @@ WHILE_IMPORTING = {
     "RAY_RAYLET_PID": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+# A process that has imported all ends at once.
+CLOSING_SECONDS = 0.5
 
 
 class WarmWorker:
@@ -135,11 +138,16 @@ class WarmParent:
             self._asked.pop(0).arrived(files[0])
 
     def close(self) -> None:
-        """End the process; workers that were told to begin go on."""
+        """End the process; workers that were told to begin go on. Those that it still makes are heard of."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+        until = time.monotonic() + CLOSING_SECONDS
+        while not self.is_over and select.select([self._socket], [], [], max(0.0, until - time.monotonic()))[0]:
+            self.look()
         self._socket.close()
         self.is_over = True
         with suppress(subprocess.TimeoutExpired):
-            self._process.wait(0.5)
+            self._process.wait(CLOSING_SECONDS)
         if self._process.poll() is None:  # it is importing
             self._process.kill()
             self._process.wait()

@@ -61,3 +61,19 @@ def test_two_quick_ctrl_c_end_the_runs_and_leave_none_going(tmp_path):
     status = folder.raw_status
     assert (status.state, status.message) == (State.INTERRUPTED, "was not started")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_queue_is_over_when_the_run_that_got_ready_for_nothing_has_ended_its_processes(tmp_path):
+    """It was let go when nothing was left to do, and its Ray outlived the sweep by seconds."""
+    queue = LocalQueue(Submission.new(tmp_path, [], cluster=ClusterConfig(), code=tmp_path))
+    ends = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, text=True)
+    try:
+        queue.leaving.append(ends)
+        queue.poll()
+        assert not queue.over
+        ends.stdin.close()
+        stop([queue], KeyboardInterrupt(), Console(file=io.StringIO()))
+        assert ends.poll() is not None and queue.over
+    finally:
+        ends.kill()
+        ends.wait()
