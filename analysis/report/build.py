@@ -9,7 +9,7 @@ from analysis.paper import conventions, published
 from analysis.report import fits, no_result, stages, wording
 from analysis.report.options import Asked
 from analysis.results import runs
-from analysis.results.measurements import Measured, measure
+from analysis.results.measurements import Measured, at_the_end, measure
 from analysis.results.runs import Run, Selection
 from analysis.results.source import Source
 from analysis.sources import cases, connect
@@ -172,7 +172,9 @@ def _by_axis(asked: Asked, selection: Selection, measured: Sequence[Measured], s
     tables: list[Table] = []
     shown: dict[str, set[str]] = {one.metric: set() for one in measured}
     for one in () if asked.is_slice else measured:
-        if results := noise_and_tau.noise(selection, one, seeds):
+        # a run that unlearns is at its best on the dev set before it trains: that would compare untrained models
+        ended = at_the_end(one) if one.pick == "dev" and asked.pick is None else one
+        if results := noise_and_tau.noise(selection, ended, seeds):
             noisy[one.metric] = results
             shown[one.metric] |= {cell.id for cell in results.grid.at.values()}
             tables += noise_and_tau.noise_tables(results, _suffix(one.metric), asked.spread)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from analysis.results import curves as reducing
@@ -134,6 +134,14 @@ def measure(
     if known is None and _COUNTED.search(read):
         guessed = guess_cases(v for t in by_cell.values() for c in t.curves.values() for v in c.values[:50].tolist())
     return Measured(metric, pick, by_cell, known or guessed, known is None and guessed is not None, read)
+
+
+def at_the_end(one: Measured) -> Measured:
+    """Return the same metric with the last value of each run in place of the one at a chosen step."""
+    ended = {
+        name: replace(trials, values=reducing.reduce(trials.curves, "final")) for name, trials in one.by_cell.items()
+    }
+    return replace(one, pick="final", by_cell=ended)
 
 
 def expected(source: Source, ids: Sequence[str], metric: str) -> str:

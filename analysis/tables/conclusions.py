@@ -51,4 +51,7 @@ def _power(results: Results, one: Comparison) -> str:
     """Say which difference would have been found; nothing where the error is that of a sample of models."""
     if one.models >= SAMPLE or not one.error > 0:
         return ""
-    return f" With this number of seeds, 80% of studies find a true difference of {visible(results, one)}."
+    return (
+        " With this number of seeds, and if their spread is the one seen here, 80% of studies find a true difference "
+        f"of {visible(results, one)}."
+    )

@@ -69,9 +69,9 @@ def _effects(results: Results, values: dict[tuple[bool, bool], list[float]]) -> 
     )
     head = (tuple((text, 1) for text in ("difference", "95% interval", "p")),)
     notes = (
-        "interval and p: Welch's t over seeds. On average: the mean of the two differences above, which share no run",
-        "the last line is the interaction: what the shift does at GAPO's scale, less what it does at GRPO's",
-        "the first line of either half is judged as a claim where the study names it; the others are exploratory",
+        "Interval and p: Welch's t over seeds. On average: the mean of the two differences above, which share no run",
+        "The last line is the interaction: what the shift does at GAPO's scale, less what it does at GRPO's",
+        "The first line of either half is judged as a claim where the study names it; the others are exploratory",
     )
     title = f"What either half does: {captions.lower(captions.read_title(results.measured))}"
     return Table("mechanism_effects", title, ("Effect",), head, blocks, tuple(("", text) for text in notes))

@@ -40,7 +40,7 @@ def table(results: Results, cases: Mapping[str, Mapping[int, Cases]], name: str,
     if not lines:
         return None
     notes = (
-        "of the last validation. New cases: error over seeds and cases, V = s_seed²/n + s_case²/N - s_res²/(nN) "
+        "Values of the last validation. New cases: error over seeds and cases, V = s_seed²/n + s_case²/N - s_res²/(nN) "
         "(Cameron, Gelbach and Miller 2011). It is about cases like these; the interval over seeds is about these only"
     )
     return Table(name, title, ("Comparison",), (tuple((text, 1) for text in HEAD),), (tuple(lines),), (("", notes),))

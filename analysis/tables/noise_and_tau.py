@@ -14,6 +14,9 @@ from analysis.tables import captions, paper, statistics
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 
+LAST = (
+    "Each run after its last step: where rewards are false, the best step on the dev set may be the one before training"
+)
 POOL, ITS = "both GAPOs", "its baseline"
 
 
@@ -46,7 +49,8 @@ def noise_tables(results: Results, suffix: str, spread: bool) -> list[Table]:
             POOL,
         ),
     ]
-    return [table for table in found if table]
+    notes = (("", LAST),) if results.measured.pick == "final" else ()
+    return [replace(table, notes=(*notes, *table.notes)) for table in found if table]
 
 
 def lost(results: Results) -> tuple[Comparison, ...]:

@@ -40,12 +40,14 @@ def table(results: Results, name: str, title: str) -> Table | None:
     if not lines:
         return None
     steps = (
-        f"threshold: {SHARE:.0%} of the gain that both mean curves make; steps to it on straight lines between "
-        "validations, interval by bootstrap over seeds. Negative is earlier"
+        f"Threshold: {SHARE:.0%} of the gain that both mean curves make; steps to it on straight lines between "
+        "validations, negative is earlier. Interval: expanded percentiles of a bootstrap over the seeds of each "
+        "(Hesterberg 2015)"
     )
-    area = "mean over steps: the area under the curve, method minus baseline; interval by Welch's t over seeds"
+    area = "Mean over steps: the area under the curve, method minus baseline; interval by Welch's t over seeds"
+    claims = "No claim is about speed: an interval that excludes zero is exploratory"
     head = (tuple((text, 1) for text in HEAD),)
-    return Table(name, title, ("Comparison",), head, (tuple(lines),), (("", steps), ("", area)))
+    return Table(name, title, ("Comparison",), head, (tuple(lines),), (("", steps), ("", area), ("", claims)))
 
 
 def _interval(low: str, high: str, value: float) -> Entry:

@@ -100,7 +100,7 @@ def comparisons_table(results: Results, name: str, title: str, pool: str = "all 
             f"p corr.: by Holm over the claims that were named before the runs, of which {claimed} can be judged here, "
             "and not below those on an earlier metric. Only these are called better or worse, where it is at most 0.05"
         )
-    texts.append("exploratory: the interval excludes zero, but no claim named it before the runs: 5% do so by chance")
+    texts.append("Exploratory: the interval excludes zero, but no claim named it before the runs: 5% do so by chance")
     if several:
         texts.append(_pooled_how(several) + _together(results))
     heads = ("seeds", "difference", "95% interval", "p", "p (labels)", "p corr.", "P(better)", DIFFER, "verdict")

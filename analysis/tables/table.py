@@ -11,7 +11,7 @@ DASH = "–"
 ZERO = "°"  # marks a difference whose interval holds zero
 OPEN = "†"  # marks one whose interval does not, but which no claim decides
 
-BOLD = "bold: the highest mean of its column; underlined: the second highest. Neither says that they differ"
+BOLD = "Bold: the highest mean of its column; underlined: the second highest. Neither says that they differ"
 
 
 @dataclass(frozen=True)

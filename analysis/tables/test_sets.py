@@ -22,7 +22,7 @@ MEASURES = {
 }
 NOTES = {
     "em_expected": "T=1, T=0.5: the probability of an exact match at that temperature, free of sampling noise",
-    "em_greedy": "greedy: the share of exact matches where each token is the likeliest",
+    "em_greedy": "Greedy: the share of exact matches where each token is the likeliest",
 }
 
 
@@ -41,7 +41,7 @@ def table(cells: Sequence[Cell], measured: Sequence[Measured], settings: Mapping
     for one in measured:
         if text := NOTES.get(one.name.rpartition("/")[2]):
             notes.plain(text)
-    notes.plain("each run at the step that is best on the dev set; mean over seeds ± standard deviation")
+    notes.plain("Each run at the step that is best on the dev set; mean over seeds ± standard deviation")
     sets = [SET.get(one.metric.split("/")[1], one.metric).removeprefix("the ") for one in measured]
     measures = [MEASURES.get(one.name.rpartition("/")[2], one.name) for one in measured]
     title = "Exact match (%) of each method"

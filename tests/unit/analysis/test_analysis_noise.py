@@ -167,7 +167,7 @@ def test_every_gapo_has_its_sentence_and_the_rest_is_exploratory(plain):
     noisy = [line for line in plain.verdicts if line.startswith("by noise, the ID test set: exploratory: ")]
     assert not noisy, "all comparisons by noise have a sentence"
     notes = {text for one in plain.tables for _, text in one.notes}
-    assert any("bold" in text for text in notes) and any("Step Δ" in text for text in notes)
+    assert any("Bold" in text for text in notes) and any("Step Δ" in text for text in notes)
 
 
 def test_tau_has_numbers_and_comparisons(empty_mlflow, tmp_path):
@@ -257,3 +257,23 @@ def test_the_papers_differences_stand_beside_ours(place):
     assert ours[0] == pytest.approx(0) and theirs == pytest.approx([9, 0.53, 2.31, 4.35])
     assert lines["GAPO (D) over DAPO"][6:] == pytest.approx([8, 0.61, 1.435, 2.32])
     assert any("Table 2 is of 3,897 test cases: one case is 0.03 points" in text for _, text in table.notes)
+
+
+def test_runs_that_unlearn_are_compared_by_noise_after_their_last_step(empty_mlflow, tmp_path, monkeypatch):
+    """At their best on the dev set they have not trained: 19 of 20 runs of a study showed the same untrained model."""
+    runs = [run for run in study() if run["model"] == "nano"]
+    for run in runs:
+        run["points"]["val/dev/em"] = {0: 0.5, 10: 0.3} if float(run["noise"]) else {0: 0.3, 10: 0.5}
+    Database(empty_mlflow, tmp_path / "mlflow.db").add(runs)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+    def grpo(pick: str | None) -> list[float]:
+        asked = Asked(studies=("s",), figures=False, pick=pick)
+        tables = {one.name: one for one in build.build(connect.connect(None), asked).document.tables}
+        said = any("after its last step" in text for _, text in tables["noise_id"].notes)
+        assert said == (pick is None)
+        return [entry.value for entry in tables["noise_id"].lines[0].entries]
+
+    assert grpo(None) == pytest.approx([50.45, 40.45, 30.45])
+    assert grpo("dev") == pytest.approx([50.45, 25, 25])

@@ -22,7 +22,7 @@ def test_a_report_on_rehearsals_says_so_everywhere_and_claims_nothing(study, cap
     page, markdown = (folder / "report.html").read_text(), Path("page.md").read_text()
     for text in (said, page, markdown):
         assert "12 of" not in text and "these runs are rehearsals" in text
-        assert "What can be said" not in text and "no difference found" not in text and "bold: the highest" not in text
+        assert "What can be said" not in text and "no difference found" not in text and "Bold: the highest" not in text
         assert " is better than " not in text and " is worse than " not in text
     assert "\\def\\@oddhead" in (folder / "report.tex").read_text()
     bare = list(folder.glob("*.tabular.tex"))
