@@ -77,8 +77,8 @@ def _searched(pruner: str) -> tuple[float, float, float]:
     from rich.console import Console
 
     from gapo_lab.search.conditional_axes import Conditions
-    from gapo_lab.search.config import make_search
     from gapo_lab.search.runner import carry_out_search
+    from gapo_lab.search.settings import make_search
 
     words = [
         "+sweep=tau_search",

@@ -66,7 +66,7 @@ def statistics_of_intervals() -> list[Row]:
     """
     from analysis.statistics.intervals import intervals
     from analysis.statistics.pooling import pooled
-    from analysis.statistics.two_groups import welch
+    from analysis.statistics.two_samples import welch
 
     rng, many = np.random.default_rng(1), 4000
     kinds = {
@@ -133,7 +133,7 @@ def statistics_of_exact_measures() -> list[Row]:
     seeds of a method have a standard deviation of 0.6 points, about the most that the first study allows. Sampled exact
     match adds 1.15 points, the noise of one validation of 1,024 examples. Expected exact match adds nothing.
     """
-    from analysis.statistics.two_groups import welch
+    from analysis.statistics.two_samples import welch
 
     rng, studies = np.random.default_rng(5), 4000
     rows = []
@@ -168,7 +168,7 @@ def statistics_of_new_cases() -> list[Row]:
     and Miller 2011), and over seeds alone, which is valid for these 512 examples only.
     """
     from analysis.statistics.crossed import crossed
-    from analysis.statistics.two_groups import welch
+    from analysis.statistics.two_samples import welch
 
     rng, studies = np.random.default_rng(3), 1000
     wrong = alone = 0

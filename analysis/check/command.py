@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from analysis.check import noise
+from analysis.check import uncertainty
 from analysis.check.misprints import check, check_together, lines, possible, possible_share
-from analysis.check.noise import SEED_SDS, Claim
+from analysis.check.uncertainty import SEED_SDS, Claim
 from analysis.paper import conventions, published
 from analysis.paper.published import Published
 from gapo_lab.errors import UserError
@@ -78,13 +78,13 @@ def _power(tables: Sequence[Published]) -> Iterator[str]:
         fits = sum(bool(possible(value, table.test_cases, trials)) for value in cells)
         told = (
             f"table {table.table}: {fits} of {len(cells)} cells can be {what} on {table.test_cases} cases, as "
-            f"{share:.1%} of all numbers can (p {noise.binomial_tail(fits, len(cells), share):.0e})"
+            f"{share:.1%} of all numbers can (p {uncertainty.binomial_tail(fits, len(cells), share):.0e})"
         )
         if trials == 1 and (several := max(one.trials or 1 for one in tables)) > 1:
             means = possible_share(table.test_cases, several)
             told += (
                 f", and {share / means:.0%} of means of {several} runs "
-                f"(p {noise.binomial_tail(fits, len(cells), share / means):.0e})"
+                f"(p {uncertainty.binomial_tail(fits, len(cells), share / means):.0e})"
             )
         yield told
 
@@ -92,8 +92,8 @@ def _power(tables: Sequence[Published]) -> Iterator[str]:
 def _equal(tables: Sequence[Published]) -> Iterator[str]:
     """Methods that print the same numbers, beside how often chance makes them."""
     for table in tables:
-        chance = noise.equal_by_chance(table)
-        for one, other, columns in noise.equal_cells(table):
+        chance = uncertainty.equal_by_chance(table)
+        for one, other, columns in uncertainty.equal_cells(table):
             both = sum(None not in pair for pair in zip(table.rows[one], table.rows[other], strict=True))
             where = ", ".join(map(conventions.model_title, columns))
             said = f"; by chance about {chance * both:.2g} would" if chance == chance else ""
@@ -105,13 +105,13 @@ def _equal(tables: Sequence[Published]) -> Iterator[str]:
 
 def _noise(tables: Sequence[Published]) -> Iterator[str]:
     """Each difference row by row, then what they rest on."""
-    claims = [claim for table in tables for claim in noise.claims(table)]
+    claims = [claim for table in tables for claim in uncertainty.claims(table)]
     if not claims:
         return
     for table in tables:
-        if differences := noise.placebos(table):
-            size = noise.root_mean_square(differences)
-            mine = [one.placebos for one in claims if one.table == table.table and one.method in noise.GAPOS]
+        if differences := uncertainty.placebos(table):
+            size = uncertainty.root_mean_square(differences)
+            mine = [one.placebos for one in claims if one.table == table.table and one.method in uncertainty.GAPOS]
             told = f"; GAPO's are {min(mine):.1f} to {max(mine):.0f} times that, median {statistics.median(mine):.0f}"
             yield f"table {table.table}: {len(differences)} placebo differences, rms {size:.2f}{told if mine else ''}"
     yield ""
@@ -143,7 +143,7 @@ def _row(claim: Claim) -> list[str]:
         f"{claim.value:+.2f}",
         times,
         f"{claim.largest_sd:.2f}" if is_mean else "-",
-        *(f"{noise.z(claim, sd):.1f}" if is_mean else "-" for sd in SEED_SDS),
+        *(f"{uncertainty.z(claim, sd):.1f}" if is_mean else "-" for sd in SEED_SDS),
         "-" if claim.cases is None else str(claim.cases),
         "-" if is_mean else f"{claim.p:.3f}",
         _said(claim),
@@ -154,5 +154,5 @@ def _said(claim: Claim) -> str:
     """In words: whatever the seeds, if they spread little, or not."""
     if claim.cases is not None:
         return "at best" if claim.p <= 0.05 else "no"
-    at = [noise.z(claim, sd) >= noise.Z for sd in SEED_SDS]
+    at = [uncertainty.z(claim, sd) >= uncertainty.Z for sd in SEED_SDS]
     return "yes" if all(at) else f"if seed sd < {claim.largest_sd:.2f}" if at[0] else "no"

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from analysis.statistics.two_groups import Difference, freedom
+from analysis.statistics.two_samples import Difference, freedom
 
 
 def crossed(ours: np.ndarray, theirs: np.ndarray) -> Difference:

@@ -2,7 +2,7 @@
 
 - **A cell**: mean, standard deviation and interval over seeds (`intervals`), and the test set's own error: n cases are
   a sample too, and trials that share them share it.
-- **A comparison**: Welch's t of the seeds of both methods, the permutation of their labels beside it (`two_groups`);
+- **A comparison**: Welch's t of the seeds of both methods, the permutation of their labels beside it (`two_samples`);
   pooled over models in strata, with a test of whether the models agree (`pooling`); probability of improvement
   (Agarwal et al. 2021), how often a random trial of the method beats a random one of the baseline.
 - **A verdict**: better or worse only of what was claimed before the runs (`families`). All else is exploratory.
@@ -20,7 +20,7 @@ import numpy as np
 from analysis.results.measurements import Measured, Trials
 from analysis.statistics.intervals import LEVEL, intervals, sampling_error
 from analysis.statistics.pooling import interaction_p, pooled
-from analysis.statistics.two_groups import Difference, improvement, permuted_p, welch
+from analysis.statistics.two_samples import Difference, improvement, permuted_p, welch
 
 Wanted = tuple[str, str, str, Trials, Trials]  # model, method, baseline, trials of both
 

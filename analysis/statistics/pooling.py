@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from scipy import special
 
-from analysis.statistics.two_groups import Difference, freedom
+from analysis.statistics.two_samples import Difference, freedom
 
 SAMPLE = 5  # models from which on they can stand for models in general
 

@@ -15,7 +15,7 @@ import numpy as np
 from analysis.results import curves
 from analysis.results.curves import Curve
 from analysis.statistics.intervals import RESAMPLES, SEED, tail
-from analysis.statistics.two_groups import Difference, welch
+from analysis.statistics.two_samples import Difference, welch
 
 SHARE = 0.9  # of the gain that both make: low enough that noise on a plateau does not decide when it is reached
 

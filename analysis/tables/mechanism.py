@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from analysis.paper import conventions
 from analysis.results.measurements import Measured
 from analysis.statistics.pooling import apart, pooled
-from analysis.statistics.two_groups import Difference, welch
+from analysis.statistics.two_samples import Difference, welch
 from analysis.tables import captions
 from analysis.tables.paper import Results
 from analysis.tables.statistics import p_text

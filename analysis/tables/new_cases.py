@@ -10,7 +10,7 @@ import numpy as np
 from analysis.paper import conventions
 from analysis.results.measurements import Trials
 from analysis.statistics.crossed import crossed
-from analysis.statistics.two_groups import Difference, welch
+from analysis.statistics.two_samples import Difference, welch
 from analysis.tables.paper import Results
 from analysis.tables.statistics import p_text, told
 from analysis.tables.table import DASH, Entry, Line, Table

@@ -14,7 +14,7 @@ from gapo_lab.cli import grid
 from gapo_lab.errors import UserError
 
 if TYPE_CHECKING:
-    from gapo_lab.doctor.case import Case
+    from gapo_lab.doctor.examined import Case
     from gapo_lab.doctor.finding import Finding
     from gapo_lab.planning.plan import Plan
 
@@ -78,7 +78,7 @@ def _case(plan: Plan) -> Case:
     """Return what is checked of a plan. Invalid runs are included if they can be composed. UserError if no run can
     be."""
     from gapo_lab.config.fast_compose import Composer
-    from gapo_lab.doctor.case import Case
+    from gapo_lab.doctor.examined import Case
     from gapo_lab.planning import disk
 
     composer, settings, error = Composer(), [], None

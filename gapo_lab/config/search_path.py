@@ -2,7 +2,7 @@
 
 In this order: conf/, the folders a user names (`--config-dir`, `hydra.searchpath`), verl's own tree as installed,
 sweeps/ and slurm/, then ./conf, ./sweeps and ./slurm of the working folder, and last words that name a file of the
-user's in place of a config file (user_words.py). Importing verl takes a quarter of a
+user's in place of a config file (user_overrides.py). Importing verl takes a quarter of a
 minute; finding its folder takes nothing.
 """
 
@@ -24,7 +24,7 @@ from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from gapo_lab.config.user_words import UserWords
+from gapo_lab.config.user_overrides import UserWords
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF, SLURM, SWEEPS
 from gapo_lab.utils.text import in_quotes

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from gapo_lab.data.own import importing
-from gapo_lab.data.own.recipes import RECIPES
+from gapo_lab.data.own.row_formats import RECIPES
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from gapo_lab.data import fingerprint
+from gapo_lab.data import content_digest
 from gapo_lab.data.ood import registry as ood
 from gapo_lab.data.ood import zeta
 from gapo_lab.data.own import rows as own_rows
@@ -92,7 +92,7 @@ def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
         dataset.read(folder)
     else:
         how = options(data)
-        digest = hashlib.sha256(f"{fingerprint.of({**data, 'ood': 'micro'})} {how}".encode()).hexdigest()[:12]
+        digest = hashlib.sha256(f"{content_digest.of({**data, 'ood': 'micro'})} {how}".encode()).hexdigest()[:12]
         folder = root / f"mined-{digest}"
         with atomic_files.alone(folder):  # runs of other models mine the same
             dataset.make(data["repos"], folder, how)

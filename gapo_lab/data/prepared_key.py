@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gapo_lab.data import fingerprint
+from gapo_lab.data import content_digest
 from gapo_lab.data.own import sets as own_sets
 
 # What decides which rows come out; everything else in the `data` node is verl's own. The template counts by its text.
@@ -57,7 +57,7 @@ def made_from(data: Mapping[str, Any], tokenizer, template: str) -> dict[str, An
         "source": {
             "code": code_digest(Path(__file__).parent),
             "template": template,
-            "content": fingerprint.of(data) or "",
+            "content": content_digest.of(data) or "",
         },
         "vocabulary": hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()[:12],
         "chat_template": hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:12],

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from gapo_lab.data import fingerprint
+from gapo_lab.data import content_digest
 from gapo_lab.data.ood import registry as ood
 from gapo_lab.doctor.finding import Finding, note, ok, wrong
 from gapo_lab.errors import UserError
@@ -44,7 +44,7 @@ def look(settings: Mapping[str, Any]) -> Iterator[Finding]:
     name, where = data["name"], _place(data)
     error = None
     try:
-        fingerprint.of(data)
+        content_digest.of(data)
     except UserError as wrong_data:
         error = str(wrong_data)
     tasks = None if error else cost.training_tasks(settings)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gapo_lab.doctor import data, machine, model, packages, reward, slurm, storage, tracking
-from gapo_lab.doctor.case import Case
+from gapo_lab.doctor.examined import Case
 from gapo_lab.doctor.finding import Finding, unseen
 
 HERE = "no GPU here: try --on-node"

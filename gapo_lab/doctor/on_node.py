@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gapo_lab.doctor import examine, storage
-from gapo_lab.doctor.case import Case
+from gapo_lab.doctor.examined import Case
 from gapo_lab.doctor.finding import Finding, wrong
 from gapo_lab.errors import RunFailed
 from gapo_lab.launch import code_snapshot, slurm

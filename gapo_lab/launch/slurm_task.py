@@ -24,15 +24,15 @@ class SlurmTask:
         self.path, self.task = path, task
 
     def __call__(self) -> None:
-        from gapo_lab.launch import worker_nodes
+        from gapo_lab.launch import run_nodes
         from gapo_lab.training.ray_cluster import MEETING
 
         submission = Submission.read(Path(self.path))
-        if worker_nodes.rank() > 0:
-            worker_nodes.help_rank_0(submission, self.task)
+        if run_nodes.rank() > 0:
+            run_nodes.help_rank_0(submission, self.task)
             return
         name_job(run_name(RunFolder(submission.root / submission.keys[self.task]).spec))
-        os.environ[MEETING] = str(worker_nodes.meeting(submission))
+        os.environ[MEETING] = str(run_nodes.meeting(submission))
         self.supervisor = worker.supervisor_of(submission, self.task)
         worker.work(submission, self.task, self.supervisor, job=job_number())
 

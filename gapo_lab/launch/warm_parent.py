@@ -21,7 +21,7 @@ from contextlib import suppress
 
 from gapo_lab.launch import worker
 from gapo_lab.launch.submission import Submission
-from gapo_lab.planning.own_words import GLOO
+from gapo_lab.planning.user_settings import GLOO
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training.variables import EVERYWHERE, FIRST_JOB, ON_CPU
 from gapo_lab.utils import forked

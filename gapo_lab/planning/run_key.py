@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gapo_lab.config.known_keys import verl_defaults
-from gapo_lab.data import fingerprint
+from gapo_lab.data import content_digest
 from gapo_lab.data.own import sets
 from gapo_lab.models.model_digest import checkpoint_digest, reading_digest
 from gapo_lab.planning import user_files
@@ -59,7 +59,7 @@ def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str
     chosen["checkpoint"] = checkpoint_digest(Path(resolved["model.path"])) or resolved["model.path"]
     if read := reading_digest(Path(resolved["model.path"])):
         chosen["checkpoint.reading"] = read
-    if digest := fingerprint.of({k.removeprefix("data."): v for k, v in resolved.items() if k.startswith("data.")}):
+    if digest := content_digest.of({k.removeprefix("data."): v for k, v in resolved.items() if k.startswith("data.")}):
         chosen["data.content"] = digest
     chosen |= {k: f"content {v}" for k, v in user_files.digests(resolved).items() if k not in NAMED_OTHERWISE}
     return {key: _plain(value) for key, value in sorted(chosen.items())}

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from gapo_lab.config.override_errors import explain
 from gapo_lab.config.user_models import cached
 from gapo_lab.config.view import ConfigView
-from gapo_lab.data import fingerprint
+from gapo_lab.data import content_digest
 from gapo_lab.data.ood import registry as ood
 from gapo_lab.data.own import rows as own_rows
 from gapo_lab.data.own import sets
@@ -28,8 +28,8 @@ from gapo_lab.planning.cluster_rules import check_cluster
 from gapo_lab.planning.keep_rules import check_keeping
 from gapo_lab.planning.memory_check import check_memory
 from gapo_lab.planning.method_rules import METHOD_RULES
-from gapo_lab.planning.own_words import OWN_WORDS
 from gapo_lab.planning.reward_rules import check_reward
+from gapo_lab.planning.user_settings import OWN_WORDS
 from gapo_lab.planning.verl_key_rules import key_problems
 from gapo_lab.runs import claims
 from gapo_lab.training.vllm_rollout import metadata
@@ -223,7 +223,7 @@ def _data(config: ConfigView) -> Iterator[str]:
     if config.data.name == "parquet":
         yield from _own_rows(config)
     elif not wrong:
-        fingerprint.of(config.data)
+        content_digest.of(config.data)
 
 
 def _data_words(config: ConfigView) -> Iterator[str]:

@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from gapo_lab.search.config import Search
 from gapo_lab.search.search_space import Axis
+from gapo_lab.search.settings import Search
 from gapo_lab.search.trials import DONE
 from gapo_lab.utils.plot_style import BLUE, GREY, RED, STYLE
 

@@ -24,8 +24,8 @@ from gapo_lab.runs.history import History, only
 from gapo_lab.runs.metrics import values
 from gapo_lab.runs.status import ACTIVE, Cause, State
 from gapo_lab.search import lost_verdict, objective
-from gapo_lab.search.config import Search
-from gapo_lab.search.run_backend import Runs
+from gapo_lab.search.settings import Search
+from gapo_lab.search.trial_runs import Runs
 from gapo_lab.search.trials import DONE, INVALID, STARTED, WHY, Live, Proposer
 
 # states of a run that has finished or will

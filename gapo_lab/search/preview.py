@@ -11,8 +11,8 @@ from gapo_lab.planning import plan
 from gapo_lab.planning.plan_table import source
 from gapo_lab.search import loop
 from gapo_lab.search.conditional_axes import Conditions
-from gapo_lab.search.config import Search, make_search
 from gapo_lab.search.runner import introduction
+from gapo_lab.search.settings import Search, make_search
 from gapo_lab.utils.text import duration, roughly, two_digits
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import optuna
 from rich.console import Console
 
-from gapo_lab.search.config import Search
 from gapo_lab.search.result import Result
+from gapo_lab.search.settings import Search
 from gapo_lab.search.storage import address
 from gapo_lab.search.trials import KEYS, WHY
 from gapo_lab.tracking import uri as addresses

@@ -19,8 +19,8 @@ from gapo_lab.config import search_path
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.metrics import values
 from gapo_lab.search.conditional_axes import Conditions
-from gapo_lab.search.config import Search
-from gapo_lab.search.run_backend import Runs
+from gapo_lab.search.settings import Search
+from gapo_lab.search.trial_runs import Runs
 from gapo_lab.search.trials import DONE, runs_of
 from gapo_lab.utils.t_interval import half_width
 

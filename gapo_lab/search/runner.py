@@ -12,10 +12,10 @@ from rich.console import Console
 from gapo_lab.errors import Interrupted, RunFailed
 from gapo_lab.search import loop, report, result, samplers, storage
 from gapo_lab.search.conditional_axes import Conditions
-from gapo_lab.search.config import Search, make_search
 from gapo_lab.search.loop import Loop
 from gapo_lab.search.result import Result
-from gapo_lab.search.run_backend import ClusterRuns, Runs
+from gapo_lab.search.settings import Search, make_search
+from gapo_lab.search.trial_runs import ClusterRuns, Runs
 from gapo_lab.search.trials import Proposer
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.stop_signals import interrupted_by_sigterm

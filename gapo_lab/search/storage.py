@@ -19,7 +19,7 @@ from optuna.storages.journal import JournalFileBackend
 from gapo_lab.config import sweep_grid
 from gapo_lab.errors import UserError
 from gapo_lab.search import samplers
-from gapo_lab.search.config import Search
+from gapo_lab.search.settings import Search
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.own_command import own
 from gapo_lab.utils.text import type_and_line

@@ -13,7 +13,7 @@ from gapo_lab.planning import plan
 from gapo_lab.planning.plan import Action, Planned
 from gapo_lab.search import samplers
 from gapo_lab.search.conditional_axes import Conditions
-from gapo_lab.search.config import Search
+from gapo_lab.search.settings import Search
 
 # What a trial is told of beside Optuna's own: its runs' words and keys, which of them this search started, why it
 # failed, and which failed trial it repeats.

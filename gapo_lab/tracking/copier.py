@@ -19,7 +19,7 @@ from gapo_lab.runs.history import AttemptReader
 from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client, study_metrics, study_page
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.mapping import Copied, Sample
-from gapo_lab.tracking.sent_points import SentPoints
+from gapo_lab.tracking.sent_values import SentPoints
 from gapo_lab.utils import atomic_files
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.tracking import mlflow_client, new_runs
+from gapo_lab.tracking import bulk_copy, mlflow_client
 from gapo_lab.tracking import uri as addresses
 from gapo_lab.tracking.copier import Copier
 
@@ -20,7 +20,7 @@ def copy_all(folders: Iterable[RunFolder], uri: str | None = None) -> dict[Path,
     client = mlflow_client.connect(uri)
     client.search_experiments(max_results=1)  # away is said once, not for each folder
     folders = list(folders)
-    out: dict[Path, str | Exception] = {**new_runs.copy(folders, uri, client)}
+    out: dict[Path, str | Exception] = {**bulk_copy.copy(folders, uri, client)}
     for folder in (folder for folder in folders if folder.path not in out):
         try:
             out[folder.path] = Copier(folder, uri, client).everything()

@@ -8,7 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from gapo_lab.data import fingerprint
+from gapo_lab.data import content_digest
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
 from gapo_lab.models.model_digest import checkpoint_digest, reading_digest
@@ -31,7 +31,7 @@ def check(config: DictConfig, science: Mapping[str, Any]) -> None:
 def _changed(config: DictConfig, science: Mapping[str, Any]) -> Iterator[str]:
     if "data.content" in science:
         data: Any = OmegaConf.to_container(config.data, resolve=True)
-        if fingerprint.of(data) != science["data.content"]:
+        if content_digest.of(data) != science["data.content"]:
             yield _named(data)
     if science.get("checkpoint") not in (None, smollm2.VERSION):  # the packaged model is named by its version
         path = Path(config.model.path)

@@ -11,9 +11,9 @@ from rich.console import Console
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import Cause
 from gapo_lab.search.conditional_axes import Conditions
-from gapo_lab.search.config import Search, make_search
 from gapo_lab.search.runner import carry_out_search
 from gapo_lab.search.search_space import Space
+from gapo_lab.search.settings import Search, make_search
 from gapo_lab.training.rehearsal import curve
 
 STEPS = 9
@@ -21,7 +21,7 @@ BEST = 0.4
 
 
 class SimulatedRuns:
-    """`gapo_lab.search.run_backend.Runs`. ``speed`` steps a tick; ``breaks``: the seeds and taus of runs that fail."""
+    """`gapo_lab.search.trial_runs.Runs`. ``speed`` steps a tick; ``breaks``: the seeds and taus of runs that fail."""
 
     def __init__(self, root: Path, speed: int = 1, breaks=lambda spec: False) -> None:
         self.root, self.speed, self.breaks = Path(root), speed, breaks

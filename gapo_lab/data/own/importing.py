@@ -11,7 +11,7 @@ from typing import Any
 
 from gapo_lab.data import hub
 from gapo_lab.data.own import files
-from gapo_lab.data.own.recipes import RECIPES, Raw, Row, Unusable, row, text
+from gapo_lab.data.own.row_formats import RECIPES, Raw, Row, Unusable, row, text
 from gapo_lab.errors import UserError
 from gapo_lab.utils import atomic_files
 

@@ -13,7 +13,7 @@ from analysis.report import build
 from analysis.report.options import Asked
 from analysis.sources import cases, connect
 from analysis.statistics.crossed import crossed
-from analysis.statistics.two_groups import welch
+from analysis.statistics.two_samples import welch
 
 
 def test_without_cases_that_differ_it_is_welchs_t():

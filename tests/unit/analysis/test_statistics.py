@@ -13,8 +13,8 @@ from samples import examples
 from scipy import stats
 
 from analysis.results.measurements import Measured, Trials
-from analysis.statistics import families, inference, intervals, pooling, two_groups
-from analysis.statistics.two_groups import Difference, permuted_p, welch
+from analysis.statistics import families, inference, intervals, pooling, two_samples
+from analysis.statistics.two_samples import Difference, permuted_p, welch
 from gapo_lab.errors import UserError
 from gapo_lab.runs.claims import Claim, read
 
@@ -111,7 +111,7 @@ def test_labels_are_permuted_within_each_model():
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.lists(st.integers(0, 5), min_size=1, max_size=6))
 def test_improvement_is_the_share_of_won_pairs(ours, theirs):
     won = [1 if a > b else 0.5 if a == b else 0 for a in ours for b in theirs]
-    assert two_groups.improvement(ours, theirs) == pytest.approx(sum(won) / len(won))
+    assert two_samples.improvement(ours, theirs) == pytest.approx(sum(won) / len(won))
 
 
 # ---------------------------------------------------------------------------------------------- pooling
@@ -128,7 +128,7 @@ def test_two_models_that_differ_are_told_by_welchs_t_of_their_gap():
     parts = [welch([1.0, 1.2, 1.4], [0.1, 0.3, 0.2]), welch([0.9, 0.7, 1.0], [1.1, 1.6, 1.2])]
     gap = parts[0].delta - parts[1].delta
     squares = [(part.error**2, part.freedom) for part in parts]
-    wanted = Difference(gap, math.sqrt(sum(s for s, _ in squares)), two_groups.freedom(squares))
+    wanted = Difference(gap, math.sqrt(sum(s for s, _ in squares)), two_samples.freedom(squares))
     assert pooling.interaction_p(parts) == pytest.approx(wanted.p)
     assert pooling.apart(*reversed(parts)) == wanted
     assert math.isnan(pooling.interaction_p(parts[:1]))

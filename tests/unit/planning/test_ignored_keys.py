@@ -50,7 +50,7 @@ READ_ELSEWHERE = {
     "actor_rollout_ref.actor.optim.": "build_optimizer in workers/config/optimizer.py",
     "actor_rollout_ref.model.external_lib": "HFModelConfig in workers/config/model.py",
     "actor_rollout_ref.model.tiled_mlp.": "HFModelConfig in workers/config/model.py",
-    "actor_rollout_ref.rollout.val_kwargs.do_sample": "gapo_lab/planning/own_words.py, which refuses false",
+    "actor_rollout_ref.rollout.val_kwargs.do_sample": "gapo_lab/planning/user_settings.py, which refuses false",
     "data.max_response_length": "actor_rollout_ref.rollout.response_length refers to it",
     "transfer_queue.": "handed to the TransferQueue package as a whole",
     "global_profiler.global_tool_config.": "handed to the profiler as a whole",

@@ -8,7 +8,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.planning import cost
 from gapo_lab.planning.plan import Action, draft, make
 from gapo_lab.planning.plan_notes import notes
-from gapo_lab.search.config import make_search
+from gapo_lab.search.settings import make_search
 
 GOOD = "def compute_score(data_source, solution_str, ground_truth, extra_info=None):\n    return 1.0\n"
 ROWS = '{"prompt": "1 + 1 =", "reward_model": {"ground_truth": "2"}}\n'

@@ -9,7 +9,7 @@ import pytest
 from lab import REPO
 from little_repos import SUFFIXES, TWICE, code, commit, git, init
 
-from gapo_lab.data.fingerprint import head
+from gapo_lab.data.content_digest import head
 from gapo_lab.data.mining.miner import mine
 from gapo_lab.data.mining.split import in_test
 from gapo_lab.errors import UserError

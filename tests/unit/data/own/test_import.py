@@ -11,7 +11,7 @@ import pytest
 
 from gapo_lab.data.commands import main
 from gapo_lab.data.own import rows
-from gapo_lab.data.own.recipes import RECIPES, Unusable, last_boxed
+from gapo_lab.data.own.row_formats import RECIPES, Unusable, last_boxed
 from gapo_lab.errors import UserError
 from gapo_lab.rewards import unit_tests
 

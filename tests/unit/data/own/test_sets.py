@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gapo_lab.data import fingerprint
+from gapo_lab.data import content_digest
 from gapo_lab.data.own import files, rows, sets
 from gapo_lab.errors import UserError
 
@@ -104,16 +104,18 @@ def test_the_first_rows_are_taken(data):
 
 
 def test_the_fingerprint_is_of_the_content(data, tmp_path):
-    first = fingerprint.of(data)
+    first = content_digest.of(data)
     moved = shutil.copytree(tmp_path / "train", tmp_path / "elsewhere")
-    assert fingerprint.of({**data, "train": str(moved)}) == first
-    assert fingerprint.of({**data, "ood": data["id"]}) != first
-    assert fingerprint.of({**data, "ood": {"x": data["id"]}}) != fingerprint.of({**data, "ood": {"y": data["id"]}})
+    assert content_digest.of({**data, "train": str(moved)}) == first
+    assert content_digest.of({**data, "ood": data["id"]}) != first
+    assert content_digest.of({**data, "ood": {"x": data["id"]}}) != content_digest.of(
+        {**data, "ood": {"y": data["id"]}}
+    )
     flat = {k: v for k, v in data.items() if k != "ood"} | {"ood.x": data["id"]}
-    assert fingerprint.of(flat) == fingerprint.of({**data, "ood": {"x": data["id"]}})
+    assert content_digest.of(flat) == content_digest.of({**data, "ood": {"x": data["id"]}})
     with open(tmp_path / "train" / "a.jsonl", "a") as file:
         file.write(json.dumps(row(50)) + "\n")
-    assert fingerprint.of(data) != first
+    assert content_digest.of(data) != first
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from gapo_lab.config import search_path
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.config.view import ConfigView
 from gapo_lab.paths import NANO
-from gapo_lab.planning import own_words
+from gapo_lab.planning import user_settings
 from gapo_lab.planning.reward_rules import RETURNS
 from gapo_lab.planning.validation import faults
 from gapo_lab.training import reward_function
@@ -80,7 +80,7 @@ def test_one_line_says_what_to_give(words, says):
 def test_the_reward_managers_are_those_of_verl():
     folder = search_path.verl_config_folder().parents[1] / "experimental" / "reward_loop" / "reward_manager"
     text = "".join(path.read_text() for path in sorted(folder.glob("*.py")))
-    assert set(re.findall(r'^@register(?:_manager)?\("(\w+)"\)', text, re.MULTILINE)) == set(own_words.MANAGERS)
+    assert set(re.findall(r'^@register(?:_manager)?\("(\w+)"\)', text, re.MULTILINE)) == set(user_settings.MANAGERS)
     assert not told("noise=0.1") and not told("reward.reward_manager.name=dapo")
 
 

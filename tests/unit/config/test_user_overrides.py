@@ -6,7 +6,7 @@ import pytest
 
 from gapo_lab.config.compose import compose_run
 from gapo_lab.config.fast_compose import Composer
-from gapo_lab.config.user_words import user_function
+from gapo_lab.config.user_overrides import user_function
 from gapo_lab.errors import UserError
 
 

@@ -14,7 +14,7 @@ from bench import postgresql
 from gapo_lab.errors import UserError
 from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.tracking import copier, mlflow_client, new_runs
+from gapo_lab.tracking import bulk_copy, copier, mlflow_client
 from gapo_lab.tracking.copy_runs import copy_all
 from gapo_lab.tracking.database import Database
 
@@ -85,7 +85,7 @@ def test_the_same_as_one_after_the_other(tmp_path, database, empty_mlflow, monke
     (tmp_path / "many").mkdir()
     many = f"sqlite:///{tmp_path / 'many/mlflow.db'}"
     (tmp_path / "many/mlflow.db").write_bytes(Path(empty_mlflow).read_bytes())
-    ids = new_runs.copy(folders, many, mlflow_client.connect(many))
+    ids = bulk_copy.copy(folders, many, mlflow_client.connect(many))
     assert list(ids) == [folder.path for folder in folders]
     found, wanted = contents(many), contents(database)
     for table in wanted:
@@ -101,7 +101,7 @@ def test_the_same_in_postgresql(tmp_path, database, monkeypatch):
     monkeypatch.chdir(tmp_path)
     folders = some_runs(tmp_path)
     with postgresql.server() as server:
-        ids = new_runs.copy(folders, server, mlflow_client.connect(server))
+        ids = bulk_copy.copy(folders, server, mlflow_client.connect(server))
         assert len(ids) == len(folders)
         assert copy_all(folders, server) == ids
         here = contents(server)
@@ -131,7 +131,7 @@ def test_a_batch_that_is_cut_off_leaves_nothing(tmp_path, database, monkeypatch)
     with monkeypatch.context() as patched:
         patched.setattr(Database, "_insert", cut_off)
         with pytest.raises(KeyboardInterrupt):
-            new_runs.copy(folders, database, client)
+            bulk_copy.copy(folders, database, client)
     assert not [row for row in contents(database)["tags"] if "'gapo.key'" in str(row)]
     assert all(isinstance(id, str) for id in copy_all(folders, database).values())
 
