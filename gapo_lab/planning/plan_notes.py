@@ -18,6 +18,8 @@ from gapo_lab.runs import naming
 
 # A share of a run's time that is worth a question.
 MUCH = 0.1
+# Rows of a smoke run's validation: as conf/scale/smoke.yaml has them, and so many that they cost minutes.
+SMOKE_ROWS, SMOKE_MANY = 32, 500
 # The included models.
 NANO = ("nano", "nano_large")
 
@@ -26,7 +28,8 @@ def notes(plan: Plan) -> list[str]:
     """Return the lines to show with a plan, the most important first; of runs without a GPU only what may fail."""
     on_gpus, lines = [run for run in plan.todo if run.gpus], []
     if on_gpus:
-        lines = [_data(on_gpus), _attention(on_gpus), disk.note(on_gpus), _validations(on_gpus), _hours(on_gpus)]
+        lines = [_data(on_gpus), _attention(on_gpus), disk.note(on_gpus), _smoke_rows(on_gpus)]
+        lines += [_validations(on_gpus), _hours(on_gpus)]
     return [line for line in (*lines, *warnings(plan.todo)) if line]
 
 
@@ -57,7 +60,23 @@ def _attention(runs: list[Planned]) -> str:
     )
 
 
+def _smoke_rows(runs: list[Planned]) -> str:
+    """Return a line where a smoke run was given test sets of a real run's size."""
+    for run in one_each(runs):
+        rows = CostInputs.of(run.settings).test_tasks
+        if run.valid_spec.scale == "smoke" and rows > SMOKE_MANY:
+            sizes = [key for key in ("data.id_size", "data.dev_size", "data.ood_size") if run.settings.get(key)]
+            large = " and ".join(key for key in sizes if run.settings[key] > SMOKE_ROWS)
+            instead = f"Leave {large} out" if large else "Give smaller files"
+            said = f"a smoke run validates {rows:,} rows, and its accuracy is no result"
+            return f"{said}. {instead}: {SMOKE_ROWS} are enough"
+    return ""
+
+
 def _validations(runs: list[Planned]) -> str:
+    runs = [run for run in runs if run.valid_spec.scale != "smoke"]
+    if not runs:
+        return ""
     run = max(runs, key=lambda one: one.expected.share_of_validations)
     share = run.expected.share_of_validations
     if share <= MUCH:

@@ -104,6 +104,13 @@ def test_a_plan_says_what_its_hours_rest_on(plan_of):
     assert "scale=smoke" in hours and "scale=smoke" not in smoke
 
 
+def test_a_smoke_run_with_the_test_sets_of_the_real_run_is_told(plan_of):
+    small, large = (notes(plan_of(*BIG, "scale=smoke", *words)) for words in ((), ("data.id_size=4000",)))
+    wanted = "a smoke run validates 8,016 rows, and its accuracy is no result. Leave data.id_size out: 32 are enough"
+    assert wanted in large and not any("smoke run validates" in note for note in small)
+    assert not any("validating takes" in note for note in (*small, *large)), "it has two steps"
+
+
 def test_a_run_without_a_gpu_has_no_notes(plan_of):
     assert notes(plan_of()) == []
 
