@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gapo_lab.data.mining.format import FORMAT, mined_digest
+from gapo_lab.data.mining.format import FORMAT, mined_digest, mined_files
 from gapo_lab.data.ood import registry as ood
-from gapo_lab.data.own import sets
+from gapo_lab.data.own import files, sets
 from gapo_lab.errors import UserError
 from gapo_lab.utils.dotted import unflatten
 
@@ -29,7 +29,7 @@ def of(data: Mapping[str, Any]) -> str | None:
     content: dict[str, Any] = {}
     if data["name"] == "git":
         if data["path"]:
-            content["mined"] = mined_digest(Path(data["path"]).expanduser())
+            content["mined"] = _mined(Path(data["path"]).expanduser())
         else:
             content["format"] = FORMAT
             content["heads"] = [head(repo) for repo in data["repos"]]
@@ -38,6 +38,18 @@ def of(data: Mapping[str, Any]) -> str | None:
     if data["ood"] not in ood.GENERATED:
         content["ood"] = ood.digest(data["ood"], data["ood_path"])
     return _hash(content) if content else None
+
+
+def _mined(folder: Path) -> str:
+    """Return the content hash of a mined folder, whose files must be those that were mined."""
+    for path, mined in mined_files(folder).items():
+        if not path.is_file() or files.digest(path) != mined[: files.DIGITS]:
+            what = "has changed since it was mined" if path.is_file() else "is missing"
+            raise UserError(
+                f"{path}: {what}. For rows of your own take data=parquet data.train={path}; else mine again "
+                "into another folder"
+            )
+    return mined_digest(folder)
 
 
 def _hash(content: Any) -> str:

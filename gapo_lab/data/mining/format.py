@@ -15,6 +15,12 @@ def mined_rows(folder: Path) -> dict[str, int]:
     return (atomic_files.read_json(folder / "about.json") or {}).get("rows") or {}
 
 
+def mined_files(folder: Path) -> dict[Path, str]:
+    """SHA-256 of each file of a mined folder as it was written; {} when the folder is not one."""
+    said = (atomic_files.read_json(folder / "about.json") or {}).get("files") or {}
+    return {folder / name: sha for name, sha in said.items()}
+
+
 def mined_digest(folder: Path) -> str:
     """The content hash of a mined folder. Raises UserError when the folder is not one."""
     about = atomic_files.read_json(folder / "about.json") if folder.is_dir() else None

@@ -18,6 +18,8 @@ from gapo_lab.utils.text import first_line
 
 SUFFIXES = (".parquet", ".jsonl")
 LINES = ".jsonl"
+# Of a file's SHA-256: enough to tell files apart.
+DIGITS = 16
 
 
 def find(key: str, value: Any) -> tuple[Path, ...]:
@@ -51,7 +53,7 @@ def _found(key: str, word: Any) -> list[Path]:
 
 
 def digest(path: Path) -> str:
-    """Sixteen hex digits over a file's content."""
+    """The first `DIGITS` hex digits of a file's SHA-256."""
     about = path.stat()
     return _digest(path.absolute(), about.st_mtime_ns, about.st_size)
 
@@ -60,7 +62,7 @@ def digest(path: Path) -> str:
 def _digest(path: Path, _changed: int, _size: int) -> str:
     """The cells of a grid share their files: each is read once, and again when it has changed."""
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return hashlib.file_digest(file, "sha256").hexdigest()[:DIGITS]
 
 
 def columns(path: Path) -> list[str]:

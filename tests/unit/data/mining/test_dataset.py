@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from lab import REPO
 from little_repos import TWICE, code, commit, git, grow, init
 
+from gapo_lab.data import content_digest
 from gapo_lab.data.commands import main
 from gapo_lab.data.mining import dataset
 from gapo_lab.data.mining import parallel as parts
@@ -269,3 +271,19 @@ def test_about_is_what_a_person_reads(made):
     about = json.loads((made / "about.json").read_text())
     assert about["digest"] and set(about["files"]) == {"train.parquet", "id.parquet"}
     assert about["recipe"]["split"] == "time" and about["recipe"]["repositories"][0]["name"] == "long"
+
+
+def test_mined_data_that_were_edited_are_no_longer_the_mined_ones(made, tmp_path):
+    """The run key has their digest from about.json: it would name other rows."""
+    data = {"name": "git", "path": str(tmp_path / "copy"), "template": None, "ood": "micro", "ood_path": None}
+    shutil.copytree(made, tmp_path / "copy")
+    before = content_digest.of(data)
+    held = tmp_path / "copy" / "id.parquet"
+    held.write_bytes((made / "train.parquet").read_bytes())
+    with pytest.raises(UserError, match=r"id\.parquet: has changed since it was mined\. For rows of your own take"):
+        content_digest.of(data)
+    held.unlink()
+    with pytest.raises(UserError, match="is missing"):
+        content_digest.of(data)
+    held.write_bytes((made / "id.parquet").read_bytes())
+    assert content_digest.of(data) == before
