@@ -44,7 +44,8 @@ def power_note(plan: Plan) -> str:
         out += f" ({two_digits(scale * size * sd)}{unit} of {name}, sd {measured})"
     half = seeds_needed(size / 2, 1.0)
     more = half - seeds if half else 0
-    return f"{out} in {POWER:.0%} of studies. Half of it takes {half} seeds: {_cost(plan, cells, more)}"
+    cost = _cost(plan, cells, more)
+    return f"{out} in {POWER:.0%} of studies. To detect half of this difference you need {half} seeds: {cost}"
 
 
 def _alone(runs: Sequence[Planned]) -> str:
