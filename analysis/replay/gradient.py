@@ -1,10 +1,10 @@
 """How well a method's gradient keeps the direction of the true one, on the recorded rewards. Pure.
 
-The policy of a prompt is a table: it gives one of the G recorded answers, each with probability 1/G, and its
-parameters are their logits. So the true gradient of the expected reward is known, (r_k - mean) / G for answer k. A
+The policy of a prompt gives one of the G recorded answers, each with probability 1/G. Its parameters are the logits
+of these G probabilities. So the true gradient of the expected reward is known, (r_k - mean) / G for answer k. A
 training step is simulated: G answers a prompt are drawn, with their rewards; each rollout i adds A_i (1[k_i = k] - 1/G)
-to the gradient of answer k. A shift that is the same for all rollouts of a prompt adds noise only: in expectation it
-is 0.
+to the gradient of answer k. A shift that is the same in each draw adds noise only: in expectation it is 0. GAPO's
+shift depends on the drawn rewards, so it changes the expected gradient a little, too.
 """
 
 from __future__ import annotations
