@@ -1,7 +1,7 @@
 """Estimate the memory and the disk that one run needs, before it is queued. Pure.
 
 All sizes are in bytes. The training estimate was compared with one H100 (docs/bench.md): a model of 1.5 billion
-parameters peaked at 43.0 GB where this says 49, so it errs on the safe side.
+parameters peaked at 43.0 GiB (46 GB) where this says 49 GB, so it errs on the safe side.
 """
 
 from __future__ import annotations
