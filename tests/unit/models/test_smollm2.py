@@ -69,14 +69,10 @@ def test_what_is_made_once_is_not_made_again(tmp_path, monkeypatch):
 if INSTALLED:
 
     @pytest.fixture(scope="session")
-    def model_folder(tmp_path_factory) -> Path:
-        return smollm2.ensure(tmp_path_factory.mktemp("smollm2") / "it")
-
-    @pytest.fixture(scope="session")
-    def tokenizer(model_folder):
+    def tokenizer(smollm2_folder):
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(model_folder)
+        return AutoTokenizer.from_pretrained(smollm2_folder)
 
     @pytest.mark.slow
     def test_the_tokenizer_ends_and_pads_with_its_own_signs(tokenizer):
@@ -102,11 +98,11 @@ if INSTALLED:
         assert text == ("<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n")
 
     @pytest.mark.slow
-    def test_greedy_english_that_ends(model_folder, tokenizer):
+    def test_greedy_english_that_ends(smollm2_folder, tokenizer):
         import torch
         from transformers import AutoModelForCausalLM
 
-        model = AutoModelForCausalLM.from_pretrained(model_folder)
+        model = AutoModelForCausalLM.from_pretrained(smollm2_folder)
         assert model.dtype is torch.float32
         assert (model.config.eos_token_id, model.config.pad_token_id) == (2, 0)
         inputs = tokenizer.apply_chat_template(
