@@ -23,6 +23,8 @@ from gapo_lab.utils.processes import adopt_orphans, end_descendants
 from gapo_lab.utils.ray_cpus import cpus
 from gapo_lab.utils.scratch import scratch_folder
 
+POLL_SECONDS = 0.5
+
 
 def rank() -> int:
     """0 for the node that trains; above 0 for those that help."""
@@ -51,7 +53,7 @@ def help_rank_0(submission: Submission, task: int) -> None:
     while (call := atomic_files.read_json(path)) is None:
         if time.monotonic() > until:
             raise RunFailed(f"Ray did not come up: node 0 has not answered within {patience:.0f} s")
-        time.sleep(0.5)
+        time.sleep(POLL_SECONDS)
     adopt_orphans()
     gpus = config["trainer"]["n_gpus_per_node"]
     with scratch_folder() as scratch:
@@ -62,10 +64,26 @@ def help_rank_0(submission: Submission, task: int) -> None:
         if config["trainer"]["device"] == "cpu":
             words += ["--num-gpus", str(gpus), "--object-store-memory", "500000000"]
         gpu_variables.keep_one(os.environ)
-        helper = subprocess.Popen(words, env={**os.environ, **environment(config, scratch)}, start_new_session=True)
-        print(f"node {rank()} joins {call['address']}, pid {helper.pid}", flush=True)
-        try:
-            while path.exists() and helper.poll() is None:
-                time.sleep(0.5)
-        finally:
+        print(f"node {rank()} joins {call['address']}", flush=True)
+        help_until_gone(path, words, {**os.environ, **environment(config, scratch)}, config["cluster"]["ray_patience"])
+
+
+def help_until_gone(path: Path, words: list[str], environment: dict[str, str], patience: float) -> None:
+    """Run the program ``words`` until the file ``path`` is gone, then end it and all that it has started.
+
+    A program that ends before is started again within the first ``patience`` seconds: Ray gives up joining after 30 s,
+    which a busy machine may need, as a file system from which all nodes read Ray at once.
+    """
+    until = time.monotonic() + patience
+    try:
+        while path.exists():
+            program = subprocess.Popen(words, env=environment, start_new_session=True)
+            while path.exists() and program.poll() is None:
+                time.sleep(POLL_SECONDS)
             end_descendants()
+            if time.monotonic() > until:
+                return
+            if path.exists():
+                print("Ray did not join within its 30 s: once more", flush=True)
+    finally:
+        end_descendants()

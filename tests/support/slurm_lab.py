@@ -116,7 +116,17 @@ class SlurmLab(Lab):
         return next(iter(found.values()))
 
     def finished(self, study: str, seconds: float = PATIENCE) -> dict[str, RunStatus]:
-        return self.until(study, lambda s: s and all(v.state == "finished" for v in s.values()), seconds)
+        """Wait until all runs of a study have finished; what has failed for a minute is not started again by itself."""
+        failed_until = time.monotonic() + 60
+
+        def good(states: dict[str, RunStatus]) -> bool:
+            nonlocal failed_until
+            if not any(status.state == "failed" for status in states.values()):
+                failed_until = time.monotonic() + 60
+            assert time.monotonic() < failed_until, states
+            return bool(states) and all(status.state == "finished" for status in states.values())
+
+        return self.until(study, good, seconds)
 
     def left_the_queue(self, job: str, seconds: float = 120) -> None:
         """Wait until a job is over: a run is finished before its last copy to MLflow is."""
