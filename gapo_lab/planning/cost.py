@@ -8,9 +8,9 @@ generates an answer for each row: 2 x parameters x tokens. Start-up is 4 minutes
 second. It agrees within a factor of two with a second estimate, made by reading verl's code; no
 large model was run.
 
-On a CPU a worker does 2e11 a second (the rollouts of a prompt share its computation: docs/speed.md), and each rollout
-costs 7 ms of verl's bookkeeping on top, which is not shared by workers. Validations count 4 x parameters x tokens and
-1 ms an answer, on one worker. Start-up is 25 s of one core.
+On a CPU a worker does 2e11 a second (the rollouts of a prompt share its computation: docs/speed.md). On top each token
+of a rollout costs 0.25 ms of verl's bookkeeping, which is not shared by workers: 0.16 and 0.4 ms on two machines.
+Validations count 4 x parameters x tokens on one worker, and 0.12 ms a token. Start-up is 30 s.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from gapo_lab.utils.dotted import below
 GPU_FLOPS, CPU_FLOPS = 2e14, 2e11
 # Of the same GPU without flash attention: sdpa, and log-probs without its cross entropy.
 SDPA_SHARE = 2 / 3
-START_GPU, START_CPU = 240.0, 25.0
+START_GPU, START_CPU = 240.0, 30.0
 STEP_GPU = 20.0
 SAVE_GPU = 2e9  # bytes a second
 START_REHEARSAL = 4.0
-CPU_ROLLOUT, CPU_ANSWER = 7e-3, 1e-3
+# Seconds of a token: of a rollout in a step, of an answer in a validation.
+CPU_STEP, CPU_ANSWER = 2.5e-4, 1.2e-4
 # Mean tokens of a prompt with its answer, in the vocabulary of a large model.
 TYPICAL_TOKENS = {"micro": 220, "micro_blocks": 240, "lists": 60, "git": 2150}
 
@@ -198,16 +199,18 @@ def step_seconds(run: CostInputs) -> float:
     """Return the seconds of one training step."""
     rollouts = run.prompts * run.rollouts
     passes = 10 + 2 * run.reference_model + 2 * (run.recomputes and run.needs_gpu)
-    flops = passes * run.billions * 1e9 * rollouts * run.row_tokens
-    return flops / _speed(run) + (STEP_GPU if run.needs_gpu else rollouts * CPU_ROLLOUT)
+    tokens = rollouts * run.row_tokens
+    flops = passes * run.billions * 1e9 * tokens
+    return flops / _speed(run) + (STEP_GPU if run.needs_gpu else tokens * CPU_STEP)
 
 
 def validation_seconds(run: CostInputs) -> float:
     """Return the seconds of one validation: an answer to each row, greedy twins too."""
-    flops = run.billions * 1e9 * run.test_tasks * run.row_tokens
+    tokens = run.test_tasks * run.row_tokens
+    flops = run.billions * 1e9 * tokens
     if run.needs_gpu:
         return 2 * flops / _speed(run)
-    return run.test_tasks * CPU_ANSWER + 4 * flops / CPU_FLOPS
+    return tokens * CPU_ANSWER + 4 * flops / CPU_FLOPS
 
 
 def _speed(run: CostInputs) -> float:

@@ -67,3 +67,13 @@ def test_a_model_of_ones_own_is_not_priced_as_nano():
     spec = {"model": "nano", "data": "micro", "backend": "cpu", "science": {}}
     assert cost.cost_key(spec) != cost.cost_key(spec | {"weights": "mymodel"})
     assert cost.cost_key(spec | {"seed": 3, "tau": 0.1}) == cost.cost_key(spec)
+
+
+def test_nanos_estimate_is_near_what_was_measured_on_two_cores():
+    """Whole runs, in seconds, with their start. It was three times too low for data=micro_blocks."""
+    for words, measured in (
+        (("data=micro_blocks",), 496),
+        (("data=micro", "trainer.total_training_steps=10", "trainer.test_freq=-1"), 81),
+    ):
+        said = cost.formula(of("algo=grpo", *words))
+        assert 0.5 < said / measured < 2, (words, said)
