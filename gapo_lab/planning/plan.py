@@ -98,8 +98,12 @@ def _others(refused: UserError, composer: Composer, namer: Namer) -> list[str]:
     """Return what is wrong with the words that are left without the refused ones, a line each."""
     if not isinstance(refused, RefusedWords) or not refused.rest:
         return []
-    run = _drafted(refused.rest, composer, namer)
-    return [line for line in run.why.splitlines() if line not in str(refused)] if run.action is Action.INVALID else []
+    run, told = _drafted(refused.rest, composer, namer), str(refused).splitlines()
+    if run.action is not Action.INVALID:
+        return []
+    # a value that was refused was given
+    given = {f"{line.partition('=')[0]} must be given" for line in told if "=" in line}
+    return [line for line in run.why.splitlines() if line not in told and line.partition(":")[0] not in given]
 
 
 def _spec(words: tuple[str, ...], composed: Composed, namer: Namer) -> Spec:

@@ -277,3 +277,10 @@ def test_a_submitter_killed_while_it_made_a_folder_has_left_nothing_to_mend(tmp_
     (tmp_path / run.spec.key).mkdir()
     (tmp_path / run.spec.key / ".spec.yaml.chd3m2en").write_text("cut sho")
     assert decide(run_states.read(tmp_path, [run.spec.key])[run.spec.key])[0] == Action.RUN
+
+
+def test_a_value_that_is_refused_is_not_asked_for():
+    (run,) = plan.draft([("data=parquet", "data.train=a,b", "data.id=none.jsonl", "reward=none.py")])
+    lines = run.why.splitlines()
+    assert lines[0].startswith("data.train=a,b: several values are a sweep") and "no such file" in run.why
+    assert not any("must be given" in line for line in lines)
