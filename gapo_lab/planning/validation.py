@@ -40,6 +40,8 @@ from gapo_lab.utils.machine import has_gpu
 Rule = Callable[[ConfigView], Iterable[str] | None]
 # Keys that name a file, of which several things may be wrong.
 FILES = ("reward", "algo.path")
+# Sizes of attention heads that vLLM has code for on a CPU.
+VLLM_CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
 DATA = ("micro", "micro_blocks", "git", "lists", "parquet")
 
 
@@ -132,6 +134,11 @@ def _model(config: ConfigView) -> Iterator[str]:
         )
     elif backend == "vllm_cpu" and not metadata.is_installed():
         yield "backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1`."
+    elif backend == "vllm_cpu" and (size := config.select("model.head_size")) not in (None, *VLLM_CPU_HEADS):
+        yield (
+            f"model.head_size={size}: on a CPU vLLM has attention for {', '.join(map(str, VLLM_CPU_HEADS))} only. Take "
+            "backend=cpu"
+        )
     if config.backend.needs_gpu and here:
         if not has_gpu():
             instead = "Leave backend out" if model.cpu else "Take model=nano"

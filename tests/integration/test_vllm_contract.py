@@ -41,6 +41,14 @@ def test_vllm_finds_our_plugin_and_verl_finds_vllm():
     assert importlib.metadata.version("vllm").endswith("+cpu")
 
 
+def test_the_heads_that_vllm_knows_on_a_cpu():
+    from vllm.v1.attention.backends.cpu_attn import CPUAttentionBackend
+
+    from gapo_lab.planning.validation import VLLM_CPU_HEADS
+
+    assert list(VLLM_CPU_HEADS) == CPUAttentionBackend.get_supported_head_sizes()
+
+
 def test_progress_bars_make_no_semaphore(monkeypatch):
     from tqdm.auto import tqdm
 

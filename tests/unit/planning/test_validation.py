@@ -134,6 +134,16 @@ def test_vllm_on_a_cpu_says_what_installs_it(monkeypatch):
     assert str(caught.value) == "backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1`."
 
 
+def test_vllm_on_a_cpu_refuses_heads_that_it_has_no_attention_for(monkeypatch):
+    monkeypatch.setattr(validation.metadata, "is_installed", lambda: True)
+    with pytest.raises(
+        UserError, match=r"^model\.head_size=24: on a CPU vLLM has attention for 32, 64, .* only\. Take"
+    ):
+        checked(["backend=vllm_cpu", "+model.head_size=24"])
+    checked(["backend=vllm_cpu", "+model.head_size=32"])
+    checked(["+model.head_size=24"])
+
+
 def test_a_model_for_gpus_says_so_where_there_is_none(monkeypatch):
     monkeypatch.setattr(validation, "has_gpu", lambda: False)
     said = "needs 8 GPUs and this machine has none. Take model=nano, or run it on a cluster: cluster=slurm"
