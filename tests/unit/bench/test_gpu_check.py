@@ -15,8 +15,9 @@ from bench.gpu import curves, environment
 from bench.gpu.conductor import Stage, conduct
 from bench.gpu.findings import DONE, FAILED, LATE, NOT_RUN, Ending, Finding, Notebook, is_well, table
 from bench.gpu.form import Form
-from bench.gpu.large import make_model
+from bench.gpu.large import SHAPES, make_model
 from gapo_lab.planning.plan import Action
+from gapo_lab.planning.validation import VLLM_CPU_HEADS
 
 
 def script(name, text, limit=60.0):
@@ -199,3 +200,8 @@ def test_the_first_difference_is_named_and_clocks_are_none():
     answers = [curves.science(each, curves.ANSWERS) for each in (CURVE, other)]
     assert curves.difference(*answers, CURVE) == ""
     assert curves.difference(CURVE, {}, [1]) == "step 1 is missing"
+
+
+def test_vllm_has_attention_for_the_large_models_heads_on_a_cpu():
+    shape = SHAPES["cpu"]
+    assert shape["hidden_size"] // shape["num_attention_heads"] in VLLM_CPU_HEADS
