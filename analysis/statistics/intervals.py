@@ -3,7 +3,7 @@
 Of 2 to 10 normal values a bootstrap's percentiles, even widened for few values (Hesterberg 2015, "What teachers should
 know about the bootstrap", section 5.3: the quantile is taken at Phi(-sqrt(n/(n-1)) t_{n-1})), hold the true mean in
 about 93 of 100 cases, Student's t in 95; of skewed values t does better, too. From ten on they agree, and the bootstrap
-follows a skewed cell. Where one seed in ten collapses, five seeds' intervals hold the mean in 76 of 100 cases, whatever
+follows a skewed cell. Where one seed in ten collapses, five seeds' intervals hold the mean in 75 of 100 cases, whatever
 the formula: `make bench` measures it.
 """
 
