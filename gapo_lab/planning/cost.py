@@ -37,8 +37,8 @@ CPU_STEP, CPU_ANSWER = 3e-5, 1e-5
 # Mean tokens of a prompt with its answer, in the vocabulary of a large model.
 TYPICAL_TOKENS = {"micro": 220, "micro_blocks": 240, "lists": 60, "git": 2150}
 
-# Of a token, in rows that nobody has counted with a tokenizer.
-CHARACTERS = 4
+# Of a token, in rows that nobody has counted with a tokenizer: in a large model's vocabulary, in nano's.
+CHARACTERS, CHARACTERS_ON_CPU = 4, 2
 
 # What decides how long a run takes, by dotted key of the science; the method, tau and the seed hardly do.
 COST_KEYS = (
@@ -74,7 +74,7 @@ def cost_key(spec: Mapping[str, Any]) -> tuple:
 class CostInputs:
     """The numbers that the formula is about.
 
-    steps: None where they depend on data that nobody has counted yet. typical_tokens: mean tokens of a row, on GPUs.
+    steps: None where they depend on data that nobody has counted yet. typical_tokens: mean tokens of a row, 0: unknown.
     measured_tokens: the same as a run has measured them, 0 where none has. starts: how often its processes are started.
     """
 
@@ -136,7 +136,7 @@ class CostInputs:
         if self.measured_tokens:
             return self.measured_tokens
         half = (self.prompt_tokens + self.answer_tokens) / 2
-        return min(self.typical_tokens or half, 2 * half) if self.needs_gpu else half
+        return min(self.typical_tokens or half, 2 * half if self.needs_gpu else half)
 
     @property
     def validations(self) -> int:
@@ -244,16 +244,19 @@ def training_tasks(config: Mapping[str, Any]) -> int | None:
 
 
 def typical_tokens(config: Mapping[str, Any]) -> float:
-    """Mean tokens of a prompt with its answer in these data, where the formula asks for them; 0 where nobody knows.
+    """Mean tokens of a prompt with its answer in these data; 0 where nobody knows, as of generated rows in nano's
+    vocabulary.
 
     Of `data=parquet` the prompts are measured, and with `reward=edit` the truths: with other rewards a truth is no
     answer, so half of the limit is taken. UserError where a file cannot be read.
     """
-    if config["data.name"] != "parquet" or not config.get("backend.needs_gpu"):
-        return TYPICAL_TOKENS.get(config["data.name"], 0)
+    on_gpu = bool(config.get("backend.needs_gpu"))
+    if config["data.name"] != "parquet":
+        return TYPICAL_TOKENS.get(config["data.name"], 0) if on_gpu else 0
     from gapo_lab.data.own import rows
 
-    prompt, truth = (length / CHARACTERS for length in rows.characters(below(config, "data")))
+    of_a_token = CHARACTERS if on_gpu else CHARACTERS_ON_CPU
+    prompt, truth = (length / of_a_token for length in rows.characters(below(config, "data")))
     return prompt + (truth if config.get("reward.name") == "edit" else config["data.max_response_length"] / 2)
 
 
