@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from gapo_lab.data.mining.format import mined_files
 from gapo_lab.data.own import sets, usual_form
 from gapo_lab.data.tasks import parquet_columns
-from gapo_lab.utils import atomic_files
 
 NEEDED = ("data_source", "prompt.role", "prompt.content")
 TRUTH = "reward_model.ground_truth"  # mostly a text; tests may be lists and names
@@ -83,9 +83,7 @@ def _is_text(found: pa.DataType | None) -> bool:
 
 def _hash(path: Path) -> Iterator[str]:
     """Check the files of a mined folder against the hashes in its about.json."""
-    about = atomic_files.read_json(path.parent / "about.json")
-    said = about.get("files", {}).get(path.name) if isinstance(about, dict) else None
-    if said is not None:
+    if (said := mined_files(path.parent).get(path)) is not None:
         with open(path, "rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() != said:
                 yield "is not the file that was mined: its hash differs from about.json"

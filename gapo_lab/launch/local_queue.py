@@ -56,7 +56,7 @@ class LocalQueue:
     def poll(self) -> None:
         """Start what has room."""
         for task, process in list(self.active.items()):
-            if isinstance(process, WarmWorker) and process.is_lost:
+            if _is_lost(process):
                 self._is_warm = False  # what ended its parent would end the next one
                 self.waiting.appendleft(task)
                 del self.active[task]
@@ -197,4 +197,9 @@ def _tell_until_ended(active: list[Worker], leaving: list[Worker], number: int, 
 
 def still_running(workers: Collection[Worker]) -> list[Worker]:
     """Return those of the workers that have not ended."""
-    return [worker for worker in workers if worker.poll() is None and not getattr(worker, "is_lost", False)]
+    return [worker for worker in workers if worker.poll() is None and not _is_lost(worker)]
+
+
+def _is_lost(worker: Worker) -> bool:
+    """Whether it was to be forked, and never will be."""
+    return isinstance(worker, WarmWorker) and worker.is_lost

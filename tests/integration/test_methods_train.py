@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
-from lab import REPO, Lab, science
+from lab import REPO, Lab
 from safetensors.torch import load_file
 
 from gapo_lab.data.micro.generator import generate
@@ -42,13 +42,6 @@ def compute_score(data_source, solution_str, ground_truth, extra_info):
     return {"score": found, "shared": found, "length": len(solution_str), "answer": solution_str, "nothing": None}
 """
 SHARES = "def share(a, b):\n    return len(set(a) & set(b)) / len(set(a) | set(b))\n"
-# At a low temperature many groups tie: refills, and groups too many that are discarded. Close to 0 all of them tie.
-TIES = ":actor_rollout_ref.rollout.temperature="
-FURTHER = {
-    "ties": f"gapo_dapo{TIES}0.4",
-    "ties_again": f"gapo_dapo{TIES}0.4",
-    "all_tie": f"dapo{TIES}1e-4:trainer.v1.sampler.sampler_kwargs.max_refill_batches=2",
-}
 METHODS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 # A method of one's own with its YAML, from the folder that `trained` works in. It comes first: what the processes are
 # told of methods is the first run's.
@@ -68,7 +61,6 @@ def trained(tmp_path_factory) -> Path:
     shutil.copy(example / "halfway.py", lab.cwd)
     script = REPO / "tests" / "support" / "train_methods.py"
     words = [sys.executable, str(script), "out", *(WORDS.get(name, name) for name in (OWN, *METHODS))]
-    words += [f"{name}={method}" for name, method in FURTHER.items()]
     env = lab.env(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     # the working folder: a run puts what a reward imports there itself (planning/user_files.py)
     env["PYTHONPATH"] += f":{script.parent}:{lab.cwd}"
@@ -121,20 +113,6 @@ def test_krpos_advantages_are_far_from_unit_scale(trained):
     metrics = json.loads((trained / "out" / "krpo.json").read_text())["metrics"]["1"]
     others = json.loads((trained / "out" / "grpo.json").read_text())["metrics"]["1"]
     assert metrics["critic/advantages/max"] > 2 * others["critic/advantages/max"]
-
-
-def test_dynamic_sampling_repeats_itself_exactly(trained):
-    first, again = (json.loads((trained / "out" / f"{name}.json").read_text()) for name in ("ties", "ties_again"))
-    assert "error" not in first, first["error"]
-    first, again = (science({int(step): at for step, at in said["metrics"].items()}) for said in (first, again))
-    assert first == again
-    assert sum(at["training/filter_groups/refilled_prompts"] for at in first.values()) > 0
-
-
-def test_dynamic_sampling_ends_when_every_group_ties(trained):
-    said = json.loads((trained / "out" / "all_tie.json").read_text())
-    assert "RunFailed: " in said["error"] and "dynamic sampling" in said["error"], said
-    assert "max_refill_batches (now 2)" in said["error"]
 
 
 def test_noise_is_in_what_is_learnt_from_and_not_in_what_is_told(trained):

@@ -1,8 +1,7 @@
 """`python train_methods.py FOLDER METHOD...`: train each method with the real trainer, one after the other.
 
 One process and one Ray cluster for all of them, because starting costs far more than two steps. A method may bring
-words of its own after colons: `group_aware:data=lists`. The metrics of each, or its error, go to FOLDER/METHOD.json. A
-method that is trained several times has a name for each: `again=gapo_dapo:seed=1`.
+words of its own after colons: `group_aware:data=lists`. The metrics of each go to FOLDER/METHOD.json.
 """
 
 from __future__ import annotations
@@ -43,8 +42,7 @@ def main(where: Path, methods: list[str]) -> None:
     runs = {}
     for method in methods:
         name, *words = method.split(":")
-        name, _, algo = name.partition("=")
-        composed = compose_run([*FEW, f"algo={algo or name}", f"run_root={where / name}", *words])
+        composed = compose_run([*FEW, f"algo={name}", f"run_root={where / name}", *words])
         check(composed)
         config = OmegaConf.create(OmegaConf.to_container(composed, resolve=True))
         folder = RunFolder.open(where / name, make_spec(composed).key, make_spec(composed).as_dict())
