@@ -188,7 +188,7 @@ def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, live_lab):
 
 
 def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(live_lab):
-    lab, last = live_lab, 4
+    lab, last = live_lab, 5
     words = (f"trainer.total_training_steps={last}", "trainer.save_freq=-1", "trainer.test_freq=1")
     words += ("data.id_size=4", "data.ood_size=4", "data.dev_size=4", "data.greedy=false", "data.expected=false")
     process = lab.start(*words)
@@ -213,6 +213,42 @@ def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(live_la
     merged = folder.merged_metrics()
     assert sorted(merged) == list(range(last + 1)) and all("val/id/em" in at for at in merged.values())
     assert all("train/reward" in merged[step] for step in range(1, last + 1))
+
+
+def test_dynamic_sampling_repeats_itself_exactly(lab, tmp_path):
+    """At a low temperature many groups tie: refills, and groups too many that are discarded."""
+    words = (
+        "algo=gapo_dapo",
+        "tracking=later",
+        "actor_rollout_ref.rollout.temperature=0.4",
+        "trainer.total_training_steps=2",
+        "trainer.val_before_train=false",
+        "trainer.test_freq=-1",
+        "trainer.save_freq=-1",
+    )
+    found = []
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        here = Lab(tmp_path / name)
+        done = here.run(*words)
+        assert done.returncode == 0, done.stderr
+        found.append(science(here.folder().merged_metrics()))
+    assert found[0] == found[1]
+    assert sum(at["training/filter_groups/refilled_prompts"] for at in found[0].values()) > 0
+
+
+def test_dynamic_sampling_ends_when_every_group_ties(lab):
+    """Close to temperature 0 all rollouts of a prompt are the same, so every group ties."""
+    done = lab.run(
+        "algo=dapo",
+        "tracking=later",
+        "actor_rollout_ref.rollout.temperature=1e-4",
+        "trainer.val_before_train=false",
+        "trainer.v1.sampler.sampler_kwargs.max_refill_batches=2",
+    )
+    assert done.returncode == 1
+    assert "dynamic sampling" in done.stderr and "max_refill_batches (now 2)" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_an_exception_in_a_reward_ends_the_run_with_it(live_lab):
