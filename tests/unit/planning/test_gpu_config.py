@@ -13,10 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from gapo_lab import method_registry
 from gapo_lab.config.compose import compose_run
+from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF, NANO
 from gapo_lab.planning.spec import make_spec
 from gapo_lab.planning.validation import check
+from gapo_lab.utils.dotted import unflatten
 
 CHECKPOINT = NANO / "checkpoint"
 # Hugging Face id; attention heads, key-value heads (the models' config.json)
@@ -43,8 +45,18 @@ PAIRS = sorted(
 
 
 @cache
-def composed(model: str, algo: str = "gapo_grpo", attention: str = "flash_attention_2") -> DictConfig:
-    return compose_run([f"model={model}", f"algo={algo}", "seed=7", f"backend.attention={attention}"])
+def composed(model: str, attention: str = "flash_attention_2") -> DictConfig:
+    return compose_run([f"model={model}", "seed=7", f"backend.attention={attention}"])
+
+
+composer = cache(Composer)
+
+
+@cache
+def resolved(model: str, algo: str, attention: str = "flash_attention_2") -> DictConfig:
+    """As a sweep composes a cell: the same as Hydra does (tests/unit/config), in a fifth of its time."""
+    words = [f"model={model}", f"algo={algo}", "seed=7", f"backend.attention={attention}"]
+    return OmegaConf.create(unflatten(composer().compose(words).resolved))
 
 
 def renamed(ref: DictConfig) -> DictConfig:
@@ -66,7 +78,7 @@ def test_verl_takes_the_configuration(model, algo):
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import omega_conf_to_dataclass, validate_config
 
-    config = OmegaConf.create(OmegaConf.to_container(composed(model, algo, attention), resolve=True))
+    config = resolved(model, algo, attention)
     role = config.actor_rollout_ref
     validate_config(config, need_reference_policy(config), need_critic(config))
     actor, ref = omega_conf_to_dataclass(role.actor), omega_conf_to_dataclass(renamed(role.ref))
@@ -92,7 +104,7 @@ def test_verl_makes_the_reward_manager(algo):
     from transformers import AutoTokenizer
     from verl.trainer.ppo.reward import load_reward_manager
 
-    config = composed("qwen_coder_7b", algo)
+    config = resolved("qwen_coder_7b", algo)
     manager = load_reward_manager(config, AutoTokenizer.from_pretrained(CHECKPOINT))
     assert manager.compute_score("id", "x = 1", "x = 1\n")["score"] == 1.0
 
@@ -103,7 +115,7 @@ def test_algorithm_is_verls_but_for_the_nodes_of_our_methods(algo):
     from verl.trainer.config import AlgoConfig
     from verl.utils.config import omega_conf_to_dataclass
 
-    node = OmegaConf.to_container(composed("qwen_coder_7b", algo).algorithm, resolve=True)
+    node = resolved("qwen_coder_7b", algo).algorithm
     ours = {*method_registry.estimators(), *method_registry.losses()}
     algorithm = omega_conf_to_dataclass(OmegaConf.create({k: v for k, v in node.items() if k not in ours}))
     assert isinstance(algorithm, AlgoConfig)
