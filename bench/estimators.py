@@ -26,7 +26,7 @@ def gapo_against_verl() -> list[Row]:
     import torch
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 
-    from gapo_lab.training.estimators import outcome_advantage  # registers gapo, too
+    from gapo_lab.training.registered_methods import outcome_advantage  # registers gapo, too
 
     rows = []
     for theirs, tokens, target, repeats, threads in (
@@ -55,7 +55,7 @@ def gapo_against_plain_python() -> list[Row]:
     """
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 
-    import gapo_lab.training.estimators  # noqa: F401  registers gapo
+    import gapo_lab.training.registered_methods  # noqa: F401  registers gapo
     from gapo_lab.methods.gapo import gapo
 
     batch = {**_batch(PROMPTS, TOKENS), "config": {"gapo": {"tau": 0.5}}}

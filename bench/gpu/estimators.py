@@ -122,7 +122,7 @@ def _check_against_verl(device: str, notebook: Notebook) -> None:
     from omegaconf import OmegaConf
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 
-    import gapo_lab.training.estimators  # noqa: F401  registers ours
+    import gapo_lab.training.registered_methods  # noqa: F401  registers ours
 
     batch = token_batch(512, 16, device)
     for norm in (True, False):
@@ -157,7 +157,7 @@ def timed(name: str, batch: dict) -> tuple[float, int | None]:
     from omegaconf import OmegaConf
     from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 
-    import gapo_lab.training.estimators  # noqa: F401  registers ours
+    import gapo_lab.training.registered_methods  # noqa: F401  registers ours
 
     call = get_adv_estimator_fn(name)
     config = OmegaConf.create({"gapo": {"tau": 0.5}})

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from gapo_lab.errors import Interrupted, RunFailed, UserError
-from gapo_lab.launch import executor, joined_runs, run_states, watch, worker
+from gapo_lab.launch import executor, joined_runs, run_states, submitted_run, watch
 from gapo_lab.planning import plan_notes
 from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.runs.folder import RunFolder
@@ -39,7 +39,7 @@ def run(wanted: Planned, console: Console, wait: bool = False) -> Mapping[str, A
         (submission,) = submissions
         for note in plan_notes.warnings([wanted]):
             console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
-        worker.work(submission, 0, worker.supervisor_of(submission, 0, console))
+        submitted_run.run(submission, 0, submitted_run.supervisor_of(submission, 0, console))
     elif folder.is_finished:
         console.print(f"{name}: finished already", highlight=False, soft_wrap=True)
         joined_runs.show(root, joined, [wanted], console)

@@ -86,7 +86,7 @@ class LocalQueue:
         return worker
 
     def _new_program(self, task: int) -> subprocess.Popen:
-        words = [sys.executable, "-m", "gapo_lab.launch.worker", str(self.submission.path), str(task)]
+        words = [sys.executable, "-m", "gapo_lab.launch.submitted_run", str(self.submission.path), str(task)]
         with self._log(task) as log:
             return subprocess.Popen(
                 words,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gapo_lab.launch import outside_container, worker
+from gapo_lab.launch import outside_container, submitted_run
 from gapo_lab.launch.submission import Submission
 from gapo_lab.planning.resources import ENDING_SECONDS
 from gapo_lab.runs.folder import RunFolder
@@ -33,8 +33,8 @@ class SlurmTask:
             return
         name_job(run_name(RunFolder(submission.root / submission.keys[self.task]).spec))
         os.environ[MEETING] = str(run_nodes.meeting(submission))
-        self.supervisor = worker.supervisor_of(submission, self.task)
-        worker.work(submission, self.task, self.supervisor, job=job_number())
+        self.supervisor = submitted_run.supervisor_of(submission, self.task)
+        submitted_run.run(submission, self.task, self.supervisor, job=job_number())
 
     def checkpoint(self) -> Any:
         """Save, stop and be requeued: submitit calls this on SLURM's warning of a time limit or a preemption."""

@@ -2,8 +2,8 @@
 
 The queue starts `python -m gapo_lab.launch.warm_parent SOCKET` in the environment of its workers, from the copy of the
 code that they run, and asks for a worker a run over the socket. A worker gets ready and begins when it is told
-(`worker.when_told`). Nothing of the user's is imported here: each run does that by itself. This process ends when the
-queue closes the socket; workers that were told to begin go on.
+(`submitted_run.when_told`). Nothing of the user's is imported here: each run does that by itself. This process ends
+when the queue closes the socket; workers that were told to begin go on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sys
 import time
 from contextlib import suppress
 
-from gapo_lab.launch import worker
+from gapo_lab.launch import submitted_run
 from gapo_lab.launch.submission import Submission
 from gapo_lab.planning.user_settings import GLOO
 from gapo_lab.runs.folder import RunFolder
@@ -210,7 +210,7 @@ def _fork(control: socket.socket, request: dict, files: list[int], environment: 
     def main() -> int:
         os.environ.clear()
         os.environ.update(environment)
-        return worker.when_told(request["path"], request["task"], told)
+        return submitted_run.when_told(request["path"], request["task"], told)
 
     child = forked.fork(main, log, keep=(told,))
     socket.send_fds(control, [str(child.pid).encode()], [child.pidfd])

@@ -10,13 +10,11 @@ import os
 
 # the platform first: verl asks for it while it is imported
 if os.environ.get("VERL_PLATFORM") == "cpu":
-    import gapo_lab.training.cpu.engine
+    pass
 
 from verl.workers.rollout import base as _rollout_base  # isort: skip
 from verl.workers.rollout.replica import RolloutReplicaRegistry  # isort: skip
 
-import gapo_lab.training.estimators
-import gapo_lab.training.noisy_reward  # noqa: F401  registers itself
 from gapo_lab.training import adapter_seed, collective_timeout
 
 collective_timeout.use()

@@ -62,7 +62,9 @@ def test_no_more_than_max_parallel_at_a_time(lab):
     process = lab.start(*REHEARSE, "rehearsal.steps=8", "seed=range(4)", "cluster.max_parallel=2", tiny=False)
     most = 0
     while process.poll() is None:
-        here = [p for p in psutil.Process(process.pid).children() if "gapo_lab.launch.worker" in " ".join(_words(p))]
+        here = [
+            p for p in psutil.Process(process.pid).children() if "gapo_lab.launch.submitted_run" in " ".join(_words(p))
+        ]
         most = max(most, len(here))
         time.sleep(0.05)
     assert process.returncode == 0 and most == 2

@@ -96,7 +96,7 @@ def test_what_is_killed_harms_no_other_run(finished, live_lab):
     # what was forked from it goes on to its end; the last run starts from nothing, and is stopped by hand
     wait_until(lambda: by_seed(lab)[2].raw_status.state == "running", process)
     assert by_seed(lab)[1].status().state == "finished", by_seed(lab)[1].status()
-    assert processes(lab, "launch.worker")
+    assert processes(lab, "launch.submitted_run")
     # before it trains, a warm run finds the truths as likely as a cold one
     warm, cold = (folder.merged_metrics()[0] for folder in (by_seed(lab)[1], finished.folder()))
     for name in ("val/id/em_expected", "val/dev/em_expected", "val/id/em_loglik"):

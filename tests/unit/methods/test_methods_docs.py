@@ -78,7 +78,7 @@ for words, says in ((["algorithm.midrange.eps=-1"], "eps=-1"), (["+algorithm.mid
         raise AssertionError(words)
 from gapo_lab.methods import midrange
 assert midrange(torch.tensor([0.0, 0.5, 1.0]), torch.zeros(3).long()).tolist()[1] == 0
-import gapo_lab.training.estimators
+import gapo_lab.training.registered_methods
 from verl.trainer.ppo.core_algos import get_adv_estimator_fn
 found, _ = get_adv_estimator_fn("midrange")(
     token_level_rewards=torch.tensor([[0.0], [0.5], [1.0]]), response_mask=torch.ones(3, 1), index=np.array(["a"] * 3),

@@ -16,7 +16,7 @@ CUTS = ((12,), (6, 6), (1, 2, 3, 6), (1,) * 12)
 def registered():
     from verl.trainer.ppo.core_algos import get_policy_loss_fn
 
-    import gapo_lab.training.estimators  # noqa: F401
+    import gapo_lab.training.registered_methods  # noqa: F401
 
     return get_policy_loss_fn
 

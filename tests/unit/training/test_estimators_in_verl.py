@@ -43,7 +43,7 @@ def test_names_that_plans_check_are_the_ones_verl_has(algos):
 
 
 def test_a_users_methods_are_registered_from_their_file_and_checked(algos, tmp_path, monkeypatch):
-    from gapo_lab.training.estimators import register_own
+    from gapo_lab.training.registered_methods import register_own
 
     path = tmp_path / "mine.py"
     path.write_text(

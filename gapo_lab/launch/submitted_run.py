@@ -1,6 +1,6 @@
 """Runs one run of a submission where it was sent: a SLURM task, a local process, or the terminal of a single run.
 
-`python -m gapo_lab.launch.worker SUBMISSION_FILE TASK` locally; in a SLURM job it is a `slurm_task.SlurmTask`.
+`python -m gapo_lab.launch.submitted_run SUBMISSION_FILE TASK` locally; in a SLURM job it is a `slurm_task.SlurmTask`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def supervisor_of(
     return Supervisor(folder, console or Console(force_terminal=False, width=120), submission.code, is_warm)
 
 
-def work(submission: Submission, task: int, supervisor: Supervisor, job: str | None = None) -> None:
+def run(submission: Submission, task: int, supervisor: Supervisor, job: str | None = None) -> None:
     """Run task ``task`` to its end, with its supervisor; raises as `Supervisor.run`.
 
     job: the SLURM job that this is.
@@ -92,7 +92,7 @@ def when_told(path: str, task: int, told: int) -> int:
 
 def _to_the_end(submission: Submission, task: int, supervisor: Supervisor) -> int:
     try:
-        work(submission, task, supervisor)
+        run(submission, task, supervisor)
         return 0
     except (Interrupted, KeyboardInterrupt) as stop:
         print(stop, flush=True)
