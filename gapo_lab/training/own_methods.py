@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from gapo_lab import method_registry
 
-# The variable that every process of a run has; estimators.py registers what it names.
+# The variable that every process of a run has; registered_methods.py registers what it names.
 OWN_METHODS = "GAPO_LAB_METHODS"
 
 

@@ -10,11 +10,13 @@ import os
 
 # the platform first: verl asks for it while it is imported
 if os.environ.get("VERL_PLATFORM") == "cpu":
-    pass
+    import gapo_lab.training.cpu.engine
 
 from verl.workers.rollout import base as _rollout_base  # isort: skip
 from verl.workers.rollout.replica import RolloutReplicaRegistry  # isort: skip
 
+import gapo_lab.training.noisy_reward
+import gapo_lab.training.registered_methods  # noqa: F401  both register themselves
 from gapo_lab.training import adapter_seed, collective_timeout
 
 collective_timeout.use()
