@@ -10,6 +10,7 @@ import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,8 +52,13 @@ class _Study:
 
     experiment: str
     files: str
-    keys: set[str]  # of the runs that it holds
-    cells: dict[str, str] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)  # of the runs that it holds
+    known: set[str] = field(default_factory=set)  # the ids of their cells
+    cells: dict[str, str] = field(default_factory=dict)  # the parent runs of the cells that were copied to
+
+    def place(self, run: str) -> str:
+        """Return the address of the files of a run."""
+        return f"{self.files.rstrip('/')}/{run}/artifacts"
 
 
 class _Copying:
@@ -64,31 +70,28 @@ class _Copying:
 
     def all(self) -> dict[Path, str]:
         out: dict[Path, str] = {}
-        for start in range(0, len(self.folders), BATCH):
-            out |= self._batch(self.folders[start : start + BATCH])
+        for runs in _read_all(self.folders, ahead=self.database.is_server):
+            out |= self._batch(runs)
         for study in filter(None, self._studies.values()):
             for parent in study.cells.values():
-                cell_means.log_means(self.client, study.experiment, parent)
+                numbers, counted = self.database.finished(parent), self.database.latest(parent, cell_means.SEEDS)
+                cell_means.log_means_of(self.client, parent, numbers, counted or 0)
             study_page.set_up(self.client, study.experiment)
         return out
 
-    def _batch(self, folders: Sequence[RunFolder]) -> dict[Path, str]:
-        read = {folder.path: run for folder in folders if (run := _read(folder))}
-        wanted = {path: self._of(run) for path, run in read.items()}
+    def _batch(self, runs: Sequence[_Run]) -> dict[Path, str]:
+        wanted = [(run, [self._study(name) for name in self._of(run)]) for run in runs]
         out: dict[Path, str] = {}
         rows: Rows = {table: [] for table in COLUMNS}
-        for path, names in wanted.items():  # before the lock, which making one takes, too
-            for study in filter(None, map(self._study, names)):
-                self._parent(study, read[path])
         with mlflow_client.creating(self.uri, self.root):
             for study in filter(None, self._studies.values()):
                 study.keys = self.database.tagged(study.experiment, KEY)
-            for path, names in wanted.items():
-                found = [self._study(name) for name in names]
-                if any(study is None or read[path].key in study.keys for study in found):
+                study.known = self.database.tagged(study.experiment, CELL)
+            for run, found in wanted:
+                if any(study is None or run.key in study.keys for study in found):
                     continue
-                ids = [self._add(rows, study, read[path]) for study in found if study]
-                out[path] = ids[0]
+                ids = [self._add(rows, study, run) for study in found if study]
+                out[run.folder.path] = ids[0]
             self.database.insert(rows)
         return out
 
@@ -108,36 +111,52 @@ class _Copying:
                 return None
             place = self.client.get_experiment(experiment).artifact_location
             if _path(place) is not None:
-                self._studies[name] = _Study(experiment, place, set())
+                self._studies[name] = _Study(experiment, place)
         return self._studies[name]
 
-    def _parent(self, study: _Study, run: _Run) -> str:
+    def _parent(self, rows: Rows, study: _Study, run: _Run) -> str:
+        """Return the id of the parent run of its cell; where there is none yet, its rows are added."""
         cell = naming.cell_id(run.spec)
-        if cell not in study.cells:
-            with mlflow_client.creating(self.uri, self.root):
-                copier = Copier(run.folder, self.uri, self.client)
-                study.cells[cell] = copier.cell(study.experiment)
-        return study.cells[cell]
+        if cell in study.cells:
+            return study.cells[cell]
+        if study.known & {cell, mapping.old_cell_id(run.spec)}:
+            id = Copier(run.folder, self.uri, self.client).cell(study.experiment)
+        else:
+            tags, params = mapping.cell_tags(run.spec), mapping.cell_params(run.spec)
+            id = _add_run(rows, study, naming.cell_name(run.spec), tags, params)
+        study.cells[cell] = id
+        return id
 
     def _add(self, rows: Rows, study: _Study, run: _Run) -> str:
         """Add the rows of a run of this study, and write its files; the id that it will have."""
-        id = uuid.uuid4().hex
-        place = f"{study.files.rstrip('/')}/{id}/artifacts"
-        folder = Path(str(_path(place)))
+        tags = {**run.tags, KEY: run.key, PARENT: self._parent(rows, study, run)}
+        id = _add_run(rows, study, naming.run_name(run.spec), tags, run.params, run.started, run.ended)
+        folder = Path(str(_path(study.place(id))))
         for name, text in run.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
-        name, now = naming.run_name(run.spec), mapping.milliseconds(time.time())
-        started = mapping.milliseconds(run.started) if run.started else now
-        ended = int(run.ended * 1000) if run.ended else now
-        about = (id, name, "UNKNOWN", "", "", "unknown", "FINISHED", started, ended, "", "active", place)
-        rows["runs"].append((*about, int(study.experiment)))
-        tags = {**run.tags, KEY: run.key, PARENT: self._parent(study, run), NAME: name}
-        rows["tags"] += [(key, value, id) for key, value in tags.items()]
-        rows["params"] += [(key, value, id) for key, value in run.params.items()]
         rows["metrics"] += [(*point, id) for point in run.points]
         rows["latest_metrics"] += [(*point, id) for point in _latest(run.points)]
         return id
+
+
+def _add_run(
+    rows: Rows,
+    study: _Study,
+    name: str,
+    tags: Mapping[str, str],
+    params: Mapping[str, str],
+    started: float | None = None,
+    ended: float | None = None,
+) -> str:
+    """Add the rows of a finished run without its points, and return its id; started and ended: now, unless known."""
+    id, now = uuid.uuid4().hex, mapping.milliseconds(time.time())
+    times = mapping.milliseconds(started) if started else now, int(ended * 1000) if ended else now
+    about = (id, name, "UNKNOWN", "", "", "unknown", "FINISHED", *times, "", "active", study.place(id))
+    rows["runs"].append((*about, int(study.experiment)))
+    rows["tags"] += [(key, value, id) for key, value in {**tags, NAME: name}.items()]
+    rows["params"] += [(key, value, id) for key, value in params.items()]
+    return id
 
 
 # A run as it stands in its folder
@@ -159,6 +178,26 @@ class _Run:
     @property
     def key(self) -> str:
         return self.folder.key
+
+
+def _read_all(folders: Sequence[RunFolder], ahead: bool) -> Iterator[list[_Run]]:
+    """Read the runs, a batch at a time; ahead: each while what came before it is used.
+
+    Ahead is for a server. SQLite writes in this process, and would wait for the reader at every row.
+    """
+
+    def read(start: int) -> list[_Run]:
+        return [run for folder in folders[start : start + BATCH] if (run := _read(folder))]
+
+    starts = range(0, len(folders), BATCH)
+    if not ahead:
+        yield from map(read, starts)
+        return
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(read, 0)
+        for start in starts:
+            runs, coming = coming.result(), reader.submit(read, start + BATCH)
+            yield runs
 
 
 def _read(folder: RunFolder) -> _Run | None:

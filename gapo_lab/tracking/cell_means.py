@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import statistics
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -36,20 +36,23 @@ def compared(names: Iterable[str]) -> list[str]:
 
 
 def log_means(client: MlflowClient, experiment: str, cell: str) -> None:
-    """Log the means over the finished runs of the parent run `cell`, at the step that is their number.
+    """Log the means over the finished runs of the parent run `cell`."""
+    runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{cell}' and attributes.status = 'FINISHED'")
+    counted = client.get_run(cell).data.metrics.get(SEEDS, 0)
+    log_means_of(client, cell, [run.data.metrics for run in runs], counted)
+
+
+def log_means_of(client: MlflowClient, cell: str, runs: Sequence[Mapping[str, float]], counted: float) -> None:
+    """Log the means over runs, given as their numbers by name, at the step that is their number.
 
     MLflow cannot take a point back: each number of runs has its own step, and charts show the last. A cell
     whose runs are counted already is left alone.
     """
     from mlflow.entities import Metric
 
-    runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{cell}' and attributes.status = 'FINISHED'")
-    if len(runs) <= client.get_run(cell).data.metrics.get(SEEDS, 0):
+    if len(runs) <= counted:
         return
     now, n = int(time.time() * 1000), len(runs)
-    found = {
-        name: [run.data.metrics[name] for run in runs if name in run.data.metrics]
-        for name in compared(chain.from_iterable(run.data.metrics for run in runs))
-    }
+    found = {name: [run[name] for run in runs if name in run] for name in compared(chain.from_iterable(runs))}
     means = {name: statistics.fmean(values) for name, values in found.items() if len(values) == n}
     client.log_batch(cell, metrics=[Metric(k, v, now, n) for k, v in {SEEDS: float(n), **means}.items()])

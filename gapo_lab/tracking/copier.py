@@ -133,15 +133,7 @@ class Copier:
             return found.info.run_id
         if found := self._find(experiment, **{IS_CELL: "yes", CELL: mapping.old_cell_id(self.spec)}):
             return self._renewed(experiment, found)
-        tags = {
-            IS_CELL: "yes",
-            CELL: naming.cell_id(self.spec),
-            "mlflow.note.content": (
-                "One cell: its runs differ only in their seed. "
-                "Its metrics are the means over the finished ones, at the step that is their number."
-            ),
-        }
-        name = naming.cell_name(self.spec)
+        tags, name = mapping.cell_tags(self.spec), naming.cell_name(self.spec)
         run_id = self.client.create_run(experiment, None, tags, name).info.run_id
         self._log_params(run_id, mapping.cell_params(self.spec))
         self.client.set_terminated(run_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -42,6 +43,11 @@ class Database:
     def __exit__(self, *exc: object) -> None:
         self._engine.dispose()
 
+    @property
+    def is_server(self) -> bool:
+        """Whether another process does the writing, so that this one can go on meanwhile."""
+        return self._engine.dialect.name != "sqlite"
+
     def tagged(self, experiment: str, name: str) -> set[str]:
         """Return the values of a tag over the active runs of an experiment."""
         from sqlalchemy import text
@@ -53,6 +59,33 @@ class Database:
         with self._engine.connect() as connection:
             found = connection.execute(text(asked), {"name": name, "experiment": int(experiment)})
             return {value for (value,) in found}
+
+    def finished(self, parent: str) -> list[dict[str, float]]:
+        """Return the newest numbers, by name, of each active run below this one that has finished."""
+        from sqlalchemy import text
+
+        asked = (
+            "SELECT runs.run_uuid, newest.key, newest.value, newest.is_nan FROM tags "
+            "JOIN runs ON runs.run_uuid = tags.run_uuid "
+            "LEFT JOIN latest_metrics newest ON newest.run_uuid = runs.run_uuid "
+            "WHERE tags.key = 'mlflow.parentRunId' AND tags.value = :parent "
+            "AND runs.lifecycle_stage = 'active' AND runs.status = 'FINISHED'"
+        )
+        out: dict[str, dict[str, float]] = {}
+        with self._engine.connect() as connection:
+            for run, name, value, is_nan in connection.execute(text(asked), {"parent": parent}):
+                numbers = out.setdefault(run, {})
+                if name is not None:
+                    numbers[name] = math.nan if is_nan else value
+        return list(out.values())
+
+    def latest(self, run: str, name: str) -> float | None:
+        """Return the newest value of one metric of a run."""
+        from sqlalchemy import text
+
+        asked = "SELECT value FROM latest_metrics WHERE run_uuid = :run AND key = :name"
+        with self._engine.connect() as connection:
+            return connection.execute(text(asked), {"run": run, "name": name}).scalar()
 
     def insert(self, rows: dict[str, list[Sequence[Any]]]) -> None:
         """Insert rows by table, in the order of `COLUMNS`: all of them or, where one cannot be, none."""
@@ -69,8 +102,12 @@ class Database:
                 marks = ", ".join("?" * len(COLUMNS[table]))
                 cursor.executemany(f"INSERT INTO {table} ({names}) VALUES ({marks})", rows)
             elif hasattr(cursor, "copy"):  # psycopg
-                with cursor.copy(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv, NULL '\\N')") as copy:
-                    copy.write(_csv(rows))
+                cursor.execute(f"SELECT {names} FROM {table} LIMIT 0")
+                types = [column.type_code for column in cursor.description]
+                with cursor.copy(f"COPY {table} ({names}) FROM STDIN WITH (FORMAT binary)") as copy:
+                    copy.set_types(types)
+                    for row in rows:
+                        copy.write_row(row)
             else:  # psycopg2
                 cursor.copy_expert(
                     f"COPY {table} ({names}) FROM STDIN WITH (FORMAT csv, NULL '\\N')", io.StringIO(_csv(rows))

@@ -64,6 +64,18 @@ def cell_params(spec: Mapping[str, Any]) -> dict[str, str]:
     return {name: value for name, value in params(spec).items() if name not in NOT_CELL}
 
 
+def cell_tags(spec: Mapping[str, Any]) -> dict[str, str]:
+    """Return the tags of the parent run that stands for a cell."""
+    return {
+        "gapo.is_cell": "yes",
+        "gapo.cell": naming.cell_id(spec),
+        "mlflow.note.content": (
+            "One cell: its runs differ only in their seed. "
+            "Its metrics are the means over the finished ones, at the step that is their number."
+        ),
+    }
+
+
 def old_cell_id(spec: Mapping[str, Any]) -> str:
     """Return the cell's id before it was the run key's content without the seed; MLflow's runs of then bear it."""
     same = {word: spec.get(word) for word in ("model", "algo", "tau", "data", "scale")}

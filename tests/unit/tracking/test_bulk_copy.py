@@ -149,3 +149,5 @@ def test_what_is_there_or_not_over_or_broken_is_left_to_the_copier(tmp_path, dat
     assert all(isinstance(out[folder.path], str) for folder in folders[2:])
     keys = [row for row in contents(database)["tags"] if "'gapo.key'" in str(row)]
     assert len(keys) == 5
+    cells = [row for row in contents(database)["latest_metrics"] if "'seeds'" in str(row)]
+    assert len(cells) == 1 and "4.0" in str(cells[0])  # they joined the cell that was there, and its means count them
