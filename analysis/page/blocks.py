@@ -137,7 +137,10 @@ def _of(part: Part) -> str:
 def _claims(report: Report | None) -> str:
     if report is None:
         return ""
-    lines = [f"- {markdown.words(line)}" for line in (*report.document.claims, *_open_claims(report))]
+    lines = [
+        f"- {markdown.words(line)}"
+        for line in (*report.document.cautions, *report.document.claims, *_open_claims(report))
+    ]
     tables = _named(report, ("comparisons_id", "comparisons_cases_id"))
     return "\n\n".join(["\n".join(lines), *map(markdown.section, tables)])
 

@@ -52,6 +52,7 @@ def page(document: Document, links: Sequence[CellLink]) -> str:
         facts=document.facts,
         short=SHORT,
         missing=document.missing,
+        cautions=document.cautions,
         claims=document.claims,
         verdicts=document.verdicts,
         tables=groups,

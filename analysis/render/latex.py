@@ -199,6 +199,7 @@ def document(one: Document) -> str:
             facts=one.facts,
             missing=one.missing,
             verdicts=one.verdicts,
+            cautions=one.cautions,
             claims=one.claims,
             figures=[(f"{p.name}.pdf", p.number, p.caption) for p in one.pictures],
         )

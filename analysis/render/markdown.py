@@ -40,6 +40,7 @@ def page(document: Document, images: str, own: str = "") -> str:
         facts=[fact for fact in document.facts if fact[0] != LOCAL],
         missing=document.missing,
         verdicts=document.verdicts,
+        cautions=document.cautions,
         claims=document.claims,
         tables=document.tables,
         numbers=numbers([table.name for table in document.tables]),

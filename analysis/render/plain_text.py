@@ -52,7 +52,7 @@ def to_text(table: Table, width: int = 120) -> str:
     if any(entry.rank == 1 for line in table.lines for entry in line.entries):
         out.append("* best of its column")
     # nothing is bold here
-    out += [f"{mark}: {text}" if mark else text for mark, text in table.notes if text != BOLD]
+    out += [f"{mark}: {text}" if mark else text for mark, text in table.notes if not text.startswith(BOLD)]
     return "\n".join(out)
 
 

@@ -30,15 +30,17 @@ def _words(run: Run) -> tuple[str | float | int | bool | None, ...]:
 
 
 def to_csv(measured: Sequence[Measured]) -> str:
-    """One line a run and metric: its number as it goes into a table, unrounded."""
+    """One line a run and metric: its number as it goes into a table, unrounded, and the step that was chosen for
+    it."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*WORDS, "metric", "pick", "value"])
+    writer.writerow([*WORDS, "metric", "pick", "step", "value"])
     for one in measured:
         for trials in one.by_cell.values():
             for run in trials.cell.runs:
                 if run.seed in trials.values:
-                    writer.writerow([*_words(run), one.name, one.pick, repr(trials.values[run.seed])])
+                    step = trials.steps.get(run.seed, "")
+                    writer.writerow([*_words(run), one.name, one.pick, step, repr(trials.values[run.seed])])
     return out.getvalue()
 
 

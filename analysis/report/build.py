@@ -73,7 +73,7 @@ def build(source: Source, asked: Asked) -> Report:
     tables = [table for results in drawn.values() for table in _tables(asked, results)]
     curves, on_dev = fits.fitted(source, asked, selection, drawn)
     tables += [*_new_cases(asked, drawn), *_bets(asked, drawn), *curves]
-    remarks = [*source.problems(), *wording.unknown(selection), *_open_claims(selection, drawn)]
+    remarks = [*source.problems(), *wording.unknown(selection), *wording.open_claims(selection, drawn)]
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
         remarks.append("no comparison with the paper: these runs share no model and metric with its tables")
     by_axis = _by_axis(asked, selection, measured, seeds)
@@ -107,6 +107,7 @@ def build(source: Source, asked: Asked) -> Report:
         verdicts=() if notice else tuple(_verdicts(drawn, by_axis)),
         tables=tuple(sorted(no_result.marked(tables, no_result.short(selection)), key=_place)),
         pictures=pictures,
+        cautions=() if notice else tuple(wording.cautions(drawn)),
         claims=() if notice else tuple(line for one in drawn.values() for line in conclusions.sentences(one)),
     )
     return Report(document, selection, (*measured, *on_dev, *more), drawn)
@@ -230,17 +231,6 @@ def _bets(asked: Asked, drawn: Mapping[str, Results]) -> list[Table]:
         if not asked.is_slice
     ]
     return [table for table in found if table]
-
-
-def _open_claims(selection: Selection, drawn: Mapping[str, Results]) -> list[str]:
-    """Claims that nothing here answers, and those that were named after the first runs."""
-    out = [
-        f"claim {claim}: not answered here, and so are those about a later metric"
-        for claim in claims.of_runs(selection.runs) or ()
-        if claim.metric not in drawn or families.answer(drawn[claim.metric].comparisons, claim) is None
-    ]
-    late = claims.named_later(selection.runs)
-    return out + [f"claim {claim}: named after the first runs, so exploratory" for claim in late]
 
 
 def _place(table: Table) -> tuple[int, str]:

@@ -187,5 +187,7 @@ def _show(document: Document) -> None:
     hidden = ("statistics", "comparisons", "against")
     shown = [plain_text.to_text(one, width) for one in document.tables if not one.name.startswith(hidden)]
     print("\n" + "\n\n".join(shown) + "\n")
+    for line in document.cautions:
+        print(line + "\n")
     if said := document.claims or document.verdicts:
         print("\n".join([*said, ""]))

@@ -9,6 +9,8 @@ from analysis.paper import conventions
 from analysis.results.curves import PICKS
 from analysis.results.measurements import Measured
 from analysis.results.runs import Selection, several
+from analysis.statistics import families
+from analysis.tables import captions, claims, untrained
 from analysis.tables.paper import Results
 
 
@@ -61,6 +63,26 @@ def unknown(selection: Selection) -> list[str]:
         for kind, names in found
         if names
     ]
+
+
+def cautions(drawn: Mapping[str, Results]) -> list[str]:
+    """Return what the front says if numbers are an untrained model's: one sentence, or one a test set if they
+    differ."""
+    said = {metric: f"{text}." for metric, results in drawn.items() if (text := untrained.caution(results))}
+    if len(said) == len(drawn) and len(set(said.values())) == 1:
+        return [text[0].upper() + text[1:] for text in dict.fromkeys(said.values())]
+    return [f"{captions.title(drawn[metric].measured)}: {text}" for metric, text in said.items()]
+
+
+def open_claims(selection: Selection, drawn: Mapping[str, Results]) -> list[str]:
+    """Claims that nothing here answers, and those that were named after the first runs."""
+    out = [
+        f"claim {claim}: not answered here, and so are those about a later metric"
+        for claim in claims.of_runs(selection.runs) or ()
+        if claim.metric not in drawn or families.answer(drawn[claim.metric].comparisons, claim) is None
+    ]
+    late = claims.named_later(selection.runs)
+    return out + [f"claim {claim}: named after the first runs, so exploratory" for claim in late]
 
 
 def facts(selection: Selection, measured: Sequence[Measured], seeds: Sequence[int]) -> Iterator[tuple[str, str]]:

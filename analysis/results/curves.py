@@ -84,6 +84,16 @@ def mean(curves: Sequence[Curve]) -> Curve:
     return Curve(steps, values.mean(axis=0) if len(steps) else np.array([]))
 
 
+def chosen(curves: Mapping[int, Curve], pick: str, dev: Mapping[int, Curve] | None = None) -> dict[int, int]:
+    """{seed: step} that a way to pick has chosen for each trial; empty where it chooses no step."""
+    curves = {seed: curve for seed, curve in curves.items() if len(curve)}
+    if pick == "peak" and curves:
+        average = mean(list(curves.values()))
+        return dict.fromkeys(curves, picked.best_step(average.points())) if len(average) else {}
+    of = {"dev": dev or {}, "best": curves}.get(pick, {})
+    return {seed: picked.best_step(of[seed].points()) for seed in curves if seed in of and len(of[seed])}
+
+
 def reduce(curves: Mapping[int, Curve], pick: str, dev: Mapping[int, Curve] | None = None) -> dict[int, float]:
     """{seed: number} of one cell's trials; see ``PICKS``. ``dev``: for that pick, each trial's curve on the dev set.
 

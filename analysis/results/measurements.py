@@ -31,18 +31,25 @@ MOST_CASES = 20_000  # a test set larger than this is not guessed from its accur
 class Trials:
     """A cell's finished trials for one metric, by seed; values are unrounded, in the metric's own unit.
 
-    ``spent``: of each kind of spending the sums up to each step, by seed.
+    ``spent``: of each kind of spending the sums up to each step, by seed. ``steps``: the step that was chosen for
+    each value; empty where none was chosen.
     """
 
     cell: Cell
     curves: Mapping[int, Curve]
     values: Mapping[int, float]
     spent: Mapping[str, Mapping[int, Curve]] = field(default_factory=dict)
+    steps: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def mean(self) -> float | None:
         """The mean over seeds, or None where there is none."""
         return math.fsum(self.values.values()) / len(self.values) if self.values else None
+
+    @property
+    def untrained(self) -> int:
+        """How many values were chosen at step 0, before training."""
+        return sum(self.steps.get(seed) == 0 for seed in self.values)
 
 
 @dataclass(frozen=True)
@@ -128,7 +135,8 @@ def measure(
         found = {run.seed: by_run[run.id] for run in cell.runs if run.id in by_run}
         chosen = {run.seed: dev[run.id] for run in cell.runs if run.id in dev}
         mine = {kind: {run.seed: by_id[run.id] for run in cell.runs if run.id in by_id} for kind, by_id in sums.items()}
-        by_cell[cell.id] = Trials(cell, found, reducing.reduce(found, pick, chosen), mine)
+        values, steps = reducing.reduce(found, pick, chosen), reducing.chosen(found, pick, chosen)
+        by_cell[cell.id] = Trials(cell, found, values, mine, steps)
     known = _known_cases(metric, selection.cells, cases or {})
     guessed = None
     if known is None and _COUNTED.search(read):
@@ -139,7 +147,8 @@ def measure(
 def at_the_end(one: Measured) -> Measured:
     """Return the same metric with the last value of each run in place of the one at a chosen step."""
     ended = {
-        name: replace(trials, values=reducing.reduce(trials.curves, "final")) for name, trials in one.by_cell.items()
+        name: replace(trials, values=reducing.reduce(trials.curves, "final"), steps={})
+        for name, trials in one.by_cell.items()
     }
     return replace(one, pick="final", by_cell=ended)
 

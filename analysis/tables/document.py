@@ -27,7 +27,8 @@ class Picture:
 class Document:
     """``notice``: what every page must say, empty for runs that trained; ``missing``: what is missing and left out.
 
-    ``claims``: a sentence for each claim; ``verdicts``: every comparison that has a line in words.
+    ``claims``: a sentence for each claim; ``verdicts``: every comparison that has a line in words; ``cautions``: what
+    must be read before any number.
     """
 
     title: str
@@ -38,6 +39,7 @@ class Document:
     tables: tuple[Table, ...]
     pictures: tuple[Picture, ...]
     claims: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
 
     @property
     def main_table(self) -> Table | None:

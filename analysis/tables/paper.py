@@ -12,8 +12,9 @@ from analysis.results.runs import Cell
 from analysis.results.step_delta import step_delta
 from analysis.statistics import inference
 from analysis.statistics.inference import Comparison, Summary
+from analysis.tables import untrained
 from analysis.tables.pivot import Grid, Key, label, lay_out, place
-from analysis.tables.table import BOLD, DASH, OPEN, ZERO, Entry, Line, Notes, Table, ranked, spans
+from analysis.tables.table import BOLD, DASH, OPEN, UNRANKED, ZERO, Entry, Line, Notes, Table, ranked, spans
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ class Draft:
             marks = (self.notes.letter(f"{expected - len(gone)} of {expected} seeds"),)
         elif summary.n < len(cell.runs):
             marks = (self.notes.letter(f"{summary.n} of {len(cell.runs)} runs measured {measured.metric}"),)
+        if at_0 := untrained.note(measured.by_cell[cell.id]):
+            marks = (*marks, self.notes.letter(at_0))
         spread = measured.text(summary.sd) if self.spread and summary.n > 1 else ""
         return Entry(measured.text(summary.mean), summary.mean * measured.scale, spread, 0, marks)
 
@@ -170,11 +173,16 @@ def _finish(draft: Draft, name: str, title: str, blocks: Sequence[Sequence[Line]
     flat = iter(lines if draft.results.measured.is_no_result else ranked(lines))
     shown = tuple(tuple(next(flat) for _ in block) for block in blocks)
     if any(entry.rank == 1 for block in shown for line in block for entry in line.entries):
-        draft.notes.plain(BOLD)
+        draft.notes.plain(BOLD + UNRANKED * any(entry.marks for line in lines for entry in _ranked_of(line)))
     stub, header = head(draft.results.grid.column_axes, draft.columns)
     if any(text.startswith("Qwen3*") for level in header for text, _ in level):
         draft.notes.plain("Qwen3*: without thinking")
     return Table(name, title, stub, header, shown, draft.notes.all(), _sources(draft))
+
+
+def _ranked_of(line: Line) -> tuple[Entry, ...]:
+    """Return the cells of a line with a number that might be the best."""
+    return tuple(one for one in line.entries if one.value is not None) if line.kind == "value" else ()
 
 
 def head(axes: Key, columns: Sequence[Key]) -> tuple[tuple[str, ...], tuple[tuple[tuple[str, int], ...], ...]]:

@@ -12,6 +12,7 @@ from analysis.results.measurements import Measured
 from analysis.statistics.inference import Comparison
 from analysis.statistics.intervals import LEVEL
 from analysis.statistics.pooling import SAMPLE, seed_correlation
+from analysis.tables import untrained
 from analysis.tables.paper import Results
 from analysis.tables.pivot import Key, label
 from analysis.tables.table import DASH, Entry, Line, Table
@@ -27,6 +28,7 @@ def _entry(text: str, value: float | None = None) -> Entry:
 def cells_table(results: Results, name: str, title: str) -> Table:
     """Mean, standard deviation and interval over seeds of each cell, and the test set's own error beside it."""
     measured, grid = results.measured, results.grid
+    chosen = any(measured.by_cell[cell.id].steps for cell in grid.at.values())
     blocks = []
     for column in grid.columns:
         lines = []
@@ -44,6 +46,7 @@ def cells_table(results: Results, name: str, title: str) -> Table:
                         _entry(measured.text(one.mean), one.mean * measured.scale),
                         _number(measured.text(one.sd), one.sd * measured.scale),
                         _interval(measured.text(one.low), measured.text(one.high), one.low),
+                        *([_entry(untrained.steps(measured.by_cell[cell.id]))] if chosen else []),
                         _last(measured, cell.id),
                         _entry(DASH)
                         if one.sampling_error is None
@@ -58,14 +61,17 @@ def cells_table(results: Results, name: str, title: str) -> Table:
             "bootstrap"
         )
     ]
+    if chosen:
+        texts.append("picked step: the step that was chosen for each run, in the order of seeds if they differ")
+    texts += [text] if (text := untrained.caution(results)) else []
     texts.append("last step: the mean of each run's last value, for which no step was chosen")
     if measured.test_cases:
         guessed = " (guessed from the accuracies: at least so many)" if measured.cases_guessed else ""
         error = f"Test-set error: standard error of an accuracy on {measured.test_cases:,} cases{guessed}"
         texts.append(f"{error}. All runs share these cases, so more runs do not make it smaller")
-    head = tuple(
-        (text, 1) for text in ("seeds", "mean", "sd over seeds", "95% interval", "last step", "test-set error")
-    )
+    picked = ("picked step",) if chosen else ()
+    names = ("seeds", "mean", "sd over seeds", "95% interval", *picked, "last step", "test-set error")
+    head = tuple((text, 1) for text in names)
     return Table(name, title, ("Cell",), (head,), tuple(b for b in blocks if b), _notes(texts))
 
 
@@ -101,6 +107,7 @@ def comparisons_table(results: Results, name: str, title: str, pool: str = "all 
             "and not below those on an earlier metric. Only these are called better or worse, where it is at most 0.05"
         )
     texts.append("Exploratory: the interval excludes zero, but no claim named it before the runs: 5% do so by chance")
+    texts += [text] if (text := untrained.caution(results)) else []
     if several:
         texts.append(_pooled_how(several) + _together(results))
     heads = ("seeds", "difference", "95% interval", "p", "p (labels)", "p corr.", "P(better)", DIFFER, "verdict")

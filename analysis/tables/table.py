@@ -12,6 +12,7 @@ ZERO = "°"  # marks a difference whose interval holds zero
 OPEN = "†"  # marks one whose interval does not, but which no claim decides
 
 BOLD = "Bold: the highest mean of its column; underlined: the second highest. Neither says that they differ"
+UNRANKED = ". A number with a letter is neither"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class Notes:
 def ranked(lines: Sequence[Line]) -> list[Line]:
     """Mark the best and the second of each column among the ``value`` lines, by unrounded value.
 
-    A cell with a footnote (trials are missing) is never called best.
+    A cell with a footnote (trials are missing, or untrained) is never called best.
     """
     width = max((len(line.entries) for line in lines), default=0)
     columns = []

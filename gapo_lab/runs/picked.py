@@ -40,6 +40,11 @@ def at_best(found: Sequence[tuple[int, float]], dev: Sequence[tuple[int, float]]
 
     found, dev: (step, value) by step. Of ``found`` the last one measured at or before that step holds.
     """
-    best = max(dev, key=lambda at: at[1])[0]
+    best = best_step(dev)
     until = [number for step, number in found if step <= best]
     return until[-1] if until else None
+
+
+def best_step(points: Sequence[tuple[int, float]]) -> int:
+    """Return the first step at which a curve, (step, value) by step, is at its highest."""
+    return max(points, key=lambda at: at[1])[0]
