@@ -1,6 +1,6 @@
 """How the paper orders and names methods and models, and what it compares with what.
 
-A method or model that is not here is not an error: it comes last, under its own name.
+A method or model that is not here comes last, under its own name: a normal study of one's own has such.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ METHODS = {
 # What a report's own methods are called, as their runs say it.
 _labels: dict[str, str] = {}
 ABLATIONS = tuple(algo for algo in METHODS if algo.endswith(("_median_std", "_mean_div")))
+# The paper's methods beside its baselines and GAPO: they come first in its tables.
+OTHERS = ("gmpo", "krpo", "qae")
 # What stands under which baseline: (baseline, method).
 PAIRS = (("grpo", "gapo_grpo"), ("dapo", "gapo_dapo"))
 # Each says which half of GAPO acts: compared with both.

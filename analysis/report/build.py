@@ -73,7 +73,7 @@ def build(source: Source, asked: Asked) -> Report:
     tables = [table for results in drawn.values() for table in _tables(asked, results)]
     curves, on_dev = fits.fitted(source, asked, selection, drawn)
     tables += [*_new_cases(asked, drawn), *_bets(asked, drawn), *curves]
-    remarks = [*source.problems(), *wording.unknown(selection), *wording.open_claims(selection, drawn)]
+    remarks = [*source.problems(), *wording.open_claims(selection, drawn)]
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
         remarks.append("no comparison with the paper: these runs share no model and metric with its tables")
     by_axis = _by_axis(asked, selection, measured, seeds)

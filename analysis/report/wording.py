@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from analysis.paper import conventions
 from analysis.results.curves import PICKS
 from analysis.results.measurements import Measured
-from analysis.results.runs import Selection, several
+from analysis.results.runs import Selection
 from analysis.statistics import families
 from analysis.tables import captions, claims, untrained
 from analysis.tables.paper import Results
@@ -49,20 +49,6 @@ def absent(results: Results) -> list[str]:
         if not_run:
             out.append(f"{' '.join(column)}: {', '.join(not_run)} not run")
     return out
-
-
-def unknown(selection: Selection) -> list[str]:
-    """Return a line for the methods and one for the models that the paper's layout does not know."""
-    found = (
-        ("method", sorted({c.algo for c in selection.cells} - set(conventions.METHODS))),
-        ("model", sorted({c.model for c in selection.cells} - set(conventions.MODELS))),
-    )
-    return [
-        f"{kind} {several(names)}: not in the paper's layout, so last and under "
-        f"{'its' if len(names) == 1 else 'their'} own name"
-        for kind, names in found
-        if names
-    ]
 
 
 def cautions(drawn: Mapping[str, Results]) -> list[str]:

@@ -224,12 +224,16 @@ def _sources(draft: Draft) -> tuple[str, ...]:
 
 
 def main_table(results: Results, name: str, title: str, steps: bool, percent: bool, spread: bool = False) -> Table:
-    """Tables 2 and 4: other methods, then each baseline with the GAPO on it, Improve and the row below it."""
+    """Tables 2 and 4: the paper's other methods, then each baseline with the GAPO on it, Improve and the row below it.
+
+    Last come methods that the paper does not have.
+    """
     draft = _draft(results, None, spread)
     rows = {key[0] for key in results.grid.rows} - set(conventions.ABLATIONS)
     paired = {algo for pair in conventions.PAIRS for algo in pair}
-    first = [draft.value((algo,)) for algo in sorted(rows - paired, key=conventions.method_order)]
-    blocks = [first]
+    others = sorted(rows - paired, key=conventions.method_order)
+    first = [algo for algo in others if algo in conventions.OTHERS]
+    blocks = [[draft.value((algo,)) for algo in first]]
     for baseline, method in conventions.PAIRS:
         block = [draft.value((algo,)) for algo in (baseline, method) if algo in rows]
         if {baseline, method} <= rows:
@@ -239,6 +243,7 @@ def main_table(results: Results, name: str, title: str, steps: bool, percent: bo
             if steps:
                 block.append(draft.steps(method, baseline))
         blocks.append(block)
+    blocks.append([draft.value((algo,)) for algo in others if algo not in first])
     return _finish(draft, name, title, blocks)
 
 

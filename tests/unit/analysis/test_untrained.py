@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
-import numpy as np
+import measured_cells
 import pytest
 
 from analysis.render import html, latex, markdown, plain_text, tidy
 from analysis.report import wording
-from analysis.results.curves import Curve
-from analysis.results.measurements import measure
-from analysis.results.runs import Run, select
 from analysis.tables import paper, statistics
 from analysis.tables.document import Document
 
@@ -29,17 +24,7 @@ SAID = (
 
 def drawn(pick: str | None = None, algos=tuple(DEV)):
     """The results of two runs a method, measured at steps 0, 10 and 20."""
-    curves, runs = {}, []
-    for algo in algos:
-        for seed, values in enumerate(DEV[algo]):
-            name = f"{algo}{seed}"
-            params = {"model": "nano", "algo": algo, "seed": str(seed)}
-            runs.append(Run(name, "s", "", name, "FINISHED", 0, params))
-            curves[name] = Curve(np.array([0, 10, 20]), np.array(values))
-    there = dict.fromkeys(("val/id/em", "val/dev/em"), curves)
-    source = SimpleNamespace(curves=lambda ids, name: there.get(name, {}))
-    selection = select(runs)
-    return paper.results(selection.cells, measure(source, selection, "val/id/em", pick), (0, 1))
+    return measured_cells.results({algo: DEV[algo] for algo in algos}, pick)
 
 
 def test_the_front_says_how_many_runs_are_untrained_and_what_to_do():
