@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 
 from gapo_lab import hydra_plugin
-from gapo_lab.config import compose, resolvers, search_path, sweep_grid
+from gapo_lab.config import compose, repository, resolvers, search_path, sweep_grid
 from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.paths import CONF
 from gapo_lab.runs import measures
@@ -111,7 +111,8 @@ def main() -> int:
         if is_plain(asked, others):
             one_run(overrides)
         else:
-            hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(task)()
+            with repository.for_hydra():
+                hydra.main(config_path=str(CONF), config_name="config", version_base="1.3")(task)()
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - a person gets one line
         tell(error)
     return max(codes)

@@ -71,6 +71,8 @@ def read(asked: argparse.Namespace) -> AskedGrid:
             raise UserError(f"{word}: not an override. Write KEY=VALUE, as after gapo_lab.run -m")
     words = search_path.use(asked.overrides, asked.config_dir)
     asked_for = [word for word in words if word.lstrip("+").startswith(("sweep=", "hydra", "fair."))]
+    if not asked_for:  # the overrides are all there is: asking Hydra would take half a second
+        return AskedGrid(tuple(words), {}, is_search=False)
     config = compose.compose_run(asked_for, hydra=True)
     fair = OmegaConf.to_container(config.fair, resolve=True) if "fair" in config else None
     return AskedGrid(tuple(words), OmegaConf.to_container(config.hydra.sweeper), "search" in config, fair)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 
+import yaml
 from omegaconf import OmegaConf
 
-from gapo_lab.config import base_configs
+from gapo_lab.config import base_configs, fast_yaml
 from gapo_lab.config.resolvers import register
 from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.utils.dotted import flatten
@@ -22,5 +23,5 @@ def known_keys() -> tuple[str, ...]:
 @cache
 def verl_defaults() -> dict[str, object]:
     """verl's own settings, dotted; interpolations stand as they are written."""
-    tree = OmegaConf.load(verl_config_folder() / "_generated_ppo_trainer.yaml")
-    return flatten(OmegaConf.to_container(tree, resolve=False))
+    text = (verl_config_folder() / "_generated_ppo_trainer.yaml").read_text(encoding="utf-8")
+    return flatten(yaml.load(text, fast_yaml.loader()))

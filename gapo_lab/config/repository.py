@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
+from hydra._internal import config_loader_impl
 from hydra._internal.config_repository import CachingConfigRepository
 
 from gapo_lab.config import search_path
@@ -26,3 +29,14 @@ class Repository(CachingConfigRepository):
                     self._shipped[config_path] = pickle.dumps(self.delegate.load_config(config_path))
             self.cache[config_path] = pickle.loads(self._shipped[config_path])
         return self.cache[config_path]
+
+
+@contextmanager
+def for_hydra() -> Iterator[None]:
+    """Let Hydra's own composing read through `Repository` while the block runs: with -m it composes twice."""
+    theirs = config_loader_impl.CachingConfigRepository
+    config_loader_impl.CachingConfigRepository = Repository
+    try:
+        yield
+    finally:
+        config_loader_impl.CachingConfigRepository = theirs
