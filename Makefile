@@ -2,12 +2,12 @@
 #   PYTHON=python3.11  the Python that .venv is made from
 #   GPU=1              set up for GPUs (verl's vLLM stack); later calls keep to it. GPU= goes back to the lock
 #   VLLM_CPU=1         set up for backend=vllm_cpu, too (vLLM without a GPU)
-#   WORKERS=3          tests at a time; the SLURM tests mostly wait
+#   WORKERS=4          tests at a time; the SLURM tests mostly wait
 #   QUICK=1            of paper only two methods and three seeds
 #   ARGS="..."         more words for demo, paper, test or bench:  make demo ARGS="algo=grpo seed=1"
 
 PYTHON ?= python3
-WORKERS ?= 3
+WORKERS ?= 4
 # What was set up for GPUs stays so until another set-up is asked for.
 GPU ?= $(if $(VLLM_CPU),,$(if $(wildcard .venv/.ready-gpu),1))
 ifneq ($(and $(GPU),$(VLLM_CPU)),)

@@ -37,12 +37,15 @@ LONGEST = [
     "test_vllm_cpu",
     "test_training",
     "test_slurm_faults",
-    "test_slurm",
     "test_methods_train",
-    "test_soak",
+    "test_slurm",
     "test_search_real",
+    "test_warm_starts",
     "test_launch",
+    "test_single_run",
     "test_wheel",
+    "test_soak",
+    "test_search_slurm",
 ]
 
 
