@@ -14,7 +14,7 @@ from analysis.figures.drawing import Drawing
 from analysis.paper import conventions
 from analysis.results.measurements import Measured
 from analysis.statistics.inference import Summary
-from analysis.tables.captions import lower, read_title
+from analysis.tables.captions import lower, title
 from analysis.tables.paper import Results
 from gapo_lab.utils.plot_style import BLACK, GREY, STYLE
 
@@ -56,7 +56,7 @@ def draw(results: Results, name: str, at: str = OWN) -> Drawing | None:
         right.set_title(f"difference to its baseline{', points' if share else ''}", loc="left")
     seeds = len(results.seeds)
     caption = (
-        f"{read_title(results.measured)}, {at}: mean over {seeds} seeds and 95% interval. "
+        f"{title(results.measured)}, {at}: mean over {seeds} seeds and 95% interval. "
         "Right: the difference to its baseline with Welch's 95% interval. An interval that holds zero decides nothing."
     )
     return Drawing(name, caption, figure)
@@ -64,7 +64,7 @@ def draw(results: Results, name: str, at: str = OWN) -> Drawing | None:
 
 def _heading(measured: Measured) -> str:
     """Return `expected exact match on the ID test set, %`."""
-    text = lower(read_title(measured)).replace(" accuracy", "")
+    text = lower(title(measured)).replace(" accuracy", "")
     return text.replace(" (%)", "") + (", %" if measured.is_share else "")
 
 

@@ -10,7 +10,7 @@ from analysis.figures import colours, curves
 from analysis.figures.curves import DASHED, DOT_DASH, DOTTED, NICE, Series
 from analysis.figures.drawing import Drawing
 from analysis.paper import conventions
-from analysis.tables.captions import read_title
+from analysis.tables.captions import axis, title
 from analysis.tables.paper import Results
 from gapo_lab.utils.plot_style import STYLE
 
@@ -46,6 +46,6 @@ def draw(results: Results, name: str) -> Drawing | None:
             ax.set_xlabel("training step")
             ax.xaxis.set_major_locator(MaxNLocator(5, steps=NICE, integer=True))
             ax.legend(loc="lower right", handlelength=2.6)
-        axes[0].set_ylabel("exact match, %" if measured.metric.endswith("/em") else measured.metric)
-    caption = f"{read_title(measured)} over steps. Mean over seeds; band: one standard deviation over seeds."
+        axes[0].set_ylabel(axis(measured))
+    caption = f"{title(measured)} over steps. Mean over seeds; band: one standard deviation over seeds."
     return Drawing(name, caption, figure)

@@ -16,6 +16,7 @@ from analysis.paper import conventions
 from analysis.results.group_rewards import EVEN, KINDS, kind
 from analysis.results.measurements import number
 from analysis.results.runs import Cell, Selection
+from analysis.tables import captions
 from analysis.tables.paper import Results
 from analysis.tables.table import DASH, Entry, Line, Table
 from gapo_lab.utils.plot_style import STYLE
@@ -152,7 +153,7 @@ def accuracy(by_set: Mapping[str, Results]) -> Drawing | None:
                 _line(ax, results, model, algo, algos, place)
             ax.set_title(title, loc="left")
             ax.set_xlabel("rollouts with an outlier for their reward, %")
-        axes[0].set_ylabel("exact match, %")
+        axes[0].set_ylabel(captions.axis(next(iter(by_set.values())).measured))
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
         caption = (

@@ -12,6 +12,7 @@ from analysis.paper import conventions
 from analysis.results.measurements import CLIPPED, THROUGHPUT, Measured, measure
 from analysis.results.runs import Selection
 from analysis.results.source import Source
+from analysis.tables import captions
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 
@@ -52,8 +53,7 @@ def draw(
     if results is None:
         return Figures(tuple(one for one in found if one), (), tables, remarks)
     accuracy = results.measured
-    measure_of = accuracy.metric.rpartition("/")[2]
-    shown = "exact match, %" if measure_of == "em" else measure_of + (", %" if accuracy.is_share else "")
+    shown, title = captions.axis(accuracy), captions.title(accuracy)
     clipped, speed = (measure(source, selection, name) for name in (CLIPPED, THROUGHPUT))
     rows = [key[0] for key in results.grid.rows]
     sets: list[tuple[tuple[str, ...], str]] = [
@@ -67,7 +67,7 @@ def draw(
         shared = any(run.params.get("backend") in ON_CPU for run in selection.runs)
         gain = curves.mean_gain if sets and not shared else None
         for name, what, one, smooth, note, ylabel in (
-            ("figure3", "Accuracy on the ID test set", accuracy, False, None, shown),
+            ("figure3", title, accuracy, False, None, shown),
             ("figure4", "Clip fraction in training", clipped, True, None, "clip fraction, %"),
             ("figure5", "Throughput in training", speed, True, gain, "tokens / s / worker"),
         ):
@@ -83,7 +83,7 @@ def draw(
             found.append(curves.draw(f"{name}{suffix}", caption, panels, ylabel, scale, smooth, note))
     for algo, suffix in (("gapo_dapo", ""), ("gapo_grpo", "_grpo")):
         for name, what, one, smooth, ylabel in (
-            ("figure6", "Accuracy on the ID test set", accuracy, False, shown),
+            ("figure6", title, accuracy, False, shown),
             ("figure7", "Clip fraction in training", clipped, True, "clip fraction, %"),
         ):
             scale = one.scale if one is not clipped else 100.0

@@ -18,8 +18,6 @@ from analysis.tables.tuning import Tried, Tuned, best
 from gapo_lab.utils.plot_style import STYLE
 
 RATE = "lr"
-# What is too long or too terse for an axis.
-LABELS = {"val/dev/em_expected": "exact match, dev set"}
 STROKES = ("-", (0, (4, 1.2)), (0, (1.2, 1.0)), (0, (5, 1, 1, 1)))
 MARKERS = "os^Dv<>"
 
@@ -46,8 +44,7 @@ def draw(tuned: Tuned) -> list[Drawing]:
             ax.xaxis.set_major_locator(FixedLocator(sorted(rates)))
             ax.xaxis.set_minor_locator(NullLocator())
             ax.xaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:g}"))
-        name, unit = measured.name, ", %" if measured.is_share else ""
-        figure.axes[0].set_ylabel(f"{LABELS.get(name, name)}{unit}")
+        figure.axes[0].set_ylabel(f"{captions.axis(measured)} (dev set)")
         handles, labels = figure.axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper", handlelength=2.6)
         caption = (

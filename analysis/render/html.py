@@ -13,7 +13,7 @@ from analysis.tables.document import Document, Picture
 from analysis.tables.table import Table, numbers
 
 # What of the facts stands at the head of the page; all of them stand with the runs.
-SHORT = ("Runs", "Data", "Scale", "Training")
+SHORT = ("Runs", "Data", "Scale", "Training", "Measure")
 # The folded tables: a heading, and what their names begin with.
 GROUPS = (
     ("More tables", ("table", "slice", "rewards")),

@@ -88,6 +88,7 @@ def facts(selection: Selection, measured: Sequence[Measured], seeds: Sequence[in
             yield name.capitalize(), ", ".join(values)
     if trained := sorted({text for c in selection.cells if c.runs and (text := _trained(c.params))}):
         yield "Training", "; ".join(trained)
+    yield "Measure", "; ".join(dict.fromkeys(map(_measure, measured)))
     yield (
         "Commits",
         (", ".join(commits) or "unknown") + (f" ({dirty} runs with uncommitted changes)" if dirty else ""),
@@ -102,6 +103,14 @@ def facts(selection: Selection, measured: Sequence[Measured], seeds: Sequence[in
         if one.pick in ("best", "peak") and one.metric.startswith("val/"):
             how += ". A step chosen by the set it is measured on makes each number too high; --pick dev does not"
         yield one.name, how
+
+
+def _measure(one: Measured) -> str:
+    """Return `Expected exact match accuracy (em_expected, which stands for em)`."""
+    asked, read = (name.rpartition("/")[2] for name in (one.metric, one.name))
+    what = captions.measure(one)
+    instead = f", in place of {asked}" if read != asked else ""
+    return f"{what} ({read}{instead})" if what != read else read + instead
 
 
 def _trained(params: Mapping[str, str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from analysis.results.measurements import Measured
 from analysis.tables import power, statistics
 from analysis.tables.paper import Results
@@ -18,18 +16,25 @@ MEASURE = {
 
 
 def title(one: Measured) -> str:
-    parts = one.metric.split("/")
+    """Return what was read, and where: `Expected exact match accuracy (%) on the ID test set`."""
+    parts = one.name.split("/")
     if len(parts) != 3 or parts[0] != "val":
-        return f"{one.metric}{' (%)' if one.is_share else ''}"
-    measure = parts[2].removesuffix("_greedy")
-    greedy = ", greedy" if parts[2] != measure else ""
-    what = MEASURE.get(measure, measure)
-    return f"{what}{' (%)' if one.is_share else ''} on {SET.get(parts[1], parts[1])}{greedy}"
+        return f"{one.name}{' (%)' if one.is_share else ''}"
+    greedy = ", greedy" if parts[2].endswith("_greedy") else ""
+    return f"{measure(one)}{' (%)' if one.is_share else ''} on {SET.get(parts[1], parts[1])}{greedy}"
 
 
-def read_title(one: Measured) -> str:
-    """Return the title of what was read for the metric: `Expected exact match accuracy` where that stands for it."""
-    return title(replace(one, metric=one.name))
+def measure(one: Measured) -> str:
+    """Return what was read, in words: `Expected exact match accuracy`; a measure without words by its name."""
+    name = one.name.rpartition("/")[2].removesuffix("_greedy")
+    return MEASURE.get(name, name)
+
+
+def axis(one: Measured) -> str:
+    """Return the label of an axis: `expected exact match, %`."""
+    known = one.name.rpartition("/")[2].removesuffix("_greedy") in MEASURE
+    text = lower(measure(one)).replace(" accuracy", "") if known else measure(one)
+    return text + (", %" if one.is_share else "")
 
 
 def trials(results: Results, spread: bool) -> str:

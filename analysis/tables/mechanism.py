@@ -55,7 +55,7 @@ def _means(results: Results, values: dict[tuple[bool, bool], list[float]]) -> Ta
             entries.append(Entry(f"{measured.text(mean)} ({name})", mean * measured.scale))
         lines.append(Line(row, tuple(entries)))
     head = (tuple((text, 1) for text in SHIFTS.values()),)
-    title = f"The four combinations: {captions.lower(captions.read_title(measured))}, mean over seeds"
+    title = f"The four combinations: {captions.lower(captions.title(measured))}, mean over seeds"
     return Table("mechanism", title, ("",), head, (tuple(lines),))
 
 
@@ -73,7 +73,7 @@ def _effects(results: Results, values: dict[tuple[bool, bool], list[float]]) -> 
         "The last line is the interaction: what the shift does at GAPO's scale, less what it does at GRPO's",
         "The first line of either half is judged as a claim where the study names it; the others are exploratory",
     )
-    title = f"What either half does: {captions.lower(captions.read_title(results.measured))}"
+    title = f"What either half does: {captions.lower(captions.title(results.measured))}"
     return Table("mechanism_effects", title, ("Effect",), head, blocks, tuple(("", text) for text in notes))
 
 

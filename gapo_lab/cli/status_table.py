@@ -155,7 +155,9 @@ def show(table: Table, console: Console, cells_only: bool = False) -> None:
     notes = Notes()
     cells = _cells(table.rows)
     sets = _sets(table.rows)
-    heads = (*HEADS, *(f"best {measures.set_label(name)}" for name in sets), *LAST_HEADS)
+    about = {row.about for row in table.rows if row.best}
+    what = f" {about.pop()}" if len(about) == 1 else ""
+    heads = (*HEADS, *(f"best {measures.set_label(name)}{what}" for name in sets), *LAST_HEADS)
     lines = [[_line(row, sets, notes) for row in runs] for _, _, runs in cells]
     columns = zip(heads, *(line for cell in lines for line in cell), strict=True)
     aligned = _aligned(heads, [max(map(len, column)) for column in columns])

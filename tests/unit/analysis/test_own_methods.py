@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import measured_cells
 
-from analysis.tables import paper
+from analysis.report import wording
+from analysis.results.measurements import Measured
+from analysis.tables import captions, paper
+
+CURVES = {"grpo": [[0.1, 0.2], [0.1, 0.3]]}
 
 
 def labels(*algos: str) -> list[str]:
@@ -17,3 +23,17 @@ def test_a_method_of_ones_own_stands_below_its_baseline():
     assert labels("a_own", "grpo") == ["GRPO", "a_own"]
     everything = ("winsor", "qae", "median", "gapo_dapo", "dapo", "gapo_grpo", "grpo")
     assert labels(*everything) == ["QAE", "GRPO", "GAPO (G)", "DAPO", "GAPO (D)", "Median", "winsor"]
+
+
+def test_the_measure_that_was_read_is_named():
+    expected = measured_cells.results(CURVES, metrics=("val/id/em", "val/id/em_expected")).measured
+    assert captions.title(expected) == "Expected exact match accuracy (%) on the ID test set"
+    assert captions.axis(expected) == "expected exact match, %"
+    sampled = measured_cells.results(CURVES, metrics=("val/id/em",))
+    assert captions.title(sampled.measured) == "Exact match accuracy (%) on the ID test set"
+    assert captions.axis(sampled.measured) == "exact match, %"
+    selection = SimpleNamespace(runs=sampled.grid.at[("grpo",), ("nano",)].runs, cells=[*sampled.grid.at.values()])
+    facts = dict(wording.facts(selection, [expected], (0, 1)))
+    assert facts["Measure"] == "Expected exact match accuracy (em_expected, in place of em)"
+    own = Measured("val/id/close", "final", {})
+    assert captions.title(own) == "close on the ID test set" and captions.axis(own) == "close"

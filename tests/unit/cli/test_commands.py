@@ -105,6 +105,7 @@ def test_status_is_sorted_and_grouped_by_cell_with_means(tmp_path, capsys):
         "9",
         "10",
     ]
+    assert "  best ID em  best OOD em  " in lines[0]
     assert lines[-1] == "8 runs in 3 cells: 7 finished, 1 queued"
     assert main(["--root", str(root), "status", "--cells"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
