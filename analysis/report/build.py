@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from analysis.paper import conventions, published
-from analysis.report import fits, no_result, stages, wording
+from analysis.report import dev_set, no_result, stages, wording
 from analysis.report.options import Asked
 from analysis.results import runs
 from analysis.results.measurements import Measured, at_the_end, measure
@@ -71,7 +71,7 @@ def build(source: Source, asked: Asked) -> Report:
         )
     drawn = _confirmed(asked, selection, {one.metric: _results(asked, selection, one, seeds) for one in measured})
     tables = [table for results in drawn.values() for table in _tables(asked, results)]
-    curves, on_dev = fits.fitted(source, asked, selection, drawn)
+    curves = dev_set.fitted(source, asked, selection, drawn)
     tables += [*_new_cases(asked, drawn), *_bets(asked, drawn), *curves]
     remarks = [*source.problems(), *wording.open_claims(selection, drawn)]
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
@@ -110,6 +110,7 @@ def build(source: Source, asked: Asked) -> Report:
         cautions=() if notice else tuple(wording.cautions(drawn)),
         claims=() if notice else tuple(line for one in drawn.values() for line in conclusions.sentences(one)),
     )
+    on_dev = dev_set.on_dev_set(source, asked, selection, drawn)
     return Report(document, selection, (*measured, *on_dev, *more), drawn)
 
 

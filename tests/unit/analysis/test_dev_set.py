@@ -1,4 +1,4 @@
-"""Which curves of a study ScaleRL's curve is fitted to."""
+"""What a report takes from the dev set: which curves are fitted, and which it hands on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from analysis.report.fits import fitted
+from analysis.report.dev_set import fitted, on_dev_set
 from analysis.report.options import Asked
 from analysis.results.curves import Curve
 from analysis.results.measurements import measure
@@ -20,7 +20,7 @@ TESTED, DEV = {"grpo": 0.5, "gapo_grpo": 0.5}, {"grpo": 0.6, "gapo_grpo": 0.7}
 
 
 def made(tested: str = "em", without_dev: str = "", **words):
-    """The tables and what was measured for them, of two methods with two seeds whose curves have these ceilings."""
+    """The tables, and what was measured on the dev set, of two methods with two seeds whose curves have these tops."""
     names = {f"{algo}{seed}": (algo, seed) for algo in TESTED for seed in range(2)}
     runs = [
         Run(name, "s", "", name, "FINISHED", seed, {"model": "nano", "algo": algo, "seed": str(seed)})
@@ -40,7 +40,7 @@ def made(tested: str = "em", without_dev: str = "", **words):
     for metric in asked.metrics:
         measured = measure(source, selection, metric, exactly=asked.metric is not None)
         drawn[metric] = paper.results(selection.cells, measured, range(2))
-    return fitted(source, asked, selection, drawn)
+    return fitted(source, asked, selection, drawn), on_dev_set(source, asked, selection, drawn)
 
 
 def ceilings(table) -> list[float]:
@@ -63,7 +63,8 @@ def test_it_is_the_dev_curve_where_every_run_has_one(tested, words, name):
 
 def test_without_a_dev_set_of_every_run_it_is_the_curve_of_each_test_set():
     tables, measured = made(without_dev="grpo1")
-    assert [table.name for table in tables] == ["statistics_curves_id", "statistics_curves_ood"] and not measured
+    assert [table.name for table in tables] == ["statistics_curves_id", "statistics_curves_ood"]
+    assert [one.name for one in measured] == ["val/dev/em"]
     assert all(ceilings(table) == pytest.approx([50, 50], abs=0.5) for table in tables)
 
 

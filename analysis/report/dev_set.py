@@ -1,8 +1,8 @@
-"""The fitted learning curves of a report: on the dev set where every run has one, else on each test set."""
+"""What a report takes from the dev set: the curves that choose a step, and those that learning curves are fitted to."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from analysis.report.options import Asked
@@ -12,28 +12,32 @@ from analysis.results.source import Source
 from analysis.tables import captions, learning_curves
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
-from gapo_lab.runs.picked import on_dev
+from gapo_lab.runs.picked import choosing, on_dev
 
 
-def fitted(
-    source: Source, asked: Asked, selection: Selection, drawn: Mapping[str, Results]
-) -> tuple[list[Table], list[Measured]]:
-    """Return the tables of ScaleRL's curve, and what was measured on the dev set for them.
+def fitted(source: Source, asked: Asked, selection: Selection, drawn: Mapping[str, Results]) -> list[Table]:
+    """Return the tables of ScaleRL's curve.
 
     Test sets of one measure share its dev curve, so they have one table, with the methods of all their claims.
     """
     tables: list[Table] = []
-    more: list[Measured] = []
     for dev in dict.fromkeys(map(on_dev, drawn)):
         alike = [results for metric, results in drawn.items() if on_dev(metric) == dev]
         measured = None if dev in drawn else _on_dev(source, asked, selection, dev, alike)
         if measured is not None:
             compared = tuple(one for results in alike for one in results.comparisons)
             alike = [replace(alike[0], measured=measured, comparisons=compared)]
-        found = [table for results in alike if (table := _table(asked, results))]
-        tables += found
-        more += [measured] if found and measured is not None else []
-    return tables, more
+        tables += [table for results in alike if (table := _table(asked, results))]
+    return tables
+
+
+def on_dev_set(source: Source, asked: Asked, selection: Selection, metrics: Collection[str]) -> list[Measured]:
+    """Return what was measured on the dev set: what chooses a step for these metrics, and the same measures there."""
+    validated = [metric for metric in metrics if metric.startswith("val/")]
+    names = dict.fromkeys(name for metric in validated for name in (*choosing(metric), on_dev(metric)))
+    ids = [run.id for run in selection.runs]
+    there = [name for name in names if name not in metrics and source.curves(ids, name)]
+    return [measure(source, selection, name, asked.pick, exactly=True) for name in there]
 
 
 def _on_dev(
