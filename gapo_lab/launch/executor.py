@@ -241,6 +241,8 @@ def _prepare(root: Path, run: Planned, submission: Submission, task: int, texts:
     copies = user_files.copy(run.settings, folder.path)
     folder.write_config(texts.of({**run.settings, **copies} if copies else run.settings))
     fields: dict[str, Any] = {"submitted": submission.time}
+    if steps := run.settings.get("trainer.total_training_steps"):
+        fields["total_steps"] = steps
     if submission.cluster.is_local:
         fields["process"] = Process.here()
     else:

@@ -43,6 +43,13 @@ AFTER = {
     "PREEMPTED": "preemption",
     "TIMEOUT": "its time limit",
 }
+# Why a job waits, where SLURM's word for it says less than ours. '' says nothing: BeginTime means that SLURM lets a
+# moment pass before it starts a job again.
+REASONS = {
+    "None": "",
+    "BeginTime": "",
+    "JobArrayTaskLimit": "as many as cluster.max_parallel allows at a time are running",
+}
 # Ends that are nobody's fault: the run simply goes on.
 BLAMELESS = ("CANCELLED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE")
 
@@ -168,5 +175,5 @@ def _waits(status: RunStatus, job: Seen) -> str:
         text = status.message
     else:
         text = "waits" if queued else "requeued"
-    # BeginTime: SLURM lets a moment pass before it starts a job again
-    return text if job.reason in ("", "None", "BeginTime") else f"{text}: {job.reason}"
+    reason = REASONS.get(job.reason, job.reason)
+    return f"{text}: {reason}" if reason else text

@@ -23,13 +23,16 @@ ACTIVE = (
 )
 # Ends after which SLURM starts a job again by itself, if it was told to.
 RESTARTED = ("NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "TIMEOUT", "FAILED", "CANCELLED")
-FORMAT = "JobID,JobName,State,ExitCode,NodeList,Reason"
+FORMAT = "JobID,JobName,State,ExitCode,NodeList,Reason,Submit"
 PATIENCE_SECONDS = 20
 
 
 @dataclass(frozen=True)
 class Seen:
-    """One job as SLURM sees it. ``before``: how its last life ended, where it waits to be started again."""
+    """One job as SLURM sees it. ``before``: how its last life ended, where it waits to be started again.
+
+    ``submitted``: the local time at which this life of it was submitted, as sacct writes it.
+    """
 
     job: str
     state: str
@@ -37,6 +40,7 @@ class Seen:
     nodes: str = ""
     reason: str = ""
     before: str = ""
+    submitted: str = ""
 
     @property
     def pending(self) -> bool:
@@ -125,12 +129,12 @@ def parse(lines: Iterable[str], numbered: Mapping[str, str], lost: Collection[st
     """
     out: dict[tuple[str, int], Seen] = {}
     for line in lines:
-        parts = line.rstrip("\n").split("|", 6)
-        if len(parts) < 6:
+        parts = line.rstrip("\n").split("|", 7)
+        if len(parts) < 7:
             continue
-        number, name, state, code, nodes, reason = parts[:6]
+        number, name, state, code, nodes, reason, submitted = parts[:7]
         array = number.partition("_")[0]
-        where = f"{name}/{''.join(parts[6:])}"
+        where = f"{name}/{''.join(parts[7:])}"
         submission = numbered.get(array) or next((one for one in lost if f"{one}/" in where), None)
         if submission is None:
             continue
@@ -138,15 +142,22 @@ def parse(lines: Iterable[str], numbered: Mapping[str, str], lost: Collection[st
         reason = "" if reason == "None" else reason
         for task in tasks_of(number):
             job = array + (f"_{task}" if "_" in number else "")
-            seen = Seen(job, state.split()[0] if state else "", code, nodes, reason)
+            seen = Seen(job, state.split()[0] if state else "", code, nodes, reason, submitted=submitted)
             out[submission, task] = _after(out.get((submission, task)), seen)
     return out
 
 
 def _after(last: Seen | None, seen: Seen) -> Seen:
-    """``seen``, with the end of the same job's last life where it waits to be started again."""
-    again = last is not None and last.job == seen.job and last.state in RESTARTED and seen.pending
-    return replace(seen, before=last.state) if last is not None and again else seen
+    """Return the later of two records of a task; with how its last life ended where it waits to be started again.
+
+    The record of an array's tasks that wait, `12_[4-6%2]`, still names one that has begun since: a life of its own that
+    waits was submitted later than the one before.
+    """
+    if last is None or last.job != seen.job or not seen.pending:
+        return seen
+    if not last.pending and seen.submitted <= last.submitted:
+        return last
+    return replace(seen, before=last.state) if last.state in RESTARTED else seen
 
 
 def tasks_of(number: str) -> Iterator[int]:

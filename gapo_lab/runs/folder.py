@@ -213,7 +213,7 @@ class RunFolder:
         step = self.resume_step() if before.attempt else 0
         waits = RunStatus(State.QUEUED, submitted=now, updated=now, step=step)
         kept = {name: getattr(before, name) for name in ("wall_seconds", "total_steps", "attempt")}
-        self._replace_status(waits.changed(**kept, **changes))
+        self._replace_status(waits.changed(**{**kept, **changes}))
 
     def write_status(self, **changes: Any) -> None:
         """Change fields of status.json, atomically; the others stay."""

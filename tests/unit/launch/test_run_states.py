@@ -20,10 +20,10 @@ def test_array_tasks_of_a_job_number():
 
 def test_one_table_for_all_jobs():
     lines = [
-        "7_[2-3]|lr|PENDING|0:0|None assigned|Resources",
-        "7_0|lr|RUNNING|0:0|n1|None",
-        "8|lr|CANCELLED by 0|0:9|n2|None",
-        "9|lr|RUNNING|0:0|n1|None",
+        "7_[2-3]|lr|PENDING|0:0|None assigned|Resources|2026-01-01T10:00:00",
+        "7_0|lr|RUNNING|0:0|n1|None|2026-01-01T10:00:00",
+        "8|lr|CANCELLED by 0|0:9|n2|None|2026-01-01T10:00:00",
+        "9|lr|RUNNING|0:0|n1|None|2026-01-01T10:00:00",
         "",
     ]
     seen = parse(lines, {"7": "gapo-a", "8": "gapo-b"})  # job 9 is another submission of that study
@@ -36,9 +36,9 @@ def test_a_job_whose_number_was_never_written_down_is_found_by_its_script():
     """Its name is the study's, as that of every other job of the study."""
     script = "sbatch /runs/.submissions/gapo-{}/.submission_file_1.sh"
     lines = [
-        f"7_0|lr|RUNNING|0:0|n1|None|{script.format('a')}",
-        f"8_0|lr|RUNNING|0:0|n1|None|{script.format('b')}",
-        "9|gapo-c|RUNNING|0:0|n1|None|sbatch script.sh",
+        f"7_0|lr|RUNNING|0:0|n1|None|2026-01-01T10:00:00|{script.format('a')}",
+        f"8_0|lr|RUNNING|0:0|n1|None|2026-01-01T10:00:00|{script.format('b')}",
+        "9|gapo-c|RUNNING|0:0|n1|None|2026-01-01T10:00:00|sbatch script.sh",
     ]
     seen = parse(lines, {}, ["gapo-b", "gapo-c"])  # gapo-c: as jobs were called before
     assert {key: one.job for key, one in seen.items()} == {("gapo-b", 0): "8_0", ("gapo-c", 0): "9"}
@@ -69,14 +69,14 @@ def test_folder_and_scheduler_together(state, word, reads):
 
 
 def test_a_job_that_waits_again_keeps_how_its_last_life_ended():
-    # recorded by `sacct -X -D`, from slurm 22.05: every life of two tasks
+    # recorded by `sacct -X -D`, from slurm 22.05: every life of three tasks
     lines = [
-        "2_0|down|NODE_FAIL|0:0|n1|None",
-        "2_1|down|NODE_FAIL|0:0|n1|None",
-        "2_2|down|NODE_FAIL|0:0|n1|None",
-        "2_1|down|REQUEUED|0:0|n1|BeginTime",
-        "2_[0-1]|down|PENDING|0:0|None assigned|BeginTime",
-        "2_2|down|RUNNING|0:0|n2|ReqNodeNotAvail",
+        "2_0|down|NODE_FAIL|0:0|n1|None|2026-01-01T19:59:57",
+        "2_1|down|NODE_FAIL|0:0|n1|None|2026-01-01T19:59:57",
+        "2_2|down|NODE_FAIL|0:0|n1|None|2026-01-01T19:59:57",
+        "2_1|down|REQUEUED|0:0|n1|BeginTime|2026-01-01T20:00:02",
+        "2_[0-1]|down|PENDING|0:0|None assigned|BeginTime|2026-01-01T20:00:14",
+        "2_2|down|RUNNING|0:0|n2|ReqNodeNotAvail|2026-01-01T20:00:02",
     ]
     seen = parse(lines, {"2": "gapo-a"})
     assert [(seen["gapo-a", task].state, seen["gapo-a", task].before) for task in range(3)] == [
@@ -86,9 +86,34 @@ def test_a_job_that_waits_again_keeps_how_its_last_life_ended():
     ]
 
 
+def test_a_task_that_has_begun_waits_no_longer_though_its_array_still_names_it():
+    # recorded by `sacct -X -D` of `--array=0-5%2`, from slurm 22.05, while squeue said R of task 4; and a task that was
+    # cancelled before it began
+    lines = [
+        "4_0|t|COMPLETED|0:0|n1|None|2026-01-01T19:58:45",
+        "4_1|t|FAILED|3:0|n1|None|2026-01-01T19:58:45",
+        "4_2|t|REQUEUED|0:0|n1|JobArrayTaskLimit|2026-01-01T19:58:45",
+        "4_4|t|RUNNING|0:0|n1|JobArrayTaskLimit|2026-01-01T19:58:45",
+        "4_5|t|CANCELLED by 0|0:0|None assigned|JobArrayTaskLimit|2026-01-01T19:58:45",
+        "4_[1,3-6%2]|t|PENDING|0:0|None assigned|JobArrayTaskLimit|2026-01-01T19:58:45",
+        "4_2|t|PENDING|0:0|None assigned|JobArrayTaskLimit|2026-01-01T19:59:02",
+    ]
+    seen = parse(lines, {"4": "gapo-a"})
+    assert [(seen["gapo-a", task].state, seen["gapo-a", task].before) for task in range(7)] == [
+        ("COMPLETED", ""),
+        ("FAILED", ""),
+        ("PENDING", ""),
+        ("PENDING", ""),
+        ("RUNNING", ""),
+        ("CANCELLED", ""),
+        ("PENDING", ""),
+    ]
+
+
 FAKE_SLURM = {
     # recorded after `scontrol update nodename=n1 state=down`, from slurm 22.05
-    "sacct": "1_0|down|NODE_FAIL|0:0|n1|BeginTime\n1_1|down|COMPLETED|0:0|n1|None\n",
+    "sacct": "1_0|down|NODE_FAIL|0:0|n1|BeginTime|2026-01-01T10:00:00\n"
+    "1_1|down|COMPLETED|0:0|n1|None|2026-01-01T10:00:00\n",
     "squeue": "1_0|PENDING|BeginTime\n",
 }
 
@@ -129,6 +154,11 @@ def test_what_slurm_has_requeued_is_queued_again(fake_slurm, tmp_path):
     ("status", "job", "message"),
     [
         ({"state": "queued", "message": ""}, Seen("1", "PENDING", reason="Priority"), "waits: Priority"),
+        (
+            {"state": "queued", "message": ""},
+            Seen("1", "PENDING", reason="JobArrayTaskLimit"),
+            "waits: as many as cluster.max_parallel allows at a time are running",
+        ),
         ({"state": "running"}, Seen("1", "PENDING", reason="BeginTime"), "requeued"),
         ({"state": "interrupted"}, Seen("1", "PENDING", before="PREEMPTED"), "requeued after preemption"),
         (
