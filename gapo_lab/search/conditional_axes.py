@@ -41,6 +41,16 @@ class Conditions:
     def _at_ends(self, axis: Axis, chosen: Sequence[str]) -> list[Planned]:
         return [self.draft((*self.space.fixed, *chosen, axis.word(end))) for end in axis.ends]
 
+    def at_all_ends(self) -> Iterator[Planned]:
+        """Yield a run at each end of each axis, where that axis makes a difference, beside combinations of choices."""
+        for chosen in islice(self._combinations(), MOST):
+            words: tuple[str, ...] = ()
+            for axis in self.space.axes:
+                if self.active(axis, words):
+                    yield from self._at_ends(axis, words)
+                if axis.key in chosen:
+                    words = (*words, axis.word(chosen[axis.key]))
+
     def check(self) -> None:
         """UserError for a value that can be run nowhere, and for an axis that changes nothing anywhere."""
         used: set[str] = set()

@@ -23,7 +23,8 @@ from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.history import History, only
 from gapo_lab.runs.metrics import values
 from gapo_lab.runs.status import ACTIVE, Cause, State
-from gapo_lab.search import lost_verdict, objective
+from gapo_lab.search import lost_verdict, names, objective
+from gapo_lab.search.live_trials import LiveTrials
 from gapo_lab.search.settings import Search
 from gapo_lab.search.trial_runs import Runs
 from gapo_lab.search.trials import DONE, INVALID, STARTED, WHY, Live, Proposer
@@ -53,14 +54,16 @@ class Loop:
     def run(self) -> None:
         """Until all trials have ended. RunFailed after too many failures in a row."""
         self._take_up()
-        while True:
-            self.runs.tick()
-            for live in list(self.live):
-                self._look(live)
-            self._fill()
-            if not self.live and not self.runs.ending:
-                return
-            self.sleep(self.search.every)
+        with LiveTrials(self.search.root, self.search.space, self.console) as screen:
+            while True:
+                self.runs.tick()
+                for live in list(self.live):
+                    self._look(live)
+                self._fill()
+                if not self.live and not self.runs.ending:
+                    return
+                screen.show(self.live)
+                self.sleep(self.search.every)
 
     def _take_up(self) -> None:
         """Go on with what an earlier life of this search has left."""
@@ -184,7 +187,7 @@ class Loop:
             return []
 
     def _say(self, live: Live, text: str, style: str) -> None:
-        name = f"trial {live.number}  {live.runs[0].name}"
+        name = f"trial {live.number}  {names.of_trial(self.search.space, live.trial.params)}"
         self.console.print(
             f"{time.strftime('%H:%M:%S')} {escape(name)}  [{style}]{escape(text)}[/]",
             highlight=False,

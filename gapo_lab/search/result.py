@@ -16,23 +16,30 @@ from rich.markup import escape
 from rich.table import Table
 
 from gapo_lab.config import search_path
+from gapo_lab.planning.plan import Planned
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.metrics import values
+from gapo_lab.search import names
 from gapo_lab.search.conditional_axes import Conditions
 from gapo_lab.search.settings import Search
 from gapo_lab.search.trial_runs import Runs
 from gapo_lab.search.trials import DONE, runs_of
 from gapo_lab.utils.t_interval import half_width
 
+# The first seed of a check, where the search has used none of its seeds; and how many they are.
+FRESH, CHECKS = 100, 10
+
 
 @dataclass(frozen=True)
 class Candidate:
-    """A good trial. ``numbers``: of each objective, one value a seed; ``name``: of the cell that its runs are."""
+    """A good trial. ``numbers``: of each objective, one value a seed; ``name``: of the cell that its runs are;
+    ``setting``: what was searched, at its values: `lr=2.414e-4`."""
 
     trial: int
     words: tuple[str, ...]
     numbers: tuple[tuple[float, ...], ...]
     name: str
+    setting: str
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -46,7 +53,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Result:
-    """``candidates``: best first; with several objectives, those that no other trial beats in all of them."""
+    """``candidates``: best first; with several objectives, those that no other trial beats in all of them.
+
+    ``line``: the command that measures the first of them with seeds that the search has not used.
+    """
 
     study: str
     objectives: tuple[str, ...]
@@ -69,15 +79,20 @@ def of(search: Search, study: optuna.Study, conditions: Conditions, runs: Runs, 
     if again and search.finalists and search.final_seeds > search.seeds:
         chosen = spaced(best, search.finalists)
         seeds |= dict.fromkeys((trial.number for trial in chosen), search.final_seeds)
-        words = [_words(search, trial) for trial in chosen]
-        runs.finish([run for one in words for run in runs_of(search, one, search.final_seeds, conditions)])
+        runs.finish(final_runs(search, chosen, conditions))
     found = [_candidate(search, trial, seeds[trial.number], conditions) for trial in best]
     if search.single:
         found.sort(key=lambda one: one.values[0], reverse=search.objectives[0].largest)
     states = Counter(trial.state.name.lower() for trial in study.get_trials(deepcopy=False))
-    line = ready_line(search, conditions, found[0].words)
-    names = tuple(one.name for one in search.objectives)
-    return Result(search.study, names, tuple(found), line, dict(states), saved(study))
+    line = check_line(search, conditions, found[0].words)
+    objectives = tuple(one.name for one in search.objectives)
+    return Result(search.study, objectives, tuple(found), line, dict(states), saved(study))
+
+
+def final_runs(search: Search, chosen: Sequence[FrozenTrial], conditions: Conditions) -> list[Planned]:
+    """Return the runs of these trials with `search.final_seeds`."""
+    words = [_words(search, trial) for trial in chosen]
+    return [run for one in words for run in runs_of(search, one, search.final_seeds, conditions)]
 
 
 def good(search: Search, study: optuna.Study) -> list[FrozenTrial]:
@@ -110,15 +125,31 @@ def _candidate(search: Search, trial: FrozenTrial, seeds: int, conditions: Condi
     runs = runs_of(search, words, seeds, conditions)
     curves = [values(RunFolder(search.root / run.key).merged_points()) for run in runs]
     numbers = tuple(tuple(one.value(curve) for curve in curves) for one in search.objectives)
-    return Candidate(trial.number, words, numbers, runs[0].name)
+    return Candidate(trial.number, words, numbers, runs[0].name, names.of_trial(search.space, trial.params))
 
 
-def ready_line(search: Search, conditions: Conditions, words: Sequence[str]) -> str:
-    """Return the command of this run; without the sweep file where the words alone say the same."""
+def check_line(search: Search, conditions: Conditions, words: Sequence[str]) -> str:
+    """Return the command of a study of these words with fresh seeds.
+
+    Where they need the sweep file, it is the command of one run: with -m that file would search again.
+    """
+
     short = [word for word in words if not word.lstrip("+").startswith(("sweep=", "study="))]
     full, alone = conditions.draft(words), conditions.draft(short)
     same = full.spec and alone.spec and full.spec.key == alone.spec.key
-    return "python -m gapo_lab.run " + shlex.join([*(short if same else words), *search_path.as_words()])
+    study, seeds = f"study={search.study}_check", fresh_seeds(search)
+    if same:
+        command = ["-m", *short, study, f"seed=range({seeds.start},{seeds.stop})"]
+    else:
+        command = [*(word for word in words if not word.startswith("study=")), study, f"seed={seeds.start}"]
+    return "python -m gapo_lab.run " + shlex.join([*command, *search_path.as_words()])
+
+
+def fresh_seeds(search: Search) -> range:
+    """Return ten seeds that no run of the search has."""
+    used = search.seeds_of(max(search.seeds, search.final_seeds))
+    start = FRESH if used[-1] < FRESH or used[0] >= FRESH + CHECKS else used[-1] + 1
+    return range(start, start + CHECKS)
 
 
 def saved(study: optuna.Study) -> float | None:
@@ -131,7 +162,7 @@ def saved(study: optuna.Study) -> float | None:
 
 
 def show(result: Result, console: Console) -> None:
-    """Print the table of candidates, a line of totals, and the command of the best."""
+    """Print the table of candidates, a line of totals, and the command that checks the best."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     front = len(result.objectives) > 1
     for name in ("trial", "seeds", *result.objectives):
@@ -139,13 +170,15 @@ def show(result: Result, console: Console) -> None:
     table.add_column("Pareto front" if front else "best trials", overflow="fold")
     for one in result.candidates:
         numbers = [spread(values) for values in one.numbers]
-        table.add_row(str(one.trial), str(one.seeds), *numbers, escape(one.name))
+        table.add_row(str(one.trial), str(one.seeds), *numbers, escape(one.setting))
     console.print(table)
     counts = ", ".join(f"{count} {state}" for state, count in sorted(result.states.items()))
     stopped = f"; {result.saved:.0%} of the steps saved" if result.saved and result.states.get("pruned") else ""
     console.print(f"{sum(result.states.values())} trials: {counts}{stopped}", highlight=False)
+    best = result.candidates[0]
     console.print(
-        f"best{' in ' + result.objectives[0] if front else ''}: {result.line}",
+        f"best{' in ' + result.objectives[0] if front else ''}: trial {best.trial}, {best.setting}\n"
+        f"measure it with seeds that the search has not used: {result.line}",
         highlight=False,
         soft_wrap=True,
         markup=False,

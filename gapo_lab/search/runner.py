@@ -10,7 +10,8 @@ from optuna.exceptions import ExperimentalWarning
 from rich.console import Console
 
 from gapo_lab.errors import Interrupted, RunFailed
-from gapo_lab.search import loop, report, result, samplers, storage
+from gapo_lab.runs.naming import shown
+from gapo_lab.search import loop, names, report, result, samplers, storage
 from gapo_lab.search.conditional_axes import Conditions
 from gapo_lab.search.loop import Loop
 from gapo_lab.search.result import Result
@@ -18,6 +19,7 @@ from gapo_lab.search.settings import Search, make_search
 from gapo_lab.search.trial_runs import ClusterRuns, Runs
 from gapo_lab.search.trials import Proposer
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.own_command import own
 from gapo_lab.utils.stop_signals import interrupted_by_sigterm
 
 
@@ -45,7 +47,7 @@ def carry_out_search(
     )  # is their config right?
     with storage.alone(search):
         study = storage.open_study(search)
-        console.print("\n".join(introduction(search)), highlight=False, markup=False, soft_wrap=True)
+        console.print("\n".join(introduction(search, conditions)), highlight=False, markup=False, soft_wrap=True)
         slots, most = loop.slots(search, search.max_parallel), loop.most(search)
         proposer = Proposer(search, study, conditions)
         try:
@@ -67,8 +69,8 @@ def carry_out_search(
         return found
 
 
-def introduction(search: Search) -> list[str]:
-    """Return what is searched, by whom, and where one can look."""
+def introduction(search: Search, conditions: Conditions) -> list[str]:
+    """Return what is searched, by whom, what all trials share, and where one can look."""
     axes = ", ".join(_axis(axis) for axis in search.space.axes)
     aims = ", ".join(f"{one.direction} {one.name}" for one in search.objectives)
     who = search.sampler["_target_"].rpartition(".")[2]
@@ -80,6 +82,8 @@ def introduction(search: Search) -> list[str]:
     return [
         f"search {search.study}: {aims} over {axes}",
         f"{how} | {who}, {stops}",
+        f"all trials: {names.in_common(conditions)}",
+        f"follow the runs: {own('watch', search.study, root=search.root)}",
         f"in the browser: optuna-dashboard {storage.address(search)}",
     ]
 
@@ -87,4 +91,4 @@ def introduction(search: Search) -> list[str]:
 def _axis(axis) -> str:
     if axis.choices:
         return f"{axis.key} in {', '.join(axis.texts)}"
-    return f"{axis.key} from {axis.low:g} to {axis.high:g}{' (log)' if axis.log else ''}"
+    return f"{axis.key} from {shown(axis.low)} to {shown(axis.high)}{' (log)' if axis.log else ''}"

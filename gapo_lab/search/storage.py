@@ -63,19 +63,44 @@ def open_study(search: Search) -> optuna.Study:
         pruner=samplers.pruner(search.pruner),
         load_if_exists=True,
     )
-    asked = question(search)
-    there = study.user_attrs.get(QUESTION)
-    if there is None:
+    if QUESTION not in study.user_attrs:
         study.set_metric_names([objective.name for objective in search.objectives])
-        study.set_user_attr(QUESTION, asked)
-    elif there != asked:
+        study.set_user_attr(QUESTION, question(search))
+    _check(search, study)
+    return study
+
+
+def look(search: Search) -> optuna.Study | None:
+    """Return the search's Optuna study as it is, to read it; None where there is none. Writes nothing.
+
+    UserError where it holds the trials of another question.
+    """
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        if search.storage:
+            kept: optuna.storages.BaseStorage = optuna.storages.RDBStorage(search.storage, skip_table_creation=True)
+        elif journal(search).exists():
+            kept = optuna.storages.JournalStorage(JournalFileBackend(str(journal(search))))
+        else:
+            return None
+        study = optuna.load_study(study_name=search.study, storage=kept)
+    except Exception:  # noqa: BLE001 - a database that is away or empty; whoever searches hears of it
+        return None
+    if QUESTION in study.user_attrs:
+        _check(search, study)
+    return study
+
+
+def _check(search: Search, study: optuna.Study) -> None:
+    """Raise UserError where the study holds the trials of another question."""
+    asked, there = question(search), study.user_attrs[QUESTION]
+    if there != asked:
         name = next(name for name in asked if asked[name] != there.get(name))
         raise UserError(
             f"study {search.study} holds trials with {name}={_said(there.get(name))}, not {_said(asked[name])}. "
             "Choose another study=NAME, or give the overrides that it had"
         )
     _check_space(search, study)
-    return study
 
 
 def _check_space(search: Search, study: optuna.Study) -> None:

@@ -86,7 +86,7 @@ def test_trials_are_pruned_the_sweeper_is_killed_and_goes_on(lab):
         else:
             assert list(measured) == list(range(1, 7))
             assert trial.value == measured[6]["val/dev/em_expected"]
-    assert "best: python -m gapo_lab.run" in last.stdout
+    assert "best: trial " in last.stdout and "python -m gapo_lab.run -m " in last.stdout
     again = lab.run(*slow, tiny=False)
     assert again.returncode == 0 and "6 of 6 trials done" in again.stdout and " starts " not in again.stdout
 

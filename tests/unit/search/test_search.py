@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import random
+import re
+import shlex
 import signal
 import time
 import traceback
@@ -16,6 +18,7 @@ import pytest
 from rich.console import Console
 from simulated_runs import BEST, STEPS, SimulatedRuns, search_of, searched
 
+from gapo_lab.config.sweep_grid import make_cells
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.run_root import find
@@ -51,8 +54,9 @@ def test_the_best_tau_is_found_and_bad_trials_are_stopped(thirty):
     best = found.candidates[0]
     tau = float(best.words[-1].removeprefix("tau="))
     assert abs(tau - BEST) < 0.03 and best.seeds == 5 and len(found.candidates) == 3
-    assert found.line.startswith("python -m gapo_lab.run data=micro model=nano algo=gapo_grpo scale=rehearsal")
-    assert found.line.endswith(f"tau={tau:g}") and found.line in out
+    assert found.line.startswith("python -m gapo_lab.run -m data=micro model=nano algo=gapo_grpo scale=rehearsal")
+    assert found.line.endswith(f"tau={tau:g} study=tau_search_check 'seed=range(100,110)'") and found.line in out
+    assert f"best: trial {best.trial}, tau={tau:g}\n" in out
     states = found.states
     assert states["complete"] + states["pruned"] == 30 and states["pruned"] >= 5 and found.saved > 0.15
     assert len(runs.started) == len(set(runs.started)) == 30 + 3 * 4  # a finalist's first seed was there
@@ -73,13 +77,22 @@ def test_trials_are_runs_like_any_others(thirty):
     from gapo_lab.planning import plan
 
     root, _, found, _ = thirty
-    (alone,) = plan.draft([[*found.line.split()[3:], "seed=0"]])
+    words = [word for word in shlex.split(found.line)[4:] if not word.startswith("seed=")]
+    (alone,) = plan.draft([[*words, "seed=0"]])
     assert RunFolder(root / alone.spec.key).is_finished
+    checked = make_cells(shlex.split(found.line)[4:])
+    assert not any(RunFolder(root / run.spec.key).path.exists() for run in plan.draft(checked)) and len(checked) == 10
     again = SimulatedRuns(root)
     searched(root, "study=again", "search/pruner=none", "search.trials=10", "search.finalists=0", runs=again)
     assert again.started == []
     before, after = said(root)[:10], said(root, "study=again", "search/pruner=none")
     assert [t[2:4] for t in before] == [t[2:4] for t in after]
+
+
+def test_a_line_of_a_trial_names_what_is_searched_and_the_rest_stands_once(thirty):
+    _, _, _, out = thirty
+    assert out.count("all trials: nano gapo_grpo scale=rehearsal\n") == 1 and out.count("gapo_grpo") == 2
+    assert re.search(r"^\d\d:\d\d:\d\d trial 0  tau=0\.\d+  starts \(\w{10}\)$", out, flags=re.MULTILINE)
 
 
 def test_larger_trials_goes_on_and_another_question_is_refused(thirty):
