@@ -18,7 +18,7 @@ from gapo_lab.cli import archive, forget, grid
 from gapo_lab.cli.select import chosen
 from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
-from gapo_lab.runs import checkpoints, naming
+from gapo_lab.runs import checkpoints, naming, study_leader
 from gapo_lab.runs.checkpoints import Keep
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.naming import run_name
@@ -30,6 +30,7 @@ from gapo_lab.utils.text import in_quotes, several
 from gapo_lab.utils.without_gc import without_gc
 
 SHOWN = 5  # runs named one by one
+FIRST_RUN_EVERY = 0.5  # seconds between two looks for the first run of a study
 Adder = Callable[..., argparse.ArgumentParser]
 
 
@@ -114,15 +115,40 @@ def watch(asked: argparse.Namespace) -> int:
     from gapo_lab.launch.watch import follow, summary_lines
 
     console = Console()
+
+    def is_led() -> bool:
+        return study_leader.is_led(asked.root, asked.study)
+
+    def keys_now() -> list[str]:
+        with RunRoot(asked.root) as runs:
+            return chosen(runs, asked.study)
+
+    _wait_for_runs(asked, console, is_led)
+    keys = keys_now()
     with RunRoot(asked.root) as runs:
-        keys = chosen(runs, asked.study)
-        common = naming.in_common(_specs(runs, keys))
+        common = [] if is_led() else naming.in_common(_specs(runs, keys))
     if common:
         console.print(f"all cells: {escape(' '.join(common))}", highlight=False, soft_wrap=True)
-    found = follow(asked.root, keys, console, common=common)
-    for text in summary_lines(asked.root, keys, found):
+    # a search, or a sweep in stages, adds runs as long as it lives
+    more = keys_now if is_led() else (lambda: ())
+    found = follow(asked.root, keys, console, tick=lambda: not is_led(), common=common, more=more)
+    for text in summary_lines(asked.root, list(found), found):
         console.print(text, highlight=False)
-    return 0 if all(found.get(key, NEW).state is State.FINISHED for key in keys) else 1
+    return 0 if all(status.state is State.FINISHED for status in found.values()) else 1
+
+
+def _wait_for_runs(asked: argparse.Namespace, console: Console, is_led: Callable[[], bool]) -> None:
+    """Wait for the first run of a study that a process leads and that has none yet."""
+    told = False
+    while is_led():
+        with RunRoot(asked.root) as runs, suppress(UserError):
+            if chosen(runs, asked.study):
+                return
+        if not told:
+            what = f"study {asked.study}" if asked.study else f"{asked.root}"
+            console.print(f"{what} has no run yet; its command is at work: waiting for the first", highlight=False)
+        told = True
+        time.sleep(FIRST_RUN_EVERY)
 
 
 def _specs(runs: RunRoot, keys: Sequence[str]) -> list[Mapping[str, Any]]:

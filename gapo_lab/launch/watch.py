@@ -37,13 +37,16 @@ def follow(
     every: float = EVERY,
     expected: Mapping[str, float] | None = None,
     common: Collection[str] = (),
+    more: Callable[[], Sequence[str]] = lambda: (),
 ) -> dict[str, RunStatus]:
     """Show the runs until none is queued or running; their last statuses, by key.
 
     tick: called at each look; False means that there is more to come although nothing is queued or running.
     expected: the seconds that each run is thought to take; with it the time left of all of them is shown.
     common: what all cells set, as ``naming.in_common`` has it, which their names leave out.
+    more: called at each look, after tick: runs that are to be followed from then on, also those that are followed.
     """
+    keys = list(keys)
     pace = Pace(expected or {}, time.time())
     shown: dict[str, State] = {}
     runs = RunRoot(root)
@@ -53,6 +56,10 @@ def follow(
         while True:
             over, began = tick(), time.process_time()
             runs.look()
+            for key in more():
+                if key not in names:
+                    keys.append(key)
+                    names[key] = _name(runs.folder(key), common)
             found = run_states.read(root, keys, runs)
             left = pace.left(_shares(keys, found), time.time())
             for key in keys:

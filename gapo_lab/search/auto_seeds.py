@@ -19,7 +19,7 @@ from gapo_lab.planning import plan
 from gapo_lab.planning.allowed_values import COUNT
 from gapo_lab.planning.plan import Plan
 from gapo_lab.planning.planned import Planned
-from gapo_lab.runs import claims, picked
+from gapo_lab.runs import claims, picked, study_leader
 from gapo_lab.runs.claims import Claim
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import NEW, RunStatus, State
@@ -131,6 +131,11 @@ def carry_out(cells: Sequence[Sequence[str]], *, skip_invalid: bool = False, con
     """Run the first seeds of every cell, then more of the cells of open claims. Errors as `executor.carry_out`."""
     console = console or Console(width=None if Console().is_terminal else 120)
     study = AutoSeeds(cells)
+    with study_leader.leading(study.root, [run.valid_spec.study for run in study.valid.values()]):
+        _until_decided(study, skip_invalid, console)
+
+
+def _until_decided(study: AutoSeeds, skip_invalid: bool, console: Console) -> None:
     runs = study.runs()
     while True:
         wanted = executor.over_folders(list(runs.values()))

@@ -20,7 +20,7 @@ from gapo_lab.launch import executor
 from gapo_lab.planning import plan
 from gapo_lab.planning.plan import Plan
 from gapo_lab.planning.planned import Action, Planned
-from gapo_lab.runs import measures, picked
+from gapo_lab.runs import measures, picked, study_leader
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.search.open_claims import Cell
 from gapo_lab.search.tuning import STUDY, Choice, Words, candidates, choose
@@ -164,12 +164,13 @@ def carry_out(
     if sweep.invalid and not skip_invalid:
         raise UserError(f"{sweep.invalid[0].name}: {sweep.invalid[0].why}")
     _say(console, "stage 1: each method's own settings, by the dev set")
-    tuning = sweep.tuning()
-    executor.carry_out(_plan(tuning), wait=True, console=console)
-    chosen = sweep.choices(tuning)
-    show(chosen, sweep.fair, console)
-    _say(console, f"stage 2: all methods at theirs, {several(sweep.fair.seeds, 'fresh seed')}")
-    executor.carry_out(_plan(sweep.comparison(chosen)), wait=True, console=console)
+    with study_leader.leading(sweep.root, [run.valid_spec.study for run in sweep.cells.values()]):
+        tuning = sweep.tuning()
+        executor.carry_out(_plan(tuning), wait=True, console=console)
+        chosen = sweep.choices(tuning)
+        show(chosen, sweep.fair, console)
+        _say(console, f"stage 2: all methods at theirs, {several(sweep.fair.seeds, 'fresh seed')}")
+        executor.carry_out(_plan(sweep.comparison(chosen)), wait=True, console=console)
 
 
 def plans(cells: Sequence[Sequence[str]], node: Mapping[str, Any], console: Console) -> tuple[Plan, Plan]:

@@ -10,6 +10,7 @@ from optuna.exceptions import ExperimentalWarning
 from rich.console import Console
 
 from gapo_lab.errors import Interrupted, RunFailed
+from gapo_lab.runs import study_leader
 from gapo_lab.runs.naming import shown
 from gapo_lab.search import loop, names, report, result, samplers, storage
 from gapo_lab.search.conditional_axes import Conditions
@@ -27,9 +28,10 @@ def carry_out(words: Sequence[str], console: Console | None = None) -> Result | 
     """Search, measure the best again, show and keep the result. UserError, RunFailed, Interrupted as a sweep."""
     console = console or Console(width=None if Console().is_terminal else 120)
     search = make_search(words)
-    conditions = Conditions(search.space, search.first_seed)
-    conditions.check()
-    return carry_out_search(search, conditions, ClusterRuns(search.root), console)
+    with study_leader.leading(search.root, [search.study]):
+        conditions = Conditions(search.space, search.first_seed)
+        conditions.check()
+        return carry_out_search(search, conditions, ClusterRuns(search.root), console)
 
 
 def carry_out_search(

@@ -180,10 +180,23 @@ def owned(path: Path, taken: Callable[[str], str], patience: float = 0.0) -> Ite
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold the lock file ``path``, waiting for it."""
+    with _holding(path, fcntl.LOCK_EX):
+        yield
+
+
+@contextlib.contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Hold the lock file ``path`` together with others who share it, waiting for it. Nobody can take it meanwhile."""
+    with _holding(path, fcntl.LOCK_SH):
+        yield
+
+
+@contextlib.contextmanager
+def _holding(path: Path, how: int) -> Iterator[None]:
     with writing(path):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        _flock(handle, path, fcntl.LOCK_EX)
+        _flock(handle, path, how)
         yield
     finally:
         os.close(handle)
