@@ -94,7 +94,8 @@ def _searched(pruner: str) -> tuple[float, float, float]:
         conditions, runs = Conditions(search.space), InstantRuns(search.root)
         conditions.check()
         start = time.process_time()
-        found = carry_out_search(search, conditions, runs, Console(quiet=True), write=lambda *_: None)
+        nothing = {"write": lambda *_: None, "keep": lambda *_: None}
+        found = carry_out_search(search, conditions, runs, Console(quiet=True), **nothing)
         seconds = (time.process_time() - start) / TRIALS
     assert found, "the search was stopped"
     tau = float(found.candidates[0].words[-1].partition("=")[2])

@@ -17,12 +17,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from gapo_lab.search import names
 from gapo_lab.search.search_space import Axis
 from gapo_lab.search.settings import Search
 from gapo_lab.search.trials import DONE
-from gapo_lab.utils.plot_style import BLUE, GREY, RED, STYLE
+from gapo_lab.utils.plot_style import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, STYLE
 
 WIDTH, HEIGHT = 3.4, 2.4  # inches of one panel
+# The curves of the best trials, best first; of the others that finished.
+OF_BEST, REST = (RED, BLUE, GREEN, ORANGE, PURPLE), "#BBBBBB"
 
 
 def draw(search: Search, study: optuna.Study, folder: Path) -> list[str]:
@@ -35,19 +38,20 @@ def draw(search: Search, study: optuna.Study, folder: Path) -> list[str]:
         "importance": lambda: importance(search, study, trials),
         "pareto": lambda: pareto(search, study, trials),
     }
-    names = []
+    files = []
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells Hydra's log what it leaves out of a PDF
     with rc_context(STYLE):
         for name, make in wanted.items():
             if figure := make():
                 figure.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
                 figure.savefig(folder / f"{name}.png", dpi=200)
-                names += [f"{name}.pdf", f"{name}.png"]
-    return names
+                files += [f"{name}.pdf", f"{name}.png"]
+    return files
 
 
-def _figure(columns: int = 1) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(WIDTH * columns, HEIGHT))
+def _figure(columns: int = 1, more: float = 0) -> tuple[Figure, list[Axes]]:
+    """Return a figure of so many panels. more: inches beside them."""
+    figure = Figure(figsize=(WIDTH * columns + more, HEIGHT))
     return figure, [figure.add_subplot(1, columns, n + 1) for n in range(columns)]
 
 
@@ -100,22 +104,39 @@ def slices(search: Search, trials: list[FrozenTrial]) -> Figure:
 
 
 def curves(search: Search, trials: list[FrozenTrial]) -> Figure | None:
-    """Return what the pruner saw: each trial's metric by step; pruned ones end where they were stopped."""
+    """Return what the pruner saw: each trial's metric by step, the best ones by name; pruned ones end where they were
+    stopped."""
     seen = [t for t in trials if t.intermediate_values]
     if not seen:
         return None
-    figure, (panel,) = _figure()
-    for trial in sorted(seen, key=lambda t: t.state == TrialState.COMPLETE):
-        pruned = trial.state == TrialState.PRUNED
+    figure, (panel,) = _figure(more=1.6)
+    best = best_first(search, seen)[: len(OF_BEST)]
+    for trial in sorted(seen, key=lambda t: (t.state == TrialState.COMPLETE, t in best)):
         steps, numbers = zip(*sorted(trial.intermediate_values.items()), strict=True)
-        panel.plot(steps, numbers, color=GREY if pruned else BLUE, lw=0.8, alpha=0.8)
-        if pruned:
+        if trial in best:
+            panel.plot(steps, numbers, color=OF_BEST[best.index(trial)], lw=1.1)
+        elif trial.state == TrialState.PRUNED:
+            panel.plot(steps, numbers, color=GREY, lw=0.8, alpha=0.8)
             panel.plot(steps[-1:], numbers[-1:], "x", color=GREY, ms=4)
-    panel.plot([], [], color=BLUE, lw=0.8, label="finished")
-    panel.plot([], [], "x-", color=GREY, lw=0.8, ms=4, label="pruned")
+        else:
+            panel.plot(steps, numbers, color=REST, lw=0.8)
+    for trial, color in zip(best, OF_BEST, strict=False):
+        panel.plot([], [], color=color, label=f"trial {trial.number}: {names.of_trial(search.space, trial.params)}")
+    if any(t.state == TrialState.COMPLETE and t not in best for t in seen):
+        panel.plot([], [], color=REST, lw=0.8, label="others that finished")
+    if any(t.state == TrialState.PRUNED for t in seen):
+        panel.plot([], [], "x-", color=GREY, lw=0.8, ms=4, label="pruned")
     panel.set(xlabel="step", ylabel=search.watch)
-    panel.legend(fontsize=7)
+    panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(fontsize=6, loc="outside right upper")
     return figure
+
+
+def best_first(search: Search, trials: list[FrozenTrial]) -> list[FrozenTrial]:
+    """Return those that finished, by the first objective."""
+    sign = -1 if search.objectives[0].largest else 1
+    done = [trial for trial in trials if trial.state == TrialState.COMPLETE]
+    return sorted(done, key=lambda trial: (sign * trial.values[0], trial.number))
 
 
 def importance(search: Search, study: optuna.Study, trials: list[FrozenTrial]) -> Figure | None:
@@ -124,11 +145,11 @@ def importance(search: Search, study: optuna.Study, trials: list[FrozenTrial]) -
     if not found:
         return None
     figure, (panel,) = _figure()
-    names = [key.rpartition(".")[2] for key in found]
-    bars = panel.barh(names[::-1], list(found.values())[::-1], color=BLUE, height=0.5)
+    keys = [key.rpartition(".")[2] for key in found]
+    bars = panel.barh(keys[::-1], list(found.values())[::-1], color=BLUE, height=0.5)
     panel.bar_label(bars, fmt="%.2f", padding=2, fontsize=7)
     panel.set(xlabel=f"importance for {search.objectives[0].name}", xlim=(0, 1.12))
-    panel.set_ylim(-0.7, max(len(names), 3) - 0.3)
+    panel.set_ylim(-0.7, max(len(keys), 3) - 0.3)
     panel.grid(axis="y", visible=False)
     return figure
 
@@ -155,8 +176,8 @@ def pareto(search: Search, study: optuna.Study, trials: list[FrozenTrial]) -> Fi
     panel.scatter([t.values[0] for t in trials], [t.values[1] for t in trials], s=12, color=GREY, label="trials")
     panel.plot(*zip(*front, strict=True), "o-", color=BLUE, ms=4, lw=1, label="Pareto front")
     arrows = ["larger is better" if one.largest else "smaller is better" for one in search.objectives[:2]]
-    names = [f"{one.name}\n({arrow})" for one, arrow in zip(search.objectives, arrows, strict=False)]
-    panel.set(xlabel=names[0], ylabel=names[1])
+    axes = [f"{one.name}\n({arrow})" for one, arrow in zip(search.objectives, arrows, strict=False)]
+    panel.set(xlabel=axes[0], ylabel=axes[1])
     panel.legend(fontsize=7)
     return figure
 

@@ -35,7 +35,8 @@ GOOD = (State.FINISHED, *ACTIVE)
 
 @dataclass
 class Loop:
-    """Carries the trials of one search out. ``sleep`` waits between two looks, in seconds."""
+    """Carries the trials of one search out. ``sleep`` waits between two looks, in seconds; ``after_each`` is called
+    when a trial has ended."""
 
     search: Search
     study: optuna.Study
@@ -45,6 +46,7 @@ class Loop:
     slots: int = 1
     most: int = 0
     sleep: Callable[[float], None] = time.sleep
+    after_each: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.live: list[Live] = []
@@ -179,6 +181,7 @@ class Loop:
         self.live = [other for other in self.live if other is not live]
         for key in live.keys:
             self._histories.pop(key, None)
+        self.after_each()
 
     def _best(self) -> list[int]:
         try:

@@ -29,6 +29,12 @@ def folder(search: Search) -> Path:
     return Path("reports") / search.study / "search"
 
 
+def keep_trials(search: Search, study: optuna.Study) -> None:
+    """Write the table of all trials as they stand now; after each trial, so that it is there while others go on."""
+    atomic_files.make_folder(folder(search))
+    atomic_files.write_text(folder(search) / "trials.csv", table(search, study))
+
+
 def write(search: Search, study: optuna.Study, found: Result, console: Console) -> None:
     """Write the report; where the study's runs are tracked live, log it as well."""
     from gapo_lab.search import figures
@@ -36,9 +42,9 @@ def write(search: Search, study: optuna.Study, found: Result, console: Console) 
     place = folder(search)
     atomic_files.make_folder(place)
     names = [*figures.draw(search, study, place), "trials.csv", "result.json"]
-    atomic_files.write_text(place / "trials.csv", table(search, study))
+    keep_trials(search, study)
     atomic_files.write_json(place / "result.json", found.as_dict())
-    console.print(f"pictures and tables: {place}/", highlight=False)
+    console.print(f"all trials: {place}/trials.csv, pictures beside it", highlight=False)
     if search.tracked:
         try:
             log(search, found, place, names)

@@ -40,8 +40,10 @@ def carry_out_search(
     runs: Runs,
     console: Console,
     write: Callable[[Search, optuna.Study, Result, Console], None] = report.write,
+    keep: Callable[[Search, optuna.Study], None] = report.keep_trials,
 ) -> Result | None:
-    """As `carry_out`, over any kind of runs. ``write``: what is made of the result at the end."""
+    """As `carry_out`, over any kind of runs. ``write``: what is made of the result at the end; ``keep``: of the trials,
+    after each."""
     warnings.simplefilter("ignore", ExperimentalWarning)
     (
         samplers.sampler(search.sampler, search.space, 0),
@@ -55,7 +57,9 @@ def carry_out_search(
         try:
             with interrupted_by_sigterm():
                 try:
-                    Loop(search, study, proposer, runs, console, slots, most).run()
+                    Loop(
+                        search, study, proposer, runs, console, slots, most, after_each=lambda: keep(search, study)
+                    ).run()
                 except (KeyboardInterrupt, Interrupted, RunFailed) as stop:
                     runs.stop(stop)
                     raise

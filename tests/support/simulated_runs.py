@@ -96,5 +96,5 @@ def searched(
     """The result of a search over simulated runs. ``report``: draw its pictures, too."""
     search = replace(search_of(*words), root=root)
     console, runs = console or Console(quiet=True), runs or SimulatedRuns(root)
-    write = {} if report else {"write": lambda *_: None}
+    write = {} if report else {"write": lambda *_: None, "keep": lambda *_: None}
     return carry_out_search(search, conditions_of(search.space), runs, console, **write)

@@ -7,15 +7,17 @@ import shlex
 from dataclasses import replace
 from types import SimpleNamespace
 
+import optuna
 import pytest
+from optuna.trial import TrialState
 from rich.console import Console
-from simulated_runs import conditions_of, search_of
+from simulated_runs import SimulatedRuns, conditions_of, search_of
 
 from gapo_lab.planning import plan
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.search import names, result
+from gapo_lab.search import figures, names, report, result
 from gapo_lab.search.live_trials import LiveTrials
-from gapo_lab.search.runner import introduction
+from gapo_lab.search.runner import carry_out_search, introduction
 from gapo_lab.search.trials import Live
 
 LR = "actor_rollout_ref.actor.optim.lr"
@@ -67,3 +69,40 @@ def test_a_terminal_shows_how_far_each_run_is(tmp_path):
     first, second = out.getvalue().splitlines()
     assert first.startswith("trial 7  tau=0.4 seed=0") and "step 2/9 | reward 0.250" in first
     assert first.startswith("trial 7  tau=0.4 seed=0") and "seed=1" in second and "step 3/9" in second
+
+
+def test_the_curves_name_the_best_trials():
+    search = search_of()
+    (axis,) = search.space.axes
+    trials = [
+        optuna.trial.create_trial(
+            state=state,
+            params={"tau": tau},
+            distributions={"tau": axis.distribution},
+            value=tau,
+            intermediate_values={2: tau / 2, 4: tau},
+        )
+        for tau, state in [(0.1 * n, TrialState.COMPLETE) for n in range(1, 8)] + [(0.05, TrialState.PRUNED)]
+    ]
+    for number, trial in enumerate(trials):
+        trial.number = number
+    (legend,) = figures.curves(search, trials).legends
+    said = [text.get_text() for text in legend.get_texts()]
+    best = [f"trial {number}: tau={0.1 * (number + 1):.2g}" for number in (6, 5, 4, 3, 2)]
+    assert said == [*best, "others that finished", "pruned"]
+    (legend,) = figures.curves(search, trials[:2]).legends
+    assert len(legend.get_texts()) == 2
+
+
+def test_the_table_of_trials_is_there_while_others_go_on(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    search, told = replace(search_of("search.trials=3"), root=tmp_path / "runs"), []
+
+    def keep(search, study):
+        report.keep_trials(search, study)
+        told.append((report.folder(search) / "trials.csv").read_text())
+
+    quiet, runs = Console(quiet=True), SimulatedRuns(search.root)
+    words = {"write": lambda *_: None, "keep": keep}
+    carry_out_search(replace(search, finalists=0), conditions_of(search.space), runs, quiet, **words)
+    assert [text.count("complete") for text in told] == [1, 2, 3]
