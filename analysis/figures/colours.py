@@ -20,7 +20,8 @@ KNOWN = {
     "krpo": PURPLE,
     "qae": ORANGE,
 }
-SPARE = (BLACK, GREEN, SKY, RED, PURPLE, ORANGE)
+# Those far from a baseline's grey come first; to red-green blind eyes green is near it, too.
+SPARE = (BLUE, RED, SKY, ORANGE, PURPLE, GREEN, BLACK)
 
 
 def of_methods(names: Sequence[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import matplotlib
@@ -22,6 +23,7 @@ from analysis.tables.paper import Results
 from gapo_lab.utils.plot_style import BLUE, GREEN, ORANGE, PURPLE, RED, SKY, STYLE
 
 DOTTED, DASHED, DOT_DASH = (0, (1.2, 1.0)), (0, (4, 1.2)), (0, (5, 1, 1, 1))
+OWN: tuple[str | tuple, ...] = ("-", DASHED, DOT_DASH)  # of the methods that are no baseline
 BASELINES = frozenset(baseline for baseline, _ in conventions.PAIRS)
 TAUS = ((SKY, DASHED), (RED, DOT_DASH), (GREEN, DOTTED), (ORANGE, DASHED), (PURPLE, DOT_DASH))
 SMOOTH = 0.02  # of the curve's length: the window of the running mean over training metrics
@@ -72,7 +74,7 @@ def draw(
                     handles.setdefault(one.label, line)
             ax.set_title(title, loc="left", fontsize=7.5 if note else 8.5)
             ax.margins(x=0.02)
-            ax.yaxis.set_major_locator(MaxNLocator(5, steps=NICE))
+            ax.yaxis.set_major_locator(MaxNLocator(5, steps=NICE, min_n_ticks=3))
             ax.xaxis.set_major_locator(MaxNLocator(5, steps=NICE, integer=True))
             if note and (said := note(series)):
                 ax.set_title(said, loc="right", fontsize=7, color=series[-1].colour)
@@ -116,6 +118,8 @@ def band(ax: Axes, one: Series, scale: float, smooth: bool):
         # a share or a speed is never below zero, and its band neither
         low = np.maximum(mean - sd, min(0.0, values.min()))
         ax.fill_between(steps, low, mean + sd, color=one.colour, alpha=0.16, linewidth=0, zorder=2)
+        for edge in (low, mean + sd):  # where bands overlap, their greys do not tell whose they are
+            ax.plot(steps, edge, color=one.colour, linestyle=one.stroke, linewidth=0.5, alpha=0.6, zorder=2)
     return line
 
 
@@ -129,16 +133,16 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def by_method(results: Results, measured: Measured, methods: Sequence[str]) -> list[tuple[str, list[Series]]]:
-    """Return a panel a model, a line a method; baselines are dotted."""
+    """Return a panel a model, a line a method; baselines are dotted, the others solid, dashed, dash-dotted in turn."""
     panels, hue = [], colours.of_methods(methods)
+    strokes = dict(zip((algo for algo in methods if algo not in BASELINES), cycle(OWN), strict=False))
     for column in results.grid.columns:
         series = []
         for algo in methods:
             cell = results.grid.at.get(((algo,), column))
             if cell is not None and cell.id in measured.by_cell:
                 trials = measured.by_cell[cell.id]
-                stroke = DOTTED if algo in BASELINES else "-"
-                series.append(Series(conventions.method(algo), trials, hue[algo], stroke))
+                series.append(Series(conventions.method(algo), trials, hue[algo], strokes.get(algo, DOTTED)))
         if len(series) > 1 or len(results.grid.rows) == 1:
             panels.append((conventions.model_title(" ".join(column)), series))
     return panels

@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         "--font",
         choices=["screen", "paper"],
         default="screen",
-        help="font of the figures: screen (sans serif, default) or paper (Times)",
+        help="font of the figures: screen (sans serif, default) or paper (STIX, like Times)",
     )
     more = out.add_argument_group("where things are")
     more.add_argument(

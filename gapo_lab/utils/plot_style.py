@@ -6,7 +6,8 @@ from __future__ import annotations
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00"
 GREY, BLACK = "#6E6E6E", "#000000"
 
-# What --font chooses: matplotlib's own sans serif, or Times with its mathematics, as most papers are set.
+# What --font chooses: matplotlib's own sans serif, or STIX, which looks like Times, as most papers are set.
+# Both come with matplotlib, so every machine draws the same.
 FONTS = {
     "screen": {},
     "paper": {"font.family": "STIXGeneral", "mathtext.fontset": "stix"},
