@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.gpu.conductor import PATIENCE_SECONDS, Stage, conduct, stage
-from bench.gpu.findings import DONE, Ending, Notebook, is_well, table
+from bench.gpu.findings import DONE, Ending, Notebook, conclusion, is_well, table
 from bench.gpu.form import BACKENDS, Form
 from gapo_lab.utils.machine import gpus, has_gpu
 from gapo_lab.utils.stop_signals import raise_on_signals
@@ -45,9 +45,11 @@ def main(words: Sequence[str] | None = None) -> int:
     minutes = asked.minutes or MINUTES[form.on_gpu]
     well = False
     try:
-        well = _carry_out(form, asked.stages, minutes)
+        _carry_out(form, asked.stages, minutes)
+        well = is_well(Notebook(out).read(), asked.stages)
     finally:
         _tidy(work, keep=asked.work is not None or not well)
+    print(conclusion(Notebook(out).read(), asked.stages), flush=True)
     return 0 if well else 1
 
 
@@ -79,7 +81,7 @@ def groups_of(form: Form, wanted: Sequence[str]) -> list[list[Stage]]:
     return [[stage(name, LIMITS[name][not form.on_gpu], form.out) for name in group] for group in groups if group]
 
 
-def _carry_out(form: Form, wanted: Sequence[str], minutes: float) -> bool:
+def _carry_out(form: Form, wanted: Sequence[str], minutes: float) -> None:
     notebook, began = Notebook(form.out), time.monotonic()
 
     def after_each(ending: Ending) -> None:
@@ -91,9 +93,8 @@ def _carry_out(form: Form, wanted: Sequence[str], minutes: float) -> bool:
 
     # ending what is late takes time, too
     conduct(groups_of(form, wanted), form.out, max(1.0, minutes * 60 - PATIENCE_SECONDS), after_each)
-    lines = notebook.read()
-    print(f"\n{table(lines, wanted)}\n{time.monotonic() - began:.0f} s in all; {form.out / 'table.md'}", flush=True)
-    return is_well(lines, wanted)
+    print(f"\n{table(notebook.read(), wanted)}", flush=True)
+    print(f"{time.monotonic() - began:.0f} s in all; the table: {form.out / 'table.md'}", flush=True)
 
 
 def _tidy(work: Path, keep: bool) -> None:

@@ -21,7 +21,7 @@ PARTS = {
     "ref": "reference log-probs",
     "adv": "advantages",
     "update_actor": "update",
-    "update_weights": "weights to who generates",
+    "update_weights": "sending the weights to the rollout engine",
 }
 
 

@@ -26,12 +26,12 @@ def run(form: Form, notebook: Notebook) -> None:
     notebook.found("Python", platform.python_version())
     for package in PACKAGES:
         notebook.found(package, _version(package))
-    notebook.found("cores, GiB of free host memory", f"{cores()}, {psutil.virtual_memory().available / GIB:.0f}")
+    notebook.found("CPU cores; GiB of free host memory", f"{cores()}; {psutil.virtual_memory().available / GIB:.0f}")
     if Path("/dev/shm").is_dir():
         notebook.found("GiB free in /dev/shm", psutil.disk_usage("/dev/shm").free / GIB)
     compiled = is_compiled("torch")
     notebook.found(
-        "torch has bytecode; Python may write some", f"{_yes(compiled)}; {_yes(not sys.dont_write_bytecode)}"
+        "torch is byte-compiled; Python may write bytecode", f"{_yes(compiled)}; {_yes(not sys.dont_write_bytecode)}"
     )
     notebook.found("attention of the actor", attention(AUTO) if form.on_gpu else "sdpa")
     if not form.on_gpu:

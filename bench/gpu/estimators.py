@@ -26,7 +26,7 @@ def run(form: Form, notebook: Notebook) -> None:
     for name in _methods():
         _check_numbers(name, form.device, notebook)
         synced = synchronisations(name, form.device)
-        notebook.found(f"{name}: synchronisations with the host", synced, "0", synced == 0)
+        notebook.found(f"{name}: waits of the host for the device in one call", synced, "0", synced == 0)
     _check_against_verl(form.device, notebook)
     for rows, tokens in SIZES[form.device]:
         _time_beside_verl(rows, tokens, form.device, notebook)
@@ -51,7 +51,7 @@ def _check_numbers(name: str, device: str, notebook: Notebook) -> None:
         found = ESTIMATORS[name](rewards.to(device, getattr(torch, dtype)), groups, **facts)
         apart.append(float((found.cpu().double() - exact).abs().max() / exact.abs().max().clamp(min=1)))
     notebook.found(
-        f"{name} on {device}, {' and '.join(MOST)}: largest difference from float64 on the host",
+        f"{name} on {device}: largest difference from float64 on the host; rewards in {' and '.join(MOST)}",
         ", ".join(f"{each:.1e}" for each in apart),
         "at most " + ", ".join(f"{most:.0e}" for most in MOST.values()),
         all(each <= most for each, most in zip(apart, MOST.values(), strict=True)),
@@ -131,23 +131,25 @@ def _check_against_verl(device: str, notebook: Notebook) -> None:
         for name in ("grpo", "grpo_vectorized"):
             theirs = get_adv_estimator_fn(name)(**batch, norm_adv_by_std_in_grpo=norm)[0]
             apart = float((ours - theirs).abs().max())
-            what = f"exact_grpo / verl's {name}, {'divided by std' if norm else 'not divided'}: largest difference"
+            scaled = f"{'divided' if norm else 'not divided'} by the standard deviation"
+            what = f"our grpo against verl's {name}, {scaled}: largest difference"
             notebook.found(what, apart, f"at most {SINGLE:g}", apart <= SINGLE)
 
 
 def _time_beside_verl(rows: int, tokens: int, device: str, notebook: Notebook) -> None:
     batch = token_batch(rows, tokens, device)
-    seconds = {}
+    seconds, size = {}, f"{rows} rollouts x {tokens} tokens"
     for name in ("gapo", "grpo_vectorized", "grpo"):
         seconds[name], memory = timed(name, batch)
-        whose = "ours" if name == "gapo" else "verl's"
+        whose = "our" if name == "gapo" else "verl's"
         extra = f", {memory / MIB:.0f} MiB" if memory is not None else ""
-        notebook.found(f"{name} ({whose}), {rows} x {tokens} on {device}", f"{seconds[name] * 1e3:.3g} ms{extra}")
+        notebook.found(f"{whose} {name}, {size} on {device}: one call", f"{seconds[name] * 1e3:.3g} ms{extra}")
     for name in ("grpo_vectorized", "grpo"):
-        notebook.found(f"gapo / verl's {name}, {rows} x {tokens} on {device}", seconds["gapo"] / seconds[name])
+        what = f"time of our gapo / time of verl's {name}, {size} on {device}"
+        notebook.found(what, seconds["gapo"] / seconds[name])
     if device != "cpu":  # where verl calls it
         on_host, _ = timed("gapo", token_batch(rows, tokens, "cpu"))
-        notebook.found(f"gapo (ours), {rows} x {tokens} on cpu", f"{on_host * 1e3:.3g} ms")
+        notebook.found(f"our gapo, {size} on cpu: one call", f"{on_host * 1e3:.3g} ms")
 
 
 def timed(name: str, batch: dict) -> tuple[float, int | None]:

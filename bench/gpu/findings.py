@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from gapo_lab.utils.text import several
+
+HOW_IT_ENDED = "how the stage ended"
 DONE, FAILED, LATE, NOT_RUN = "done", "failed", "late", "not run"
 
 
@@ -67,24 +70,49 @@ def verdict(finding: Finding) -> str:
     return {True: "ok", False: "NOT OK", None: ""}[finding.ok]
 
 
+def rows(lines: Iterable[Finding | Ending], stages: Iterable[str]) -> list[Finding]:
+    """Return what was found, by stage, and as a finding how each stage has ended."""
+    out, lines = [], list(lines)
+    for stage in stages:
+        out += [line for line in lines if line.stage == stage and isinstance(line, Finding)]
+        out += [_as_finding(line) for line in lines if line.stage == stage and isinstance(line, Ending)]
+    return out
+
+
+def _as_finding(ending: Ending) -> Finding:
+    return Finding(ending.stage, HOW_IT_ENDED, _ended(ending), DONE, ending.ended == DONE)
+
+
+def judged(lines: Iterable[Finding | Ending], stages: Iterable[str]) -> list[Finding]:
+    """Return the findings of which something is expected; a stage that has not ended was not run."""
+    lines, stages = list(lines), list(stages)
+    ended = {line.stage for line in lines if isinstance(line, Ending)}
+    missing = [_as_finding(Ending(stage, NOT_RUN)) for stage in stages if stage not in ended]
+    return [row for row in [*rows(lines, stages), *missing] if row.ok is not None]
+
+
 def is_well(lines: Iterable[Finding | Ending], stages: Iterable[str]) -> bool:
     """Whether each of the stages is done and all that was wanted was found."""
-    lines = list(lines)
-    ended = {line.stage: line.ended for line in lines if isinstance(line, Ending)}
-    return all(ended.get(stage) == DONE for stage in stages) and not any(
-        line.ok is False for line in lines if isinstance(line, Finding)
-    )
+    return all(row.ok for row in judged(lines, stages))
 
 
-def table(lines: Sequence[Finding | Ending], stages: Sequence[str]) -> str:
+def conclusion(lines: Iterable[Finding | Ending], stages: Iterable[str]) -> str:
+    """Return `all 40 findings are as expected`, or how many are not, and these. Findings of which nothing is expected
+    do not count."""
+    found = judged(lines, stages)
+    bad = [row for row in found if not row.ok]
+    if not bad:
+        return f"all {len(found)} findings are as expected" if len(found) > 1 else "the one finding is as expected"
+    are = "is" if len(bad) == 1 else "are"
+    first = f"{len(bad)} of {several(len(found), 'finding')} {are} not as expected:"
+    return "\n".join([first, *(f"  {row.stage}: {row.what}: {row.value} (expected: {row.wanted})" for row in bad)])
+
+
+def table(lines: Iterable[Finding | Ending], stages: Iterable[str]) -> str:
     """Return a Markdown table: a row a finding, by stage, and a row for how each stage ended."""
-    rows = ["| stage | what | found | wanted | |", "| :-- | :-- | --: | :-- | :-- |"]
-    for stage in stages:
-        of_stage = [line for line in lines if line.stage == stage]
-        rows += [_row(x.stage, x.what, x.value, x.wanted, verdict(x)) for x in of_stage if isinstance(x, Finding)]
-        endings = [line for line in of_stage if isinstance(line, Ending)]
-        rows += [_row(x.stage, "the stage", _ended(x), DONE, "ok" if x.ended == DONE else "NOT OK") for x in endings]
-    return "\n".join(rows) + "\n"
+    head = ["| stage | what | found | expected | |", "| :-- | :-- | --: | :-- | :-- |"]
+    found = [_row(x.stage, x.what, x.value, x.wanted, verdict(x)) for x in rows(lines, stages)]
+    return "\n".join([*head, *found]) + "\n"
 
 
 def _ended(ending: Ending) -> str:

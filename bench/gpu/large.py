@@ -39,7 +39,7 @@ def run(form: Form, notebook: Notebook) -> None:
     """Make the model, train two steps of it, and write down what they cost."""
     model = form.work / "random_model"
     parameters = make_model(model, form.device)
-    notebook.found("parameters, random", f"{parameters / 1e9:.3g} billion")
+    notebook.found("parameters of the model, with random weights", f"{parameters:,}")
     training = Run(form.work / "large", form.large(model))
     try:
         training.start()
@@ -94,9 +94,11 @@ def _tell(training: Run, form: Form, notebook: Notebook) -> None:
     for name in ("allocated", "reserved"):
         memory = curves.values(curve, f"actor/perf/max_memory_{name}_gb")
         if any(memory):  # there is none without a GPU
-            notebook.found(f"actor's peak memory, GiB {name}", max(memory))
+            notebook.found(f"peak GPU memory of the actor, GiB {name}", max(memory))
     config = training.folder.config()
     rows = config["data"]["train_batch_size"] * config["actor_rollout_ref"]["rollout"]["n"]
     alone, _ = estimators.timed("gapo", estimators.token_batch(rows, config["data"]["max_response_length"], "cpu"))
     share = f" = {alone / seconds:.4%} of that step" if seconds else ""
-    notebook.found("GAPO alone, on the host, where verl calls it", f"{alone * 1e3:.3g} ms{share}")
+    notebook.found(
+        "GAPO's advantages of such a step alone, on the host, where verl computes them", f"{alone * 1e3:.3g} ms{share}"
+    )

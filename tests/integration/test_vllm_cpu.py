@@ -106,15 +106,15 @@ def test_another_seed_gives_others(checked):
 
 
 def test_nothing_is_left_behind(checked):
-    assert int(checked.found("segments of shared memory that were made").value) > 0, "vLLM makes shared memory"
-    assert checked.found("processes, segments and sockets left").value == "0"
-    assert checked.found("socket folders of all lives").value == "4" and checked.found("socket folders").ok
+    assert int(checked.found("shared-memory segments that the runs made").value) > 0, "vLLM makes shared memory"
+    assert checked.found("processes, shared-memory segments and sockets left").value == "0"
+    assert checked.found("socket folders of all attempts").value == "4" and checked.found("socket folders").ok
     here = str(checked.folders["same"].path.parents[2])
     assert not [p for p in psutil.process_iter(["cwd"]) if (p.info["cwd"] or "").startswith(here)]
 
 
 def test_runs_went_side_by_side_and_every_finding_is_as_wanted(checked):
-    assert checked.found("runs side by side").value == "2"
+    assert checked.found("most runs at a time").value == "2"
     assert [each for each in checked.findings if each.ok is False] == []
     assert {each.stage for each in checked.findings} == {"environment", "estimators", "training"}
 

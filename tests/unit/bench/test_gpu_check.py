@@ -6,18 +6,21 @@ import json
 import math
 import sys
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
+from lab import REPO
 
 from bench.gpu import __main__ as check
-from bench.gpu import curves, environment
+from bench.gpu import curves, environment, training
 from bench.gpu.conductor import Stage, conduct
-from bench.gpu.findings import DONE, FAILED, LATE, NOT_RUN, Ending, Finding, Notebook, is_well, table
+from bench.gpu.findings import DONE, FAILED, LATE, NOT_RUN, Ending, Finding, Notebook, conclusion, is_well, table
 from bench.gpu.form import Form
 from bench.gpu.large import SHAPES, make_model
 from gapo_lab.planning.plan import Action
 from gapo_lab.planning.validation import VLLM_CPU_HEADS
+from gapo_lab.runs.folder import RunFolder
 
 
 def script(name, text, limit=60.0):
@@ -51,7 +54,7 @@ def test_a_stage_whose_turn_comes_too_late_is_not_run(tmp_path):
     conduct([[script("long", "import time; time.sleep(600)")], [script("next", "")]], tmp_path, 1.0)
     ended = endings(tmp_path)
     assert ended["long"].ended == LATE and ended["next"].ended == NOT_RUN
-    assert "| next | the stage | not run: no time was left | done | NOT OK |" in table(
+    assert "| next | how the stage ended | not run: no time was left | done | NOT OK |" in table(
         Notebook(tmp_path).read(), ["next"]
     )
 
@@ -81,10 +84,15 @@ def test_the_table_holds_what_was_found_in_order_and_is_well_only_then(tmp_path)
     assert table(lines, ["one"]).splitlines()[2:] == [
         "| one | a\\|b | 0.123 | at most 1 | ok |",
         "| one | seen | x |  |  |",
-        "| one | the stage | done after 12 s | done | ok |",
+        "| one | how the stage ended | done after 12 s | done | ok |",
     ]
     assert is_well(lines, ["one"]) and not is_well(lines, ["one", "two"])
+    assert conclusion(lines, ["one"]) == "all 2 findings are as expected"
     notebook.found("worse", 2, "1", False)
+    assert conclusion(notebook.read(), ["one", "two"]) == (
+        "2 of 4 findings are not as expected:\n  one: worse: 2 (expected: 1)\n"
+        "  two: how the stage ended: not run (expected: done)"
+    )
     assert not is_well(notebook.read(), ["one"])
     assert all(json.loads(line) for line in notebook.path.read_text().splitlines())
 
@@ -153,7 +161,8 @@ def test_results_are_never_written_over(tmp_path, capsys):
 def test_the_cheap_stages_from_the_command_line(tmp_path, capsys):
     assert check.main(["--cpu", "--stages", "environment", "--out", str(tmp_path / "out")]) == 0
     assert "| environment | Python | 3." in (tmp_path / "out" / "table.md").read_text()
-    assert "environment: done after" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "environment: done after" in said and said.endswith("\nthe one finding is as expected\n")
 
 
 def test_bytecode_is_looked_for_beside_the_package():
@@ -205,3 +214,30 @@ def test_the_first_difference_is_named_and_clocks_are_none():
 def test_vllm_has_attention_for_the_large_models_heads_on_a_cpu():
     shape = SHAPES["cpu"]
     assert shape["hidden_size"] // shape["num_attention_heads"] in VLLM_CPU_HEADS
+
+
+def told(tmp_path, name):
+    """What the check writes down of a finished run."""
+    folder = RunFolder.open(tmp_path, "0123456789", {"model": "nano"})
+    attempt = folder.start_attempt()
+    for step in (1, 2, 3):
+        row = {"timing_s/step": 2.0, "timing_s/adv": 0.1, "train/reward": step / 10, "actor/grad_norm": 1.0}
+        attempt.append_metrics(step, {**row, "training/rollout_probs_diff_max": 1e-6})
+    run = SimpleNamespace(code=0, folder=folder, words=("trainer.total_training_steps=3",), began=0.0)
+    form = Form(out=tmp_path, work=tmp_path, backend="vllm_cpu")
+    training._tell(name, run, form, Notebook(tmp_path, "training"))
+    return Notebook(tmp_path).read()
+
+
+@pytest.mark.parametrize(
+    ("name", "label"), [("same", "undisturbed run"), ("killed", "killed run"), ("gapo_dapo", "run of gapo_dapo")]
+)
+def test_a_row_says_of_which_run_it_is(tmp_path, name, label):
+    found = told(tmp_path, name)
+    assert found and all(one.what.startswith(f"{label}: ") for one in found)
+    assert conclusion([*found, Ending("training", DONE)], ["training"]) == "all 4 findings are as expected"
+    page = (REPO / "docs" / "bench.md").read_text()
+    assert all(word in page for word in ("undisturbed run, killed run", "weights reach vLLM", "smallest gradient norm"))
+    assert any(
+        one.what == f"{label}: weights reach vLLM: its probabilities differ from the actor's by (max)" for one in found
+    )
