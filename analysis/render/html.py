@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,10 @@ GROUPS = (
     ("Comparisons", ("comparisons",)),
     ("Statistics of each cell", ("statistics",)),
 )
+
+
+# A word of a sentence, and no name, key or symbol.
+_WORD = re.compile(r"[A-Za-z]{2,}[,:;]?|[Aa]")
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,14 @@ def _template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["sentence"] = sentence
     return environment.get_template(name)
+
+
+def sentence(text: str) -> str:
+    """Begin a text with a capital letter, unless its first word is a name: `val/id/em`, `p corr.`."""
+    first = text.split(" ", 1)[0]
+    return text[:1].upper() + text[1:] if _WORD.fullmatch(first) else text
 
 
 def _shown(one: Picture) -> tuple[Picture, int, str]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import measured_cells
 
+from analysis.render import html
 from analysis.report import wording
 from analysis.results.measurements import Measured
 from analysis.tables import captions, paper
@@ -37,3 +38,9 @@ def test_the_measure_that_was_read_is_named():
     assert facts["Measure"] == "Expected exact match accuracy (em_expected, in place of em)"
     own = Measured("val/id/close", "final", {})
     assert captions.title(own) == "close on the ID test set" and captions.axis(own) == "close"
+
+
+def test_a_note_begins_with_a_capital_letter_unless_it_begins_with_a_name():
+    assert html.sentence("last step: the mean") == "Last step: the mean"
+    for text in ("val/id/em_expected, dev of each run", "p corr.: by Holm", "em_expected: P"):
+        assert html.sentence(text) == text
