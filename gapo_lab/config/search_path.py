@@ -27,6 +27,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from gapo_lab.config.user_overrides import UserWords
 from gapo_lab.errors import UserError
 from gapo_lab.paths import CONF, SLURM, SWEEPS
+from gapo_lab.utils.setup_command import is_checkout, setup_command
 from gapo_lab.utils.text import in_quotes
 
 # Where Hydra finds the sweeper and the launcher (gapo_lab/hydra_plugin.py).
@@ -109,7 +110,8 @@ def verl_config_folder() -> Path:
     """Return the folder of verl's YAML files. Raises UserError when verl is not installed."""
     found = importlib.util.find_spec("verl")
     if found is None or not found.submodule_search_locations:
-        raise UserError("verl is not installed in this Python. Run `make setup` and use .venv/bin/python")
+        use = " and use .venv/bin/python" if is_checkout() else ""
+        raise UserError(f"verl is not installed in this Python. Run `{setup_command()}`{use}")
     return Path(found.submodule_search_locations[0]) / "trainer" / "config"
 
 

@@ -12,10 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gapo_lab.doctor.finding import Finding, ok, wrong
+from gapo_lab.doctor.finding import Finding, note, ok, wrong
 from gapo_lab.doctor.python_process import python_error
 from gapo_lab.utils import machine
 from gapo_lab.utils.scratch import LONGEST_PLACE, place
+from gapo_lab.utils.setup_command import setup_command
+from gapo_lab.utils.text import several
 
 # Whether torch can use a GPU, and how long that may take on a slow disk.
 USE_CUDA, CUDA_SECONDS = "import torch; torch.zeros(1, device='cuda').item()", 300
@@ -47,7 +49,7 @@ def check_gpus(found: Sequence[Gpu], count: int, gib: float | None, in_job: bool
     whether this is a job that has asked for them.
     """
     if len(found) < count:
-        there = f"{len(found)} GPUs" if found else "no GPU"
+        there = several(len(found), "GPU") if found else "no GPU"
         here = "Run it on a cluster (cluster=NAME), or set model.gpus and the keys that follow from it"
         asked = "The job asked for it: take a partition with GPUs (cluster.partition) or another cluster.gpu_option"
         return wrong("GPUs", f"{there} here, and a run needs {count}", asked if in_job else here)
@@ -58,6 +60,15 @@ def check_gpus(found: Sequence[Gpu], count: int, gib: float | None, in_job: bool
     return ok("GPUs", has)
 
 
+def check_unused_gpus(found: Sequence[Gpu]) -> Finding:
+    """Of runs that need none: what is there is said, but not tried."""
+    if not found:
+        return ok("GPUs", "none here, and these runs need none")
+    has = f"{len(found)} x {found[0].name}, {found[0].gib:.0f} GiB"
+    remedy = "To check them, give the overrides of a run on GPUs: doctor model=MODEL ..."
+    return note("GPUs", f"{has}; these runs use none, so nothing of them was checked", remedy)
+
+
 def check_cuda(error: str | None, driver: str) -> Finding:
     """error: what torch said when it was told to use a GPU; None where it could. driver: its version."""
     if error is None:
@@ -65,8 +76,8 @@ def check_cuda(error: str | None, driver: str) -> Finding:
     return wrong(
         "CUDA",
         f"torch cannot use the GPU, driver {driver}: {error}",
-        "torch 2.11 of `make setup GPU=1` is for CUDA 13: driver 580 or later. With an older driver install torch and "
-        "vLLM for CUDA 12",
+        f"torch 2.11 of `{setup_command(gpu=True)}` is for CUDA 13: driver 580 or later. With an older driver install "
+        "torch and vLLM for CUDA 12",
     )
 
 
@@ -105,6 +116,8 @@ def look(needs_gpu: bool, count: int, gib: float | None, in_job: bool = False) -
             yield check_cuda(python_error(USE_CUDA, CUDA_SECONDS), lines[0].rpartition(", ")[2])
         compiler = os.environ.get("CC") or next(filter(None, map(shutil.which, ("gcc", "cc", "clang"))), None)
         yield check_compiler(compiler, Path(sysconfig.get_paths()["include"]) / "Python.h")
+    elif not in_job:
+        yield check_unused_gpus(parse_gpus(machine.gpus()))
     folder = place()
     yield check_scratch(folder, write_error(Path(folder)))
 

