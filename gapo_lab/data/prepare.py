@@ -91,15 +91,19 @@ def _git(data: Mapping[str, Any], root: Path) -> dict[str, list[Task]]:
         folder = Path(data["path"]).expanduser()
         dataset.read(folder)
     else:
-        how = options(data)
-        digest = hashlib.sha256(f"{content_digest.of({**data, 'ood': 'micro'})} {how}".encode()).hexdigest()[:12]
-        folder = root / f"mined-{digest}"
+        folder = mined_by_runs(data, root)
         with atomic_files.alone(folder):  # runs of other models mine the same
-            dataset.make(data["repos"], folder, how)
+            dataset.make(data["repos"], folder, options(data))
     train, held = (list(read_tasks(folder / f"{split}.parquet")) for split in dataset.SPLITS)
     held = sorted(held, key=lambda task: task.provenance["time"])
     older = held[: -data["id_size"]]
     return {"train": train, "id": held[-data["id_size"] :], "dev": older[-data["dev_size"] :]}
+
+
+def mined_by_runs(data: Mapping[str, Any], root: Path) -> Path:
+    """The folder below `root` that a run mines the repositories of `data=git` into; it need not be there."""
+    digest = hashlib.sha256(f"{content_digest.of({**data, 'ood': 'micro'})} {options(data)}".encode()).hexdigest()[:12]
+    return root / f"mined-{digest}"
 
 
 def options(data: Mapping[str, Any]):
@@ -192,7 +196,7 @@ def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe)
         dropped[split] = len(rows) - len(kept[split])
     if not kept["train"] or not kept["id"]:
         raise UserError(
-            f"data={data['name']}: no task is left for {'training' if not kept['train'] else 'the ID test set'} "
+            f"data={data['name']}: no example is left for {'training' if not kept['train'] else 'the ID test set'} "
             f"({dropped['train']} were longer than data.max_prompt_length={data['max_prompt_length']} or "
             f"data.max_response_length={data['max_response_length']} tokens); raise them or give more repositories"
         )
@@ -200,14 +204,14 @@ def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe)
         if rows and not kept[split]:
             said = f"data.ood={data['ood']}" if split == "ood" else f"the test set {split}"
             raise UserError(
-                f"{said}: all {dropped[split]} tasks are longer than data.max_prompt_length="
+                f"{said}: all {dropped[split]} examples are longer than data.max_prompt_length="
                 f"{data['max_prompt_length']} or data.max_response_length={data['max_response_length']} tokens; raise "
                 "them"
             )
     if len(kept["train"]) < data["train_batch_size"]:
         raise UserError(
-            f"data={data['name']}: {len(kept['train'])} tasks to train on ({dropped['train']} were too long) are less "
-            f"than one batch of data.train_batch_size={data['train_batch_size']}; make it smaller or give more data"
+            f"data={data['name']}: {len(kept['train'])} examples to train on ({dropped['train']} were too long) are "
+            f"less than one batch of data.train_batch_size={data['train_batch_size']}; make it smaller or give more data"
         )
     val = []
     # all rows of a validation report the same numbers

@@ -92,7 +92,10 @@ def _hash(path: Path) -> Iterator[str]:
 def _batch(batch: pa.RecordBatch, columns: list[str]) -> Iterator[tuple[str, list[int]]]:
     truth = parquet_columns.of(batch, "reward_model", "ground_truth")
     is_text = _is_text(truth.type)
-    yield "no truth", _where(pc.fill_null(pc.equal(pc.utf8_length(truth), 0), True) if is_text else pc.is_null(truth))
+    yield (
+        "no reference answer",
+        _where(pc.fill_null(pc.equal(pc.utf8_length(truth), 0), True) if is_text else pc.is_null(truth)),
+    )
     yield "no data_source", _where(pc.fill_null(pc.equal(pc.utf8_length(batch["data_source"]), 0), True))
     counts = pc.fill_null(pc.list_value_length(batch["prompt"]), 0)
     yield "no message in the prompt", _where(pc.equal(counts, 0))
@@ -104,7 +107,7 @@ def _batch(batch: pa.RecordBatch, columns: list[str]) -> Iterator[tuple[str, lis
     empty = pc.fill_null(pc.equal(pc.utf8_length(contents), 0), True)
     yield "an empty message", sorted(set(parents.filter(empty).to_pylist()))
     if {"extra_info.blob", "task.prefix", "task.suffix"} <= set(columns):
-        yield "the truth does not give the committed file", _not_committed(batch, truth)
+        yield "the reference answer does not give the committed file", _not_committed(batch, truth)
 
 
 def _not_committed(batch: pa.RecordBatch, truth: pa.Array) -> list[int]:
@@ -134,9 +137,9 @@ class _Met:
     def problem(self, source: str, task: str, file: str) -> str | None:
         """Return what is wrong with meeting a task here, or None. In another file it is a leak, in another set not."""
         if self.homes.setdefault(task, file) != file:
-            return f"a task that is also in {self.homes[task]}"
+            return f"an example that is also in {self.homes[task]}"
         if (source, task) in self.seen:
-            return "a task that stands twice"
+            return "an example that stands twice"
         self.seen.add((source, task))
         return None
 
@@ -158,7 +161,7 @@ def _too_long(batch: pa.RecordBatch, measure: Measure, limits: tuple[int, int]) 
         [row for row, size in enumerate(sizes) if size[0] > limits[0]],
     )
     yield (
-        f"a truth of over {limits[1]} tokens",
+        f"a reference answer of over {limits[1]} tokens",
         [row for row, size in enumerate(sizes) if size[1] > limits[1]],
     )
 

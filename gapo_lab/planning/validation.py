@@ -17,14 +17,11 @@ from omegaconf.errors import OmegaConfBaseException
 from gapo_lab.config.override_errors import explain
 from gapo_lab.config.user_models import cached
 from gapo_lab.config.view import ConfigView
-from gapo_lab.data import content_digest
-from gapo_lab.data.ood import registry as ood
-from gapo_lab.data.own import rows as own_rows
-from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
 from gapo_lab.models import model_files, smollm2
-from gapo_lab.planning.allowed_values import COUNT, wrong_values
+from gapo_lab.planning.allowed_values import wrong_values
 from gapo_lab.planning.cluster_rules import check_cluster
+from gapo_lab.planning.data_rules import check_data
 from gapo_lab.planning.keep_rules import check_keeping
 from gapo_lab.planning.memory_check import check_memory
 from gapo_lab.planning.method_rules import METHOD_RULES
@@ -42,7 +39,6 @@ Rule = Callable[[ConfigView], Iterable[str] | None]
 FILES = ("reward", "algo.path")
 # Sizes of attention heads that vLLM has code for on a CPU.
 VLLM_CPU_HEADS = (32, 64, 80, 96, 112, 128, 160, 192, 224, 256, 512)
-DATA = ("micro", "micro_blocks", "git", "lists", "parquet")
 
 
 def check(config: DictConfig) -> None:
@@ -133,7 +129,7 @@ def _model(config: ConfigView) -> Iterator[str]:
             f"Leave backend={backend} out, or take model=nano or model=smollm2_135m"
         )
     elif backend == "vllm_cpu" and not metadata.is_installed():
-        yield "backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1`."
+        yield "backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1` in a checkout."
     elif backend == "vllm_cpu" and (size := config.select("model.head_size")) not in (None, *VLLM_CPU_HEADS):
         yield (
             f"model.head_size={size}: on a CPU vLLM has attention for {', '.join(map(str, VLLM_CPU_HEADS))} only. Take "
@@ -141,7 +137,8 @@ def _model(config: ConfigView) -> Iterator[str]:
         )
     if config.backend.needs_gpu and here:
         if not has_gpu():
-            instead = "Leave backend out" if model.cpu else "Take model=nano"
+            small = "model=smollm2_135m" if config.data.name in ("git", "parquet") else "model=nano"
+            instead = "Leave backend out" if model.cpu else f"Take {small}"
             yield (
                 f"model={model.name} with backend={config.backend.name} needs {model.gpus} GPUs and this machine has "
                 f"none. {instead}, or run it on a cluster: cluster=slurm"
@@ -152,7 +149,10 @@ def _model(config: ConfigView) -> Iterator[str]:
                 "(cluster=slurm), or set model.gpus and the keys that follow from it"
             )
         elif not metadata.is_installed():
-            yield "backend=vllm: vLLM is not installed. Run `make setup GPU=1`."
+            yield (
+                "backend=vllm: vLLM is not installed. Run `make setup GPU=1`, or without a checkout: pip install "
+                "'gapo-lab[gpu]'"
+            )
     if config.backend.needs_gpu:
         yield from _copies(config)
 
@@ -209,62 +209,20 @@ def _expected(config: ConfigView) -> Iterator[str]:
         )
 
 
-def _own_rows(config: ConfigView) -> Iterator[str]:
-    """Check the overrides of `data=parquet`, and the columns of the files."""
-    sizes = {f"data.{key}": f"{COUNT} or null" for key in ("train_size", "id_size", "dev_size", "ood_size")}
-    wrong = [*wrong_values(config, sizes), *sets.problems(config.data)]
-    yield from wrong
-    if wrong:
-        return
-    rows, batch = own_rows.sizes(config.data)[sets.TRAIN], config.data.train_batch_size
-    if rows < batch:
-        yield (
-            f"data.train={config.data.train}: has {rows} rows, less than one batch of data.train_batch_size={batch} "
-            f"prompts. Give data.train_batch_size={rows} or less"
-        )
-
-
-def _data(config: ConfigView) -> Iterator[str]:
-    wrong = list(_data_words(config))
-    yield from wrong
-    if config.data.name == "parquet":
-        yield from _own_rows(config)
-    elif not wrong:
-        content_digest.of(config.data)
-
-
-def _data_words(config: ConfigView) -> Iterator[str]:
-    data = config.data
-    if data.name not in DATA:
-        yield f"data.name={data.name}: no such data; there are {', '.join(DATA)}"
-        return  # its keys are those of other data
-    if data.name == "parquet":
-        return
-    if data.name in ("lists", "micro_blocks") and config.model.name == "nano_large":
-        yield f"model=nano_large: was only taught edits of one line. Take model=nano for data={data.name}"
-    if data.template is not None and not Path(data.template).is_file():
-        yield f"data.template={data.template}: no such file. Leave the key out for the built-in template"
-    if data.name == "git" and not data.path:
-        if not data.repos:
-            yield "data.repos: no repository. Give paths of git repositories on this machine"
-        for repo in data.repos:
-            if not Path(repo).is_dir():
-                yield f"data.repos: {repo} is not a folder. Give paths of git repositories on this machine"
-    if data.ood not in ood.NAMES:
-        yield f"data.ood={data.ood}: no such set; there are {', '.join(ood.NAMES)}"
-    whole_set = "" if data.ood in ood.GENERATED else " or null"
-    sizes = {f"data.{name}_size": COUNT for name in ("train", "id", "dev")}
-    yield from wrong_values(config, {**sizes, "data.ood_size": COUNT + whole_set})
-    size = data.get("train_size")
-    if size is not None and size < data.train_batch_size:
-        yield (
-            f"data.train_size={size} is less than one batch of data.train_batch_size={data.train_batch_size} prompts"
-        )
-
-
 RULES: tuple[Rule, ...] = (
-    *(wrong_values, _batches, _model, check_memory, _weights, _rollout, _data, check_reward, _expected, check_cluster),
+    *(
+        wrong_values,
+        _batches,
+        _model,
+        check_memory,
+        _weights,
+        _rollout,
+        check_data,
+        check_reward,
+        _expected,
+        check_cluster,
+    ),
     check_keeping,
 )
 # What matters where a model only answers.
-EVALUATED: tuple[Rule, ...] = (wrong_values, _weights, _data, check_reward)
+EVALUATED: tuple[Rule, ...] = (wrong_values, _weights, check_data, check_reward)

@@ -51,7 +51,7 @@ class Options:
 
     def __post_init__(self):
         if self.max_per_repo is not None and self.max_per_repo < 1:
-            raise UserError(f"max_per_repo={self.max_per_repo}: must be 1 or above; leave it out for all tasks")
+            raise UserError(f"max_per_repo={self.max_per_repo}: must be 1 or above; leave it out for all examples")
         if not 0 < self.id_share < 1:
             raise UserError(f"id_share={self.id_share}: must be between 0 and 1, such as 0.07")
         if self.split not in split.WAYS:
@@ -148,7 +148,7 @@ def _assemble(found: Sequence[parallel.Source], parts: Sequence[Path], out: Path
         drops["near-duplicate of the test"] += int(close.sum())
         train &= ~close
     if not train.any():
-        raise UserError("all training tasks are near-duplicates of the test; take more history or --keep-near")
+        raise UserError("all training examples are near-duplicates of the test; take more history or --keep-near")
     leaked = _leaked(parts, part_of, train, test)
     truths = int(test.sum())
     if options.leaks == "drop":

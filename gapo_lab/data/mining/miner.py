@@ -52,7 +52,7 @@ def mine(repo: str | Path, limit: int | None = None, **rules) -> MineResult:
     UserError for a folder that is no repository, an empty one, a limit below 1, and when nothing is mined.
     """
     if limit is not None and limit < 1:
-        raise UserError(f"limit={limit}: must be 1 or above; leave it out for all tasks")
+        raise UserError(f"limit={limit}: must be 1 or above; leave it out for all examples")
     repository = open_repository(repo)
     miner = Miner(repository, origin(repository), Rules(**rules))
     tasks, seen = [], set()

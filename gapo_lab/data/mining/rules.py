@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gapo_lab.data.mining.privacy import MODES
@@ -77,9 +78,21 @@ class Rules:
 def nothing_mined(repo: object, drops: Counter) -> str:
     """The line that says so, with what was left out."""
     counts = ", ".join(f"{reason} {count}" for reason, count in in_order(drops).items()) or "no commit in the range"
-    return f"{repo}: no task mined (left out: {counts}); name a repository with more history"
+    return f"{repo}: no example mined (left out: {counts}); name a repository with more history"
 
 
 def in_order(drops: Counter) -> dict[str, int]:
     """The counts that are not 0, in the order of DROPS."""
     return {reason: drops[reason] for reason in DROPS if drops[reason]}
+
+
+def by_kind(drops: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """The same counts as `{commits: {merge: 5}, files: ..., edits: ...}`: of what they are."""
+    starts = [("commits", DROPS.index("merge")), ("files", DROPS.index("not modified"))]
+    starts.append(("edits", DROPS.index("only white space")))
+    found: dict[str, dict[str, int]] = {}
+    for reason, count in drops.items():
+        place = DROPS.index(reason) if reason in DROPS else len(DROPS)
+        kind = [name for name, start in starts if place >= start][-1]
+        found.setdefault(kind, {})[reason] = count
+    return found

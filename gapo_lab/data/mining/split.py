@@ -33,7 +33,7 @@ def in_test(
         test = [name in held for name in repositories]
     if all(test):
         raise UserError(
-            f"{len(test)} mined tasks cannot be split by {way}; "
+            f"{len(test)} mined examples cannot be split by {way}; "
             + ("name a repository with more history" if way == "time" else "name two repositories or more")
         )
     return test
@@ -47,7 +47,7 @@ def _first_test_time(repositories: Sequence[str], times: Sequence[str], name: st
 def _held_out(repositories: Sequence[str], share: float, named: Sequence[str]) -> set[str]:
     sizes = Counter(repositories)
     if unknown := set(named) - set(sizes):
-        raise UserError(f"test repository {min(unknown)}: no tasks of it; there are {', '.join(sorted(sizes))}")
+        raise UserError(f"test repository {min(unknown)}: no examples of it; there are {', '.join(sorted(sizes))}")
     held, room = set(named), share * len(repositories)
     for name in () if named else sorted(sizes, key=lambda name: (sizes[name], name)):
         if not held or sizes[name] <= room:

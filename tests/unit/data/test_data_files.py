@@ -14,8 +14,8 @@ import pytest
 from little_repos import SUFFIXES, grow
 from rich.console import Console
 
+from gapo_lab.cli.data import main
 from gapo_lab.data import dataset_summary, task_view
-from gapo_lab.data.commands import main
 from gapo_lab.data.mining import dataset
 from gapo_lab.data.mining.miner import mine
 from gapo_lab.data.prepared_key import code_digest
@@ -123,15 +123,15 @@ def rewritten(folder: Path, target: Path, change) -> Path:
     [
         (
             lambda rows: rows[1]["task"].update(prefix="other"),
-            "the truth does not give the committed file in 1 of",
+            "the reference answer does not give the committed file in 1 of",
         ),
-        (lambda rows: rows[1]["reward_model"].update(ground_truth=""), "no truth in 1 of"),
-        (lambda rows: rows[2]["reward_model"].update(ground_truth=None), "no truth in 1 of"),
+        (lambda rows: rows[1]["reward_model"].update(ground_truth=""), "no reference answer in 1 of"),
+        (lambda rows: rows[2]["reward_model"].update(ground_truth=None), "no reference answer in 1 of"),
         (lambda rows: rows[1].update(prompt=[]), "no message in the prompt in 1 of"),
         (lambda rows: rows[1]["prompt"][0].update(role="robot"), "a role other than system, user, assistant"),
         (lambda rows: rows[1]["prompt"][1].update(content=""), "an empty message"),
         (lambda rows: rows[1].update(data_source=None), "no data_source"),
-        (lambda rows: rows.append(rows[0]), "a task that stands twice in 1 of"),
+        (lambda rows: rows.append(rows[0]), "an example that stands twice in 1 of"),
         (lambda rows: rows.clear(), "no rows"),
     ],
 )
@@ -150,7 +150,7 @@ def test_a_changed_file_and_a_task_on_both_sides(folder, tmp_path, capsys):
     assert main(["validate", str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "train.parquet: is not the file that was mined" in said
-    assert "id.parquet: a task that is also in train.parquet in 1 of" in said
+    assert "id.parquet: an example that is also in train.parquet in 1 of" in said
 
 
 def test_what_cannot_be_read(folder, tmp_path, capsys):

@@ -15,9 +15,9 @@ from little_repos import grow
 from omegaconf import OmegaConf
 from transformers import AutoTokenizer
 
+from gapo_lab.cli.data import main
 from gapo_lab.config.compose import compose_run
 from gapo_lab.data import prepare as preparing
-from gapo_lab.data.commands import main
 from gapo_lab.data.tokenizer_check import check_tokenizer, lost
 from gapo_lab.errors import UserError
 from gapo_lab.models.nano import tokenizer as nano

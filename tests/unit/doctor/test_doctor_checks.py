@@ -196,7 +196,7 @@ def test_all_data_say_where_they_are_and_generated_ones_that_they_are_nowhere(ch
     found, *_ = data.look(Composer().compose([f"data={choice}", *files]).resolved)
     assert "None" not in found.text
     if choice in ("micro", "micro_blocks", "lists"):
-        assert found.text == f"data={choice}, 4,096 tasks to train on"
+        assert found.text == f"data={choice}, 4,096 examples to train on"
     else:
         assert found.verdict is Verdict.WRONG  # there is nothing in this folder
 

@@ -99,6 +99,13 @@ def test_what_a_function_needs_beside_verls_words_is_given_by_reward_kwargs(fold
 def test_fewer_rows_than_a_batch(folder):
     run = own("reward=good.py", "data.train_size=5")
     assert "data.train=train.jsonl: has 5 rows, less than one batch of data.train_batch_size=32 prompts" in run.why
+    # what is proposed is accepted
+    mini = "actor_rollout_ref.actor.ppo_mini_batch_size"
+    assert f"Give data.train_batch_size=5 {mini}=5, or more rows" in run.why
+    assert own("reward=good.py", "data.train_size=5", "data.train_batch_size=5", f"{mini}=5").spec
+    run = own("reward=good.py", "data.train_size=31")
+    assert "Give data.train_batch_size=16, or more rows" in run.why
+    assert own("reward=good.py", "data.train_size=31", "data.train_batch_size=16").spec
 
 
 @pytest.mark.slow  # words that name files of the user are composed anew each time
@@ -127,7 +134,7 @@ def test_a_plan_counts_the_rows(folder):
     run = own(
         "reward=good.py", "data.ood={far: far.jsonl}", "data.dev=far.jsonl", "data.dev_size=2", "data.greedy=true"
     )
-    assert cost.own_rows(run.settings) == {"train": 40, "id": 1, "dev": 2, "far": 3}
+    assert cost.rows_here(run.settings) == {"train": 40, "id": 1, "dev": 2, "far": 3}
     inputs = cost.CostInputs.of(run.settings)
     assert inputs.test_tasks == 2 * (1 + 3) + 2
     epochs = {**run.settings, "trainer.total_training_steps": None, "trainer.total_epochs": 3}
@@ -156,7 +163,7 @@ def test_a_metric_that_the_text_does_not_tell_of_is_left_to_the_doctor(folder):
     def noted(*words: str) -> list[str]:
         run = own(*words)
         assert run.spec, run.why
-        return notes(make([run]))
+        return [note for note in notes(make([run])) if "model=nano" not in note]
 
     (line,) = noted("reward=unsure.py", "metric=em")
     assert "whether reward=unsure.py returns metric=em cannot be read" in line and "gapo_lab doctor" in line

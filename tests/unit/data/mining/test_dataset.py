@@ -15,8 +15,8 @@ import pytest
 from lab import REPO
 from little_repos import TWICE, code, commit, git, grow, init
 
+from gapo_lab.cli.data import main
 from gapo_lab.data import content_digest
-from gapo_lab.data.commands import main
 from gapo_lab.data.mining import dataset
 from gapo_lab.data.mining import parallel as parts
 from gapo_lab.data.tasks import parquet_rows
@@ -83,7 +83,7 @@ def test_the_same_bytes_from_two_workers_after_ctrl_c(made, long, tmp_path):
     heed = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     script = tmp_path / "script.py"
     script.write_text(
-        heed + "from gapo_lab.data.commands import main\nif __name__ == '__main__': sys.exit(main(sys.argv[1:]))"
+        heed + "from gapo_lab.cli.data import main\nif __name__ == '__main__': sys.exit(main(sys.argv[1:]))"
     )
     first = subprocess.Popen(
         [sys.executable, script, *words],
@@ -173,7 +173,7 @@ def test_limits_dates_and_splits(short, tmp_path):
     tasks = [t for split in dataset.SPLITS for t in parquet_rows.read_tasks(tmp_path / "b" / f"{split}.parquet")]
     assert {t.provenance["time"][:10] for t in tasks} <= {f"2023-12-{day:02d}" for day in range(1, 11)}
     assert about["repositories"][0]["commits"] == 10
-    with pytest.raises(UserError, match="no task mined .*no commit in the range"):
+    with pytest.raises(UserError, match="no example mined .*no commit in the range"):
         dataset.make([short], tmp_path / "c", dataset.Options(since="2099-01-01"), 1)
     with pytest.raises(UserError, match="since=soon: not a date"):
         dataset.make([short], tmp_path / "c", dataset.Options(since="soon"), 1)
@@ -222,7 +222,8 @@ def test_near_duplicates_and_leaks(tmp_path):
 def test_the_command(short, tmp_path, capsys):
     assert main(["mine", str(short), "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
     said = capsys.readouterr().out
-    assert "tasks to train on" in said and "first commit" in said and "stand verbatim in training code" in said
+    for part in ("examples to train on", "commits left out:\n  first commit ", "are in the training code verbatim"):
+        assert part in said
     assert max(map(len, said.splitlines())) <= 120
     for words, line in (
         (["mine", str(tmp_path)], "not a git repository"),

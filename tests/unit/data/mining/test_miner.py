@@ -138,7 +138,7 @@ def test_what_is_left_out(repo, reason, before, after):
         before, after = {"a.py": "a\n" * 9 + "b\n" * 9}, {"a.py": "c\n" + "a\n" * 8 + "b\n" * 8 + "d\n"}
     commit(repo, before)
     commit(repo, after)
-    with pytest.raises(UserError, match=rf"no task mined \(left out: first commit 1, {reason} \d+") as error:
+    with pytest.raises(UserError, match=rf"no example mined \(left out: first commit 1, {reason} \d+") as error:
         mine(repo)
     assert "\n" not in str(error.value)
 
@@ -247,7 +247,7 @@ def test_split_by_repository():
     assert in_test(names, times, "repository", 0.3) == [False] * 10 + [True] * 3
     assert in_test(names, times, "repository", 0.01) == [False] * 12 + [True], "at the least one"
     assert in_test(names, times, "repository", 0.3, ["big"]) == [True] * 10 + [False] * 3
-    with pytest.raises(UserError, match="test repository other: no tasks of it; there are big, small, tiny"):
+    with pytest.raises(UserError, match="test repository other: no examples of it; there are big, small, tiny"):
         in_test(names, times, "repository", 0.3, ["other"])
     with pytest.raises(UserError, match="name two repositories or more"):
         in_test(["one"] * 9, ["2020"] * 9, "repository", 0.3)
@@ -275,7 +275,7 @@ def test_the_history_of_this_project():
     try:
         result = mine(root, limit=200)
     except UserError as error:  # a young or shallow history holds none
-        if "no task mined" not in str(error):
+        if "no example mined" not in str(error):
             raise
         return
     for task in result.tasks:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gapo_lab.data.commands import main
+from gapo_lab.cli.data import main
 from gapo_lab.data.own import rows
 from gapo_lab.data.own.row_formats import RECIPES, Unusable, last_boxed
 from gapo_lab.errors import UserError

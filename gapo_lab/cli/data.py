@@ -11,11 +11,10 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from gapo_lab.data import import_command
+from gapo_lab.cli import data_import, data_validate
 from gapo_lab.data.own import sets
 from gapo_lab.errors import UserError
 from gapo_lab.utils import command_line
-from gapo_lab.utils.text import first_line
 
 
 def main(words: list[str] | None = None) -> int:
@@ -25,31 +24,36 @@ def main(words: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     out = argparse.ArgumentParser(
-        prog="python -m gapo_lab.data", description="Make tasks to train on: mine git histories, or import a data set."
+        prog="python -m gapo_lab.data",
+        description="Make examples to train on: mine git histories, or import a data set.",
     )
     add = command_line.adder(out)
 
-    one = add("mine", mine, "make training and ID test tasks from the histories of git repositories")
+    one = add("mine", mine, "make training and ID test examples from the histories of git repositories")
     one.add_argument("repos", nargs="+", metavar="REPO", help="a repository on this machine, bare or not")
     one.add_argument("--out", type=Path, default=Path("data/mined"), help="folder to write to (default: data/mined)")
     one.add_argument("--since", metavar="DATE", help="commits from this day on, such as 2020-01-31")
     one.add_argument("--until", metavar="DATE", help="commits before this day")
-    one.add_argument("--max-per-repo", type=int, metavar="N", help="take the newest N tasks of each repository")
+    one.add_argument("--max-per-repo", type=int, metavar="N", help="take the newest N examples of each repository")
     one.add_argument("--workers", type=int, metavar="N", help="number of processes (default: the number of cores)")
-    one.add_argument("--min-chars", type=int, default=36, metavar="N", help="shortest truth (characters; default: 36)")
-    one.add_argument("--max-chars", type=int, default=833, metavar="N", help="longest truth (characters; default: 833)")
+    one.add_argument(
+        "--min-chars", type=int, default=36, metavar="N", help="shortest reference answer (characters; default: 36)"
+    )
+    one.add_argument(
+        "--max-chars", type=int, default=833, metavar="N", help="longest reference answer (characters; default: 833)"
+    )
     one.add_argument(
         "--no-change",
         type=float,
         default=0.0,
         metavar="SHARE",
-        help="share of tasks in which nothing should change (default: 0)",
+        help="share of examples in which nothing should change (default: 0)",
     )
     one.add_argument(
         "--private",
         default="drop",
         metavar="HOW",
-        help="tasks with keys, tokens or e-mail addresses: drop (default), mask, keep",
+        help="examples with keys, tokens or e-mail addresses: drop (default), mask, keep",
     )
     one.add_argument(
         "--wish",
@@ -78,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
         "--leaks",
         default="report",
         metavar="HOW",
-        help="test tasks whose truth is in the training code verbatim: report (default) or drop",
+        help="test examples whose reference answer is in the training code verbatim: report (default) or drop",
     )
     one.add_argument("--template", metavar="FILE", help="prompt template (default: the built-in one)")
     one.add_argument(
@@ -93,21 +97,26 @@ def parser() -> argparse.ArgumentParser:
     )
 
     one = add("import", _import, "make files for data=parquet of gsm8k, math, humaneval, mbpp, or any JSON lines")
-    import_command.add_to(one)
+    data_import.add_to(one)
 
     one = add(
         "describe",
         describe,
-        "write Table 1 of the paper for these tasks, as text, CSV and LaTeX, and show one task",
+        "write the paper's Table 1 of these examples beside the data (FILE.table.txt, .csv, .tex); show one example",
     )
     one.add_argument("path", type=Path, help="a folder that mine or import made, or any .parquet or .jsonl file")
-    one.add_argument("--example", type=int, default=0, metavar="ROW", help="which task to show (default: 0)")
+    one.add_argument("--example", type=int, default=0, metavar="ROW", help="which example to show (default: 0)")
     one.add_argument("--out", type=Path, help="folder to write the tables to (default: beside the data)")
     _add_keys(one)
 
-    one = add("validate", validate, "check files before a job is submitted")
+    one = add("validate", data_validate.command, "check files before a job is submitted")
     one.add_argument("path", type=Path, help="a folder, or a .parquet or .jsonl file")
-    one.add_argument("--model", help="model folder or Hugging Face id: also check that every row fits the limits")
+    one.add_argument(
+        "--model",
+        metavar="MODEL",
+        help="a model as model= takes it (a built-in name, a folder, OWNER/NAME): also check that every row fits the "
+        "limits",
+    )
     one.add_argument("--max-prompt-length", type=int, default=8192, metavar="N", help="limit in tokens (default: 8192)")
     one.add_argument("--max-response-length", type=int, default=512, metavar="N", help="limit in tokens (default: 512)")
     _add_keys(one)
@@ -115,7 +124,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _import(asked: argparse.Namespace) -> int:
-    return import_command.command(asked)
+    return data_import.command(asked)
 
 
 # mine
@@ -145,7 +154,7 @@ def mine(asked: argparse.Namespace) -> int:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("commits, {task.fields[tasks]:,} tasks"),
+        TextColumn("commits, {task.fields[tasks]:,} examples"),
         TimeRemainingColumn(),
     )
     console = Console(stderr=True)
@@ -173,20 +182,23 @@ def _follow(bar: Progress, work: Sequence[Any]) -> Callable[[Any, int], None]:
 
 def report(about: dict[str, Any], out: Path) -> str:
     """Return what was mined, what was left out, and what leaks, for a terminal."""
+    from gapo_lab.data.mining.rules import by_kind
+
     width = max(len(repo["name"]) for repo in about["repositories"])
     text = [
-        f"{repo['name'].ljust(width)}  {repo['tasks']:>7,} tasks of {repo['commits']:,} commits   "
+        f"{repo['name'].ljust(width)}  {repo['tasks']:>7,} examples of {repo['commits']:,} commits   "
         f"{repo['licence'] or 'no licence file'}"
         for repo in about["repositories"]
     ]
     longest = max(map(len, about["drops"]), default=0)
-    text += ["left out:"] + [f"  {reason.ljust(longest)}  {count:>9,}" for reason, count in about["drops"].items()]
+    for kind, drops in by_kind(about["drops"]).items():
+        text += [f"{kind} left out:"] + [f"  {reason.ljust(longest)}  {count:>9,}" for reason, count in drops.items()]
     leaks = about["leaks"]
     found, truths = leaks["verbatim_in_training_code"], leaks["test_truths"]
     text += [
-        f"leaks: {found:,} of {truths:,} test truths ({found / max(1, truths):.1%}) stand verbatim in training code"
-        + (", left out" if leaks["then"] == "drop" else ""),
-        f"{about['rows']['train']:,} tasks to train on, {about['rows']['id']:,} to test, content {about['digest']}",
+        f"leaks: {found:,} of {truths:,} reference answers of the test set ({found / max(1, truths):.1%}) are in the "
+        "training code verbatim" + (", left out" if leaks["then"] == "drop" else ""),
+        f"{about['rows']['train']:,} examples to train on, {about['rows']['id']:,} to test, content {about['digest']}",
         f"{out}/train.parquet, id.parquet, about.json",
     ]
     return "\n".join(text)
@@ -206,7 +218,7 @@ def describe(asked: argparse.Namespace) -> int:
     for path in paths:
         lines = tables.table(path, _keys(asked))
         print(f"{path}\n\n{tables.as_text(lines)}")
-        caption = f"Statistics of {path.stem}: lengths of prompts and of truths in characters."
+        caption = f"Statistics of {path.stem}: lengths of prompts and of reference answers in characters."
         atomic_files.write_text(folder / f"{path.stem}.table.txt", tables.as_text(lines))
         atomic_files.write_text(folder / f"{path.stem}.table.csv", tables.as_csv(lines))
         atomic_files.write_text(folder / f"{path.stem}.table.tex", tables.as_latex(lines, caption))
@@ -236,30 +248,10 @@ def _example(path: Path, number: int, keys: dict[str, str]) -> None:
     for message in row["prompt"]:
         console.print(f"[{message.get('role')}]", style="bold", markup=False)
         console.print(task_view.plain(message["content"]), markup=False, highlight=False)
-    console.print("[truth]", style="bold", markup=False)
+    console.print("[reference answer]", style="bold", markup=False)
     truth = row["reward_model"]["ground_truth"]
     shown = truth if isinstance(truth, str) else json.dumps(truth, ensure_ascii=False, indent=2, default=str)
     console.print(task_view.plain(shown), markup=False, highlight=False)
-
-
-# validate
-
-
-def validate(asked: argparse.Namespace) -> int:
-    from gapo_lab.data import validate as checks
-    from gapo_lab.data.own import files
-    from gapo_lab.data.tasks import parquet_columns
-
-    paths = parquet_columns.find(asked.path)
-    measure = _measure(asked.model) if asked.model else None
-    limits = (asked.max_prompt_length, asked.max_response_length)
-    problems = checks.validate(paths, measure, limits, _keys(asked))
-    for problem in problems:
-        print(problem)
-    if not problems:
-        rows = files.count(paths)
-        print(f"{', '.join(path.name for path in paths)}: {rows:,} rows, nothing wrong")
-    return 1 if problems else 0
 
 
 def _add_keys(parser: argparse.ArgumentParser) -> None:
@@ -275,25 +267,3 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
 
 def _keys(asked: argparse.Namespace) -> dict[str, str]:
     return {key: getattr(asked, key) for key in sets.USUAL}
-
-
-def _measure(model: str):
-    from transformers import AutoTokenizer
-
-    from gapo_lab.data.tokenizer_check import check_tokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"--model {model}: no tokenizer there. Give a model's folder or Hugging Face id ({first_line(error)})"
-        ) from None
-    check_tokenizer(tokenizer, model)
-
-    def measure(prompt: list[dict[str, str]], truth: str) -> tuple[int, int]:
-        rendered = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, tokenize=True, return_dict=False)
-        # one token of an answer is its end mark; tests are no answer
-        size = len(tokenizer.encode(truth, add_special_tokens=False)) + 1 if isinstance(truth, str) else 0
-        return len(rendered), size
-
-    return measure
