@@ -27,6 +27,7 @@ from gapo_lab.config import compose, repository, resolvers, search_path, sweep_g
 from gapo_lab.errors import FAILED, INTERRUPTED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.paths import CONF
 from gapo_lab.runs import measures
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.text import type_and_line
 
 # What may be on the command line of one run; anything else is for Hydra: -m, --help, --cfg job.
@@ -86,7 +87,7 @@ def main() -> int:
             traceback.print_exception(error)
         if text := message(error, overrides):
             with suppress(OSError):  # the terminal may be gone
-                Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+                say(Console(stderr=True), text, markup=False)
         codes.append(exit_code(error))
 
     def task(_config: DictConfig) -> float | None:

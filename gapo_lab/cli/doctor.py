@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from gapo_lab.cli import grid
 from gapo_lab.errors import UserError
+from gapo_lab.utils.prose import say
 
 if TYPE_CHECKING:
     from gapo_lab.doctor.examined import Case
@@ -60,9 +61,7 @@ def doctor(asked: argparse.Namespace) -> int:
         cluster = next((run.cluster for run in plan.todo), None)
         if cluster is None:
             raise UserError("--on-node: no run of this command can be started. Fix what is wrong above")
-        show(
-            on_node.run(case, cluster, lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True))
-        )
+        show(on_node.run(case, cluster, lambda text: say(console, text, markup=False)))
     console.print(counts(found), highlight=False)
     return 1 if failed(found) else 0
 
@@ -101,4 +100,4 @@ def _case(plan: Plan) -> Case:
 def _print(finding: Finding, console: Console) -> None:
     colour = COLOURS[finding.verdict]
     line = f"[{colour}]{finding.verdict:<8}[/]  {escape(finding.about):<20}  {escape(finding.text)}"
-    console.print(line, highlight=False, soft_wrap=True)
+    say(console, line)

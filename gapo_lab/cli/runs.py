@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gapo_lab.cli import doctor, evaluate, status_table, sweeps
+from gapo_lab.cli import doctor, evaluate, show, status_table, sweeps
 from gapo_lab.cli.select import find_one, named
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.launch import job_output, run_states, watch
@@ -26,6 +26,7 @@ from gapo_lab.runs.status import State
 from gapo_lab.tracking import uri
 from gapo_lab.utils import command_line
 from gapo_lab.utils.own_command import own
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.text import type_and_line
 from gapo_lab.utils.without_gc import without_gc
 
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
 
     sweeps.add(add)
     doctor.add(add)
+    show.add(add)
 
     one = add("ui", ui, "start MLflow's web interface with the copied runs")
     one.add_argument("--uri", help=f"MLflow's address (default: ${uri.VARIABLE} or, if it is not set, {uri.DEFAULT})")
@@ -96,7 +98,7 @@ def status(asked: argparse.Namespace) -> int:
         table = status_table.read(folders, found, time.time(), study)
     status_table.show(table, console, asked.cells)
     if any(one.unsure for one in found.values()):
-        console.print("SLURM does not answer: its jobs are shown as their run folders said last", soft_wrap=True)
+        say(console, "SLURM does not answer: its jobs are shown as their run folders said last")
     return 0
 
 
@@ -196,9 +198,11 @@ def ui(asked: argparse.Namespace) -> int:
                 f"http://127.0.0.1:{asked.port}); take another: --port {asked.port + 1}"
             )
     command = uri.ui_command(address, asked.port)
-    print(f"{shlex.join(command)}\nin a few seconds: http://127.0.0.1:{asked.port} (Ctrl-C ends it)", flush=True)
-    for study, page in study_page.links(path).items() if path else ():
-        print(f"{study}: http://127.0.0.1:{asked.port}/{page}", flush=True)
+    print(f"{shlex.join(command)}\nopen in a few seconds (Ctrl-C ends it):\nhttp://127.0.0.1:{asked.port}", flush=True)
+    for study, pages in study_page.links(path).items() if path else ():
+        print(f"study {study}, runs and curves:", flush=True)
+        for page in pages:
+            print(f"http://127.0.0.1:{asked.port}/{page}", flush=True)
     # Its background jobs are eight more processes, and nothing here uses them.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     os.execv(command[0], command)

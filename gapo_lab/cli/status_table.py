@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,7 +21,8 @@ from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.kept_spec import Label
 from gapo_lab.runs.run_root import ahead
 from gapo_lab.runs.status import COLOURS, NEW, RunStatus, State
-from gapo_lab.utils.text import duration, several
+from gapo_lab.utils import prose
+from gapo_lab.utils.text import ago, several
 
 ORDER = (
     State.FINISHED,
@@ -35,6 +36,8 @@ ORDER = (
 _STYLES = {state: Style.parse(colour) for state, colour in COLOURS.items()}
 # Around a column for the best value on each test set.
 HEADS, LAST_HEADS = ("key", "seed", "state", "step"), ("seen", "")
+# Lines after which the names of the columns are repeated.
+SCREEN = 40
 LEFT = ("key", "state", "")
 # What tells the messages of two runs apart that say the same: SLURM's job, a step.
 _JOB = re.compile(r"job \d+(?:_\d+)?, ")
@@ -149,8 +152,7 @@ def _natural(text: str) -> list:
 def show(table: Table, console: Console, cells_only: bool = False) -> None:
     """Print the runs, cell by cell; or a line for each cell."""
 
-    def say(text: str) -> None:
-        console.print(text, highlight=False, soft_wrap=True)
+    say = partial(prose.say, console)
 
     notes = Notes()
     cells = _cells(table.rows)
@@ -161,8 +163,10 @@ def show(table: Table, console: Console, cells_only: bool = False) -> None:
     lines = [[_line(row, sets, notes) for row in runs] for _, _, runs in cells]
     columns = zip(heads, *(line for cell in lines for line in cell), strict=True)
     aligned = _aligned(heads, [max(map(len, column)) for column in columns])
+    head = f"[bold]{aligned(heads)}[/]"
     if not cells_only:
-        say(f"[bold]{aligned(heads)}[/]")
+        console.print(head, highlight=False, soft_wrap=True)
+    below = 0  # lines since the names of the columns
     for study in dict.fromkeys(row.study for row in table.rows):
         common = table.common.get(study)
         if len(table.common) > 1 or common:
@@ -173,6 +177,10 @@ def show(table: Table, console: Console, cells_only: bool = False) -> None:
                 continue
             say(f"[bold]{escape(name)}[/]  {_summary(runs)}")
             if not cells_only:
+                if below > SCREEN:
+                    console.print(head, highlight=False, soft_wrap=True)
+                    below = 0
+                below += len(texts) + 1
                 # of ten thousand runs, reading a line's colours from text takes seconds
                 segments = _segments(runs, map(aligned, texts), console.color_system is not None)
                 console.print(Segments(segments), soft_wrap=True, end="")
@@ -231,7 +239,7 @@ def _line(row: Row, sets: Sequence[str], notes: Notes) -> list[str]:
         row.state,
         row.step,
         *(measures.shown(row.about, row.best[name]) if name in row.best else "" for name in sets),
-        "" if row.seen is None else f"{duration(row.seen)} ago",
+        "" if row.seen is None else ago(row.seen),
         notes.mark(row),
     ]
 

@@ -26,6 +26,7 @@ from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import NEW, STOPPED, Cause, State, resumptions
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.own_command import own
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.text import in_quotes, several
 from gapo_lab.utils.without_gc import without_gc
 
@@ -98,10 +99,10 @@ def plan(asked: argparse.Namespace) -> int:
         made = executor.plan_of(cells)
     show_plan(made, console, everything=asked.all)
     if later:
-        console.print(later, highlight=False, soft_wrap=True)
+        say(console, later)
     refusal = executor.no_room(executor.root_of(made.runs), made.todo)
     if refusal:
-        console.print(refusal, highlight=False, soft_wrap=True)
+        say(console, refusal)
     if asked.show_sbatch:
         scripts = executor.scripts(made)
         for script in scripts:
@@ -128,7 +129,7 @@ def watch(asked: argparse.Namespace) -> int:
     with RunRoot(asked.root) as runs:
         common = [] if is_led() else naming.in_common(_specs(runs, keys))
     if common:
-        console.print(f"all cells: {escape(' '.join(common))}", highlight=False, soft_wrap=True)
+        say(console, f"all cells: {escape(' '.join(common))}")
     # a search, or a sweep in stages, adds runs as long as it lives
     more = keys_now if is_led() else (lambda: ())
     found = follow(asked.root, keys, console, tick=lambda: not is_led(), common=common, more=more)

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from omegaconf import OmegaConf
 
-from gapo_lab.config import attention, search_path
+from gapo_lab.config import attention, choices, search_path
 from gapo_lab.paths import NANO, PACKAGE
 from gapo_lab.runs.checkpoints import default_keep
+from gapo_lab.utils.prose import wrapped
 
 HELP = """python -m gapo_lab.run KEY=VALUE ...         one run
-python -m gapo_lab.run -m KEY=A,B ...        a sweep: shows its plan, then starts what is missing
+python -m gapo_lab.run -m KEY=A,B ...        a sweep: its plan, then the runs
 python -m gapo_lab plan KEY=A,B ...          the plan only
-python -m gapo_lab --help                    all other commands: doctor, status, watch, logs, cancel, retry, ...
+python -m gapo_lab --help                    doctor, status, logs, retry, ...
 
-Overrides that choose a config file (and +sweep=NAME, one of sweeps/):
-$APP_CONFIG_GROUPS
-Overrides with a value: tau=0.5 noise=0 lora=0 seed=0 study=default run_root=runs keep=last on_finish=null, and
-any key of verl, such as actor_rollout_ref.actor.optim.lr=1e-4. --cfg job shows all of them.
+Overrides that choose a config file (python -m gapo_lab show algo=grpo prints one):
+CHOICES
+
+Overrides with a value: tau=0.5 noise=0 lora=0 seed=0 study=default
+run_root=runs keep=last on_finish=null, and any key of verl, such as
+actor_rollout_ref.actor.optim.lr=1e-4. --cfg job shows all keys of a run.
 """
+HELP_WIDTH, HELP_INDENT = 80, 10
 
 
 def register() -> None:
@@ -35,7 +39,7 @@ def register() -> None:
     OmegaConf.register_new_resolver(
         "gapo_lab.reward_manager", lambda name, noise: "noisy" if noise else name, replace=True
     )
-    OmegaConf.register_new_resolver("gapo_lab.help", lambda: HELP, replace=True)
+    OmegaConf.register_new_resolver("gapo_lab.help", help_text, replace=True)
     for rule in (
         attention.attention,
         attention.without_flash_attention,
@@ -46,6 +50,12 @@ def register() -> None:
         OmegaConf.register_new_resolver(f"gapo_lab.{rule.__name__}", rule, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.nano", _nano_folder, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.smollm2", _smollm2_folder, replace=True)
+
+
+def help_text() -> str:
+    """Return what --help says: the commands, and what can be chosen."""
+    said = (wrapped(line, HELP_WIDTH, HELP_INDENT) for line in choices.lines())
+    return HELP.replace("CHOICES", "\n".join(said))
 
 
 def _nano_folder(data: str) -> str:

@@ -211,7 +211,8 @@ def _write(folder: Path, splits: dict[str, list[dict]], data, tokenizer, recipe)
     if len(kept["train"]) < data["train_batch_size"]:
         raise UserError(
             f"data={data['name']}: {len(kept['train'])} examples to train on ({dropped['train']} were too long) are "
-            f"less than one batch of data.train_batch_size={data['train_batch_size']}; make it smaller or give more data"
+            f"less than one batch of data.train_batch_size={data['train_batch_size']}; make it "
+            "smaller or give more data"
         )
     val = []
     # all rows of a validation report the same numbers

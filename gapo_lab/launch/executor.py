@@ -14,7 +14,7 @@ from rich.console import Console
 
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import Interrupted, RunFailed, UserError
-from gapo_lab.launch import code_snapshot, joined_runs, local_queue, run_states, slurm, watch
+from gapo_lab.launch import code_snapshot, joined_runs, local_queue, run_states, slurm, study_end, watch
 from gapo_lab.launch.local_queue import LocalQueue
 from gapo_lab.launch.submission import Submission
 from gapo_lab.paths import IMPORT_ROOT, PACKAGE
@@ -34,6 +34,7 @@ from gapo_lab.utils import atomic_files
 from gapo_lab.utils.dotted import unflatten
 from gapo_lab.utils.own_command import own
 from gapo_lab.utils.processes import Process
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.stop_signals import interrupted_by_sigterm
 from gapo_lab.utils.text import several
 
@@ -106,6 +107,8 @@ def carry_out(
     joined = joined_runs.joining(root, valid)
     found = _follow(root, valid, start(root, valid, console), wait, console, in_common(wanted))
     joined_runs.show(root, joined, valid, console)
+    for text in study_end.lines(valid, {key: one for key, one in found.items() if one}, root, in_common(wanted)):
+        say(console, text, markup=False)
     return found
 
 
@@ -281,7 +284,7 @@ def _follow(
     if len(followed) < len(keys):
         what = study if len(runs) > 1 else runs[0].key
         again = own("watch", what, root=root)
-        console.print(f"to follow, from any shell: {again}", highlight=False, soft_wrap=True)
+        say(console, f"to follow, from any shell: {again}")
     bad = [key for key in followed if found.get(key, NEW).state is not State.FINISHED]
     if bad:
         raise RunFailed(

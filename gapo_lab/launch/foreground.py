@@ -18,6 +18,7 @@ from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import RunStatus
 from gapo_lab.supervision.progress import Progress, show_end
 from gapo_lab.utils.own_command import own
+from gapo_lab.utils.prose import say
 
 EVERY = 0.5  # seconds between two looks at a run that another process works on
 
@@ -38,14 +39,14 @@ def run(wanted: Planned, console: Console, wait: bool = False) -> Mapping[str, A
     if submissions:
         (submission,) = submissions
         for note in plan_notes.warnings([wanted]):
-            console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
+            say(console, f"[yellow]note[/] {escape(note)}")
         submitted_run.run(submission, 0, submitted_run.supervisor_of(submission, 0, console))
     elif folder.is_finished:
-        console.print(f"{name}: finished already", highlight=False, soft_wrap=True)
+        say(console, f"{name}: finished already")
         joined_runs.show(root, joined, [wanted], console)
     else:
         _follow(folder, name, console)
-    show_end(folder, console, title=name)
+    show_end(folder, console, title=f"run {key}")
     return folder.summary() or {}
 
 
@@ -60,7 +61,7 @@ def _follow(folder: RunFolder, name: str, console: Console) -> None:
     by = f"SLURM job {now.job}" if now.job else f"{now.process}"
     text = f"{name}   run {folder.key} is {now.state} already ({by}): following it; Ctrl-C leaves it alone"
     try:
-        console.print(text, highlight=False, soft_wrap=True)
+        say(console, text)
         with Progress(folder, console) as progress:
             while (now := status()).is_active:
                 progress.poll()

@@ -15,6 +15,7 @@ from gapo_lab.planning.plan import Planned
 from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.tracking import uri
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.text import several, type_and_line
 
 
@@ -45,4 +46,4 @@ def show(root: Path, joined: Sequence[str], runs: Sequence[Planned], console: Co
     if problem:
         later = uri.command("sync", study, root=root)
         text = f"MLflow could not be reached ({type_and_line(problem)}). Copy the study's runs later: {later}"
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    say(console, text, markup=False)

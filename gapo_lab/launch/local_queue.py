@@ -19,6 +19,7 @@ from gapo_lab.launch.warm_parent import WarmParent, WarmWorker
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import State
 from gapo_lab.utils.import_path import importing_from
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.stop_signals import counting_signals
 
 Worker = subprocess.Popen | WarmWorker
@@ -172,7 +173,7 @@ def stop(queues: Collection[LocalQueue], why: BaseException, console: Console) -
         by_hand = isinstance(why, KeyboardInterrupt)
         if active and by_hand:
             text = f"{len(active)} running: saving after this step, then ending (Ctrl-C again ends them at once)"
-            console.print(text, highlight=False, soft_wrap=True)
+            say(console, text)
         _tell_until_ended(active, leaving, signal.SIGINT if by_hand else signal.SIGTERM, told_again)
     for queue in queues:
         queue.active.clear()

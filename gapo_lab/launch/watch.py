@@ -14,13 +14,14 @@ from rich.markup import escape
 from rich.table import Table
 
 from gapo_lab.errors import UserError
-from gapo_lab.launch import run_states
+from gapo_lab.launch import run_states, study_end
 from gapo_lab.runs import naming
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.history import History
 from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import COLOURS, NEW, RunStatus, State
 from gapo_lab.supervision.progress import history_of, line, snapshot
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.text import duration
 
 EVERY = 1.0  # seconds between two looks at the folders
@@ -67,7 +68,7 @@ def follow(
                 if shown.get(key) != state:
                     finished_before = state is State.FINISHED and key not in shown
                     if state not in (State.NEW, State.QUEUED) and not finished_before:
-                        console.print(_event(root, key, names[key], found, left), highlight=False, soft_wrap=True)
+                        say(console, _event(root, key, names[key], found, left))
                     shown[key] = state
             if over and not any(found.get(key, NEW).is_active for key in keys):
                 return found
@@ -125,7 +126,10 @@ def _event(root: Path, key: str, name: str, found: Mapping[str, RunStatus], left
     where = f" as job {status.job}" if status.job and state is State.RUNNING else ""
     text = f"{time.strftime('%H:%M:%S')} [{COLOURS.get(state, '')}]{state}[/]{where}  {escape(name)} ({key})"
     remains = f", {duration(left)} left" if left else ""
-    text += f"  [{done[State.FINISHED]}/{len(found)} finished{remains}]" if state is State.FINISHED else ""
+    if state is State.FINISHED:
+        measured = study_end.last(RunFolder(root / key).summary() or {})
+        text += f"  {measured}" if measured else ""
+        text += f"  [{done[State.FINISHED]}/{len(found)} finished{remains}]"
     if status.has_stopped or state is State.BROKEN:
         text += "".join(f"\n    {escape(part)}" for part in said(root, key, status))
     return text

@@ -17,7 +17,8 @@ from gapo_lab.planning.power_note import power_note
 from gapo_lab.planning.resources import asked_for
 from gapo_lab.runs import naming
 from gapo_lab.utils.machine import cores
-from gapo_lab.utils.text import duration, roughly, several, two_digits
+from gapo_lab.utils.prose import say
+from gapo_lab.utils.text import duration, number, roughly, several, span, two_digits
 
 COLOURS = {
     Action.RUN: "green",
@@ -33,7 +34,7 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
     """Print the plan. ``everything`` also shows what is beyond the first cells."""
     first, *rest = notes(plan) or [""]
     if first:
-        console.print(f"[yellow]note[/] {escape(first)}", highlight=False, soft_wrap=True)
+        say(console, f"[yellow]note[/] {escape(first)}")
     cells: dict[str, list[Planned]] = {}
     for run in plan.runs:
         cells.setdefault(run.cell, []).append(run)
@@ -42,27 +43,29 @@ def show_plan(plan: Plan, console: Console, everything: bool = False) -> None:
     table.add_column("cell", overflow="fold")
     table.add_column("seeds", no_wrap=True)
     table.add_column("what happens", overflow="fold")
-    table.add_column("nodes x GPUs", justify="right", no_wrap=True)
-    table.add_column("a run", justify="right", no_wrap=True)
-    table.add_column("GPU-h", justify="right", no_wrap=True)
+    # of runs on the cores of one machine there is nothing to say of nodes and GPUs
+    on_gpus = any(_machines(runs[0]) not in ("", "CPU") for _, runs in shown)
+    for name in ("nodes x GPUs", "a run", "GPU-h") if on_gpus else ("a run",):
+        table.add_column(name, justify="right", no_wrap=True)
     common = in_common(plan)
     for _, runs in shown:
         name = naming.cell_name(runs[0].valid_spec.as_dict(), common) if common else runs[0].name
-        table.add_row(escape(name), _seeds(runs), _actions(runs), _machines(runs[0]), _time(runs), _hours(runs))
+        sizes = (_machines(runs[0]), _time(runs), _hours(runs)) if on_gpus else (_time(runs),)
+        table.add_row(escape(name), _seeds(runs), _actions(runs), *sizes)
     console.print(table)
     if common:
-        console.print(f"all cells: {escape(' '.join(common))}", highlight=False, soft_wrap=True)
+        say(console, f"all cells: {escape(' '.join(common))}")
     if len(cells) > len(shown):
         console.print(f"... and {len(cells) - len(shown):,} more cells (all: python -m gapo_lab plan --all ...)")
     for run, count in _wrong(plan):
         console.print(f"[red]invalid[/] {escape(run.name)}" + (f" and {count - 1} more" if count > 1 else ""))
-        console.print(textwrap.indent(escape(run.why), " " * 8), highlight=False, soft_wrap=True)
-    console.print(totals(plan), highlight=False, soft_wrap=True)
+        say(console, textwrap.indent(escape(run.why), " " * 8))
+    say(console, totals(plan))
     for line in (*model_note.lines(plan.runs), *asked_of_slurm(plan)):
-        console.print(escape(line), highlight=False, soft_wrap=True)
+        say(console, escape(line))
     for note in (*rest, power_note(plan)):
         if note:
-            console.print(f"[yellow]note[/] {escape(note)}", highlight=False, soft_wrap=True)
+            say(console, f"[yellow]note[/] {escape(note)}")
 
 
 def in_common(plan: Plan) -> list[str]:
@@ -95,13 +98,13 @@ def totals(plan: Plan) -> str:
     measured = source(plan.todo)
     if any(run.gpus for run in plan.todo):
         hours = plan.gpu_hours()
-        amount = _number(hours) if all(run.is_exact for run in plan.todo) else f"about {two_digits(hours)}"
+        amount = number(hours) if all(run.is_exact for run in plan.todo) else f"about {two_digits(hours)}"
         out += f" | {amount} GPU-hours ({measured})"
     else:
         at_once = _at_once(plan.todo)
         seconds = sum((run.seconds or 0) * (1 if run.measured else _crowding(run, at_once)) for run in plan.todo)
         how = f", {at_once} runs at a time" if at_once > 1 else " one after another"
-        out += f" | {_span(seconds / at_once)}{how} ({measured}), no GPU"
+        out += f" | {span(seconds / at_once)}{how} ({measured}), no GPU"
     return out + (f" + {plan.unknown} runs of unknown length" if plan.unknown else "")
 
 
@@ -123,17 +126,6 @@ def _crowding(run: Planned, at_once: int) -> float:
     """How much longer a run takes than its estimate, where runs side by side ask for more cores than there are."""
     workers = run.settings["trainer.n_gpus_per_node"] * run.settings["trainer.nnodes"]
     return max(1.0, at_once * workers / cores()) if at_once > 1 else 1.0
-
-
-def _span(seconds: float) -> str:
-    """`4.5 hours`, `13 minutes`, `15 seconds`."""
-    units = ((3600, "hours"), (60, "minutes"))
-    size, unit = next((one for one in units if seconds >= one[0]), (1, "seconds"))
-    return f"{_number(seconds / size)} {unit}"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def _seeds(runs: Sequence[Planned]) -> str:
@@ -187,7 +179,7 @@ def _hours(runs: Sequence[Planned]) -> str:
     if not any(run.gpus for run in todo):
         return "-"
     hours = sum((run.seconds or 0) * run.gpus for run in todo) / 3600
-    return _number(hours) if all(run.is_exact for run in todo) else f"~{two_digits(hours)}"
+    return number(hours) if all(run.is_exact for run in todo) else f"~{two_digits(hours)}"
 
 
 def _wrong(plan: Plan) -> list[tuple[Planned, int]]:

@@ -11,7 +11,7 @@ from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.runs import measures, naming
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.utils.power import POWER, seeds_needed, visible
-from gapo_lab.utils.text import several, two_digits
+from gapo_lab.utils.text import several, span, two_digits
 
 # What is trained there is too little for a result, or made up.
 NO_RESULT = ("rehearsal", "smoke")
@@ -55,20 +55,21 @@ def _alone(runs: Sequence[Planned]) -> str:
     spec = runs[0].valid_spec
     given = naming.given_overrides(spec.as_dict()).get("algo", spec.algo)
     both = ",".join(COMPARED.get(spec.algo, ("grpo", given)))
-    return f"{several(len(runs), 'seed')} of one method, {spec.algo}, compare nothing. Name a second one: algo={both}"
+    said = f"{several(len(runs), 'seed')} of one method, {spec.algo}, compare nothing. Name a second one: algo={both}"
+    return f"{said}. Or plan one run, as it is without -m: seed=0"
 
 
 def _cost(plan: Plan, cells: Mapping[str, Sequence[Planned]], more: int) -> str:
     """`360 more runs, about 5,200 GPU-hours`: so many more seeds of every cell."""
     runs = f"{several(more * len(cells), 'more run')}"
-    hours = 0.0
+    on_gpus = any(run.gpus for run in plan.todo)
+    seconds = 0.0
     for mine in cells.values():
         known = [run.seconds * (run.gpus or 1) for run in mine if run.seconds is not None]
         if not known:
             return f"{runs} of unknown length"
-        hours += more * statistics.fmean(known) / 3600
-    on_gpus = any(run.gpus for run in plan.todo)
-    return f"{runs}, about {two_digits(hours)} {'GPU-hours' if on_gpus else 'hours of runs'}"
+        seconds += more * statistics.fmean(known)
+    return f"{runs}, about {f'{two_digits(seconds / 3600)} GPU-hours' if on_gpus else f'{span(seconds)} of runs'}"
 
 
 def _spread(cells: Sequence[Sequence[Planned]]) -> tuple[str, list[float]]:

@@ -24,6 +24,7 @@ from gapo_lab.runs.claims import Claim
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import NEW, RunStatus, State
 from gapo_lab.search.open_claims import Cell, Decision, decide, grown, pairs
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.text import several
 from gapo_lab.utils.value_rules import problem
 
@@ -195,4 +196,4 @@ def first_plan(cells: Sequence[Sequence[str]]) -> tuple[Plan, str]:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    say(console, text, markup=False)

@@ -25,6 +25,7 @@ from gapo_lab.runs.folder import RunFolder
 from gapo_lab.search.open_claims import Cell
 from gapo_lab.search.tuning import STUDY, Choice, Words, candidates, choose
 from gapo_lab.utils.key_names import short
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.text import several
 from gapo_lab.utils.value_rules import problem
 
@@ -222,4 +223,4 @@ def _short(words: Words) -> str:
 
 
 def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    say(console, text, markup=False)

@@ -28,6 +28,7 @@ from gapo_lab.search.live_trials import LiveTrials
 from gapo_lab.search.settings import Search
 from gapo_lab.search.trial_runs import Runs
 from gapo_lab.search.trials import DONE, INVALID, STARTED, WHY, Live, Proposer
+from gapo_lab.utils.prose import say
 
 # states of a run that has finished or will
 GOOD = (State.FINISHED, *ACTIVE)
@@ -191,11 +192,7 @@ class Loop:
 
     def _say(self, live: Live, text: str, style: str) -> None:
         name = f"trial {live.number}  {names.of_trial(self.search.space, live.trial.params)}"
-        self.console.print(
-            f"{time.strftime('%H:%M:%S')} {escape(name)}  [{style}]{escape(text)}[/]",
-            highlight=False,
-            soft_wrap=True,
-        )
+        say(self.console, f"{time.strftime('%H:%M:%S')} {escape(name)}  [{style}]{escape(text)}[/]")
 
 
 def slots(search: Search, max_parallel: int) -> int:

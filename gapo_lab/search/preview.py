@@ -19,6 +19,7 @@ from gapo_lab.search.conditional_axes import Conditions
 from gapo_lab.search.runner import introduction
 from gapo_lab.search.settings import Search, make_search
 from gapo_lab.search.trials import DONE
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.text import duration, roughly, several, two_digits
 
 
@@ -29,7 +30,7 @@ def show(words: Sequence[str], console: Console) -> None:
     conditions.check()
     study = storage.look(search)
     for line in (*introduction(search, conditions)[:3], cost(search, conditions, study)):
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        say(console, line, markup=False)
 
 
 def cost(search: Search, conditions: Conditions, study: optuna.Study | None) -> str:

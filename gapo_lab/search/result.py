@@ -24,6 +24,7 @@ from gapo_lab.search.conditional_axes import Conditions
 from gapo_lab.search.settings import Search
 from gapo_lab.search.trial_runs import Runs
 from gapo_lab.search.trials import DONE, runs_of
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.t_interval import half_width
 
 # The first seed of a check, where the search has used none of its seeds; and how many they are.
@@ -176,11 +177,10 @@ def show(result: Result, console: Console) -> None:
     stopped = f"; {result.saved:.0%} of the steps saved" if result.saved and result.states.get("pruned") else ""
     console.print(f"{sum(result.states.values())} trials: {counts}{stopped}", highlight=False)
     best = result.candidates[0]
-    console.print(
+    say(
+        console,
         f"best{' in ' + result.objectives[0] if front else ''}: trial {best.trial}, {best.setting}\n"
         f"measure it with seeds that the search has not used: {result.line}",
-        highlight=False,
-        soft_wrap=True,
         markup=False,
     )
 

@@ -21,6 +21,7 @@ from gapo_lab.search.trial_runs import ClusterRuns, Runs
 from gapo_lab.search.trials import Proposer
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.own_command import own
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.stop_signals import interrupted_by_sigterm
 
 
@@ -51,7 +52,7 @@ def carry_out_search(
     )  # is their config right?
     with storage.alone(search):
         study = storage.open_study(search)
-        console.print("\n".join(introduction(search, conditions)), highlight=False, markup=False, soft_wrap=True)
+        say(console, "\n".join(introduction(search, conditions)), markup=False)
         slots, most = loop.slots(search, search.max_parallel), loop.most(search)
         proposer = Proposer(search, study, conditions)
         try:

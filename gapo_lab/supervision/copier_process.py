@@ -16,6 +16,7 @@ from rich.console import Console
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.tracking.uri import command
 from gapo_lab.utils import forked
+from gapo_lab.utils.prose import say
 
 PATIENCE_SECONDS = 60.0
 
@@ -58,7 +59,7 @@ class CopierProcess:
             if problem:
                 later = command("sync", self.folder.key, root=self.folder.path.parent)
                 text = f"{problem}: nothing is lost; to copy the run later: {later}"
-                console.print(text, soft_wrap=True)
+                say(console, text)
 
     def _problem(self, patience: float) -> str:
         """Why not all was copied; '' where it was. A requeued job ends the copier itself: its next attempt copies."""

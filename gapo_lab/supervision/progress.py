@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -28,7 +28,8 @@ from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.history import History, last, newest_first
 from gapo_lab.runs.status import State
 from gapo_lab.tracking import uri
-from gapo_lab.utils.text import duration, points
+from gapo_lab.utils.prose import say
+from gapo_lab.utils.text import duration, points, signed
 
 PLAIN_EVERY = 10  # steps between two lines where there is no terminal
 RECENT = 10  # steps that the pace is taken from
@@ -125,8 +126,20 @@ def pace(times: Sequence[float], since: float = 0) -> float | None:
     return (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else None
 
 
-def line(shot: Snapshot) -> str:
-    """One line: the phase while the attempt starts, then step, reward, exact match, pace, time left."""
+def line(shot: Snapshot, width: int | None = None) -> str:
+    """One line: the phase while the attempt starts, then step, reward, exact match, pace, time left.
+
+    width: of what may be shown; the last test sets are left out where it is narrower.
+    """
+    for shown in range(len(shot.tests), -1, -1):
+        tests = dict(list(shot.tests.items())[:shown])
+        text = _line(replace(shot, tests=tests))
+        if width is None or len(text) <= width:
+            break
+    return text
+
+
+def _line(shot: Snapshot) -> str:
     if not shot.trains and shot.reward is None:
         parts = [shot.phase, duration(shot.elapsed)]
         if shot.resumes_from:
@@ -185,15 +198,19 @@ class Progress:
         """Read the folder, show what is new, and give it back."""
         shot = snapshot(self.folder, time.time(), self._history)
         if self._live:
-            self._spinner.update(text=Text(self._note + line(shot), no_wrap=True, overflow="ellipsis"))
+            self._spinner.update(text=Text(self._note + line(shot, self._room), no_wrap=True, overflow="ellipsis"))
         elif (mark := self._mark(shot)) != self._said:
             self._said = mark
             self._print(line(shot))
         return shot
 
+    @property
+    def _room(self) -> int:
+        return self.console.width - len("* ") - len(self._note)
+
     def _print(self, text: str) -> None:
         with suppress(OSError):
-            self.console.print(text, highlight=False, soft_wrap=True, markup=False)
+            say(self.console, text, markup=False)
 
     def _mark(self, shot: Snapshot) -> tuple[str, int]:
         """Return what changes when a plain line is due: a new phase, the first step, each ``every`` steps, the last."""
@@ -215,7 +232,7 @@ def table(summary: Mapping[str, float], title: str = "") -> Table:
         out.add_row(_label(name), *_changes(summary, name))
     if "final/train/reward" in summary:
         first, final = summary["first/train/reward"], summary["final/train/reward"]
-        out.add_row("training reward", f"{first:.3f}", f"{final:.3f}", f"{final - first:+.3f}", "", "")
+        out.add_row("training reward", f"{first:.3f}", f"{final:.3f}", signed(final - first, 3), "", "")
     return out
 
 
@@ -232,7 +249,7 @@ def _changes(summary: Mapping[str, float], name: str) -> list[str]:
     first, final, best = (summary.get(f"{which}/{name}", math.nan) for which in ("first", "final", "best"))
     where, measure = name.split("/", 1)
     share = measures.is_share(measure)
-    change = points(final - first) if share else f"{final - first:+.3f}"
+    change = points(final - first) if share else signed(final - first, 3)
     suffix = measures.GREEDY if measure.endswith(measures.GREEDY) else ""
     about = measures.of_summary(summary) == measure.removesuffix(measures.GREEDY)
     step = summary.get(f"best/{where}/step{suffix}", math.nan) if about else math.nan
@@ -246,7 +263,7 @@ def show_end(folder: RunFolder, console: Console, tracking_uri: str | None = Non
     if summary:
         console.print(table(summary, title))
     for text in where_lines(folder, uri.resolve(tracking_uri)):
-        console.print(text, highlight=False, soft_wrap=True, markup=False)
+        say(console, text, markup=False)
 
 
 def where_lines(folder: RunFolder, tracking_uri: str) -> list[str]:
@@ -257,7 +274,7 @@ def where_lines(folder: RunFolder, tracking_uri: str) -> list[str]:
     return (
         [f"run folder  {_near(folder.path)}"]
         + ([f"log         {_near(attempts[-1].log_path)}"] if attempts else [])
-        + [f"charts      {charts}"]
+        + [f"{'' if place else 'charts':<12}{text}" for place, text in enumerate(charts.split("\n"))]
     )
 
 

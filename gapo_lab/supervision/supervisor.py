@@ -29,6 +29,7 @@ from gapo_lab.supervision.job_process import Forks, Job, NewPrograms
 from gapo_lab.supervision.progress import Progress
 from gapo_lab.utils.import_path import importing_from
 from gapo_lab.utils.processes import PATIENCE_SECONDS, adopt_orphans, end_descendants
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.stop_signals import raise_on_signals
 
 POLL_SECONDS = 0.5
@@ -87,7 +88,7 @@ class Supervisor:
                 self.folder.write_provenance(Provenance(origin or Origin(), Machine.here()))
                 name = run_name(self.folder.spec)
                 said = f"{name}   run {self.folder.key}, attempt {attempt.number}"
-                self.console.print(said, highlight=False, soft_wrap=True)
+                say(self.console, said)
                 is_over = self._run(attempt)
 
     def ahead(self) -> AbstractContextManager[None]:

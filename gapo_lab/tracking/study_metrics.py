@@ -31,7 +31,16 @@ def of_run(summary: Mapping[str, object] | None, names: Iterable[str], metric: s
             about = measures.main_measure(names, metric)
         except UserError:  # told where it is read
             about = None
-    return [f"{name}/{about}" for name in sets if name != measures.DEV] if about else []
+    if not about:
+        return []
+    tests = [name for name in sets if name != measures.DEV]
+    # reports show what is expected of exact match, where it is measured
+    there = {*(summary or ()), *names}
+    expected = [f"{name}/{measures.EXPECTED}" for name in tests if about == measures.USUAL[0]]
+    return [
+        *(f"{name}/{about}" for name in tests),
+        *(one for one in expected if {f"best/{one}", f"val/{one}"} & there),
+    ]
 
 
 def of_folder(folder: RunFolder) -> list[str]:
@@ -61,5 +70,6 @@ def columns(measured: Sequence[str]) -> list[str]:
 def charts(measured: Sequence[str]) -> dict[str, list[str]]:
     """Map each section to its charts: curves of what is measured, as sampled and greedily, and of training."""
     is_share = all(measures.is_share(one.split("/", 1)[1]) for one in measured)
-    curves = [f"val/{one}{suffix}" for suffix in ("", measures.GREEDY) for one in measured]
+    sampled = [one for one in measured if not one.endswith(f"/{measures.EXPECTED}")]
+    curves = [*(f"val/{one}" for one in measured), *(f"val/{one}{measures.GREEDY}" for one in sampled)]
     return {"Accuracy" if is_share else "Validation": curves, "Training": list(TRAINING)}

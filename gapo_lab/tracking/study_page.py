@@ -45,16 +45,17 @@ def artifact_of(experiment: str, run: str, name: str) -> str:
     return f"#/experiments/{experiment}/runs/{run}/artifacts/{name}?workflowType=machine_learning"
 
 
-def links(database: Path) -> dict[str, str]:
-    """{study: its list, below MLflow's address}, the newest first, of an SQLite database; for a command that waits
-    for nothing."""
+def links(database: Path) -> dict[str, tuple[str, str]]:
+    """{study: its list and its curves, below MLflow's address}, the newest first, of an SQLite database; for a command
+    that waits for nothing."""
     query = (
         "SELECT name, experiment_id FROM experiments JOIN experiment_tags USING (experiment_id) "
         "WHERE lifecycle_stage = 'active' AND key = ? ORDER BY last_update_time DESC LIMIT 10"
     )
     try:
         with contextlib.closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as open_database:
-            return {name: list_of(str(id)) for name, id in open_database.execute(query, (SHARED + LIST,))}
+            found = open_database.execute(query, (SHARED + LIST,))
+            return {name: (list_of(str(id)), curves_of(str(id))) for name, id in found}
     except sqlite3.DatabaseError:  # of another MLflow; its own server says what is wrong
         return {}
 

@@ -55,7 +55,7 @@ def how_to_open(uri: str, port: int = 5000) -> str:
     if is_server(uri):
         return uri
     words = ["ui"] + (["--uri", uri] if uri != resolve() else [])
-    return f"{command(*words)}   (MLflow, on http://127.0.0.1:{port})"
+    return f"{command(*words)}\nhttp://127.0.0.1:{port}"
 
 
 def command(*words: str, root: Path | None = None) -> str:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 
 from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.utils.prose import tell
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -30,7 +31,7 @@ def script(main: Callable[[], None]) -> int:
         main()
         return 0
     except UserError as error:
-        print(error, file=sys.stderr)
+        tell(str(error), sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -46,10 +47,10 @@ def run(parser: argparse.ArgumentParser, words: list[str] | None, stopped: str =
     try:
         return asked.command(asked)
     except UserError as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        tell(f"{name}: {error}", sys.stderr)
         return 2
     except RunFailed as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        tell(f"{name}: {error}", sys.stderr)
         return 1
     except KeyboardInterrupt:
         if stopped:

@@ -53,6 +53,8 @@ def nearest(word: str, keys: Collection[str]) -> list[str]:
         return found[:1]
     if longer := sorted((key for key in keys if key.startswith(f"{word}_")), key=len):
         return longer[:2]
+    if "_" in word and (found := sorted((key for key in keys if _has_pieces(key, word)), key=_rank)):
+        return found[:1]
     if close := get_close_matches(word, keys, n=1, cutoff=0.8):
         return close
     endings = {".".join(key.split(".")[-word.count(".") - 1 :]) for key in keys}
@@ -79,6 +81,13 @@ def _by_last_parts(word: str, keys: Collection[str]) -> list[str]:
             key=lambda key: (*_rank(key)[:2], key not in whole, _rank(key)),
         )
     return whole or sorted((key for key in keys if _has_parts(key, word)), key=_rank)
+
+
+def _has_pieces(key: str, word: str) -> bool:
+    """Whether ``key`` is ``word`` with more inside its last part: `trainer.total_steps`, `total_training_steps`."""
+    (node, _, last), (wanted_node, _, wanted) = key.rpartition("."), word.rpartition(".")
+    pieces = iter(last.split("_"))
+    return node.endswith(wanted_node) and all(piece in pieces for piece in wanted.split("_"))
 
 
 def _has_parts(key: str, word: str) -> bool:

@@ -10,7 +10,14 @@ def percent(share: float) -> str:
 
 
 def points(change: float) -> str:
-    return "nan" if math.isnan(change) else f"{100 * change:+.1f} pts"
+    """Return a change of a share; a change that rounds to nothing has no sign."""
+    return "nan" if math.isnan(change) else f"{signed(100 * change, 1)} pts"
+
+
+def signed(change: float, places: int) -> str:
+    """Return a change with its sign; one that rounds to nothing has none: ``0.0``."""
+    text = f"{change:+.{places}f}"
+    return text[1:] if not float(text) else text
 
 
 def duration(seconds: float) -> str:
@@ -24,6 +31,23 @@ def roughly(seconds: float) -> str:
     """Return an estimate, no more exact than it is: ``8784`` -> ``~2.4 h``, ``150`` -> ``~2.5 min``."""
     size, unit = next((one for one in ((3600, "h"), (60, "min")) if seconds >= one[0]), (1, "s"))
     return f"~{two_digits(seconds / size)} {unit}"
+
+
+def span(seconds: float) -> str:
+    """Return a time in one unit: `4.5 hours`, `13 minutes`, `15 seconds`."""
+    size, unit = next((one for one in ((3600, "hours"), (60, "minutes")) if seconds >= one[0]), (1, "seconds"))
+    return f"{number(seconds / size)} {unit}"
+
+
+def ago(seconds: float) -> str:
+    """Return how long ago something was, in one unit: `45 s ago`, `3 min ago`, `2 h ago`, `5 d ago`."""
+    size, unit = next((one for one in ((86400, "d"), (3600, "h"), (60, "min")) if seconds >= one[0]), (1, "s"))
+    return f"{int(seconds / size)} {unit} ago"
+
+
+def number(value: float) -> str:
+    """Two significant digits below 100, whole numbers above: ``2.3``, ``1,250``."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
 
 
 def two_digits(value: float) -> str:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
+from rich.console import Console
 
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.planning.cost import CostInputs, estimated, formula, step_seconds, validation_seconds
 from gapo_lab.planning.plan import draft, make
 from gapo_lab.planning.plan_notes import notes
-from gapo_lab.planning.plan_table import totals
+from gapo_lab.planning.plan_table import show_plan, totals
 from gapo_lab.utils.text import roughly, two_digits
 
 BIG = ("model=qwen_coder_7b", "cluster=slurm")
@@ -83,6 +85,14 @@ def test_mined_data_has_an_estimate(plan_of, tmp_path):
     assert at_most and paper.steps == 10 * (51_844 // 512) == 1010
 
 
+def test_validations_of_mined_edits_count_those_that_are_there(plan_of, tmp_path):
+    words = (*BIG, "data=git", f"data.path={tmp_path}", "data.greedy=true")
+    for held, tests, dev in ((6, 6, 0), (600, 512, 88), (5_000, 512, 256)):
+        (tmp_path / "about.json").write_text(json.dumps({"digest": "0", "rows": {"train": 51_844, "id": held}}))
+        run = plan_of(*words).runs[0].settings
+        assert CostInputs.of(run).test_tasks == 2 * (tests + run["data.ood_size"]) + dev
+
+
 def test_a_plan_says_what_its_checkpoints_take(plan_of):
     (line,) = [note for note in notes(plan_of(*BIG)) if "checkpoints" in note]
     assert "180 GB" in line and "30 GB once" in line
@@ -114,6 +124,16 @@ def test_a_smoke_run_with_the_test_sets_of_the_real_run_is_told(plan_of):
     assert not any("validating takes" in note for note in (*small, *large)), "it has two steps"
 
 
+def test_a_plan_without_gpus_has_no_columns_for_them(plan_of):
+    def heads(*words: str) -> str:
+        file = io.StringIO()
+        show_plan(plan_of(*words), Console(file=file, width=120))
+        return next(line for line in file.getvalue().splitlines() if line.startswith("cell "))
+
+    assert heads().split() == ["cell", "seeds", "what", "happens", "a", "run"]
+    assert "nodes x GPUs" in heads(*BIG) and "GPU-h" in heads(*BIG)
+
+
 def test_a_run_without_a_gpu_has_no_notes(plan_of):
     assert notes(plan_of()) == []
 
@@ -123,6 +143,28 @@ def test_nano_on_real_repositories_is_warned_of(plan_of, model):
     (said,) = notes(plan_of(f"model={model}", "data=git"))
     assert said.startswith(f"model={model}: was taught only generated edits.") and "model=smollm2_135m" in said
     assert not any("generated edits" in note for note in notes(plan_of("model=smollm2_135m", "data=git")))
+
+
+def test_nano_on_rows_of_ones_own_is_warned_of(plan_of, tmp_path):
+    row = {"prompt": "def get(): return x", "reward_model": {"ground_truth": "x"}}
+    (tmp_path / "rows.jsonl").write_text(f"{json.dumps(row)}\n" * 40)
+    words = ("data=parquet", f"data.train={tmp_path}/rows.jsonl", f"data.id={tmp_path}/rows.jsonl", "reward=edit")
+    said = notes(plan_of(*words))
+    assert any(note.startswith("model=nano: was taught only generated edits. Of your rows") for note in said)
+    assert not any("generated edits" in note for note in notes(plan_of(*words, "model=smollm2_135m")))
+    assert not any("generated edits" in note for note in notes(plan_of(*words, "scale=rehearsal")))
+
+
+def test_a_large_model_that_is_not_on_this_machine_is_told(plan_of, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    path = plan_of(*BIG).runs[0].settings["model.path"]
+    assert any(note.endswith(f"before they start: hf download {path}") for note in notes(plan_of(*BIG)))
+    place = tmp_path / f"models--{path.replace('/', '--')}"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text("abc")
+    (place / "snapshots" / "abc").mkdir(parents=True)
+    (place / "snapshots" / "abc" / "config.json").write_text("{}")
+    assert not any("hf download" in note for note in notes(plan_of(*BIG)))
 
 
 def test_measuring_on_what_is_trained_on_is_told(plan_of, tmp_path):

@@ -124,6 +124,15 @@ def test_the_line_while_starting_and_while_training(folder):
     assert progress.line(shot) == ("step 4/60 | reward 0.400 | EM ID 12.5% | EM OOD 3.1% | 2.0 s/step | 1:52 left")
 
 
+def test_a_narrow_terminal_has_fewer_test_sets_and_no_second_line():
+    tests = {"id": 0.1, "dev": 0.2, "ood": 0.3}
+    shot = progress.Snapshot(4, 60, "training", 70, reward=0.4, tests=tests, pace=19.8)
+    whole = progress.line(shot)
+    assert "EM OOD" in whole and progress.line(shot, len(whole)) == whole
+    assert progress.line(shot, len(whole) - 1) == whole.replace(" | EM OOD 30.0%", "")
+    assert progress.line(shot, 10) == "step 4/60 | reward 0.400 | 19.8 s/step | 18:28 left"
+
+
 def test_the_line_is_about_what_was_asked_for_once_it_is_measured(folder):
     attempt = folder.start_attempt()
     folder.write_config("metric: words\n")

@@ -27,6 +27,21 @@ def test_a_study_on_another_metric_has_its_columns_and_curves():
     assert list(study_metrics.charts(["id/words"])) == ["Validation", "Training"]
 
 
+def test_expected_exact_match_is_shown_where_it_is_measured():
+    summary = {
+        f"{which}/{where}/{name}": 0.2
+        for which in ("final", "best")
+        for where in ("id", "dev", "ood")
+        for name in ("em", "em_expected")
+    }
+    measured = study_metrics.of_run(summary, (), None)
+    assert measured == ["id/em", "ood/em", "id/em_expected", "ood/em_expected"]
+    assert study_metrics.of_run(None, ["val/id/em", "val/id/em_expected"], None) == ["id/em", "id/em_expected"]
+    assert "metrics.`best/id/em_expected`" in study_metrics.columns(measured)
+    charts = study_metrics.charts(measured)["Accuracy"]
+    assert "val/ood/em_expected" in charts and "val/id/em_expected_greedy" not in charts
+
+
 def test_before_the_end_the_names_of_the_metrics_say_it():
     names = ["val/id/acc", "val/id/words", "val/dev/acc", "train/reward"]
     assert study_metrics.of_run(None, names, None) == ["id/acc"]

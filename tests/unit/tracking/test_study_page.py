@@ -139,7 +139,9 @@ def test_the_description_reads_well_as_it_is_written_and_leads_to_the_views(tmp_
     metrics = [chart["metricKey"] for chart in state["compareRunCharts"]]
     assert metrics[0] == "val/id/em" and "train/reward" in metrics and state["isAccordionReordered"]
     page = study_page.list_of(experiment.experiment_id)
-    assert study_page.links(addresses.sqlite_path(database)) == {"table2": page}
+    assert study_page.links(addresses.sqlite_path(database)) == {
+        "table2": (page, study_page.curves_of(experiment.experiment_id))
+    }
     # what a person writes stays
     client.set_experiment_tag(experiment.experiment_id, NOTE, "Ours. " + experiment.tags[NOTE])
     copier.copy(folder, database)

@@ -51,3 +51,9 @@ def test_a_short_name_means_its_key_and_no_other(keys):
     for key in keys:
         assert key.endswith(short(key, keys)) and ending_with(short(key, keys), keys)[0] == key
         assert nearest(key, keys)[0] == key
+
+
+def test_a_key_with_more_pieces_is_nearer_than_one_that_is_spelled_alike():
+    keys = {"trainer.total_epochs", "trainer.total_training_steps", "trainer.save_freq"}
+    assert nearest("trainer.total_steps", keys) == nearest("total_steps", keys) == ["trainer.total_training_steps"]
+    assert nearest("trainer.total_epoch", keys) == ["trainer.total_epochs"]
