@@ -24,15 +24,7 @@ from gapo_lab.runs.status import COLOURS, NEW, RunStatus, State
 from gapo_lab.utils import prose
 from gapo_lab.utils.text import ago, several
 
-ORDER = (
-    State.FINISHED,
-    State.RUNNING,
-    State.QUEUED,
-    State.INTERRUPTED,
-    State.FAILED,
-    State.BROKEN,
-    State.NEW,
-)
+ORDER = (State.FINISHED, State.RUNNING, State.QUEUED, State.INTERRUPTED, State.FAILED, State.BROKEN, State.NEW)
 _STYLES = {state: Style.parse(colour) for state, colour in COLOURS.items()}
 # Around a column for the best value on each test set.
 HEADS, LAST_HEADS = ("key", "seed", "state", "step"), ("seen", "")
@@ -166,7 +158,7 @@ def show(table: Table, console: Console, cells_only: bool = False) -> None:
     head = f"[bold]{aligned(heads)}[/]"
     if not cells_only:
         console.print(head, highlight=False, soft_wrap=True)
-    below = 0  # lines since the names of the columns
+    below = 0
     for study in dict.fromkeys(row.study for row in table.rows):
         common = table.common.get(study)
         if len(table.common) > 1 or common:
@@ -179,8 +171,7 @@ def show(table: Table, console: Console, cells_only: bool = False) -> None:
             if not cells_only:
                 if below > SCREEN:
                     console.print(head, highlight=False, soft_wrap=True)
-                    below = 0
-                below += len(texts) + 1
+                below = len(texts) + (0 if below > SCREEN else below)
                 # of ten thousand runs, reading a line's colours from text takes seconds
                 segments = _segments(runs, map(aligned, texts), console.color_system is not None)
                 console.print(Segments(segments), soft_wrap=True, end="")

@@ -73,7 +73,7 @@ def follow(
             if over and not any(found.get(key, NEW).is_active for key in keys):
                 return found
             if live is not None:
-                live.update(_table(root, keys, names, found, histories, left))
+                live.update(_table(root, keys, names, found, histories, left, console.width))
             slurm = any(status.submission for status in found.values())
             pause = max(every, EVERY_SCHEDULER if slurm and len(keys) > 1 else 2.0) if slurm else every
             time.sleep(max(pause, min((time.process_time() - began) / MOST, EVERY_SCHEDULER)))
@@ -150,9 +150,12 @@ def _table(
     found: Mapping[str, RunStatus],
     histories: dict[str, History],
     left: float | None = None,
+    width: int | None = None,
 ) -> Table:
-    """Return the runs that go on, a line each. histories: what was read of those shown before; those not shown are
-    dropped."""
+    """Return the runs that go on, a line each, as far as ``width`` allows.
+
+    histories: what was read of those shown before; those not shown are dropped.
+    """
     counts = Counter(found.get(key, NEW).state for key in keys)
     title = ", ".join(
         f"{counts[state]} {state}"
@@ -167,7 +170,7 @@ def _table(
     for key in running[:ROWS]:
         folder = RunFolder(Path(root) / key)
         shot = snapshot(folder, time.time(), histories.setdefault(key, history_of(folder)))
-        table.add_row(escape(names[key]), escape(line(shot)))
+        table.add_row(escape(names[key]), escape(line(shot, width and width - len(names[key]) - 2)))
     if len(running) > ROWS:
         table.add_row(f"... and {len(running) - ROWS} more", "")
     return table

@@ -46,10 +46,11 @@ def _next(text: str, position: int) -> tuple[int, int] | None:
     command = next((found for begins in _BEGINS if (found := begins.match(text, start))), None)
     if command is None:
         return start, end
+    is_option = False
     for found in _WORD.finditer(text, start):
-        if found.start() >= command.end() and not _ARGUMENT.match(text, found.start() - 1):
+        if found.start() >= command.end() and not (is_option or _ARGUMENT.match(text, found.start() - 1)):
             break
-        end = found.end()
+        end, is_option = found.end(), found[0].startswith("-")
         if _END.search(found[0]):
             break
     return start, end

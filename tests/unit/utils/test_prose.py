@@ -32,6 +32,7 @@ def test_nothing_is_lost_at_any_width(width):
         ".venv/bin/python -m gapo_lab.data mine REPO... --out data/mined",
         "python -m analysis.report winsor",
         "hf download Qwen/Qwen2.5-Coder-7B-Instruct",
+        "hf download zed-industries/zeta --repo-type dataset --local-dir data/ood/zeta",
         "make setup VLLM_CPU=1",
         "http://127.0.0.1:5000",
         "data.train_batch_size=84",
