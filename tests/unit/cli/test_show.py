@@ -38,7 +38,7 @@ def test_files_of_the_working_folder_are_shown_too(tmp_path, monkeypatch, capsys
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("algo=gpro", "algo=gpro: no such file (did you mean grpo?). Give one of cispo, "),
+        ("algo=grppo", "algo=grppo: no such file (did you mean grpo?). Give one of cispo, "),
         ("tau=0.5", "tau=0.5: names no config file. Give algo, data, "),
     ],
 )

@@ -230,7 +230,8 @@ def test_a_run_on_mined_data_says_which_commits_it_saw(here):
     with pytest.raises(UserError, match="out: no mined data here"):
         check(compose_run(["data=git", "data.path=out"]))
     about = dataset.make(["s"], here / "out", dataset.Options(near=False), workers=1)
-    check(compose_run(["data=git", "data.path=out"]))
+    few = ("data.train_batch_size=8", "actor_rollout_ref.actor.ppo_mini_batch_size=8")
+    check(compose_run(["data=git", "data.path=out", *few]))
     assert mined_digest(here / "out") == about["digest"]
     with pytest.raises(UserError, match="data.repos: no repository"):
         check(compose_run(["data=git", "data.repos=[]"]))

@@ -58,7 +58,8 @@ def test_gpu_hours_are_those_of_the_runs(composer, tmp_path):
 )
 def test_seeds_of_one_method_have_no_baseline(composer, tmp_path, algo, both):
     said = note(composer, f"algo={algo}", "seed=0,1", f"run_root={tmp_path}")
-    assert said == f"2 seeds of one method, {algo}, compare nothing. Name a second one: algo={both}"
+    wanted = f"2 seeds of one method, {algo}, compare nothing. Name a second one: algo={both}. Or plan one run, "
+    assert said == f"{wanted}as it is without -m: seed=0"
 
 
 def test_more_seeds_of_what_is_there_are_no_news(composer, tmp_path):

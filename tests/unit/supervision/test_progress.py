@@ -211,7 +211,7 @@ def test_the_end(folder, monkeypatch, tmp_path):
     text = out.file.getvalue()
     assert "+15.0 pts" in text and "-5.0 pts" in text and "+0.400" in text and "OOD" not in text
     assert "run folder  key\n" in text and "attempts/1/train.log" in text
-    assert "-m gapo_lab ui   (MLflow, on http://127.0.0.1:5000)\n" in text
+    assert "-m gapo_lab ui\n            http://127.0.0.1:5000\n" in text
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://tracker:5000")
     assert progress.where_lines(folder, "http://tracker:5000")[-1] == "charts      http://tracker:5000"
     folder.write_config("tracking: later")
