@@ -32,6 +32,7 @@ from gapo_lab.runs import claims
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.machine import has_gpu
+from gapo_lab.utils.text import several
 
 # A rule yields a line for each fault that it finds, or raises UserError.
 Rule = Callable[[ConfigView], Iterable[str] | None]
@@ -136,16 +137,17 @@ def _model(config: ConfigView) -> Iterator[str]:
             "backend=cpu"
         )
     if config.backend.needs_gpu and here:
+        needed = several(model.gpus, "GPU")
         if not has_gpu():
             small = "model=smollm2_135m" if config.data.name in ("git", "parquet") else "model=nano"
             instead = "Leave backend out" if model.cpu else f"Take {small}"
             yield (
-                f"model={model.name} with backend={config.backend.name} needs {model.gpus} GPUs and this machine has "
+                f"model={model.name} with backend={config.backend.name} needs {needed} and this machine has "
                 f"none. {instead}, or run it on a cluster: cluster=slurm"
             )
         elif 0 < (there := len(list(Path("/dev").glob("nvidia[0-9]*")))) < model.gpus:
             yield (
-                f"model={model.name} needs {model.gpus} GPUs and this machine has {there}. Run it on a cluster "
+                f"model={model.name} needs {needed} and this machine has {there}. Run it on a cluster "
                 "(cluster=slurm), or set model.gpus and the keys that follow from it"
             )
         elif not metadata.is_installed():

@@ -55,7 +55,7 @@ def cost(search: Search, conditions: Conditions, study: optuna.Study | None) -> 
     length = duration(run.seconds) if run.is_exact else roughly(run.seconds)
     if run.gpus:
         all_hours = two_digits(count * run.seconds * run.gpus / 3600)
-        total = f", {run.gpus} GPUs each: about {all_hours} GPU-hours"
+        total = f", {several(run.gpus, 'GPU')} each: about {all_hours} GPU-hours"
     else:
         at_once = loop.slots(search, search.max_parallel) * search.seeds
         total = f", {at_once} at a time: {roughly(count * run.seconds / at_once)} in all"

@@ -147,3 +147,5 @@ def test_a_model_for_gpus_says_so_where_there_is_none(monkeypatch):
     said = "needs 8 GPUs and this machine has none. Take model=nano, or run it on a cluster: cluster=slurm"
     with pytest.raises(UserError, match=said):
         checked(["model=qwen_coder_7b"])
+    with pytest.raises(UserError, match="needs 1 GPU and"):
+        checked(["model=qwen_coder_7b", "model.gpus=1", "model.tensor_parallel=1"])

@@ -106,3 +106,12 @@ def test_the_table_of_trials_is_there_while_others_go_on(tmp_path, monkeypatch):
     words = {"write": lambda *_: None, "keep": keep}
     carry_out_search(replace(search, finalists=0), conditions_of(search.space), runs, quiet, **words)
     assert [text.count("complete") for text in told] == [1, 2, 3]
+
+
+def test_a_run_that_needs_its_sweep_file_is_checked_by_a_run_of_that_file():
+    """With -m the file would search again."""
+    search = search_of()
+    keys = iter(["full", "alone"])
+    needs_file = SimpleNamespace(draft=lambda words: SimpleNamespace(spec=SimpleNamespace(key=next(keys))))
+    words = result.check_line(search, needs_file, ("+sweep=mine", "study=old", "tau=0.4")).split()
+    assert words == ["python", "-m", "gapo_lab.run", "+sweep=mine", "tau=0.4", "study=tau_search_check", "seed=100"]
