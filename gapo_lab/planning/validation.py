@@ -32,6 +32,7 @@ from gapo_lab.runs import claims
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils.dotted import flatten
 from gapo_lab.utils.machine import has_gpu
+from gapo_lab.utils.setup_command import setup_command
 from gapo_lab.utils.text import several
 
 # A rule yields a line for each fault that it finds, or raises UserError.
@@ -130,7 +131,7 @@ def _model(config: ConfigView) -> Iterator[str]:
             f"Leave backend={backend} out, or take model=nano or model=smollm2_135m"
         )
     elif backend == "vllm_cpu" and not metadata.is_installed():
-        yield "backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1` in a checkout."
+        yield f"backend=vllm_cpu: vLLM is not installed. Run `{setup_command(vllm_cpu=True)}`."
     elif backend == "vllm_cpu" and (size := config.select("model.head_size")) not in (None, *VLLM_CPU_HEADS):
         yield (
             f"model.head_size={size}: on a CPU vLLM has attention for {', '.join(map(str, VLLM_CPU_HEADS))} only. Take "
@@ -151,10 +152,7 @@ def _model(config: ConfigView) -> Iterator[str]:
                 "(cluster=slurm), or set model.gpus and the keys that follow from it"
             )
         elif not metadata.is_installed():
-            yield (
-                "backend=vllm: vLLM is not installed. Run `make setup GPU=1`, or without a checkout: pip install "
-                "'gapo-lab[gpu]'"
-            )
+            yield f"backend=vllm: vLLM is not installed. Run `{setup_command(gpu=True)}`."
     if config.backend.needs_gpu:
         yield from _copies(config)
 

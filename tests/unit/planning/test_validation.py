@@ -131,7 +131,7 @@ def test_vllm_on_a_cpu_says_what_installs_it(monkeypatch):
     monkeypatch.setattr(validation.metadata, "is_installed", lambda: False)
     with pytest.raises(UserError) as caught:
         checked(["backend=vllm_cpu"])
-    assert str(caught.value) == "backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1` in a checkout."
+    assert str(caught.value) == "backend=vllm_cpu: vLLM is not installed. Run `make setup VLLM_CPU=1`."
 
 
 def test_vllm_on_a_cpu_refuses_heads_that_it_has_no_attention_for(monkeypatch):
