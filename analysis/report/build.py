@@ -66,8 +66,9 @@ def build(source: Source, asked: Asked) -> Report:
     incomplete = wording.incomplete(selection, seeds, measured)
     if incomplete and not asked.allow_incomplete:
         raise UserError(
-            "cells are incomplete:\n  " + "\n  ".join(incomplete) + "\nfinish them (the same sweep command again), or "
-            "have them marked: --allow-incomplete"
+            "cells are incomplete:\n  " + "\n  ".join(incomplete) + "\nFinish them (the same sweep command again), or "
+            "have them marked: --allow-incomplete. A run that no command makes any more, because its reward or another "
+            "file was edited, is removed with: python -m gapo_lab forget KEY --with-results"
         )
     drawn = _confirmed(asked, selection, {one.metric: _results(asked, selection, one, seeds) for one in measured})
     tables = [table for results in drawn.values() for table in _tables(asked, results)]

@@ -71,7 +71,7 @@ def add(one: Adder) -> None:
 
 @without_gc()
 def plan(asked: argparse.Namespace) -> int:
-    from gapo_lab.launch import executor
+    from gapo_lab.launch import executor, older_texts
     from gapo_lab.planning.plan_table import show_plan
     from gapo_lab.search import auto_seeds, fair
 
@@ -100,6 +100,7 @@ def plan(asked: argparse.Namespace) -> int:
     show_plan(made, console, everything=asked.all)
     if later:
         say(console, later)
+    older_texts.show(executor.root_of(made.runs), made.todo, console)
     refusal = executor.no_room(executor.root_of(made.runs), made.todo)
     if refusal:
         say(console, refusal)
@@ -203,9 +204,12 @@ def retry(asked: argparse.Namespace) -> int:
     wanted = executor.plan_of([tuple(word for word in cell if word in others) for cell in cells])
     for run in wanted.runs:
         if run.spec and run.key not in again:
+            old = next(key for key in again if key not in {one.key for one in wanted.runs if one.spec})
+            files = " or ".join(naming.texts(run.spec.as_dict())) or "a file that it names"
             raise UserError(
-                f"{run.name}: a file that it names has changed, which makes it another run ({run.key}). To train with "
-                "the file as it is now, give the command of the sweep again"
+                f"{run.name}: {files} has changed, which makes it another run ({run.key}). Put the old text back "
+                "(a copy is in the run folder, in files/) and retry; or give the command again, which trains with the text "
+                f"as it is now, and remove the old run: {own('forget', old, '--with-results', root=asked.root)}"
             )
     executor.carry_out(wanted, skip_invalid=True)
     if left := len(wanted.doing(executor.Action.INVALID)):

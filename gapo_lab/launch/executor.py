@@ -14,7 +14,7 @@ from rich.console import Console
 
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import Interrupted, RunFailed, UserError
-from gapo_lab.launch import code_snapshot, joined_runs, local_queue, run_states, slurm, study_end, watch
+from gapo_lab.launch import code_snapshot, joined_runs, local_queue, older_texts, run_states, slurm, study_end, watch
 from gapo_lab.launch.local_queue import LocalQueue
 from gapo_lab.launch.submission import Submission
 from gapo_lab.paths import IMPORT_ROOT, PACKAGE
@@ -128,6 +128,7 @@ def hand_over(root: Path, runs: Sequence[Planned], console: Console) -> list[Sub
         todo = Plan(tuple(runs)).decided(run_states.read(root, [run.key for run in runs])).todo
         if refusal := no_room(root, todo):
             raise UserError(refusal)
+        older_texts.show(root, [run for run in todo if not run.why], console)
         # two studies may share a run, whose folder names only the first
         studies.remember(root, ((run.valid_spec.study, run.key) for run in runs))
         submissions = [_submit(root, group, cluster, console) for group, cluster in _groups(todo)]

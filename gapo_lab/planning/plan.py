@@ -123,12 +123,12 @@ def _called(words: tuple[str, ...], composed: Composed, namer: Namer) -> str:
 
 
 def _told_apart(runs: list[Planned]) -> list[Planned]:
-    """Return the same runs; where two cells have one name, the beginnings of their ids are part of it from now on."""
+    """Return the same runs; where two cells have one name, what tells them apart is part of it from now on."""
     first = {run.spec.cell: run.spec for run in reversed(runs) if run.spec}
     specs = {cell: first[cell].as_dict() for cell in dict.fromkeys(run.spec.cell for run in runs if run.spec)}
     names = naming.cell_names(specs.values())
     added = {
-        cell: {"cell": names[cell].rpartition(" cell=")[2]}
+        cell: dict([names[cell].rpartition(" ")[2].split("=", 1)])
         for cell, spec in specs.items()
         if names[cell] != naming.cell_name(spec)
     }

@@ -26,6 +26,10 @@ USUAL = {"data": "micro", "recipe": "paper", "scale": "nano"}
 # Keys that say where something is found: its content is in the run key, a name shows the folder's name.
 PLACES = ("data.path", "data.repos", "data.ood_path")
 LONGEST_TEXT = 40
+# Before the digest of a file of the user's in a run's science.
+CONTENT = "content "
+# Where the science says what something is by its content, whose place a name shows.
+BY_CONTENT = ("checkpoint", "data.content")
 
 
 def cell_id(spec: Spec) -> str:
@@ -80,13 +84,15 @@ def one_of_each(runs: Iterable[tuple[str, Callable[[], Spec]]]) -> dict[str, Spe
 
 
 def cell_names(specs: Iterable[Spec], without: Collection[str] = ()) -> dict[str, str]:
-    """Return a name for each cell by its id; where two cells have the same, the beginnings of their ids are added.
+    """Return a name for each cell by its id; where two cells have the same, what tells them apart is added.
 
     without: as of ``cell_name``.
     """
     names: dict[str, str] = {}
+    by_id: dict[str, Spec] = {}
     for spec in specs:
         one = cell_id(spec)
+        by_id.setdefault(one, spec)
         # a run from before names were complete does not name the cell where a newer one does
         if one not in names or "differs" in spec:
             names[one] = cell_name(spec, without)
@@ -96,8 +102,45 @@ def cell_names(specs: Iterable[Spec], without: Collection[str] = ()) -> dict[str
     out = {}
     for one, name in names.items():
         others = shared[name]
-        out[one] = f"{name} cell={beginning(one, others)}" if len(others) > 1 else name
+        out[one] = f"{name} {_apart(one, others, by_id)}" if len(others) > 1 else name
     return out
+
+
+def _apart(one: str, others: Collection[str], specs: Mapping[str, Spec]) -> str:
+    """Return what tells a cell from others of its name: the one content that differs, else the beginning of its id."""
+    sciences = {cell: specs[cell].get("science") or {} for cell in others}
+    first, *rest = sciences.values()
+    differ = {key for other in rest for key in {*first, *other} if first.get(key) != other.get(key)}
+    texts = texts_by_key(specs[one])
+    for key in differ if len(differ) == 1 else ():
+        digests = [str(science.get(key)).removeprefix(CONTENT) for science in sciences.values()]
+        if len(set(digests)) == len(digests) and (key in texts or key in BY_CONTENT):
+            label = f"text({texts[key]})" if key in texts else key
+            return f"{label}={beginning(str(sciences[one].get(key)).removeprefix(CONTENT), digests)}"
+    return f"cell={beginning(one, others)}"
+
+
+def texts_by_key(spec: Spec) -> dict[str, str]:
+    """Return the names of the user's files whose text is in the run key, by the setting that names each."""
+    given, science = given_overrides(spec), spec.get("science") or {}
+    out = {}
+    for key in (key for key, value in science.items() if str(value).startswith(CONTENT)):
+        # reward=FILE.py:FUNCTION is a way to write it, too
+        named = given.get(key) or given.get(key.partition(".")[0])
+        out[key] = str(place_name(named.strip("'\""))).partition(":")[0] if named else short(key, science)
+    return out
+
+
+def texts(spec: Spec) -> list[str]:
+    """Return the names of the user's files whose text is in the run key: `reward.py`."""
+    return list(texts_by_key(spec).values())
+
+
+def without_texts(spec: Spec) -> str:
+    """Return a hash of what two runs share that differ in nothing but the text of the user's files."""
+    texts = texts_by_key(spec)
+    science = {key: value for key, value in (spec.get("science") or {}).items() if key not in texts}
+    return f"{cell_id({**spec, 'science': {**science, 'texts': sorted(texts)}})} {spec.get('seed')}"
 
 
 def beginning(one: str, others: Collection[str]) -> str:

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from gapo_lab.errors import RESUME, STOPPED, USER_ERROR, Interrupted, RunFailed, UserError
 from gapo_lab.planning import user_files
-from gapo_lab.runs import checkpoints, metrics
+from gapo_lab.runs import checkpoints, metrics, naming
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.checkpoints import Keep
 from gapo_lab.runs.failure import REMEDIES, failure_cause, failure_lines
@@ -28,6 +28,7 @@ from gapo_lab.supervision.copier_process import CopierProcess
 from gapo_lab.supervision.job_process import Forks, Job, NewPrograms
 from gapo_lab.supervision.progress import Progress
 from gapo_lab.utils.import_path import importing_from
+from gapo_lab.utils.own_command import own
 from gapo_lab.utils.processes import PATIENCE_SECONDS, adopt_orphans, end_descendants
 from gapo_lab.utils.prose import say
 from gapo_lab.utils.stop_signals import raise_on_signals
@@ -233,6 +234,9 @@ class Supervisor:
                 by = f"the job was killed by signal {-code} ({signal.Signals(-code).name})"
                 reason = f"{by}\n{reason}".rstrip()
             reason = reason or f"the job ended with code {code}"
+        if remedy == REMEDIES[Cause.NONE] and (files := naming.texts(folder.spec)):
+            removed = own("forget", folder.key, "--with-results", root=folder.path.parent)
+            remedy += f" (an edit of {' or '.join(files)} makes another run; then remove this one: {removed})"
         # its lines may not name the cause
         message = reason if cause in reason.lower() else f"{cause}\n{reason}"
         folder.write_status(state=State.FAILED, message=message, cause=cause, remedy=remedy, wall_seconds=self._wall)

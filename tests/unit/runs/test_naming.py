@@ -165,6 +165,20 @@ def test_a_model_of_ones_own_is_not_called_nano(composer, tmp_path):
     assert spec(composer, f"model.path={tmp_path / 'mymodel'}", "model.name=tinyq").name.startswith("tinyq ")
 
 
+def test_two_texts_of_one_file_are_told_apart_by_the_file(composer, tmp_path):
+    file = tmp_path / "reward.py"
+    runs = []
+    for text in ("1.0", "0.5"):
+        file.write_text(f"def compute_score(**_):\n    return {text}\n")
+        runs.append(spec(composer, f"reward.custom_reward_function.path={file}").as_dict())
+    names = list(naming.cell_names(runs).values())
+    texts = [run["science"]["reward.custom_reward_function.path"].removeprefix("content ")[:4] for run in runs]
+    assert [name.rpartition(" ")[2] for name in names] == [f"text(reward.py)={text}" for text in texts]
+    # with another difference the name says enough of it
+    other = spec(composer, f"reward.custom_reward_function.path={file}", "algo=grpo").as_dict()
+    assert "text(" not in naming.cell_names([runs[0], other])[naming.cell_id(other)]
+
+
 def test_a_folder_called_nano_is_not_nano(composer, tmp_path):
     other = spec(composer, f"model.path={weights(tmp_path / 'nano')}")
     assert naming.model_name(other.as_dict()) == f"nano-{other.science['checkpoint'][:6]}"
@@ -187,7 +201,8 @@ def test_two_folders_of_one_name_are_told_apart_in_a_plan(composer, tmp_path):
     runs = plan.draft([(f"model.path={path}", f"seed={seed}") for path in paths for seed in (0, 1)], composer)
     names = {run.cell: run.name for run in runs}
     assert len(names) == len(set(names.values())) == 2
-    assert all(name == f"mymodel gapo_grpo tau=0.5 cell={cell[:4]}" for cell, name in names.items())
+    digests = {run.cell: run.spec.science["checkpoint"] for run in runs}
+    assert all(name == f"mymodel gapo_grpo tau=0.5 checkpoint={digests[cell][:4]}" for cell, name in names.items())
     # and in their run folders
     assert {naming.cell_name(run.spec.as_dict()) for run in runs} == set(names.values())
 
