@@ -208,8 +208,8 @@ def retry(asked: argparse.Namespace) -> int:
             files = " or ".join(naming.texts(run.spec.as_dict())) or "a file that it names"
             raise UserError(
                 f"{run.name}: {files} has changed, which makes it another run ({run.key}). Put the old text back "
-                "(a copy is in the run folder, in files/) and retry; or give the command again, which trains with the text "
-                f"as it is now, and remove the old run: {own('forget', old, '--with-results', root=asked.root)}"
+                "(a copy is in the run folder, in files/) and retry; or give the command again, which trains with the "
+                f"text as it is now, and remove the old run: {own('forget', old, '--with-results', root=asked.root)}"
             )
     executor.carry_out(wanted, skip_invalid=True)
     if left := len(wanted.doing(executor.Action.INVALID)):
