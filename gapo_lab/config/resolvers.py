@@ -7,6 +7,7 @@ from omegaconf import OmegaConf
 from gapo_lab.config import attention, choices, search_path
 from gapo_lab.paths import NANO, PACKAGE
 from gapo_lab.runs.checkpoints import default_keep
+from gapo_lab.utils.machine import cores
 from gapo_lab.utils.prose import wrapped
 
 HELP = """python -m gapo_lab.run KEY=VALUE ...         one run
@@ -39,6 +40,7 @@ def register() -> None:
     OmegaConf.register_new_resolver(
         "gapo_lab.reward_manager", lambda name, noise: "noisy" if noise else name, replace=True
     )
+    OmegaConf.register_new_resolver("gapo_lab.cores", cores, replace=True)
     OmegaConf.register_new_resolver("gapo_lab.help", help_text, replace=True)
     for rule in (
         attention.attention,

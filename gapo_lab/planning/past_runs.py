@@ -109,7 +109,8 @@ class PastRuns:
         found = [one for one in _newest(self._alike.get(cost_key, [])) if workers_of(one) in (workers, None)]
         if not found:
             return None
-        seconds = fmean(self._seconds[one.key] for one in found)
+        # a start that failed is no part of a run that does not fail
+        seconds = fmean(max(0.0, self._seconds[one.key] - one.raw_status.idle_seconds) for one in found)
         return Expected(seconds, 0.0, tuple(one.key for one in found))
 
     def _scaled(self, of_kind: tuple, run: CostInputs) -> Expected | None:

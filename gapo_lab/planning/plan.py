@@ -46,7 +46,7 @@ class Plan:
 
     def gpu_hours(self) -> float:
         """Return the expected time of what will be started; runs of unknown length are left out (see ``unknown``)."""
-        return sum(run.seconds * run.gpus for run in self.todo if run.seconds is not None) / 3600
+        return sum(run.seconds_left * run.gpus for run in self.todo) / 3600
 
     @property
     def unknown(self) -> int:
@@ -165,8 +165,10 @@ def _expected(runs: Iterable[Planned], past: PastRuns | None) -> Iterator[Planne
 def _decided(run: Planned, states: Mapping[str, RunStatus]) -> Planned:
     if run.spec is None:
         return run
-    action, why = decide(states.get(run.spec.key, RunStatus()))
-    return replace(run, action=action, why=why)
+    status = states.get(run.spec.key, RunStatus())
+    action, why = decide(status)
+    done = min(1.0, status.resumes_from / status.total_steps) if status.has_stopped and status.total_steps else 0.0
+    return replace(run, action=action, why=why, done=done)
 
 
 def decide(status: RunStatus) -> tuple[Action, str]:

@@ -102,7 +102,7 @@ def totals(plan: Plan) -> str:
         out += f" | {amount} GPU-hours ({measured})"
     else:
         at_once = _at_once(plan.todo)
-        seconds = sum((run.seconds or 0) * (1 if run.measured else _crowding(run, at_once)) for run in plan.todo)
+        seconds = sum(run.seconds_left * (1 if run.measured else _crowding(run, at_once)) for run in plan.todo)
         how = f", {at_once} runs at a time" if at_once > 1 else " one after another"
         out += f" | {span(seconds / at_once)}{how} ({measured}), no GPU"
     return out + (f" + {plan.unknown} runs of unknown length" if plan.unknown else "")
@@ -178,7 +178,7 @@ def _hours(runs: Sequence[Planned]) -> str:
         return "?"
     if not any(run.gpus for run in todo):
         return "-"
-    hours = sum((run.seconds or 0) * run.gpus for run in todo) / 3600
+    hours = sum(run.seconds_left * run.gpus for run in todo) / 3600
     return number(hours) if all(run.is_exact for run in todo) else f"~{two_digits(hours)}"
 
 

@@ -34,7 +34,8 @@ NAMED = 8
 class Planned:
     """One run of a plan. Without ``spec`` and ``settings`` where it is invalid; ``expected`` is how long it will take.
 
-    ``called``: the name of its cell where there is no spec. ``like``: a run that differs in its seed alone.
+    ``called``: the name of its cell where there is no spec. ``done``: the share of its steps that is done. ``like``: a
+    run that differs in its seed alone.
     """
 
     words: tuple[str, ...]
@@ -44,12 +45,18 @@ class Planned:
     why: str = ""
     expected: Expected = UNKNOWN
     called: str = ""
+    done: float = 0.0
     like: Planned | None = field(default=None, compare=False, repr=False)
 
     @property
     def seconds(self) -> float | None:
         """How long it will take; None where nobody knows."""
         return self.expected.seconds
+
+    @property
+    def seconds_left(self) -> float:
+        """How long it will take from where it resumes; 0 where nobody knows."""
+        return (self.seconds or 0.0) * (1 - self.done)
 
     @property
     def measured(self) -> bool:

@@ -136,7 +136,10 @@ class _Cleaner:
 def _status(folder: RunFolder) -> RunStatus:
     """Return how the run ended, without the process and the job that it was."""
     now = folder.status()
-    kept = {name: getattr(now, name) for name in ("step", "total_steps", "started", "updated", "wall_seconds")}
+    kept = {
+        name: getattr(now, name)
+        for name in ("step", "total_steps", "started", "updated", "wall_seconds", "idle_seconds")
+    }
     return RunStatus(State.FINISHED, attempt=1, **kept)
 
 

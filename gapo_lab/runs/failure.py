@@ -38,7 +38,8 @@ REMEDIES = {
     Cause.OUT_OF_MEMORY: "take a smaller batch or less per GPU (model.max_tokens_per_gpu, "
     "actor_rollout_ref.rollout.gpu_memory_utilization), or more memory",
     Cause.DISK_FULL: "free some space",
-    Cause.NO_RAY: "see the log for Ray's own words",
+    Cause.NO_RAY: "where the load is above the cores, give the machine less to do at a time (cluster.max_parallel=1) "
+    "or Ray longer (cluster.ray_patience); else the log has Ray's own words",
     Cause.RAY_LOST: "give the machine less to do at a time (cluster.max_parallel), or see whether its network holds",
     Cause.KILLED: "something ended it from outside, perhaps for its memory",
     Cause.NONE: "fix the cause",

@@ -22,7 +22,7 @@ from gapo_lab.utils.own_command import own
 from gapo_lab.utils.processes import Process
 
 # Fields of status.json that stay from one attempt to the next: how the run came to be started.
-CARRIED = ("submission", "task", "submitted", "wall_seconds", "total_steps")
+CARRIED = ("submission", "task", "submitted", "wall_seconds", "idle_seconds", "total_steps")
 # Bytes kept back while a run goes on, so that its status can still be written when the disk is full.
 RESERVE = 32_768
 
@@ -212,7 +212,7 @@ class RunFolder:
         now, before = time.time(), self.raw_status
         step = self.resume_step() if before.attempt else 0
         waits = RunStatus(State.QUEUED, submitted=now, updated=now, step=step)
-        kept = {name: getattr(before, name) for name in ("wall_seconds", "total_steps", "attempt")}
+        kept = {name: getattr(before, name) for name in ("wall_seconds", "idle_seconds", "total_steps", "attempt")}
         self._replace_status(waits.changed(**{**kept, **changes}))
 
     def write_status(self, **changes: Any) -> None:

@@ -17,7 +17,8 @@ def holds(folder: RunFolder) -> str:
     if folder.is_finished:
         return "a result"
     try:
-        measured = bool(folder.merged_metrics())
+        # step 0 is the validation of the untrained model
+        measured = max(folder.merged_metrics(), default=0) > 0
     except UserError:  # rows that cannot be read are rows
         measured = True
     saved = any(folder.checkpoints.glob("global_step_*"))

@@ -87,6 +87,8 @@ class RunStatus:
     updated: float | None = None
     submitted: float | None = None
     wall_seconds: float = 0.0
+    # of these, those of attempts that did no step
+    idle_seconds: float = 0.0
     # where on SLURM it is
     submission: str | None = None
     task: int = 0

@@ -162,7 +162,7 @@ def _over_budget(study: AutoSeeds, runs: Runs) -> str:
     todo = executor.over_folders(list(runs.values())).todo
     if not todo:
         return ""
-    spent, more = study.spent(runs), sum((run.seconds or 0.0) * max(1, run.gpus) for run in todo) / 3600
+    spent, more = study.spent(runs), sum(run.seconds_left * max(1, run.gpus) for run in todo) / 3600
     if spent + more <= study.budget.hours:
         return ""
     return (

@@ -210,6 +210,13 @@ class Supervisor:
         """Seconds that the run has taken, over all attempts."""
         return self._before + time.monotonic() - self._began
 
+    @property
+    def _times(self) -> dict[str, float]:
+        """What status.json says of the time that it took, where it has stopped."""
+        now = self.folder.raw_status
+        idle = time.time() - (now.started or time.time()) if now.step <= now.resumes_from else 0.0
+        return {"wall_seconds": self._wall, "idle_seconds": now.idle_seconds + idle}
+
     def _interrupted(self, why: str) -> Interrupted:
         """Record that the run was stopped; the exception that says so, and where the run resumes.
 
@@ -217,7 +224,7 @@ class Supervisor:
         """
         ended_for = self.folder.raw_status.ended_for
         message = why if ended_for in why else ended_for
-        self.folder.write_status(state=State.INTERRUPTED, message=message, remedy="", wall_seconds=self._wall)
+        self.folder.write_status(state=State.INTERRUPTED, message=message, remedy="", **self._times)
         return Interrupted(f"{message}; {self.folder.status().advice(self.folder.key, self.folder.path.parent)}")
 
     def _write_failure(self, attempt: Attempt, code: int) -> None:
@@ -239,7 +246,7 @@ class Supervisor:
             remedy += f" (an edit of {' or '.join(files)} makes another run; then remove this one: {removed})"
         # its lines may not name the cause
         message = reason if cause in reason.lower() else f"{cause}\n{reason}"
-        folder.write_status(state=State.FAILED, message=message, cause=cause, remedy=remedy, wall_seconds=self._wall)
+        folder.write_status(state=State.FAILED, message=message, cause=cause, remedy=remedy, **self._times)
 
 
 def _why(stop: BaseException) -> str:

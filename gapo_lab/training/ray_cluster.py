@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,23 +13,28 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gapo_lab.errors import RunFailed
+from gapo_lab.runs.failure import REMEDIES
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.status import State
+from gapo_lab.runs.status import Cause, State
 from gapo_lab.training import collective_timeout
 from gapo_lab.training.vllm_rollout import metadata
 from gapo_lab.utils import atomic_files
+from gapo_lab.utils.machine import cores
 from gapo_lab.utils.ray_cpus import cpus
 from gapo_lab.utils.scratch import MARK
-from gapo_lab.utils.text import first_line
+from gapo_lab.utils.text import first_line, several
 
 
 @contextmanager
-def cluster(config: DictConfig, py_executable: str | None, folder: Path) -> Iterator[None]:
+def cluster(
+    config: DictConfig, py_executable: str | None, folder: Path, say: Callable[[str], None] = lambda text: None
+) -> Iterator[None]:
     """Yield a Ray cluster for the time of the block: this node, and those of the job that help it.
 
     config: verl's, whose `ray_kwargs.ray_init` wins over what is chosen here.
     py_executable: what starts Ray's workers (`fork_server.command`); None is this Python.
     folder: Ray's own folder; short, because it holds Unix sockets.
+    say: is told where Ray takes longer than it should.
     """
     import ray
     from verl.trainer.constants_ppo import get_ppo_ray_runtime_env
@@ -52,7 +57,7 @@ def cluster(config: DictConfig, py_executable: str | None, folder: Path) -> Iter
     asked = OmegaConf.to_container(config.ray_kwargs.ray_init, resolve=True)
     patience = OmegaConf.select(config, "cluster.ray_patience", default=PATIENCE_SECONDS)
     with light_workers():
-        address = start_ray(patience, **_merged(wanted, asked))
+        address = start_ray(patience, say, **_merged(wanted, asked))
     try:
         if nodes == 1:
             yield
@@ -131,7 +136,9 @@ def environment(config: Mapping[str, Any], scratch: Path) -> dict[str, str]:
     return variables
 
 
-def start_ray(patience: float = PATIENCE_SECONDS, **settings: Any) -> str:
+def start_ray(
+    patience: float = PATIENCE_SECONDS, say: Callable[[str], None] = lambda text: None, **settings: Any
+) -> str:
     """Start this node's Ray as the head of a new cluster; its address. RunFailed where it does not come up.
 
     Ray itself gives up after 30 s, which a busy machine may need: it is then tried again until `patience` is over.
@@ -148,8 +155,15 @@ def start_ray(patience: float = PATIENCE_SECONDS, **settings: Any) -> str:
         except Exception as error:
             ray.shutdown()
             if "timed out during startup" not in str(error) or time.monotonic() > until:
-                raise RunFailed(f"Ray did not come up: {first_line(error, 500)}") from error
-            print("Ray did not start within its 30 s: once more", flush=True)
+                raise RunFailed(f"Ray did not come up ({load()}): {first_line(error, 500)}") from error
+            text = f"starting Ray: it was not up within its 30 s, once more ({load()})"
+            print(text, flush=True)
+            say(text)
+
+
+def load() -> str:
+    """Return how busy this machine is: `load 41 on 2 cores`."""
+    return f"load {os.getloadavg()[0]:.0f} on {several(cores(), 'core')}"
 
 
 @contextmanager
@@ -196,10 +210,11 @@ def in_time(folder: RunFolder | None, seconds: float) -> Iterator[None]:
         if folder:
             folder.write_status(
                 state=State.FAILED,
-                message=f"Ray did not come up in {seconds:.0f} s",
-                remedy="see the log for Ray's own words; the same command tries again",
+                message=f"Ray did not come up in {seconds:.0f} s ({load()})",
+                cause=Cause.NO_RAY,
+                remedy=REMEDIES[Cause.NO_RAY],
             )
-        print(f"Ray did not come up in {seconds:.0f} s", flush=True)
+        print(f"Ray did not come up in {seconds:.0f} s ({load()})", flush=True)
         os._exit(1)
 
     timer = threading.Timer(seconds, give_up)

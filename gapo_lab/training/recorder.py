@@ -102,6 +102,11 @@ class Recorder:
             self._phase = text
             self.folder.report(text, **({"can_save": True} if text == TRAINING else {}))
 
+    def say(self, text: str) -> None:
+        """Note how the phase goes."""
+        if self.has_begun:
+            self.folder.report(text)
+
     def total_steps(self, steps: int) -> None:
         self.folder.report(total_steps=steps)
 

@@ -120,7 +120,7 @@ def ready(config: DictConfig, scratch: Path, recorder: Recorder) -> Iterator[Fut
         # Ray's start is mostly waiting for its processes
         data = stack.enter_context(ThreadPoolExecutor(1)).submit(prepare_rows, config)
         with in_time(recorder.folder if recorder.has_begun else None, patience + 30):
-            stack.enter_context(ray_cluster.cluster(config, executable, scratch))
+            stack.enter_context(ray_cluster.cluster(config, executable, scratch, recorder.say))
         yield data
 
 

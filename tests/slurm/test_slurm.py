@@ -10,7 +10,7 @@ import time
 
 import pytest
 from lab import PATIENCE
-from slurm_lab import SlurmLab, submitted, undisturbed
+from slurm_lab import DEV, SlurmLab, submitted, undisturbed
 
 from gapo_lab.runs.folder import RunFolder
 
@@ -30,7 +30,7 @@ def plain(script: str) -> str:
 def test_one_array_for_each_resource_shape_and_runs_are_shared(lab):
     shell = {"SBATCH_PARTITION": "nowhere", "SLURM_JOB_ID": "1", "SLURM_MEM_PER_NODE": "1", "SLURM_MEM_PER_CPU": "400"}
     words = ("study=a", "algo=grpo,gapo_grpo", "tau=0.1,0.5", "cluster.cpus=1,2", "seed=0,1")
-    shown = lab.command("plan", "--show-sbatch", "scale=rehearsal", "cluster=dev", *words).stdout
+    shown = lab.command("plan", "--show-sbatch", "scale=rehearsal", *DEV, *words).stdout
     first = lab.sweep(*words, **shell)
     assert submitted(first) == 1  # the key does not see cpus: the six runs have one shape
     found = {path.read_text() for path in lab.root.glob(".submissions/*/*.sh")}

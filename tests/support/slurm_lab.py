@@ -23,6 +23,8 @@ NUMBER = zlib.crc32(f"{REPO}{os.environ.get('PYTEST_XDIST_WORKER')}".encode()) %
 FOLDER = Path(f"/tmp/gapo-test-cluster-{NUMBER}")
 # SLURM's own limit is 1001; here the 24 runs of test_soak are already too many for one array.
 LARGEST_ARRAY = 20
+# Rehearsals need no core of their own.
+DEV = ("cluster=dev", "cluster.max_parallel=64")
 ENV = {
     "GAPO_LAB_DEV_CLUSTER": str(FOLDER),
     "GAPO_LAB_DEV_PORT": str(17100 + 20 * NUMBER),
@@ -58,10 +60,10 @@ class SlurmLab(Lab):
         return self.cwd / "runs"
 
     def sweep(self, *words: str, **env: str) -> subprocess.CompletedProcess:
-        return self.run("-m", "scale=rehearsal", "cluster=dev", *words, tiny=False, **self.conf, **env)
+        return self.run("-m", "scale=rehearsal", *DEV, *words, tiny=False, **self.conf, **env)
 
     def start_sweep(self, *words: str) -> subprocess.Popen:
-        return self.start("-m", "scale=rehearsal", "cluster=dev", *words, tiny=False, **self.conf)
+        return self.start("-m", "scale=rehearsal", *DEV, *words, tiny=False, **self.conf)
 
     def command(self, *words: str) -> subprocess.CompletedProcess:
         import sys

@@ -155,7 +155,10 @@ def test_forget_removes_what_never_started_and_keeps_the_rest(run, tmp_path, cap
         made(root, "grpo", seed, state="interrupted", message="was not started")
     saved = made(root, "dapo", 0, state="failed", message="out of memory")
     (saved.checkpoints / "global_step_20").mkdir(parents=True)
-    made(root, "dapo", 1), made(root, "dapo", 2, state="failed", message="no such module")
+    untrained = made(root, "dapo", 2, state="failed", message="no such module")
+    untrained.start_attempt().append_metrics(0, {"val/id/em": 0.25})
+    untrained.write_status(state="failed")
+    made(root, "dapo", 1)
     remember(root, [("table2", key.name) for key in root.glob("*")])
     left = {"abc123", "dapo0", "dapo1"}
     assert main(["forget", "all", "--dry-run"]) == 0

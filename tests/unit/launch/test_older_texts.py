@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from rich.console import Console
 
@@ -26,7 +28,9 @@ def failed(tmp_path, monkeypatch):
     folder = started(tmp_path)
     attempt = folder.start_attempt()
     attempt.log_path.write_text("ZeroDivisionError: division by zero\n")
-    Supervisor(folder, Console(quiet=True), tmp_path)._write_failure(attempt, 1)
+    supervisor = Supervisor(folder, Console(quiet=True), tmp_path)
+    supervisor._began, supervisor._before = time.monotonic(), 0.0
+    supervisor._write_failure(attempt, 1)
     return folder
 
 

@@ -76,6 +76,24 @@ def test_the_same_run_of_another_seed_takes_as_long(drafted, tmp_path):
     assert found.seconds == 700 and found.runs == (key,) and not found.scaled
 
 
+def test_starts_that_failed_are_no_part_of_what_a_run_takes(drafted, tmp_path):
+    folder = finished(tmp_path, drafted(*SMOKE))
+    folder.write_status(state="finished", wall_seconds=700.0, idle_seconds=450.0)
+    assert expected(tmp_path, drafted(*SMOKE[:-2], "seed=1", "scale=smoke")).seconds == 250
+
+
+def test_a_run_that_resumes_is_counted_with_what_is_left_of_it(drafted, tmp_path):
+    run = drafted(*SMOKE[:-2], "seed=1", "scale=smoke")
+    finished(tmp_path, drafted(*SMOKE))
+    folder = RunFolder.open(tmp_path, run.key, run.valid_spec.as_dict())
+    states = {"k": folder.status()}
+    for step in (0, 1):
+        stopped = states["k"].changed(state="interrupted", attempt=1, total_steps=4, resumes_from=step)
+        made = plan.make([run], lambda keys, now=stopped: dict.fromkeys(keys, now), executor.measured(tmp_path))
+        assert made.gpu_hours() == pytest.approx(700 * (1 - step / 4) * run.gpus / 3600)
+        assert made.runs[0].seconds == 700
+
+
 def test_the_real_run_is_scaled_from_the_smoke_run(drafted, tmp_path):
     key = finished(tmp_path, drafted(*SMOKE)).key
     run = drafted(*BIG, "algo=gapo_dapo", "trainer.test_freq=10")

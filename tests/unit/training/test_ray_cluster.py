@@ -45,10 +45,12 @@ def test_a_cluster_that_the_shell_names_is_not_joined(ray, monkeypatch, address)
 
 
 def test_a_start_that_was_too_slow_is_tried_again_and_another_error_is_not(ray):
+    said = []
     ray.errors = [RuntimeError("timed out during startup")]
-    assert start_ray() == "here:1" and len(ray.started) == 2
+    assert start_ray(say=said.append) == "here:1" and len(ray.started) == 2
+    assert re.fullmatch(r"starting Ray: .* once more \(load \d+ on \d+ cores?\)", *said)
     ray.errors = [ValueError("no such setting")]
-    with pytest.raises(RunFailed, match="Ray did not come up: no such setting"):
+    with pytest.raises(RunFailed, match=r"Ray did not come up \(load \d+ on \d+ cores?\): no such setting"):
         start_ray()
     ray.errors = [RuntimeError("timed out during startup")]
     with pytest.raises(RunFailed, match="timed out"):
