@@ -27,7 +27,7 @@ from gapo_lab.tracking import uri
 from gapo_lab.utils import command_line
 from gapo_lab.utils.own_command import own
 from gapo_lab.utils.prose import say
-from gapo_lab.utils.text import type_and_line
+from gapo_lab.utils.text import type_and_line, without_colours
 from gapo_lab.utils.without_gc import without_gc
 
 
@@ -115,8 +115,9 @@ def logs(asked: argparse.Namespace) -> int:
     with open(path, encoding="utf-8", errors="replace") as file:
         while True:
             over = folder.status().state is not State.RUNNING  # asked before reading: nothing is missed
-            while text := file.read(1 << 16):
-                sys.stdout.write(text)
+            # to the end of a line: no code is cut
+            while text := file.read(1 << 16) + file.readline():
+                sys.stdout.write(text if sys.stdout.isatty() else without_colours(text))
             sys.stdout.flush()
             if over or not asked.follow:
                 break

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gapo_lab.launch.submission import FOLDER
 from gapo_lab.runs.status import RunStatus
+from gapo_lab.utils.text import without_colours
 
 BYTES, LINES = 4096, 6
 
@@ -30,4 +31,4 @@ def last_lines(root: Path, key: str, status: RunStatus, most: int = LINES) -> li
             text = file.read().decode(errors="replace")
     except OSError:
         return []
-    return [line for line in text.splitlines() if line.strip()][-most:]
+    return [line for line in without_colours(text).splitlines() if line.strip()][-most:]

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gapo_lab.runs.status import Cause
+from gapo_lab.utils.text import without_colours
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 # Ray puts "(TaskRunner pid=12, ip=10.0.0.1) " before each line of another process.
 _PROCESS = re.compile(r"^(\([^()]*pid=\d+[^()]*\)) ?")
 _REPEATED = re.compile(r" \[repeated \d+x across cluster\].*$")
@@ -90,14 +90,16 @@ class _Found(NamedTuple):
     message: list[str]
 
 
-def failure_lines(log_text: str, limit: int = 6) -> list[str]:
+def failure_lines(log_text: str, limit: int = 6, tail: bool = True) -> list[str]:
     """Return the lines of a train.log that say why the run failed, at most ``limit``.
 
     The last traceback's exception line(s) after the place in the code that raised it, without Ray's
     prefixes and wrappers; tracebacks that are only the aftermath of another process's death count
     last. Without a traceback: lines that name a fatal cause, else the log's last lines.
+
+    tail: False leaves those out, which say nothing of a job that was ended from outside.
     """
-    lines = [_ANSI.sub("", raw).rstrip() for raw in _SERVERS_GUESS.sub("", log_text).splitlines()]
+    lines = [without_colours(raw).rstrip() for raw in _SERVERS_GUESS.sub("", log_text).splitlines()]
     found = sorted(one for stream in _streams(lines) for one in _exceptions(stream))
     first_hand = [one for one in found if not _AFTERMATH.match(one.message[0])]
     fatal = list(dict.fromkeys(_PROCESS.sub("", text) for text in lines if _FATAL.search(text)))
@@ -105,7 +107,7 @@ def failure_lines(log_text: str, limit: int = 6) -> list[str]:
         last = (first_hand or found)[-1]
         chosen = [*([last.place] if last.place else []), *last.message][:limit]
     else:
-        chosen = (fatal or [text for text in lines if text])[-limit:]
+        chosen = (fatal or [text for text in lines if text and tail])[-limit:]
     return [text if len(text) <= 400 else text[:397] + "..." for text in chosen]
 
 

@@ -236,9 +236,9 @@ class Supervisor:
         if said.state is State.FAILED:
             reason, remedy = said.message, said.remedy or REMEDIES[cause]
         else:
-            reason, remedy = "\n".join(failure_lines(log)), REMEDIES[cause]
+            reason, remedy = "\n".join(failure_lines(log, tail=code >= 0)), REMEDIES[cause]
             if code < 0:
-                by = f"the job was killed by signal {-code} ({signal.Signals(-code).name})"
+                by = f"the job was killed by signal {-code} ({signal.Signals(-code).name}) after step {said.step}"
                 reason = f"{by}\n{reason}".rstrip()
             reason = reason or f"the job ended with code {code}"
         if remedy == REMEDIES[Cause.NONE] and (files := naming.texts(folder.spec)):

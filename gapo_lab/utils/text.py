@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def percent(share: float) -> str:
@@ -67,6 +70,11 @@ def file_size(size: float) -> str:
 def several(count: int, noun: str) -> str:
     """``1 run``, ``1,080 runs``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def without_colours(text: str) -> str:
+    """Return a text without the codes that colour it on a terminal."""
+    return _COLOURS.sub("", text)
 
 
 def first_line(error: BaseException, limit: int = 150) -> str:

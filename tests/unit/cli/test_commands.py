@@ -215,6 +215,12 @@ def test_logs_by_the_beginning_of_the_key(run, capsys):
     assert capsys.readouterr().out == "one\ntwo\n"
 
 
+def test_logs_are_without_colours_where_there_is_no_terminal(run, capsys):
+    run.attempts()[0].log_path.write_text("\x1b[36m(TaskRunner pid=1)\x1b[0m one\n")
+    assert main(["logs", "abc"]) == 0
+    assert capsys.readouterr().out == "(TaskRunner pid=1) one\n"
+
+
 def test_logs_say_at_the_end_why_a_run_has_stopped(run, capsys):
     """Where it was killed, its log says nothing of that."""
     killed = subprocess.Popen([sys.executable, "-c", "pass"])
