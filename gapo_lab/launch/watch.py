@@ -63,12 +63,17 @@ def follow(
                     names[key] = _name(runs.folder(key), common)
             found = run_states.read(root, keys, runs)
             left = pace.left(_shares(keys, found), time.time())
-            for key in keys:
-                state = found.get(key, NEW).state
+            states = {key: found.get(key, NEW).state for key in keys}
+            # several may have finished since the last look: each line says how many had by then
+            finished = sum(
+                state is State.FINISHED and shown.get(key, state) is State.FINISHED for key, state in states.items()
+            )
+            for key, state in states.items():
                 if shown.get(key) != state:
                     finished_before = state is State.FINISHED and key not in shown
+                    finished += state is State.FINISHED and not finished_before
                     if state not in (State.NEW, State.QUEUED) and not finished_before:
-                        say(console, _event(root, key, names[key], found, left))
+                        say(console, _event(runs.folder(key), names[key], found, finished, left))
                     shown[key] = state
             if over and not any(found.get(key, NEW).is_active for key in keys):
                 return found
@@ -119,19 +124,20 @@ def _name(folder: RunFolder, without: Collection[str]) -> str:
         return folder.key
 
 
-def _event(root: Path, key: str, name: str, found: Mapping[str, RunStatus], left: float | None = None) -> str:
-    status = found[key]
+def _event(
+    folder: RunFolder, name: str, found: Mapping[str, RunStatus], finished: int, left: float | None = None
+) -> str:
+    key, status = folder.key, found[folder.key]
     state = status.state
-    done = Counter(s.state for s in found.values())
     where = f" as job {status.job}" if status.job and state is State.RUNNING else ""
     text = f"{time.strftime('%H:%M:%S')} [{COLOURS.get(state, '')}]{state}[/]{where}  {escape(name)} ({key})"
     remains = f", {duration(left)} left" if left else ""
     if state is State.FINISHED:
-        measured = study_end.last(RunFolder(root / key).summary() or {})
+        measured = study_end.last(folder.summary() or {})
         text += f"  {measured}" if measured else ""
-        text += f"  [{done[State.FINISHED]}/{len(found)} finished{remains}]"
+        text += f"  [{finished}/{len(found)} finished{remains}]"
     if status.has_stopped or state is State.BROKEN:
-        text += "".join(f"\n    {escape(part)}" for part in said(root, key, status))
+        text += "".join(f"\n    {escape(part)}" for part in said(folder.path.parent, key, status))
     return text
 
 

@@ -48,3 +48,30 @@ def test_live_lines_call_a_run_as_the_plan_does(tmp_path):
     follow(tmp_path, ["run0", "run1"], Console(file=out, width=200), common=["n=4"])
     assert "failed  nano grpo lr=1e-4 seed=0 (run0)" in out.getvalue()
     assert "failed  nano grpo lr=2e-4 seed=1 (run1)" in out.getvalue()
+
+
+def test_a_run_that_finishes_shows_its_result_and_how_many_had_by_then(tmp_path):
+    folders = [
+        RunFolder.open(tmp_path, f"run{seed}", {"model": "nano", "algo": "grpo", "seed": seed, "science": {}})
+        for seed in range(3)
+    ]
+    folders[2].write_summary({"best/id/em": 0.5, "final/step": 60})  # finished before anybody looked
+    for folder in folders[:2]:
+        folder.start_attempt()
+    looks = []
+
+    def tick():
+        looks.append(1)
+        if len(looks) == 2:  # both finish between two looks
+            for place, folder in enumerate(folders[:2], 1):
+                folder.write_summary({"best/id/em": 0.1 * place, "best/ood/em": 0.05, "final/step": 60})
+                folder.write_status(state="finished")
+        return len(looks) > 1
+
+    out = io.StringIO()
+    follow(tmp_path, [folder.key for folder in folders], Console(file=out, width=200), tick, every=0.01)
+    lines = [line for line in out.getvalue().splitlines() if " finished " in line]
+    assert [line.partition("best")[2] for line in lines] == [
+        " em ID 10.0%, OOD 5.0%  [2/3 finished]",
+        " em ID 20.0%, OOD 5.0%  [3/3 finished]",
+    ]

@@ -22,6 +22,7 @@ def test_of_a_job_that_was_killed_the_last_lines_of_its_log_say_nothing(tmp_path
     supervisor._began, supervisor._before = time.monotonic(), 0.0
     supervisor._write_failure(attempt, -9)
     assert folder.status().message == "the job was killed by signal 9 (SIGKILL) after step 7"
+    attempt = folder.start_attempt()
     attempt.log_path.write_text("INFO: saved\nslurmstepd: oom_kill event\n")
     supervisor._write_failure(attempt, -9)
     assert "oom_kill event" in folder.status().message
