@@ -10,7 +10,9 @@ import importlib
 import inspect
 import math
 import os
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from functools import cache, partial
 from numbers import Real
 from pathlib import Path
@@ -25,6 +27,7 @@ from gapo_lab.rewards import sandbox
 from gapo_lab.training.answer_labels import labelled
 from gapo_lab.training.call_limit import TooLong, deadline
 from gapo_lab.training.reward_function import ERROR_FILE, reason_kept
+from gapo_lab.utils.text import type_and_line
 
 HERE = "pkg://gapo_lab.training.own_reward"
 
@@ -77,10 +80,10 @@ def score(
     """Return what the user's function says of one answer, as numbers and texts by name; `score` is the reward."""
     with reason_kept():
         call, row = _call(data_source, solution_str, ground_truth, extra_info, lab, more)
-        if lab["seconds"] is None:
-            return checked(call(), lab["called"], row)
-        with deadline(lab["seconds"], hung(lab, row), _reason()):
-            return checked(call(), lab["called"], row)
+        limit = nullcontext() if lab["seconds"] is None else deadline(lab["seconds"], hung(lab, row), _reason())
+        with limit, row_named(lab, row, solution_str):
+            found = call()
+        return checked(found, lab["called"], row)
 
 
 @labelled
@@ -91,7 +94,8 @@ async def score_async(
     with reason_kept():
         call, row = _call(data_source, solution_str, ground_truth, extra_info, lab, more)
         try:
-            found = await asyncio.wait_for(call(), lab["seconds"])
+            with row_named(lab, row, solution_str):
+                found = await asyncio.wait_for(call(), lab["seconds"])
         except TimeoutError as error:
             raise TooLong(hung(lab, row)) from error
         return checked(found, lab["called"], row)
@@ -105,6 +109,25 @@ def _call(
     source, truth, about = told(data_source, truth, extra_info)
     words = {"data_source": source, "solution_str": solution, "ground_truth": truth, "extra_info": about}
     return partial(function, **{**words, **more, **lab["settings"]}), row
+
+
+class RewardRaised(Exception):
+    """The user's function has raised something."""
+
+
+@contextmanager
+def row_named(lab: Mapping, row: str, answer: str) -> Iterator[None]:
+    """Raise what the user's function raises with the line that did, the row and the answer."""
+    try:
+        yield
+    except (TooLong, TimeoutError):
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        theirs = [one for one in frames if Path(one.filename).name == Path(str(lab["path"])).name] or frames
+        where = f"{Path(theirs[-1].filename).name}, line {theirs[-1].lineno}"
+        said = f"raised {type_and_line(error)} ({where}) for {row} and the answer {answer!r:.100}"
+        raise RewardRaised(f"reward={lab['called']}: {said}. Mend it.") from error
 
 
 def hung(lab: Mapping, row: str) -> str:

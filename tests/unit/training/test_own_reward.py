@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -14,7 +15,8 @@ import pytest
 from lab import REPO
 
 from gapo_lab.training.call_limit import TooLong, deadline, reason_in
-from gapo_lab.training.own_reward import checked
+from gapo_lab.training.own_reward import RewardRaised, checked, score, score_async
+from gapo_lab.training.reward_function import ERROR_FILE
 
 ROW = "row 3 of train.parquet"
 
@@ -50,6 +52,19 @@ def test_what_it_may_not(returned, said):
     with pytest.raises(ValueError, match=re.escape(said)) as told:
         checked(returned, "mine.py", ROW)
     assert "reward=mine.py" in str(told.value)
+
+
+@pytest.mark.parametrize("kind", ["def", "async def"])
+def test_what_it_raises_names_the_line_the_row_and_the_answer(tmp_path, monkeypatch, kind):
+    file = tmp_path / "mine.py"
+    file.write_text(f"import json\n\n{kind} f(solution_str, **_):\n    return json.loads(solution_str)\n")
+    monkeypatch.setenv(ERROR_FILE, str(tmp_path / "why"))
+    lab = {"path": str(file), "name": "f", "called": "mine.py", "seconds": 5.0, "settings": {}}
+    words = ("own", "no JSON", "2", {"id": ROW})
+    with pytest.raises(RewardRaised, match=r"mine.py: raised JSONDecodeError: .* \(mine.py, line 4\) for .*'no JSON'"):
+        asyncio.run(score_async(*words, lab=lab)) if kind.startswith("async") else score(*words, lab=lab)
+    # what the job tells is the last line of what is kept
+    assert ROW in reason_in(tmp_path / "why") and "line 4" in reason_in(tmp_path / "why")
 
 
 def test_a_name_is_always_a_number_or_always_a_text():
