@@ -41,7 +41,9 @@ def check_reward(called: str, metric: str | None, answers: Answers) -> Finding:
     if metric is not None and metric not in (*numbers, "reward"):
         return wrong("reward", measures.unmeasured(metric, numbers).replace("the reward", about, 1))
     said = [", ".join(f"{name} {_short(value)}" for name, value in one.items()) for one in answers.got]
-    return ok("reward", f"{about}: {answers.place}: its truth gets {said[0]}; an empty answer gets {said[1]}")
+    return ok(
+        "reward", f"{about}: {answers.place}: its reference answer gets {said[0]}; an empty answer gets {said[1]}"
+    )
 
 
 def _short(value: Any) -> str:
