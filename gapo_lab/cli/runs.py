@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import shlex
-import socket
 import sys
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from rich.console import Console
 from gapo_lab.cli import doctor, evaluate, show, status_table, sweeps
 from gapo_lab.cli.select import find_one, named
 from gapo_lab.errors import RunFailed, UserError
-from gapo_lab.launch import job_output, run_states, watch
+from gapo_lab.launch import run_states
 from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.run_root import RunRoot
@@ -128,6 +127,8 @@ def logs(asked: argparse.Namespace) -> int:
 
 def _say_why_it_stopped(folder: RunFolder) -> None:
     """Say on standard error what the log of a run that has stopped may lack: who was killed has written nothing."""
+    from gapo_lab.launch import watch
+
     root = folder.path.parent
     status = run_states.read(root, [folder.key]).get(folder.key, folder.raw_status)
     if status.has_stopped:
@@ -136,6 +137,8 @@ def _say_why_it_stopped(folder: RunFolder) -> None:
 
 def _log_of(folder: RunFolder) -> Path:
     """Return the log of a run's last attempt; or the output of its job, if that died before the run started."""
+    from gapo_lab.launch import job_output
+
     attempts, before = folder.attempts(), folder.raw_status
     if before.state is State.QUEUED or not attempts:
         now = run_states.read(folder.path.parent, [folder.key]).get(folder.key, before)
@@ -182,6 +185,8 @@ def sync(asked: argparse.Namespace) -> int:
 
 
 def ui(asked: argparse.Namespace) -> int:
+    import socket
+
     from gapo_lab.tracking import study_page
 
     address = uri.resolve(asked.uri)

@@ -8,15 +8,17 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gapo_lab.errors import UserError
-from gapo_lab.launch import job_output, slurm_jobs
-from gapo_lab.launch.slurm_jobs import Seen
-from gapo_lab.launch.submission import FOLDER
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.run_root import RunRoot, ahead
 from gapo_lab.runs.status import ACTIVE, Cause, RunStatus, State
 from gapo_lab.utils.atomic_files import read_json
+
+if TYPE_CHECKING:  # imported where a run waits for SLURM or was ended by it: of most runs nobody asks it
+    from gapo_lab.launch import slurm_jobs
+    from gapo_lab.launch.slurm_jobs import Seen
 
 # States in which the scheduler may know more than the folder: a job that died is requeued, or is not.
 ASKED = (*ACTIVE, State.INTERRUPTED)
@@ -72,6 +74,8 @@ def read(root: Path, keys: Iterable[str], runs: RunRoot | None = None) -> dict[s
         found = {folder.key: _status(folder) for folder in folders}
     waiting = {key: status for key, status in found.items() if status.state in ASKED and status.submission}
     if waiting:
+        from gapo_lab.launch import slurm_jobs
+
         seen = slurm_jobs.look(_sent(Path(root), waiting.values()))
         found |= {key: _known(Path(root), key, status, seen) for key, status in waiting.items()}
     return found
@@ -85,6 +89,9 @@ def _known(root: Path, key: str, status: RunStatus, seen: Mapping[tuple[str, int
 
 def _sent(root: Path, statuses: Iterable[RunStatus]) -> list[slurm_jobs.Sent]:
     """Return the submissions of these runs, with their jobs as far as they were written down."""
+    from gapo_lab.launch import slurm_jobs
+    from gapo_lab.launch.submission import FOLDER
+
     since = {status.submission: status.submitted or 0.0 for status in statuses if status.submission}
     records = {name: read_json(root / FOLDER / f"{name}.json") or {} for name in since}
     return [
@@ -97,6 +104,7 @@ def _memory(root: Path, key: str, status: RunStatus) -> RunStatus:
     """``status``, with the cause where SLURM ended the job for its memory: only the job's output says so for sure."""
     if status.is_active or not status.job:
         return status
+    from gapo_lab.launch import job_output
     from gapo_lab.runs.failure import is_out_of_memory
 
     lines = [line for line in job_output.last_lines(root, key, status, 100) if is_out_of_memory(line)]
@@ -111,6 +119,8 @@ def _last_words(root: Path, key: str, before: RunStatus, status: RunStatus) -> R
     """``status``, with the last lines of a job that died before its run could start: they say why."""
     if status.state is not State.FAILED or before.state is not State.QUEUED:
         return status
+    from gapo_lab.launch import job_output
+
     lines = job_output.last_lines(root, key, status)
     return status.changed(message="\n".join([*lines, status.message]), remedy=BEFORE_ITS_RUN) if lines else status
 

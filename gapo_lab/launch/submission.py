@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -46,7 +45,7 @@ class Submission:
     @classmethod
     def new(cls, root: Path, keys: Sequence[str], **fields: Any) -> Submission:
         name = f"gapo-{secrets.token_hex(4)}"
-        by = f"pid {os.getpid()} on {socket.gethostname()}"
+        by = f"pid {os.getpid()} on {os.uname().nodename}"
         return cls(name, Path(root).absolute(), tuple(keys), time=time.time(), by=by, **fields)
 
     @classmethod

@@ -45,7 +45,7 @@ class Attempt:
     def rows(self, choose: Choose = list) -> list[Row]:
         """Read the metrics file, all metrics or those chosen. A last line that is cut short (a crash) is ignored."""
         try:
-            text = self.metrics_path.read_text(encoding="utf-8", errors="replace")
+            text = atomic_files.read_text(self.metrics_path, errors="replace")
         except FileNotFoundError:
             return []
         *whole, _cut = text.split("\n")

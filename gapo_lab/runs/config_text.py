@@ -8,17 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gapo_lab.errors import UserError
-from gapo_lab.runs.spec_file import LOADER
+from gapo_lab.utils import atomic_files, yaml_text
+from gapo_lab.utils.yaml_text import NotYamlError
 
 _LINE = re.compile(r"^( *)([\w.-]+):(?: +(\S.*))?$", re.MULTILINE)
 
 
 def whole(path: Path) -> dict[str, Any]:
     """Return the file as plain values; {} where there is none. UserError where it is not valid YAML."""
-    return _read(path, lambda text: yaml.load(text, Loader=LOADER) or {})
+    return _read(path, lambda text: yaml_text.load(text) or {})
 
 
 def some(path: Path, keys: Collection[str]) -> dict[str, Any]:
@@ -28,10 +27,10 @@ def some(path: Path, keys: Collection[str]) -> dict[str, Any]:
 
 def _read(path: Path, parsed: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
     try:
-        return parsed(path.read_text(encoding="utf-8"))
+        return parsed(atomic_files.read_text(path))
     except FileNotFoundError:
         return {}
-    except yaml.YAMLError as error:
+    except NotYamlError as error:
         raise UserError(f"{path} is not valid YAML. Mend it or move the folder away") from error
 
 
@@ -44,7 +43,7 @@ def pick(text: str, keys: Collection[str]) -> dict[str, Any]:
     """
     found = _scan(text, keys)
     if len(found) < len(keys):
-        tree = yaml.load(text, Loader=LOADER)
+        tree = yaml_text.load(text)
         found = {key: value for key in keys if (value := _at(tree, key)) is not None}
     return found
 
@@ -69,7 +68,7 @@ def _scan(text: str, keys: Collection[str]) -> dict[str, Any]:
 
 @lru_cache(10_000)
 def _scalar(text: str) -> Any:
-    return yaml.load(text, Loader=LOADER)
+    return yaml_text.load(text)
 
 
 def _at(tree: Any, key: str) -> Any:

@@ -7,19 +7,21 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gapo_lab.errors import UserError
 from gapo_lab.runs import checkpoints, config_text, kept_spec, metrics, naming, spec_file
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.kept_spec import Label
 from gapo_lab.runs.metrics import Points
-from gapo_lab.runs.provenance import Provenance
 from gapo_lab.runs.resume import resume_step
 from gapo_lab.runs.status import Cause, RunStatus, State
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.own_command import own
 from gapo_lab.utils.processes import Process
+
+if TYPE_CHECKING:  # imported where it is asked for: most commands ask for it of no run
+    from gapo_lab.runs.provenance import Provenance
 
 # Fields of status.json that stay from one attempt to the next: how the run came to be started.
 CARRIED = ("submission", "task", "submitted", "wall_seconds", "idle_seconds", "total_steps")
@@ -199,8 +201,11 @@ class RunFolder:
     @property
     def raw_status(self) -> RunStatus:
         """What status.json says, word for word."""
+        return self._status_of(self._status_json())
+
+    def _status_of(self, raw: Any) -> RunStatus:
         try:
-            return RunStatus.from_json(self._status_json() or {})
+            return RunStatus.from_json(raw or {})
         except (ValueError, TypeError, AttributeError) as error:
             raise UserError(f"{self._status_path} holds no status ({error}). Move the file away") from error
 
@@ -272,6 +277,8 @@ class RunFolder:
 
     def provenance(self) -> Provenance:
         """How the run came about; empty before its first attempt."""
+        from gapo_lab.runs.provenance import Provenance
+
         return Provenance.from_json(atomic_files.read_json(self.path / "provenance.json") or {})
 
     def write_provenance(self, provenance: Provenance) -> None:

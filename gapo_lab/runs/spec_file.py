@@ -9,16 +9,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gapo_lab.errors import UserError
-from gapo_lab.utils import atomic_files
+from gapo_lab.utils import atomic_files, yaml_text
+from gapo_lab.utils.yaml_text import NotYamlError
 
 # Fields of a spec that may differ between two ways of asking for the same run: who asked, the names of
 # config files (what they set is in "science"), where it runs, and what it is called.
 NOT_IDENTITY = frozenset({"study", "overrides", "algo", "tau", "scale", "backend", "differs", "weights"})
-# libyaml reads a spec ten times faster, which counts with a thousand of them.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read(path: str | Path, shared: bool = False) -> dict[str, Any]:
@@ -27,7 +24,7 @@ def read(path: str | Path, shared: bool = False) -> dict[str, Any]:
         spec = parsed(atomic_files.read_text(path), shared)
     except FileNotFoundError as error:
         raise UserError(f"{Path(path).parent} is no run folder: it has no spec.yaml") from error
-    except (yaml.YAMLError, ValueError) as error:  # not UTF-8; a date that is none
+    except ValueError as error:  # not UTF-8; a date that is none
         raise UserError(f"{path} is not valid YAML. Fix it or move the folder away") from error
     if not isinstance(spec, dict):
         raise UserError(f"{path} holds no spec (it was cut short?). Move the folder away")
@@ -40,20 +37,22 @@ def parsed(text: str, shared: bool = False) -> Any:
 
     shared: specs may hold the same values, which nobody may change then.
     """
-    parts = _PART.findall(text)
-    whole = "".join(map("".join, parts)) == text
-    # anchors: a part may refer to another one; two parts of one name, and what is no part, is left to YAML
-    if not parts or not whole or "&" in text or "*" in text or len(dict(parts)) < len(parts):
-        return yaml.load(text, Loader=LOADER)
+    # anchors: a part may refer to another one
+    if not text.endswith("\n") or "&" in text or "*" in text:
+        return yaml_text.load(text)
     try:
-        return {name: _value(name, lines, shared) for name, lines in parts}
-    except (yaml.YAMLError, _NotAlone, KeyError):  # a name that is no text to YAML: `on`
-        return yaml.load(text, Loader=LOADER)
+        parts = [_value(lines, shared) for lines in _BETWEEN.split(text[:-1])]
+    except (NotYamlError, _NotAlone, KeyError):  # no part; a name that is no text to YAML: `on`
+        return yaml_text.load(text)
+    found = dict(parts)
+    return found if len(found) == len(parts) else yaml_text.load(text)  # two parts of one name
 
 
+# Between two parts of a spec. Looking for it takes a tenth of the time of matching each line of a science.
+_BETWEEN = re.compile(r"\n(?=[^ -])")
 # A part of a spec: its name at the beginning of a line, and the rest of the line with indented lines, or with the lines
 # of a list.
-_PART = re.compile(r"^([a-z_]+)(: .*\n(?:  .*\n)*|:\n(?:(?:  .*\n)+|(?:- .*\n(?:  .*\n)*)+))", re.MULTILINE)
+_PART = re.compile(r"([a-z_]+)(: .*\n(?:  .*\n)*|:\n(?:(?:  .*\n)+|(?:- .*\n(?:  .*\n)*)+))")
 _ITEMS = re.compile(r"^- .*\n(?:  .*\n)*", re.MULTILINE)
 
 
@@ -65,30 +64,45 @@ class _NotAlone(ValueError):
     """A part that means something else by itself."""
 
 
-def _value(name: str, lines: str, shared: bool) -> Any:
-    if lines.startswith(":\n- "):
-        return [_alone(item, 0, shared) for item in _ITEMS.findall(lines)]
-    if (word := lines[2:-1]).isalnum() and word.isascii() and _is_text(name) and _is_text(word):
-        return word  # a run key, of which each spec has another one
-    return _alone(name + lines, name, shared)
+def _value(lines: str, shared: bool) -> tuple[str, Any]:
+    """Return the name of a part and its value; the end of its last line is cut off."""
+    # each run has others of these, or other ones together
+    if lines.startswith("key: ") and (word := lines[5:]).isalnum() and word.isascii() and _is_text(word):
+        return "key", word
+    if lines.startswith("overrides:\n- ") and _PART.fullmatch(f"{lines}\n"):
+        return "overrides", [_own(*_item(item), shared) for item in _ITEMS.findall(f"{lines[11:]}\n")]
+    name, copy, value = _part(lines)
+    return name, _own(copy, value, shared)
 
 
 @lru_cache(maxsize=32_768)
 def _is_text(word: str) -> bool:
     """Whether YAML takes a word of letters and digits as text: not as a number, nor as what `on` means."""
-    return not any(pattern.match(word) for _, pattern in LOADER.yaml_implicit_resolvers.get(word[:1], ()))
+    return not any(pattern.match(word) for _, pattern in yaml_text.loader().yaml_implicit_resolvers.get(word[:1], ()))
 
 
-def _alone(lines: str, name: str | int, shared: bool) -> Any:
-    """Return what is called ``name`` in what YAML makes of a part: a value of the reader's own, unless it is shared."""
-    copy, value = _kept(lines, name)
-    return value if shared and copy is dict else copy(value)
+def _own(copy: Callable[[Any], Any], value: Any, shared: bool) -> Any:
+    """Return a value of the reader's own, unless it is shared."""
+    return value if copy is _same or (shared and copy is dict) else copy(value)
 
 
 @lru_cache(maxsize=32_768)
+def _part(lines: str) -> tuple[str, Callable[[Any], Any], Any]:
+    """Return the name of a part, its value as `_kept`."""
+    if not (part := _PART.fullmatch(f"{lines}\n")):
+        raise _NotAlone(lines)
+    return part[1], *_kept(part[0], part[1])
+
+
+@lru_cache(maxsize=32_768)
+def _item(lines: str) -> tuple[Callable[[Any], Any], Any]:
+    return _kept(lines, 0)
+
+
 def _kept(lines: str, name: str | int) -> tuple[Callable[[Any], Any], Any]:
-    """Return the value of a part as it is kept, and what makes one of its own of it for each reader."""
-    found: Any = yaml.load(lines, Loader=LOADER)
+    """Return what is called ``name`` in what YAML makes of a part: what makes a copy of it for each reader, and what
+    that is given."""
+    found: Any = yaml_text.load(lines)
     is_one = isinstance(found, (dict, list)) and len(found) == 1
     if not is_one:
         raise _NotAlone(lines)
@@ -108,9 +122,12 @@ def write(path: Path, spec: Mapping[str, Any]) -> None:
     atomic_files.write_text(path, as_yaml(spec))
 
 
-def as_yaml(values: Mapping[str, Any], dumper: Any = yaml.SafeDumper) -> str:
+def as_yaml(values: Mapping[str, Any], dumper: Any = None) -> str:
     """``values`` as YAML that a person can read, and that reads as the same values. PyYAML writes U+0085 as it stands
     and reads it as the end of a line; text that holds it is escaped."""
+    import yaml
+
+    dumper = dumper or yaml.SafeDumper
     text: str = yaml.dump(dict(values), Dumper=dumper, sort_keys=False, allow_unicode=True)
     return yaml.dump(dict(values), Dumper=dumper, sort_keys=False) if "\x85" in text else text
 
@@ -120,6 +137,8 @@ def plain(spec: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return _plain(dict(spec))
     except _NotPlain:
+        import yaml
+
         return yaml.safe_load(yaml.safe_dump(dict(spec), sort_keys=False))
 
 

@@ -7,8 +7,6 @@ import errno
 import fcntl
 import json
 import os
-import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -76,6 +74,8 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     It is written aside under a name of its own: processes that write the same path do not meet.
     """
+    import tempfile  # of the commands that only read it is a part of the start that counts
+
     with writing(path):
         handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         try:
@@ -104,11 +104,28 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} {value!r:.60} has no JSON form")
 
 
-def read_text(path: str | Path) -> str:
-    """Return the text of a file, as ``Path.read_text`` does, in half its time: ten thousand small files are read."""
-    with open(path, "rb", buffering=0) as file:
-        text = file.readall().decode("utf-8")
+def read_text(path: str | Path, errors: str = "strict") -> str:
+    """Return the text of a file, as ``Path.read_text`` does, in a third of its time: ten thousand small files are
+    read."""
+    text = _read_bytes(path).decode("utf-8", errors)
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _read_bytes(path: str | Path) -> bytes:
+    """Return the bytes of a file. A file object asks the disk twice as often."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        size = os.fstat(handle).st_size
+        data = os.read(handle, size + 1)
+        if len(data) != size:  # it grows, or its file system gives less at a time than it was asked for
+            while more := os.read(handle, 1 << 20):
+                data += more
+        return data
+    except OSError as error:
+        error.filename = path
+        raise
+    finally:
+        os.close(handle)
 
 
 def read_json(path: str | Path) -> Any:
@@ -169,7 +186,7 @@ def owned(path: Path, taken: Callable[[str], str], patience: float = 0.0) -> Ite
         raise UserError(taken(path.read_text().strip() or "another process"))
     try:
         os.ftruncate(handle, 0)
-        owner = f"pid {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
+        owner = f"pid {os.getpid()} on {os.uname().nodename} since {time.strftime('%Y-%m-%d %H:%M:%S')}\n"
         with writing(path):
             os.write(handle, owner.encode())
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from difflib import get_close_matches
 
 # Of several keys that end alike, a person means one of these, and of those the one with the fewest further parts.
 LIKELIEST = (
@@ -55,6 +54,8 @@ def nearest(word: str, keys: Collection[str]) -> list[str]:
         return longer[:2]
     if "_" in word and (found := sorted((key for key in keys if _has_pieces(key, word)), key=_rank)):
         return found[:1]
+    from difflib import get_close_matches
+
     if close := get_close_matches(word, keys, n=1, cutoff=0.8):
         return close
     endings = {".".join(key.split(".")[-word.count(".") - 1 :]) for key in keys}
