@@ -7,8 +7,10 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -36,8 +38,7 @@ _JOB = re.compile(r"job \d+(?:_\d+)?, ")
 _STEP = re.compile(r"\bstep (\d+)")
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """What the table shows of one run.
 
     ``cell`` is '' if the spec cannot be read. ``about``: the run's main measure. ``best``: its best value on each test
@@ -50,7 +51,7 @@ class Row:
     seed: int | None
     state: State
     step: str = ""
-    best: Mapping[str, float] = field(default_factory=dict)
+    best: Mapping[str, float] = MappingProxyType({})
     about: str = ""
     seen: float | None = None
     message: str = ""
@@ -86,13 +87,12 @@ def read(
         cells = naming.one_of_each((label.cell, label.spec) for _, label in runs)
         common[name] = naming.in_common(cells.values())
         names = naming.cell_names(cells.values(), common[name])
-        found += sorted(
-            (
-                _row(folder, name, names[label.cell], label.seed, states.get(folder.key, NEW), now)
-                for folder, label in runs
-            ),
-            key=lambda row: (_natural(row.cell), _natural(str(row.seed)), row.key),
-        )
+        rows = [
+            _row(folder, name, names[label.cell], label.seed, states.get(folder.key, NEW), now)
+            for folder, label in runs
+        ]
+        cell, seed = _places(names.values()), _places({str(row.seed) for row in rows})
+        found += sorted(rows, key=lambda row: (cell[row.cell], seed[str(row.seed)], row.key))
     return Table((*found, *broken), common)
 
 
@@ -108,18 +108,11 @@ def _row(folder: RunFolder, study: str, cell: str, seed: int | None, status: Run
         seed=seed,
         state=status.state,
         step=f"{_step(numbers, status):.0f}/{status.total_steps or '?'}",
-        best=_best(numbers),
+        best=measures.best_of_each(numbers),
         about=measures.of_summary(numbers) or "",
         seen=None if status.updated is None else max(0.0, now - status.updated),
         message=_message(folder, status),
     )
-
-
-def _best(numbers: Mapping[str, float]) -> dict[str, float]:
-    """Return the best value of the run's main measure on each test set."""
-    about = measures.of_summary(numbers)
-    names = {where: f"best/{where}/{about}" for where in measures.sets_of(numbers)}
-    return {where: numbers[name] for where, name in names.items() if name in numbers}
 
 
 def _step(numbers: Mapping[str, float], status: RunStatus) -> float:
@@ -134,7 +127,11 @@ def _message(folder: RunFolder, status: RunStatus) -> str:
     return "\n".join(text for text in (status.message, status.advice(folder.key, folder.path.parent)) if text)
 
 
-@lru_cache(maxsize=4096)
+def _places(names: Iterable[str]) -> dict[str, int]:
+    """Return the place of each name among all, as `_natural` sorts them."""
+    return {name: place for place, name in enumerate(sorted(set(names), key=lambda name: (_natural(name), name)))}
+
+
 def _natural(text: str) -> list:
     """Return a key that sorts `tau=0.5` before `tau=0.10`, and seed 9 before seed 10."""
     parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", text)

@@ -26,7 +26,7 @@ def of(path: str | Path) -> Signature:
 
 def changed(signature: Signature) -> float:
     """Return when what has this signature was changed last (Unix seconds of its file system)."""
-    return max(signature[:2], default=0) / 1e9
+    return max(signature[0], signature[1]) / 1e9 if signature else 0.0
 
 
 def settling_seconds(root: Path) -> float:

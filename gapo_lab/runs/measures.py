@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from gapo_lab.errors import UserError
 from gapo_lab.utils.key_names import nearest
@@ -95,15 +95,24 @@ def unmeasured(asked: str, there: Iterable[str]) -> str:
 
 def of_summary(summary: Mapping[str, object]) -> str | None:
     """Return the measure that a summary is about: the one that stands first in it."""
-    return _about_and_sets(tuple(summary))[0]
+    return _kind(tuple(summary)).about
+
+
+class _Kind(NamedTuple):
+    """What the names in a summary say: `of_summary`, `sets_of`, and the name of the best value on each of these."""
+
+    about: str | None
+    sets: Sequence[str]
+    best: Mapping[str, str]
 
 
 @lru_cache(maxsize=KINDS)
-def _about_and_sets(names: tuple[str, ...]) -> tuple[str | None, Sequence[str]]:
-    """Return `of_summary` and `sets_of`, by the names in a summary."""
+def _kind(names: tuple[str, ...]) -> _Kind:
     found = [match for name in names if (match := _of_set(name))]
     about = found[0]["measure"].removesuffix(GREEDY) if found else None
-    return about, sorted({match["set"] for match in found}, key=_place)
+    sets = sorted({match["set"] for match in found}, key=_place)
+    best = {where: f"best/{where}/{about}" for where in sets}
+    return _Kind(about, sets, {where: name for where, name in best.items() if name in names})
 
 
 def best(summary: Mapping[str, Any], where: str = "id") -> float | None:
@@ -111,9 +120,14 @@ def best(summary: Mapping[str, Any], where: str = "id") -> float | None:
     return summary.get(f"best/{where}/{of_summary(summary)}")
 
 
+def best_of_each(summary: Mapping[str, float]) -> dict[str, float]:
+    """Return the best value of what a run is about, on each of its test sets where it was measured."""
+    return {where: summary[name] for where, name in _kind(tuple(summary)).best.items()}
+
+
 def sets_of(summary: Mapping[str, object]) -> list[str]:
     """Return the test sets of a summary, in the order of tables."""
-    return list(_about_and_sets(tuple(summary))[1])
+    return list(_kind(tuple(summary)).sets)
 
 
 def is_of_a_set(name: str) -> bool:

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +22,7 @@ import orjson
 from gapo_lab.errors import UserError
 from gapo_lab.runs import checkpoints, file_signature, kept_spec, measures, metrics, naming, spec_file
 from gapo_lab.runs.file_signature import Signature
+from gapo_lab.runs.run_parts import Part, RunParts
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.without_gc import without_gc
 
@@ -32,8 +33,6 @@ READERS: tuple[ModuleType, ...] = (checkpoints, kept_spec, measures, metrics, na
 WORTH_WRITING, SHARE = 100, 50
 STALE_SECONDS = 3600.0  # a file written aside and left so long was left for good
 
-# A value, and the files of the run folder that it was read from with their signatures.
-Part = tuple[Any, list[tuple[str, Signature]]]
 Parts = dict[str, dict[str, Part]]  # by run key and name
 
 
@@ -42,54 +41,24 @@ class Remembered:
 
     def __init__(self, root: Path, remember: bool = True) -> None:
         self.root, self._remember = Path(root), remember
-        self.at = str(root)
+        self._at = str(root)
         self._folder = self.root / FOLDER
         self._parts: Parts = _read(self._folder / NAME) if remember else {}
-        self._new = 0
+        self._runs: dict[str, RunParts] = {}
         self._settling: float | None = None
         self.look()
 
     def look(self) -> None:
         """Look at all files anew from now on."""
-        self._signatures: dict[tuple[str, str], Signature | None] = {}
-        # values of parts that are known to be those of the files of this moment
-        self._valid: dict[tuple[str, str], Any] = {}
+        for run in self._runs.values():
+            run.look()
         self._now, self._since = time.time(), time.monotonic()
 
-    def signature(self, key: str, file: str) -> Signature | None:
-        """Return the signature of a file of run ``key``, as of this moment; None where nobody can say."""
-        place = (key, file)
-        if place not in self._signatures:
-            try:
-                self._signatures[place] = file_signature.of(f"{self.at}/{key}/{file}")
-            except OSError:
-                self._signatures[place] = None
-        return self._signatures[place]
-
-    def part(self, key: str, name: str, files: Callable[[], Iterable[str]], read: Callable[[], Any]) -> Any:
-        """Return the value of part ``name`` of run ``key``.
-
-        files: the files it is read from, a folder before what is listed in it. read: reads it; what it raises is not
-        kept.
-        """
-        place = (key, name)
-        if place in self._valid:
-            return self._valid[place]
-        parts = self._parts.get(key)
-        part = parts.get(name) if parts else None
-        if part and all(self.signature(key, file) == before for file, before in part[1]):
-            self._valid[place] = part[0]
-            return part[0]
-        # before it is read: what changes meanwhile has another signature the next time
-        seen = [(file, self.signature(key, file)) for file in files()]
-        value = read()
-        if all(one is not None and self._is_settled(one) for _, one in seen):
-            self._parts.setdefault(key, {})[name] = (value, [(file, one or []) for file, one in seen])
-            self._valid[place] = value
-            self._new += 1
-        elif parts:
-            parts.pop(name, None)
-        return value
+    def run(self, key: str) -> RunParts:
+        """Return the parts of run ``key``."""
+        if key not in self._runs:
+            self._runs[key] = RunParts(f"{self._at}/{key}", self._parts.get(key) or {}, self._is_settled)
+        return self._runs[key]
 
     def _is_settled(self, one: Signature, now: float | None = None) -> bool:
         if self._settling is None:
@@ -99,7 +68,11 @@ class Remembered:
     def write(self, keys: Iterable[str]) -> None:
         """Keep the parts of these runs for the next command, where enough of them are new. A disk that takes nothing is
         no error."""
-        if not self._remember or self._new < max(WORTH_WRITING, sum(map(len, self._parts.values())) // SHARE):
+        new = sum(run.new for run in self._runs.values())
+        if not self._remember or new < WORTH_WRITING:
+            return
+        known = {**self._parts, **{key: run.parts for key, run in self._runs.items()}}
+        if new < sum(map(len, known.values())) // SHARE:
             return
         with contextlib.suppress(UserError, OSError):
             self._folder.mkdir(exist_ok=True)
@@ -107,19 +80,18 @@ class Remembered:
             with atomic_files.replacing(self._folder / NAME) as file:
                 # by the clock of the file system, which need not be that of this machine
                 began = os.fstat(file.fileno()).st_mtime - (time.monotonic() - self._since) - 1.0
-                file.write(_packed(self._kept(keys, began)))
-            self._new = 0
+                file.write(_packed(self._kept(known, keys, began)))
 
-    def _kept(self, keys: Iterable[str], began: float) -> Parts:
+    def _kept(self, known: Parts, keys: Iterable[str], began: float) -> Parts:
         until = min(began, self._now)
         return {
             key: {
                 name: part
-                for name, part in self._parts[key].items()
+                for name, part in known[key].items()
                 if all(self._is_settled(one, until) for _, one in part[1])
             }
             for key in keys
-            if key in self._parts
+            if known.get(key)
         }
 
     def _tidy(self) -> None:
@@ -149,24 +121,25 @@ def _packed(parts: Parts) -> bytes:
 
 
 def _body(parts: Parts) -> bytes | None:
-    shared: dict[bytes, int] = {}
-    numbers: dict[int, int] = {}  # of what is the same object, too
+    """Return the parts as JSON; None where that would not give them back."""
+    places: dict[bytes, int] = {}  # of each science by its text
+    shared: dict[int, tuple[int, Any]] = {}  # its place by its id, too, and itself
 
     def packed(name: str, value: Any) -> Any:
         if name != "spec" or not isinstance(value, dict) or not isinstance(science := value.get("science"), dict):
             return value
-        if id(science) not in numbers:
-            numbers[id(science)] = shared.setdefault(orjson.dumps(science), len(shared))
-        return {**value, "science": numbers[id(science)]}
+        if id(science) not in shared:
+            shared[id(science)] = (places.setdefault(orjson.dumps(science), len(places)), science)
+        return {**value, "science": shared[id(science)][0]}
 
     try:
-        runs = {key: {n: (packed(n, value), seen) for n, (value, seen) in mine.items()} for key, mine in parts.items()}
-        body = orjson.dumps({"runs": runs, "science": [orjson.Fragment(text) for text in shared]})
-        read = _unpacked(body)
-        same = all(read[key][n][0] == part[0] for key, mine in parts.items() for n, part in mine.items())
+        runs = {key: {n: [packed(n, value), seen] for n, (value, seen) in mine.items()} for key, mine in parts.items()}
+        body = orjson.dumps({"runs": runs, "science": [orjson.Fragment(text) for text in places]})
+        read = orjson.loads(body)
+        sciences = all(read["science"][place] == science for place, science in shared.values())
     except (TypeError, ValueError):
         return None
-    return body if same else None
+    return body if sciences and read["runs"] == runs else None
 
 
 def _unpacked(body: bytes) -> Parts:

@@ -10,10 +10,12 @@ from typing import Any, Self
 
 from gapo_lab.errors import UserError
 from gapo_lab.runs import checkpoints, kept_spec, spec_file
+from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.checkpoints import Keep
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.kept_spec import Label, Packer
 from gapo_lab.runs.remembered import Remembered
+from gapo_lab.runs.run_parts import UNKNOWN, RunParts
 from gapo_lab.runs.status import NEW, RunStatus
 from gapo_lab.utils.waiting import waited
 
@@ -61,7 +63,7 @@ class RunRoot:
 
     def folder(self, key: str) -> RememberedFolder:
         if key not in self._folders:
-            self._folders[key] = RememberedFolder(self.path, key, self._remembered, self._packer)
+            self._folders[key] = RememberedFolder(self.path, key, self._remembered.run(key), self._packer)
         return self._folders[key]
 
     def folders(self) -> list[RunFolder]:
@@ -102,8 +104,8 @@ def ahead(folders: Sequence[RunFolder], read: Callable[[Any], object]) -> None:
 class RememberedFolder(RunFolder):
     """A run folder that is only read. Each answer is that of its files at the moment of its run root."""
 
-    def __init__(self, root: Path, key: str, remembered: Remembered, packer: Packer) -> None:
-        self._root, self._key, self._remembered, self._packer = root, key, remembered, packer
+    def __init__(self, root: Path, key: str, parts: RunParts, packer: Packer) -> None:
+        self._root, self._key, self._parts, self._packer = root, key, parts, packer
         self._read: tuple[Any, RunStatus] = (None, NEW)  # what was made of a status.json
 
     def __getattr__(self, name: str) -> Any:
@@ -117,16 +119,20 @@ class RememberedFolder(RunFolder):
         return self._key
 
     def _at(self, name: str) -> str:
-        return f"{self._remembered.at}/{self._key}/{name}"
+        return f"{self._parts.at}/{name}"
+
+    def has(self, name: str) -> bool:
+        found = self._parts.signature(name)
+        return super().has(name) if found is None else bool(found)
 
     def size(self, name: str) -> int | None:
-        found = self._remembered.signature(self._key, name)
+        found = self._parts.signature(name)
         if found is None:
             return super().size(name)
         return found[2] if found else None
 
     def _part(self, name: str, files: Callable[[], Sequence[str]], read: Callable[[], Any]) -> Any:
-        return self._remembered.part(self._key, name, files, read)
+        return self._parts.part(name, files, read)
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -144,25 +150,28 @@ class RememberedFolder(RunFolder):
         return kept_spec.label(self._packed_spec())
 
     def _packed_spec(self) -> dict[str, Any]:
-        return self._part("spec", lambda: ["spec.yaml"], self._read_spec)
+        kept = self._parts.kept("spec")  # what is asked of each run is looked up before it is said how to read it
+        return self._part("spec", lambda: ["spec.yaml"], self._read_spec) if kept is UNKNOWN else kept
 
     def _read_spec(self) -> dict[str, Any]:
         return self._packer.pack(spec_file.read(self._at("spec.yaml"), shared=True))
 
     @property
     def raw_status(self) -> RunStatus:
-        if (raw := self._status_json()) is not self._read[0]:
-            self._read = (raw, super().raw_status)
+        raw = self._status_json()
+        if raw is not self._read[0]:
+            self._read = (raw, self._status_of(raw))
         return self._read[1]
 
     def _status_json(self) -> Any:
-        return self._part("status", lambda: ["status.json"], super()._status_json)
+        kept = self._parts.kept("status")
+        return self._part("status", lambda: ["status.json"], super()._status_json) if kept is UNKNOWN else kept
 
     def summary(self) -> dict[str, Any] | None:
-        if not self.has("summary.json"):
-            return None
-        found = self._part("summary", lambda: ["summary.json"], super().summary)
-        return None if found is None else dict(found)
+        found = self._parts.kept("summary")
+        if found is UNKNOWN and self.has("summary.json"):
+            found = self._part("summary", lambda: ["summary.json"], super().summary)
+        return dict(found) if isinstance(found, dict) else None
 
     def numbers(self) -> dict[str, Any]:
         if (found := self.summary()) is not None:
@@ -178,19 +187,23 @@ class RememberedFolder(RunFolder):
         found = self.config_values(["keep", "model.billions"])
         return str(Keep.of({"keep": found.get("keep"), "model": {"billions": found.get("model.billions", 0)}}))
 
+    def attempts(self) -> list[Attempt]:
+        # its signature before it is listed
+        self._parts.signature("attempts")
+        return list(self._parts.once("attempts", super().attempts))
+
     def resume_step(self) -> int:
         if not self.has(f"checkpoints/{checkpoints.TRACKER}"):
             return 0
         return self._part("resume", lambda: [*self._checkpoint_files(), *self._metrics_files()], super().resume_step)
 
     def _metrics_files(self) -> Iterator[str]:
-        self._remembered.signature(self._key, "attempts")  # before it is listed
         yield "attempts"
         for attempt in self.attempts():
             yield f"attempts/{attempt.path.name}/metrics.jsonl"
 
     def _checkpoint_files(self) -> Iterator[str]:
-        self._remembered.signature(self._key, "checkpoints")
+        self._parts.signature("checkpoints")
         yield "checkpoints"
         yield f"checkpoints/{checkpoints.TRACKER}"
         for path in checkpoints.steps(self.checkpoints).values():

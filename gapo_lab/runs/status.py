@@ -103,24 +103,21 @@ class RunStatus:
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         """Read status.json, also one of an older version."""
         named = {name: value for name, value in raw.items() if name in _NAMES and value is not None}
-        other = {name: value for name, value in raw.items() if name not in _NOT_OTHER}
-        cause, remedy = str(named.get("cause", "")), str(named.get("remedy", ""))
-        if cause.startswith(Cause.PRUNED) and cause != Cause.PRUNED:  # "pruned at step 20"
-            named |= {"cause": Cause.PRUNED, "ended_for": cause}
-        elif cause not in _CAUSES:
-            named["cause"] = Cause.NONE
-        if "last checkpoint" in remedy:  # it named no step; `advice` does
+        is_ours = _NOT_OTHER.issuperset(raw)
+        other = {} if is_ours else {name: value for name, value in raw.items() if name not in _NOT_OTHER}
+        if "cause" in named:
+            named |= _ended(str(named["cause"]))
+        if "last checkpoint" in str(named.get("remedy", "")):  # it named no step; `advice` does
             named["remedy"] = ""
         named["state"] = State(named.get("state", State.NEW))
-        named["cause"] = Cause(named.get("cause", Cause.NONE))
-        return cls._of({**NEW.__dict__, **named, "process": Process.from_json(raw), "other": other})
+        return cls._of({**named, "process": Process.from_json(raw), "other": other})
 
     @classmethod
-    def _of(cls, values: Mapping[str, Any]) -> Self:
-        """Return the status with these values, one for each field: in a tenth of the time that `cls(**values)` takes,
-        which counts for ten thousand runs."""
+    def _of(cls, values: dict[str, Any]) -> Self:
+        """Return the status with these values; a field that is not among them has the default, which its class holds.
+        `cls(**values)` takes ten times as long, which counts for ten thousand runs."""
         out = object.__new__(cls)
-        out.__dict__.update(values)
+        object.__setattr__(out, "__dict__", values)
         return out
 
     def to_json(self) -> dict[str, Any]:
@@ -162,10 +159,10 @@ class RunStatus:
         """
         if not self.has_stopped:
             return self.remedy
-        retry = own("retry", key, root=root)
-        how = {Cause.PRUNED: retry, Cause.CANCELLED: f"the same command, or {retry},"}.get(
-            self.cause, "the same command"
-        )
+        how = "the same command"
+        if self.cause in (Cause.PRUNED, Cause.CANCELLED):
+            retry = own("retry", key, root=root)
+            how = retry if self.cause is Cause.PRUNED else f"{how}, or {retry},"
         again = f"{how} {resumption(self.resumes_from)}" if self.attempt else f"{how} starts it"
         return "; ".join(text for text in (self.remedy, again) if text)
 
@@ -179,6 +176,13 @@ _FIELDS = frozenset(one.name for one in fields(RunStatus))
 _NAMES = frozenset(_DEFAULTS)
 _NOT_OTHER = _NAMES | Process.NAMES
 _CAUSES = frozenset(Cause)
+
+
+def _ended(cause: str) -> dict[str, Any]:
+    """Return the fields of a status whose file names this cause."""
+    if cause.startswith(Cause.PRUNED) and cause != Cause.PRUNED:  # "pruned at step 20"
+        return {"cause": Cause.PRUNED, "ended_for": cause}
+    return {"cause": Cause(cause) if cause in _CAUSES else Cause.NONE}
 
 
 def resumption(step: int) -> str:
