@@ -86,7 +86,9 @@ def parser() -> argparse.ArgumentParser:
 
 @without_gc()
 def status(asked: argparse.Namespace) -> int:
-    console = Console()
+    console = Console(
+        emoji=False
+    )  # names of runs hold none, and the table of all that there are takes a while to import
     with RunRoot(asked.root) as runs:
         folders = named(runs, asked.study)
         if not folders:

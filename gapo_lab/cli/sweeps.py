@@ -163,6 +163,7 @@ def _specs(runs: RunRoot, keys: Sequence[str]) -> list[Mapping[str, Any]]:
     return list(out.values())
 
 
+@without_gc()
 def cancel(asked: argparse.Namespace) -> int:
     """Cancel all SLURM jobs with one scancel, and signal local processes to stop."""
     from gapo_lab.launch.cancel import end, until_ended
@@ -185,7 +186,7 @@ def retry(asked: argparse.Namespace) -> int:
     from gapo_lab.config import search_path
     from gapo_lab.launch import executor
 
-    with RunRoot(asked.root) as runs:
+    with without_gc(), RunRoot(asked.root) as runs:
         keys = chosen(runs, asked.study)
         found = run_states.read(asked.root, keys, runs)
     again = [key for key in keys if found.get(key, NEW).state in (*STOPPED, State.NEW)]
@@ -199,9 +200,10 @@ def retry(asked: argparse.Namespace) -> int:
         counts = Counter(found.get(key, NEW).state for key in keys)
         print("nothing to retry: " + ", ".join(f"{count} {state}" for state, count in counts.items()))
         return 0
-    cells = [_in_root(asked.root, runs.folder(key).spec.get("overrides") or ()) for key in again]
-    others = set(search_path.use(word for cell in cells for word in cell))
-    wanted = executor.plan_of([tuple(word for word in cell if word in others) for cell in cells])
+    with without_gc():
+        cells = [_in_root(asked.root, runs.folder(key).spec.get("overrides") or ()) for key in again]
+        others = set(search_path.use(word for cell in cells for word in cell))
+        wanted = executor.plan_of([tuple(word for word in cell if word in others) for cell in cells])
     for run in wanted.runs:
         if run.spec and run.key not in again:
             old = next(key for key in again if key not in {one.key for one in wanted.runs if one.spec})
@@ -229,6 +231,7 @@ def _in_root(root: Path, overrides: Sequence[str]) -> tuple[str, ...]:
     return (*others, f"run_root={in_quotes(str(root))}")
 
 
+@without_gc()
 def gc(asked: argparse.Namespace) -> int:
     """Remove checkpoints of finished runs; and submissions and code copies if no run is queued or running."""
     with RunRoot(asked.root) as runs:

@@ -49,7 +49,8 @@ def plan_of(cells: Sequence[Sequence[str]]) -> Plan:
 def over_folders(drafted: Sequence[Planned]) -> Plan:
     """Return the plan of these runs, over the run folders that are there."""
     root = root_of(drafted)
-    return plan.make(drafted, partial(run_states.read, root), measured(root))
+    with RunRoot(root) as runs:
+        return plan.make(drafted, partial(run_states.read, root, runs=runs), PastRuns(runs.folders()))
 
 
 def plan_of_one(words: Sequence[str]) -> Planned:
@@ -141,7 +142,8 @@ def no_room(root: Path, todo: Sequence[Planned]) -> str:
     """Why the checkpoints of these runs do not fit below `root`; '' where they do."""
     there = next(path for path in (root.absolute(), *root.absolute().parents) if path.exists())
     kept = [RunFolder(root / run.key).checkpoints for run in todo if run.why]
-    used = sum(file.stat().st_size for folder in kept for file in folder.glob("global_step_*/actor/*.pt"))
+    # looking for files in a folder that is not there takes ten times as long
+    used = sum(file.stat().st_size for one in kept if one.is_dir() for file in one.glob("global_step_*/actor/*.pt"))
     return disk.refusal(todo, shutil.disk_usage(there).free, used)
 
 
@@ -173,12 +175,14 @@ def _submit(root: Path, runs: Sequence[Planned], cluster: ClusterConfig, console
     submission = _submission(root, runs, cluster, code_snapshot.take(root), Origin.here(IMPORT_ROOT))
     submission.write()
     # what the folders said before, None where there was none
-    before = {run.key: _said(root / run.key) for run in runs}
+    before = {} if cluster.is_local else {run.key: _said(root / run.key) for run in runs}
     # the shipped files that a config names are those of the copy, too
     shipped, copied = str(PACKAGE), str(submission.code / PACKAGE.name)
     texts = Texts(lambda settings: spec_file.as_yaml(unflatten(settings), DUMPER).replace(shipped, copied))
+    here: dict[str, Any] = {"process": Process.here()}
     for task, run in enumerate(runs):
-        _prepare(root, run, submission, task, texts)
+        fields = here if cluster.is_local else {"submission": submission.name, "task": task}
+        _prepare(root, run, texts, submitted=submission.time, **fields)
     if cluster.is_local:
         return submission
     try:
@@ -239,18 +243,13 @@ def _withdraw(submission: Submission, before: Mapping[str, RunStatus | None]) ->
     shutil.rmtree(submission.logs, ignore_errors=True)
 
 
-def _prepare(root: Path, run: Planned, submission: Submission, task: int, texts: Texts) -> RunFolder:
-    """Return the run folder, ready to be worked on by whoever is given it."""
+def _prepare(root: Path, run: Planned, texts: Texts, **fields: Any) -> RunFolder:
+    """Return the run folder, ready to be worked on by whoever is given it. fields: of its status."""
     folder = RunFolder.open(root, run.key, run.valid_spec.as_dict())
     copies = user_files.copy(run.settings, folder.path)
     folder.write_config(texts.of({**run.settings, **copies} if copies else run.settings))
-    fields: dict[str, Any] = {"submitted": submission.time}
     if steps := run.settings.get("trainer.total_training_steps"):
         fields["total_steps"] = steps
-    if submission.cluster.is_local:
-        fields["process"] = Process.here()
-    else:
-        fields |= {"submission": submission.name, "task": task}
     folder.queue(**fields)
     return folder
 

@@ -12,6 +12,7 @@ The first step after a start is slower than the others, and counts only where th
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
@@ -143,7 +144,7 @@ def _distance(theirs: CostInputs, ours: CostInputs) -> tuple[bool, float]:
 
 
 def _newest(folders: Iterable[RunFolder]) -> list[RunFolder]:
-    return sorted(folders, key=lambda one: (one.path / "summary.json").stat().st_mtime, reverse=True)[:NEWEST]
+    return sorted(folders, key=lambda one: os.stat(f"{one.path}/summary.json").st_mtime, reverse=True)[:NEWEST]
 
 
 def workers_of(folder: RunFolder) -> int | None:

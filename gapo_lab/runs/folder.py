@@ -51,7 +51,7 @@ class RunFolder:
                 )
             spec_file.write(path, mine)
             return folder
-        if changed := spec_file.differences(folder.spec, mine):
+        if changed := spec_file.differences(spec_file.read(path, shared=True), mine):
             raise UserError(
                 f"{folder.path} belongs to another config ({changed}). "
                 "Move that folder away, or choose another run folder"

@@ -158,6 +158,8 @@ def _plain(value: Any) -> Any:
 
 def differences(there: Mapping[str, Any], mine: Mapping[str, Any]) -> str:
     """'name: theirs, not mine' for up to three differing fields of the identity; '' when there is none."""
+    if there == mine:
+        return ""
     there, mine = (_flat(spec) for spec in (there, mine))
     names = [n for n in sorted(there.keys() | mine.keys()) if there.get(n, "absent") != mine.get(n, "absent")]
     said = [f"{n}: {there.get(n, 'absent')}, not {mine.get(n, 'absent')}" for n in names[:3]]

@@ -74,16 +74,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     It is written aside under a name of its own: processes that write the same path do not meet.
     """
-    import tempfile  # of the commands that only read it is a part of the start that counts
-
+    aside = f"{path.parent}/.{path.name}.{os.urandom(6).hex()}"
     with writing(path):
-        handle, aside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        handle = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(aside, 0o644)
+                os.fchmod(file.fileno(), 0o644)
             os.replace(aside, path)
         except BaseException:
             with contextlib.suppress(FileNotFoundError):
@@ -122,7 +121,7 @@ def _read_bytes(path: str | Path) -> bytes:
                 data += more
         return data
     except OSError as error:
-        error.filename = path
+        error.filename = str(path)
         raise
     finally:
         os.close(handle)
