@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from gapo_lab.errors import UserError
 from gapo_lab.tracking import uri as addresses
+from gapo_lab.utils.text import several
 
 if TYPE_CHECKING:
     from analysis.report.options import Asked
@@ -165,7 +166,7 @@ def _report(asked: argparse.Namespace) -> None:
     wanted, uri = asked_for(asked), addresses.resolve(asked.uri)
     source = connect.choose(wanted.studies, wanted.runs_root, asked.uri, asked.source, wanted.all_metrics)
     report = build.build(source, wanted)
-    print(f"{len(report.selection.runs)} runs from {source.place}")
+    print(f"{several(len(report.selection.runs), 'run')} from {source.place}")
     _show(report.document)
     path = asked.out or default_folder(wanted.studies)
     to_runs = tuple(links.cell_links(report.selection, wanted.runs_root, path, uri))

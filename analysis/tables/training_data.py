@@ -17,7 +17,7 @@ def table(path: Path, name: str = "table1") -> Table:
         raise UserError(f"{path} is not there. Give --data a train.parquet, or the folder that holds it")
     *languages, total = map(_line, dataset_summary.table(path))
     head = tuple((text, 1) for text in ("Input", "Output", "Count", "Percent"))
-    notes = (("", "Input, Output: lengths in characters of prompt and true edit, shortest to longest"),)
+    notes = (("", "Input, Output: lengths in characters of prompt and reference answer, shortest to longest"),)
     return Table(
         name,
         "Training data",

@@ -1,4 +1,4 @@
-"""One task as a person reads it: what was asked, what was done so far, the code with the cursor, the true edit."""
+"""One task as a person reads it: what was asked, what was done so far, the code with the cursor, the reference answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def show(task: Task, console: Console) -> None:
         parts.append(Text(plain(f"“{task.instruction}”"), style="italic"))
     parts += [Rule("the edits so far", align="left", style="dim"), _history(task)]
     parts += [Rule("the code; the region is marked, ▏ is the cursor", align="left", style="dim"), _code(task)]
-    parts += [Rule("the true edit of the region", align="left", style="dim"), _truth(task)]
+    parts += [Rule("the reference answer: the region after the edit", align="left", style="dim"), _truth(task)]
     console.print(Panel(Group(*parts), title=Text(plain(title)), title_align="left"))
 
 

@@ -61,7 +61,7 @@ class Task:
 
     @property
     def edited(self) -> str:
-        """The file after the true edit."""
+        """The file after the edit of the reference answer."""
         return self.prefix + self.truth + self.suffix
 
 

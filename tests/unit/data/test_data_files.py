@@ -70,7 +70,7 @@ def test_the_paper_s_own_line():
 def test_describe_prints_and_writes(folder, capsys):
     assert main(["describe", str(folder), "--example", "3"]) == 0
     said = capsys.readouterr().out
-    assert "Percent" in said and "the edits so far" in said and "the true edit" in said
+    assert "Percent" in said and "the edits so far" in said and "the reference answer" in said
     assert max(map(len, said.split("the edits so far")[1].splitlines())) <= 80
     rows = list(csv.DictReader((folder / "train.table.csv").open()))
     assert rows[-1]["language"] == "Total" and len(rows) == 11
