@@ -1,4 +1,4 @@
-"""One task as a person reads it: what was asked, what was done so far, the code with the cursor, the reference answer."""
+"""One task as a person reads it: what was asked, the edits so far, the code with the cursor, the reference answer."""
 
 from __future__ import annotations
 
