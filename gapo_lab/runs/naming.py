@@ -144,10 +144,11 @@ def without_texts(spec: Spec) -> str:
 
 
 def beginning(one: str, others: Collection[str]) -> str:
-    """Return the shortest beginning of a hash, of at least four digits, that no other of ``others`` has."""
+    """Return the shortest beginning of a hash, of at least four digits, that no other of ``others`` has; a shorter text
+    whole."""
     return next(
         one[:size]
-        for size in range(4, len(one) + 1)
+        for size in range(min(4, len(one)), len(one) + 1)
         if size == len(one) or sum(other.startswith(one[:size]) for other in others) <= 1
     )
 

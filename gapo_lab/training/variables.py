@@ -25,6 +25,9 @@ ON_CPU: Mapping[str, str] = {
     # a second thread in every process costs far more than it gives
     **dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1"),
     "VERL_PLATFORM": "cpu",
+    # after so long Ray gives up an object whose place it does not know (ten minutes otherwise): its notice was lost,
+    # which happens, rarely, on a busy machine (ray-project/ray issue 23802). `CpuServerAdapter` then sends it again
+    "RAY_fetch_fail_timeout_milliseconds": "60000",
 }
 # For vLLM there: GiB for keys and values; no cores of its own, which another run may have, too.
 VLLM_ON_CPU: Mapping[str, str] = {

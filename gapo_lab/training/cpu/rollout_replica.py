@@ -73,11 +73,18 @@ class CpuServerAdapter(BaseRollout):
         for name, value in weights:
             value = value.detach().cpu()
             if bucket and size + value.nbytes > limit:
-                await self.server.update_weights.remote(bucket)
+                await self._send(bucket)
                 bucket, size = [], 0
             bucket.append((name, value))
             size += value.nbytes
-        await self.server.update_weights.remote(bucket, global_steps)
+        await self._send(bucket, global_steps)
+
+    async def _send(self, *arguments: object) -> None:
+        """Hand weights to the server; once more where Ray has lost sight of them, which changes nothing else."""
+        try:
+            await self.server.update_weights.remote(*arguments)
+        except ray.exceptions.ObjectFetchTimedOutError:
+            await self.server.update_weights.remote(*arguments)
 
     async def resume(self, tags: list[str]):
         """Nothing was released."""

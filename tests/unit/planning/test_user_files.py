@@ -103,7 +103,8 @@ def test_a_retry_does_not_train_with_another_text(project, tmp_path, monkeypatch
     RunFolder.open(tmp_path / "runs", run.key, run.spec.as_dict()).write_status(state="failed", message="lost")
     (project / "mine.py").write_text("def f(**words): return 2.0\n")
     assert main(["retry", run.key]) == 2
-    assert "a file that it names has changed" in capsys.readouterr().err
+    assert "mine.py has changed, which makes it another run" in (said := capsys.readouterr().err)
+    assert said.endswith(f"forget {run.key} --with-results\n")
 
 
 def test_modules_and_the_classes_of_a_yaml_file_are_found(project, tmp_path, monkeypatch):

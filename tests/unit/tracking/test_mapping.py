@@ -138,8 +138,8 @@ def test_addresses(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert uri.resolve() == "sqlite:///mlflow.db" and uri.sqlite_path(uri.resolve()) == tmp_path / "mlflow.db"
     assert uri.sqlite_path("sqlite:////data/x.db?a=b").as_posix() == "/data/x.db"
-    assert uri.how_to_open("sqlite:///mlflow.db").endswith("-m gapo_lab ui   (MLflow, on http://127.0.0.1:5000)")
-    assert "ui --uri sqlite:///a.db " in uri.how_to_open("sqlite:///a.db")
+    assert uri.how_to_open("sqlite:///mlflow.db").endswith("-m gapo_lab ui\nhttp://127.0.0.1:5000")
+    assert "ui --uri sqlite:///a.db\n" in uri.how_to_open("sqlite:///a.db")
     assert uri.sqlite_path("http://host") is None and uri.how_to_open("http://host") == "http://host"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:5000")
     assert uri.resolve() == "http://host:5000" and uri.resolve("sqlite:///a.db") == "sqlite:///a.db"

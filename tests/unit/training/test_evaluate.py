@@ -131,6 +131,8 @@ def test_any_model_is_evaluated_with_any_reward_and_the_luck_of_its_answers_is_t
 def test_a_reward_that_fails_is_one_line(own_rows, capsys):
     (own_rows / "mine.py").write_text(REWARD.replace("my/edits", "others"))
     assert runs.main(["evaluate", "model=nano", "data=parquet", "data.id=test.jsonl", "reward=mine.py"]) == 2
-    assert capsys.readouterr().err == "gapo_lab: reward=mine.py: AssertionError: \n"
+    said = capsys.readouterr().err
+    assert said.startswith("gapo_lab: reward=mine.py: raised AssertionError (mine.py, line ") and said.count("\n") == 1
+    assert " for row 0 of test.jsonl and the answer '" in said and said.endswith("Mend it.\n")
     assert runs.main(["evaluate", "model=nano", "data=parquet", "data.id=no.jsonl", "reward=mine.py"]) == 2
     assert capsys.readouterr().err == "gapo_lab: data.id=no.jsonl: no such file or folder\n"
