@@ -49,17 +49,27 @@ def _gapo(module: str, *words: str) -> str:
 
 
 def _plan() -> str:
-    """Return the plan without two of its notes: on attention and disk."""
+    """Return the plan without two of its notes, on attention and disk."""
     text = _gapo("gapo_lab", "plan", *PLAN.split())
-    left_out = ("attention is", "checkpoints of")
-    return "\n".join(line for line in text.splitlines() if not any(words in line for words in left_out))
+    return _without(text.splitlines(), "attention is", "checkpoints of")
+
+
+def _without(lines: list[str], *words: str) -> str:
+    """Return the lines without those that have one of these words, and without their indented continuations."""
+    kept: list[str] = []
+    is_left_out = False
+    for line in lines:
+        goes_on = Text.from_ansi(line).plain.startswith("    ")
+        is_left_out = is_left_out if goes_on else any(one in line for one in words)
+        kept += [] if is_left_out else [line]
+    return "\n".join(kept)
 
 
 def _end_of(text: str) -> str:
     """Return a run's last table, without what only this machine has."""
     lines = text.splitlines()
     start = max(number for number, line in enumerate(lines) if "┏" in line)
-    return "\n".join(line for line in lines[start - 1 :] if "charts" not in line)
+    return _without(lines[start - 1 :], "charts")
 
 
 def _terminal(name: str, command: str, output: str) -> None:
