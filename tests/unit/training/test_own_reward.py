@@ -54,6 +54,7 @@ def test_what_it_may_not(returned, said):
     assert "reward=mine.py" in str(told.value)
 
 
+@pytest.mark.verl
 @pytest.mark.parametrize("kind", ["def", "async def"])
 def test_what_it_raises_names_the_line_the_row_and_the_answer(tmp_path, monkeypatch, kind):
     file = tmp_path / "mine.py"
