@@ -84,36 +84,32 @@ def mean(curves: Sequence[Curve]) -> Curve:
     return Curve(steps, values.mean(axis=0) if len(steps) else np.array([]))
 
 
-def chosen(curves: Mapping[int, Curve], pick: str, dev: Mapping[int, Curve] | None = None) -> dict[int, int]:
-    """{seed: step} that a way to pick has chosen for each trial; empty where it chooses no step."""
-    curves = {seed: curve for seed, curve in curves.items() if len(curve)}
-    if pick == "peak" and curves:
-        average = mean(list(curves.values()))
-        return dict.fromkeys(curves, picked.best_step(average.points())) if len(average) else {}
-    of = {"dev": dev or {}, "best": curves}.get(pick, {})
-    return {seed: picked.best_step(of[seed].points()) for seed in curves if seed in of and len(of[seed])}
-
-
 def reduce(curves: Mapping[int, Curve], pick: str, dev: Mapping[int, Curve] | None = None) -> dict[int, float]:
-    """{seed: number} of one cell's trials; see ``PICKS``. ``dev``: for that pick, each trial's curve on the dev set.
+    """{seed: number} of one cell's trials, as `reduced` has them."""
+    return reduced(curves, pick, dev)[0]
 
-    A trial without a value is absent.
+
+def reduced(
+    curves: Mapping[int, Curve], pick: str, dev: Mapping[int, Curve] | None = None
+) -> tuple[dict[int, float], dict[int, int]]:
+    """{seed: number} of one cell's trials, see ``PICKS``, and {seed: step} where the way to pick chooses one.
+
+    dev: for that pick, each trial's curve on the dev set. A trial without a value is absent.
     """
     if pick not in PICKS:
         raise UserError(f"--pick {pick}: no such way. Take one of {', '.join(PICKS)}")
     curves = {seed: curve for seed, curve in curves.items() if len(curve)}
+    if pick in ("final", "mean"):
+        return {seed: metrics.reduce(curve.values.tolist(), pick) for seed, curve in curves.items()}, {}
+    steps = _steps(curves, pick, dev or {})
+    values = {seed: float(curves[seed].at(np.array([step]))[0]) for seed, step in steps.items()}
+    return {seed: value for seed, value in values.items() if not np.isnan(value)}, steps
+
+
+def _steps(curves: Mapping[int, Curve], pick: str, dev: Mapping[int, Curve]) -> dict[int, int]:
+    """{seed: step} that a way to pick chooses for each trial."""
     if pick == "peak" and curves:
         average = mean(list(curves.values()))
-        if not len(average):
-            return {}
-        where = average.steps[[int(np.argmax(average.values))]]
-        return {seed: float(curve.at(where)[0]) for seed, curve in curves.items()}
-    if pick == "dev":
-        there = {seed: one for seed, one in (dev or {}).items() if len(one)}
-        values = {
-            seed: picked.at_best(curve.points(), there[seed].points())
-            for seed, curve in curves.items()
-            if seed in there
-        }
-        return {seed: value for seed, value in values.items() if value is not None}
-    return {seed: metrics.reduce(curve.values.tolist(), pick) for seed, curve in curves.items()}
+        return dict.fromkeys(curves, picked.best_step(average.points())) if len(average) else {}
+    of = dev if pick == "dev" else curves
+    return {seed: picked.best_step(of[seed].points()) for seed in curves if seed in of and len(of[seed])}

@@ -135,7 +135,7 @@ def measure(
         found = {run.seed: by_run[run.id] for run in cell.runs if run.id in by_run}
         chosen = {run.seed: dev[run.id] for run in cell.runs if run.id in dev}
         mine = {kind: {run.seed: by_id[run.id] for run in cell.runs if run.id in by_id} for kind, by_id in sums.items()}
-        values, steps = reducing.reduce(found, pick, chosen), reducing.chosen(found, pick, chosen)
+        values, steps = reducing.reduced(found, pick, chosen)
         by_cell[cell.id] = Trials(cell, found, values, mine, steps)
     known = _known_cases(metric, selection.cells, cases or {})
     guessed = None

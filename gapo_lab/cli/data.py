@@ -96,7 +96,9 @@ def parser() -> argparse.ArgumentParser:
         help="characters of earlier edits in a prompt; the latest edits are kept (default: 8000)",
     )
 
-    one = add("import", _import, "make files for data=parquet of gsm8k, math, humaneval, mbpp, or any JSON lines")
+    one = add(
+        "import", data_import.command, "make files for data=parquet of gsm8k, math, humaneval, mbpp, or any JSON lines"
+    )
     data_import.add_to(one)
 
     one = add(
@@ -121,10 +123,6 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--max-response-length", type=int, default=512, metavar="N", help="limit in tokens (default: 512)")
     _add_keys(one)
     return out
-
-
-def _import(asked: argparse.Namespace) -> int:
-    return data_import.command(asked)
 
 
 # mine
@@ -216,14 +214,14 @@ def describe(asked: argparse.Namespace) -> int:
     folder = asked.out or paths[0].parent
     atomic_files.make_folder(folder)
     for path in paths:
-        lines = tables.table(path, _keys(asked))
+        lines = tables.table(path, data_validate.keys(asked))
         print(f"{path}\n\n{tables.as_text(lines)}")
         caption = f"Statistics of {path.stem}: lengths of prompts and of reference answers in characters."
         atomic_files.write_text(folder / f"{path.stem}.table.txt", tables.as_text(lines))
         atomic_files.write_text(folder / f"{path.stem}.table.csv", tables.as_csv(lines))
         atomic_files.write_text(folder / f"{path.stem}.table.tex", tables.as_latex(lines, caption))
     print("written: " + ", ".join(f"{folder}/{path.stem}.table.{{txt,csv,tex}}" for path in paths) + "\n")
-    _example(paths[0], asked.example, _keys(asked))
+    _example(paths[0], asked.example, data_validate.keys(asked))
     return 0
 
 
@@ -263,7 +261,3 @@ def _add_keys(parser: argparse.ArgumentParser) -> None:
             metavar="COLUMN",
             help=f"the column, as data.{key} of data=parquet names it (default: {usual})",
         )
-
-
-def _keys(asked: argparse.Namespace) -> dict[str, str]:
-    return {key: getattr(asked, key) for key in sets.USUAL}

@@ -21,13 +21,18 @@ def command(asked: argparse.Namespace) -> int:
     paths = parquet_columns.find(asked.path)
     measure = measure_of(asked.model) if asked.model else None
     limits = (asked.max_prompt_length, asked.max_response_length)
-    problems = validate.validate(paths, measure, limits, {key: getattr(asked, key) for key in sets.USUAL})
+    problems = validate.validate(paths, measure, limits, keys(asked))
     for problem in problems:
         print(problem)
     if not problems:
         rows = files.count(paths)
         print(f"{', '.join(path.name for path in paths)}: {rows:,} rows, nothing wrong")
     return 1 if problems else 0
+
+
+def keys(asked: argparse.Namespace) -> dict[str, str]:
+    """Return the names of the columns, by the names that `data=parquet` expects."""
+    return {key: getattr(asked, key) for key in sets.USUAL}
 
 
 def measure_of(model: str):

@@ -86,9 +86,8 @@ def parser() -> argparse.ArgumentParser:
 
 @without_gc()
 def status(asked: argparse.Namespace) -> int:
-    console = Console(
-        emoji=False
-    )  # names of runs hold none, and the table of all that there are takes a while to import
+    # names of runs hold no emoji, and the table of all that there are takes a while to import
+    console = Console(emoji=False)
     with RunRoot(asked.root) as runs:
         folders = named(runs, asked.study)
         if not folders:

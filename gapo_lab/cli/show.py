@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 
-from gapo_lab.config import choices
-
 
 def add(one) -> None:
     """Put the command into the parser."""
@@ -16,6 +14,8 @@ def add(one) -> None:
 
 def show(asked: argparse.Namespace) -> int:
     """Print the file; where it lies goes to standard error, so that the rest can be copied."""
+    from gapo_lab.config import choices
+
     path = choices.of(asked.word)
     print(path, file=sys.stderr)
     print(path.read_text(encoding="utf-8"), end="")

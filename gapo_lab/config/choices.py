@@ -5,23 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from gapo_lab.config.search_path import FOLDERS
 from gapo_lab.errors import UserError
-from gapo_lab.paths import CONF, PACKAGE, SLURM, SWEEPS
+from gapo_lab.paths import CONF, PACKAGE
 from gapo_lab.utils.key_names import did_you_mean
 
 # The groups that are chosen from, in the order in which --help shows them; `sweep` is added with a plus.
 GROUPS = ("algo", "data", "model", "reward", "recipe", "scale", "backend", "cluster", "search", "sweep")
-FOLDERS = {"sweep": (SWEEPS,), "cluster": (CONF / "cluster", SLURM)}
 # The built-in template of prompts, which is no config file.
 TEMPLATE = "data.template"
 
 
 def files(group: str) -> dict[str, Path]:
     """Return the files of a group by name, those of the working folder after ours, which win."""
-    shipped = FOLDERS.get(group, (CONF / group,))
-    here = {"sweep": ("sweeps",), "cluster": ("conf/cluster", "slurm")}.get(group, (f"conf/{group}",))
+    shipped = [CONF / group, *([FOLDERS[group]] if group in FOLDERS else [])]
     found: dict[str, Path] = {}
-    for folder in (*shipped, *map(Path, here)):
+    for folder in (*shipped, *(Path(one.relative_to(CONF.parent)) for one in shipped)):
         for path in sorted(folder.glob("*.yaml")):
             found.setdefault(path.stem, path)
     return found

@@ -16,6 +16,7 @@ from gapo_lab.runs import naming, studies
 from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import STOPPED
 from gapo_lab.utils.own_command import own
+from gapo_lab.utils.prose import say
 from gapo_lab.utils.text import several
 
 SHOWN = 5  # runs named one by one
@@ -31,13 +32,11 @@ def show(root: Path, runs: Iterable[Planned], console: Console) -> None:
     files = " and ".join(sorted({names for _, names in found}))
     removed = "; ".join(own("forget", key, "--with-results", root=root) for key, _ in found[:SHOWN])
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    console.print(
+    text = (
         f"note {several(len(found), 'run')} stopped with another text of {files}: the study still waits for {it}. If "
-        f"nobody needs {it}: {removed}{more}",
-        highlight=False,
-        markup=False,
-        soft_wrap=True,
+        f"nobody needs {it}: {removed}{more}"
     )
+    say(console, text, markup=False)
 
 
 def _found(root: Path, edited: Sequence[Planned]) -> Iterator[tuple[str, str]]:
