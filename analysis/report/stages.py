@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from analysis.report.options import Asked
 from analysis.results import runs
-from analysis.results.measurements import measure
+from analysis.results.measurements import measure, once_trained
 from analysis.results.runs import Selection
 from analysis.results.source import Source
 from analysis.sources import connect
@@ -37,7 +37,7 @@ def tuning(source: Source, asked: Asked, compared: Selection | None = None) -> T
     selection = runs.select(tried, asked.where)
     cells = [cell.id for cell in selection.cells if cell.runs]
     for metric in choosing(asked.tests[0]):
-        measured = measure(source, selection, metric, exactly=True)
+        measured = once_trained(measure(source, selection, metric, exactly=True))
         if all(measured.by_cell[cell].values for cell in cells):
             return replace(tuned(selection, measured) if cells else Tuned(), others=len(others))
     raise UserError(f"study {names[0]}: not every run measured its dev set, so what it chose cannot be shown")

@@ -34,6 +34,10 @@ class Curve:
         """Return (step, value) by step."""
         return list(zip(self.steps.tolist(), self.values.tolist(), strict=True))
 
+    def after(self, step: int) -> Curve:
+        """Return the part that was measured after a step."""
+        return Curve(self.steps[self.steps > step], self.values[self.steps > step])
+
     def at(self, steps: np.ndarray) -> np.ndarray:
         """Return the values that hold at ``steps``: the last one measured at or before each; NaN before the first."""
         index = np.searchsorted(self.steps, steps, side="right") - 1

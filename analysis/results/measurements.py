@@ -153,6 +153,20 @@ def at_the_end(one: Measured) -> Measured:
     return replace(one, pick="final", by_cell=ended)
 
 
+def once_trained(one: Measured) -> Measured:
+    """Return a metric of the dev set with each run's best value after its first step in place of the best of all.
+
+    Where all that was tried makes the model worse, the value before training would be the best of each.
+    """
+
+    def trained(trials: Trials) -> Trials:
+        curves = {seed: curve.after(0) for seed, curve in trials.curves.items()}
+        values, steps = reducing.reduced(curves, "best")
+        return replace(trials, values=values, steps=steps)
+
+    return replace(one, by_cell={name: trained(trials) for name, trials in one.by_cell.items()})
+
+
 def expected(source: Source, ids: Sequence[str], metric: str) -> str:
     """``val/id/em_expected`` for ``val/id/em`` where every run that has the one has the other; else the metric."""
     if not re.fullmatch(r"val/[^/]+/em", metric):

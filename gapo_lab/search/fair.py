@@ -20,10 +20,10 @@ from gapo_lab.launch import executor
 from gapo_lab.planning import plan
 from gapo_lab.planning.plan import Plan
 from gapo_lab.planning.planned import Action, Planned
-from gapo_lab.runs import measures, picked, study_leader
+from gapo_lab.runs import measures, study_leader
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.search.open_claims import Cell
-from gapo_lab.search.tuning import STUDY, Choice, Words, candidates, choose
+from gapo_lab.search.tuning import STUDY, Choice, Words, candidates, choose, measured
 from gapo_lab.utils.key_names import short
 from gapo_lab.utils.prose import say
 from gapo_lab.utils.text import several
@@ -128,7 +128,7 @@ class FairSweep:
 
     def _value(self, run: Planned) -> float:
         folder = RunFolder(self.root / run.key)
-        value = picked.value(folder.merged_metrics(), self.fair.by)
+        value = measured(folder.merged_metrics(), self.fair.by)
         if value is None:
             raise UserError(f"fair.by={self.fair.by}: was not measured by {folder.path}. Name a metric that it has")
         return value

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from gapo_lab.config import sweep_grid
 from gapo_lab.errors import UserError
+from gapo_lab.runs import picked
 
 # Words that are tried together: `actor_rollout_ref.actor.optim.lr=1e-4`, or that and a `tau=0.5`.
 Words = tuple[str, ...]
@@ -58,6 +59,14 @@ def candidates(
         said_sizes = ", ".join(f"{method} {size}" for method, size in sizes.items())
         raise UserError(f"fair.candidates: each method must have as many to try, not {said_sizes}")
     return found
+
+
+def measured(merged: Mapping[int, Mapping[str, float]], by: str) -> float | None:
+    """Return what a run with these metrics by step says of its candidate: its best value on the dev set once trained.
+
+    All candidates are equal before training: that value would be the best of each that makes the model worse.
+    """
+    return picked.value({step: found for step, found in merged.items() if step > 0}, by)
 
 
 def choose(method: str, model: str, tried: Sequence[Words], values: Sequence[Sequence[float]]) -> Choice:

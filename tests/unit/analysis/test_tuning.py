@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rehearsed_runs import BEST_TAU, rehearse
 
 from analysis.report import build
 from analysis.report.options import Asked
-from analysis.results.measurements import Measured, Trials
+from analysis.results.curves import Curve
+from analysis.results.measurements import Measured, Trials, once_trained
 from analysis.results.runs import Run, select
 from analysis.sources.run_folders import RunFolders
 from analysis.tables import tuning
@@ -54,6 +56,14 @@ def test_a_choice_at_the_edge_is_marked_and_said(runs: Path) -> None:
     assert said == [
         "GAPO (G) on nano-0.6M: tau=0.5 is at the edge of the 3 settings tried; values beyond it may be better"
     ]
+
+
+def test_a_setting_that_makes_the_model_worse_has_no_value_of_before_training() -> None:
+    run = Run("r0", "s", "", "r0", "FINISHED", 0, {"model": "nano", "algo": "grpo", "seed": "1000"})
+    (cell,) = select([run]).cells
+    curve = Curve(np.array([0, 10, 20]), np.array([0.2, 0.1, 0.17]))
+    found = once_trained(Measured("val/dev/em", "dev", {cell.id: Trials(cell, {1000: curve}, {1000: 0.2})}))
+    assert found.by_cell[cell.id].values == {1000: 0.17} and found.by_cell[cell.id].steps == {1000: 20}
 
 
 def test_a_setting_at_its_default_is_not_told() -> None:

@@ -12,7 +12,7 @@ from gapo_lab.cli.runs import main
 from gapo_lab.errors import UserError
 from gapo_lab.runs.run_root import find
 from gapo_lab.search import fair
-from gapo_lab.search.tuning import candidates, choose
+from gapo_lab.search.tuning import candidates, choose, measured
 
 LR = "actor_rollout_ref.actor.optim.lr"
 CLIP = "actor_rollout_ref.actor.clip_ratio"
@@ -96,6 +96,17 @@ def test_what_cannot_be_is_said_in_one_line(capsys, word, line):
     assert main(["plan", "+sweep=fair", "algo=grpo", word]) == 2
     error = capsys.readouterr().err
     assert line in error and len(error.splitlines()) == 1
+
+
+def test_a_candidate_is_judged_by_what_training_made_of_the_model():
+    """Else all that make it worse have its value before training, and the first of these equal ones is chosen."""
+    by = "val/dev/em_expected"
+    worse, bad = (
+        {step: {by: value} for step, value in zip((0, 10, 20), values, strict=True)}
+        for values in ([0.2, 0.1, 0.17], [0.2, 0.02, 0.05])
+    )
+    assert measured(worse, by) == 0.17 and measured(bad, by) == 0.05
+    assert measured({0: {by: 0.2}}, by) is None
 
 
 @pytest.mark.slow
