@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis.results.measurements import CLIPPED, DEV, EXPECTED, ID, OOD, THROUGHPUT
+from analysis.results.measurements import CLIPPED, DEV, ID, OOD, THROUGHPUT
 from analysis.results.spending import SPENT
+from gapo_lab.runs import measures
 from gapo_lab.runs.picked import on_dev
 
 
@@ -58,6 +59,6 @@ class Asked:
     def all_metrics(self) -> tuple[str, ...]:
         """Those of its figures and fitted curves, too, and those that are read in their place or choose a step."""
         spent = (*SPENT.values(), THROUGHPUT) if any(metric.startswith("val/") for metric in self.metrics) else ()
-        found = (*self.metrics, *(metric + EXPECTED for metric in self.metrics), *DEV, *spent)
+        found = (*self.metrics, *map(measures.expected, self.metrics), *DEV, *spent)
         found = (*found, *map(on_dev, self.metrics))
         return found if self.is_slice or not self.figures else (*found, CLIPPED, THROUGHPUT)

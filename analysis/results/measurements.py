@@ -14,12 +14,11 @@ from analysis.results.curves import Curve
 from analysis.results.runs import Cell, Selection
 from analysis.results.source import Source
 from gapo_lab.errors import UserError
+from gapo_lab.runs import measures
 from gapo_lab.runs.picked import DEV, choosing
 
 ID, OOD = "val/id/em", "val/ood/em"
 CLIPPED, THROUGHPUT = "actor/pg_clipfrac", "perf/throughput"
-# P(exact match) has no noise of sampled answers (docs/analysis.md): it stands for exact match where every run has it.
-EXPECTED = "_expected"
 _SHARE = re.compile(r"(^|/)(em|acc|similarity)(_greedy|_expected(_t\d+)?)?$")
 # Shares that are a number of right answers among the test cases.
 _COUNTED = re.compile(r"(^|/)(em|acc)(_greedy)?$")
@@ -168,11 +167,15 @@ def once_trained(one: Measured) -> Measured:
 
 
 def expected(source: Source, ids: Sequence[str], metric: str) -> str:
-    """``val/id/em_expected`` for ``val/id/em`` where every run that has the one has the other; else the metric."""
-    if not re.fullmatch(r"val/[^/]+/em", metric):
+    """``val/id/em_expected`` for ``val/id/em`` where every run that has the one has the other; else the metric.
+
+    P(exact match) has no noise of sampled answers (docs/analysis.md).
+    """
+    name = measures.expected(metric)
+    if name == metric or not metric.startswith("val/"):
         return metric
-    exact = source.curves(ids, metric + EXPECTED)
-    return metric + EXPECTED if exact and exact.keys() >= source.curves(ids, metric).keys() else metric
+    exact = source.curves(ids, name)
+    return name if exact and exact.keys() >= source.curves(ids, metric).keys() else metric
 
 
 def _dev(source: Source, ids: Sequence[str], metric: str) -> Mapping[str, Curve]:

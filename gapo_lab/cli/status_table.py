@@ -18,7 +18,7 @@ from rich.segment import Segment, Segments
 from rich.style import Style
 
 from gapo_lab.errors import UserError
-from gapo_lab.runs import measures, metrics, naming
+from gapo_lab.runs import measures, naming
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.kept_spec import Label
 from gapo_lab.runs.run_root import ahead
@@ -207,7 +207,7 @@ def _summary(runs: Sequence[Row]) -> str:
         values = [row.best[name] for row in over if name in row.best]
         if len(values) == len(over) and len({row.about for row in over}) == 1:
             means.append(f"{measures.set_label(name)} {measures.shown(over[0].about, _mean(values))}")
-    what = "" if not means or over[0].about == metrics.EXACT_MATCH else f"{over[0].about} "
+    what = "" if not means or over[0].about == measures.EXACT_MATCH else f"{over[0].about} "
     return text + (f", mean best {what}{', '.join(means)}" if means else "")
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gapo_lab.planning.planned import Planned
-from gapo_lab.runs import measures, metrics, naming
+from gapo_lab.runs import measures, naming
 from gapo_lab.utils.own_command import own
 from gapo_lab.utils.text import several
 
@@ -50,8 +50,8 @@ def last(*summaries: Mapping[str, Any]) -> str:
     about = {measures.of_summary(one) for one in summaries}
     if len(about) != 1 or not (measure := about.pop()):
         return ""
-    expected = measure == metrics.EXACT_MATCH and all(f"final/id/{metrics.EXPECTED}" in one for one in summaries)
-    measure = metrics.EXPECTED if expected else measure
+    expected = measures.expected(measure)
+    measure = expected if all(f"final/id/{expected}" in one for one in summaries) else measure
     found = []
     for where in measures.sets_of(summaries[0]):
         values = [one.get(f"final/{where}/{measure}") for one in summaries]

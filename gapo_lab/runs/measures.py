@@ -14,19 +14,19 @@ from gapo_lab.errors import UserError
 from gapo_lab.utils.key_names import nearest
 from gapo_lab.utils.text import percent
 
+# Exact match; and what is expected of it, which is measured beside it, not instead.
+EXACT_MATCH, EXPECTED = "em", "em_expected"
 # Exact match; verl's word for accuracy; the reward as the function returned it, and as verl has it.
-USUAL = ("em", "acc", "score", "reward")
+USUAL = (EXACT_MATCH, "acc", "score", "reward")
 # Sets that come first in tables, and what they are called there; others are called as they are.
 SETS = {"id": "ID", "dev": "dev", "ood": "OOD"}
 # Measures that are shares of answers, shown in percent.
-SHARES = ("em", "acc", "similarity", "em_expected", "em_expected_t50", "acc_expected")
+SHARES = (EXACT_MATCH, "acc", "similarity", EXPECTED, "em_expected_t50", "acc_expected")
 GREEDY, DEV = "_greedy", "dev"
 # In a summary, the step of a best value.
 STEPS = ("step", f"step{GREEDY}")
 # The runs of a root have the same names of metrics, and few kinds of them: what these mean is found once for each kind.
 KINDS = 1024
-# What is expected of exact match: measured beside it, not instead.
-EXPECTED = "em_expected"
 
 _MEASURED = re.compile(r"val/(?P<set>[^/]+)/(?P<measure>.+)")
 _BEST = re.compile(r"(?:first|final|best)/(?P<set>[^/]+)/(?P<measure>.+)")
@@ -68,14 +68,21 @@ def main_measure(names: Iterable[str], asked: str | None = None) -> str | None:
     return asked or next((measure for measure in USUAL if measure in there), None)
 
 
+def expected(name: str) -> str:
+    """Return what stands in for a measure or a metric wherever it was measured, too: `em_expected` for `em`,
+    `val/id/em_expected` for `val/id/em`; for any other the name itself."""
+    where, slash, measure = name.rpartition("/")
+    return f"{where}{slash}{EXPECTED}" if measure == EXACT_MATCH else name
+
+
 def metrics_of(summaries: Iterable[str]) -> list[str]:
     """Return the metrics of the main measure on each test set, `val/id/em`, from the names of summaries: `best/id/em`.
 
     Of several measures the other than exact match is the main measure: it was asked for. The dev set is no test set.
     """
     found = {(match["set"], match["measure"]) for name in summaries if (match := _of_set(name))}
-    asked = {measure for _, measure in found if not measure.endswith(GREEDY)} - {USUAL[0], EXPECTED}
-    about = min(asked, default=USUAL[0])
+    asked = {measure for _, measure in found if not measure.endswith(GREEDY)} - {EXACT_MATCH, EXPECTED}
+    about = min(asked, default=EXACT_MATCH)
     return [f"val/{where}/{about}" for where in in_order(where for where, one in found if one == about) if where != DEV]
 
 

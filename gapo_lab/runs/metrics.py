@@ -18,7 +18,6 @@ import orjson
 
 from gapo_lab.runs import measures
 
-EXACT_MATCH, EXPECTED = "em", "em_expected"
 RENAMED = {"critic/score/mean": "train/reward"}
 
 _VALIDATION = re.compile(r"val-(?:core|aux)/(?P<set>[^/]+?)(?P<greedy>_greedy)?/(?P<measure>[^/]+)/mean@\d+")
@@ -145,7 +144,7 @@ def summary(merged: Mapping[int, Mapping[str, float]], metric: str | None = None
     out: dict[str, float] = {}
     names = dict.fromkeys(name for at in merged.values() for name in at)
     about = measures.main_measure(names, metric)
-    for measure in dict.fromkeys([about, EXACT_MATCH, EXPECTED] if about else []):
+    for measure in dict.fromkeys([about, measures.EXACT_MATCH, measures.EXPECTED] if about else []):
         for suffix in ("", measures.GREEDY):
             for where in measures.measures(names):
                 out |= _of_curve(merged, where, f"{measure}{suffix}", f"step{suffix}" if measure == about else "")

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from gapo_lab.runs import measures, metrics
 
 # What of the dev set chooses a step, the first that was measured; else the metric's own measure on the dev set.
-DEV = ("val/dev/em_expected", "val/dev/em")
+DEV = (f"val/dev/{measures.EXPECTED}", f"val/dev/{measures.EXACT_MATCH}")
 
 
 def value(merged: Mapping[int, Mapping[str, float]], metric: str) -> float | None:
@@ -19,8 +19,7 @@ def value(merged: Mapping[int, Mapping[str, float]], metric: str) -> float | Non
 
     metric: `val/SET/MEASURE`. Of equal values on the dev set the first step counts.
     """
-    expected = re.sub(r"/em$", f"/{measures.EXPECTED}", metric)
-    found = metrics.series(merged, expected) or metrics.series(merged, metric)
+    found = metrics.series(merged, measures.expected(metric)) or metrics.series(merged, metric)
     dev = next((series for name in choosing(metric) if (series := metrics.series(merged, name))), None)
     return at_best(found, dev) if dev else (found[-1][1] if found else None)
 

@@ -51,7 +51,7 @@ class Snapshot:
     elapsed: float
     resumes_from: int = 0
     reward: float | None = None
-    about: str = metrics.EXACT_MATCH
+    about: str = measures.EXACT_MATCH
     tests: Mapping[str, float] = field(default_factory=dict)
     pace: float | None = None
 
@@ -94,7 +94,7 @@ def snapshot(folder: RunFolder, now: float, history: History | None = None) -> S
         elapsed=max(0.0, now - (status.started or now)),
         resumes_from=status.resumes_from,
         reward=last(points, "train/reward"),
-        about=about or metrics.EXACT_MATCH,
+        about=about or measures.EXACT_MATCH,
         tests={where: value for where, value in newest.items() if value is not None},
         pace=pace(trained[::-1], since=status.started or 0.0),
     )
@@ -150,7 +150,7 @@ def _line(shot: Snapshot) -> str:
             parts.append(shot.phase)
         if shot.reward is not None:
             parts.append(f"reward {shot.reward:.3f}")
-    name = "EM" if shot.about == metrics.EXACT_MATCH else shot.about
+    name = "EM" if shot.about == measures.EXACT_MATCH else shot.about
     parts += [
         f"{name} {measures.set_label(where)} {measures.shown(shot.about, value)}" for where, value in shot.tests.items()
     ]
@@ -240,7 +240,7 @@ def _label(name: str) -> str:
     """`ID exact match, greedy` for `id/em_greedy`."""
     where, measure = name.split("/", 1)
     plain = measure.removesuffix(measures.GREEDY)
-    what = {metrics.EXACT_MATCH: "exact match", metrics.EXPECTED: "exact match, expected"}.get(plain, plain)
+    what = {measures.EXACT_MATCH: "exact match", measures.EXPECTED: "exact match, expected"}.get(plain, plain)
     return f"{measures.set_label(where)} {what}, {'T=1.0' if plain == measure else 'greedy'}"
 
 

@@ -36,11 +36,9 @@ def of_run(summary: Mapping[str, object] | None, names: Iterable[str], metric: s
     tests = [name for name in sets if name != measures.DEV]
     # reports show what is expected of exact match, where it is measured
     there = {*(summary or ()), *names}
-    expected = [f"{name}/{measures.EXPECTED}" for name in tests if about == measures.USUAL[0]]
-    return [
-        *(f"{name}/{about}" for name in tests),
-        *(one for one in expected if {f"best/{one}", f"val/{one}"} & there),
-    ]
+    plain = [f"{name}/{about}" for name in tests]
+    expected = [measures.expected(one) for one in plain]
+    return list(dict.fromkeys([*plain, *(one for one in expected if {f"best/{one}", f"val/{one}"} & there)]))
 
 
 def of_folder(folder: RunFolder) -> list[str]:

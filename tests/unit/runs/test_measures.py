@@ -64,6 +64,12 @@ def test_sets_stand_in_one_order_and_shares_in_percent():
     assert measures.shown("acc", 0.25) == "25.0%" and measures.shown("score", 0.25) == "0.250"
 
 
+def test_expected_exact_match_stands_in_for_exact_match_alone():
+    assert [measures.expected(name) for name in ("em", "val/id/em")] == ["em_expected", "val/id/em_expected"]
+    for name in ("acc", "val/id/em_greedy", "val/id/system", "em/acc"):
+        assert measures.expected(name) == name
+
+
 def test_a_finished_run_is_read_anew_for_another_measure(tmp_path):
     folder = RunFolder.open(tmp_path, "a1", {"key": "a1"})
     attempt = folder.start_attempt()
