@@ -14,6 +14,7 @@ from analysis.check.uncertainty import SEED_SDS, Claim
 from analysis.paper import conventions, published
 from analysis.paper.published import Published
 from gapo_lab.errors import UserError
+from gapo_lab.utils import command_line
 
 ABOUT = "Published tables: numbers that cannot be right, and which differences stand out from noise."
 ASSUMPTIONS = (
@@ -37,8 +38,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(words: list[str] | None = None) -> int:
     """Run the command. Exit code 0, with misprints too: finding them is the job; 2 for a user's mistake."""
-    asked = parser().parse_args(words)
     try:
+        asked = command_line.parse(parser(), words)
         tables = [
             table
             for word in asked.tables

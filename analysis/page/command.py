@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gapo_lab.errors import UserError
+from gapo_lab.utils import command_line
 
 ABOUT = """The made parts of a results page, and its pictures, from an archive of runs: nothing is trained."""
 EXAMPLES = """examples:
@@ -29,13 +30,13 @@ def parser() -> argparse.ArgumentParser:
     out.add_argument(
         "--archive", type=Path, required=True, metavar="FILE.tar.xz", help="what gapo-lab pack has written"
     )
-    out.add_argument("sweep", nargs="+", metavar="WORD", help="the sweep that the runs are of, as +sweep=fair")
+    out.add_argument("sweep", nargs="+", metavar="KEY=VALUE", help="the sweep that the runs are of, as +sweep=fair")
     out.add_argument(
         "--also",
         nargs="+",
         action="append",
         default=[],
-        metavar="WORD",
+        metavar="KEY=VALUE",
         help="another sweep of the archive, whose parts are called STUDY:PART",
     )
     return out
@@ -45,8 +46,8 @@ def main(words: list[str] | None = None) -> int:
     """Exit code 0, or 2 for a user's mistake."""
     from analysis.render import markdown
 
-    asked = parser().parse_args(words)
     try:
+        asked = command_line.parse(parser(), words)
         made = files(asked.page, asked.archive, asked.sweep, *asked.also)
         markdown.write_all(made, "Name another page")
     except UserError as error:

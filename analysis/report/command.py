@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from gapo_lab.errors import UserError
 from gapo_lab.tracking import uri as addresses
+from gapo_lab.utils import command_line
 from gapo_lab.utils.text import several
 
 if TYPE_CHECKING:
@@ -145,8 +146,8 @@ def default_folder(studies: Sequence[str]) -> Path:
 
 def main(words: list[str] | None = None) -> int:
     """Exit code 0, or 2 for a user's mistake."""
-    asked = parser().parse_args(words)
     try:
+        asked = command_line.parse(parser(), words)
         _report(asked)
     except UserError as error:
         print(f"analysis: {error}", file=sys.stderr)

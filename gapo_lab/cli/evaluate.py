@@ -25,7 +25,7 @@ def add_words(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "run",
         nargs="*",
-        metavar="RUN",
+        metavar="RUN|KEY=VALUE",
         help="the key of a run, a study, or all (default); or overrides that name a model: model=FOLDER data=...",
     )
     parser.add_argument("--step", type=int, help="the step of the checkpoint (default: the last)")

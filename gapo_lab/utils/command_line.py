@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gapo_lab.errors import RunFailed, UserError
+from gapo_lab.utils import misplaced_override
 from gapo_lab.utils.prose import tell
 
 Command = Callable[[argparse.Namespace], int]
@@ -19,10 +20,20 @@ def adder(parser: argparse.ArgumentParser) -> Callable[[str, Command, str], argp
 
     def add(name: str, command: Command, text: str) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
-        added.set_defaults(command=command)
+        added.set_defaults(command=command, parser=added)
         return added
 
     return add
+
+
+def parse(parser: argparse.ArgumentParser, words: Sequence[str] | None) -> argparse.Namespace:
+    """Return the parsed arguments. UserError for an override that the command does not take, with what to write."""
+    asked, left = parser.parse_known_args(words)
+    if wrong := misplaced_override.remedy(parser, getattr(asked, "parser", parser), asked, left):
+        raise UserError(wrong)
+    if left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return asked
 
 
 def script(main: Callable[[], None]) -> int:
@@ -42,9 +53,9 @@ def run(parser: argparse.ArgumentParser, words: list[str] | None, stopped: str =
 
     `stopped` is said after a Ctrl-C.
     """
-    asked = parser.parse_args(words)
     name = parser.prog.removeprefix("python -m ")
     try:
+        asked = parse(parser, words)
         return asked.command(asked)
     except UserError as error:
         tell(f"{name}: {error}", sys.stderr)

@@ -214,7 +214,7 @@ def asked(program: str, about: str, kind: type, arguments: list[str] | None) -> 
     parser.add_argument("--out", type=Path, required=True, help="the checkpoint folder to write")
     for name, value in vars(kind()).items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    words = vars(parser.parse_args(arguments))
+    words = vars(command_line.parse(parser, arguments))
     out = words.pop("out")
     if words["steps"] < 1:
         raise UserError(f"--steps {words['steps']}: not 1 or above. Give the number of steps")
