@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from analysis.paper import conventions
 from analysis.results.curves import PICKS
 from analysis.results.measurements import Measured
-from analysis.results.runs import Selection
+from analysis.results.runs import Selection, code
 from analysis.statistics import families
 from analysis.tables import captions, claims, untrained
 from analysis.tables.paper import Results
@@ -75,7 +75,6 @@ def facts(selection: Selection, measured: Sequence[Measured], seeds: Sequence[in
     """(name, value) of what the report's head says; nothing of where the runs were read from, which changes no
     number."""
     finished = selection.runs
-    commits = sorted({run.commit[:10] for run in finished if run.commit})
     dirty = sum(run.is_dirty for run in finished)
     newest = datetime.fromtimestamp(max(r.start for r in finished) / 1000, UTC)
     words = {n: sorted({c.params[n] for c in selection.cells if n in c.params}) for n in ("data", "scale")}
@@ -89,10 +88,11 @@ def facts(selection: Selection, measured: Sequence[Measured], seeds: Sequence[in
     if trained := sorted({text for c in selection.cells if c.runs and (text := _trained(c.params))}):
         yield "Training", "; ".join(trained)
     yield "Measure", "; ".join(dict.fromkeys(map(_measure, measured)))
-    yield (
-        "Commits",
-        (", ".join(commits) or "unknown") + (f" ({dirty} runs with uncommitted changes)" if dirty else ""),
-    )
+    changed = f" ({dirty} runs with uncommitted changes)" if dirty else ""
+    for kind, names in code(finished).items():
+        is_commit = kind == "commits"
+        shown = dict.fromkeys(name[:10] if is_commit else name for name in names)
+        yield kind.capitalize(), ", ".join(shown) + (changed if is_commit else "")
     yield (
         "Hosts",
         ", ".join(sorted({run.host for run in finished if run.host})) or "unknown",

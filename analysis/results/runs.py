@@ -80,6 +80,11 @@ class Run:
         return self.tags.get("mlflow.source.git.commit", "")
 
     @property
+    def package(self) -> str:
+        """The package that the code was installed from, `gapo_lab 0.1.0`; '' where its commit is known."""
+        return self.tags.get("gapo.package", "")
+
+    @property
     def is_dirty(self) -> bool:
         """Whether the code had changes that were not committed."""
         return self.tags.get("gapo.git.dirty") == "True"
@@ -280,6 +285,14 @@ def _cell(id: str, by_seed: Mapping[int, Run], unfinished: Sequence[Run]) -> Cel
         params = {name: value for name, value in params.items() if run.params.get(name) == value}
     params |= {name: first.params[name] for name in ("model", "algo")}
     return Cell(id, params, runs, tuple(r for r in unfinished if r.seed not in by_seed))
+
+
+def code(runs: Iterable[Run]) -> dict[str, list[str]]:
+    """Return what ran: the `commits` of runs, and the `package` of those that had none."""
+    runs = list(runs)
+    found = {"commits": {run.commit for run in runs}, "package": {run.package for run in runs}}
+    known = {kind: sorted(names - {""}) for kind, names in found.items() if names - {""}}
+    return known or {"commits": ["unknown"]}
 
 
 def several(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from analysis.paper import conventions
 from analysis.results.measurements import Measured, Trials, number
-from analysis.results.runs import Cell
+from analysis.results.runs import Cell, code
 from analysis.results.step_delta import step_delta
 from analysis.statistics import inference
 from analysis.statistics.inference import Comparison, Summary
@@ -219,8 +219,8 @@ def _sources(draft: Draft) -> tuple[str, ...]:
             seen.add(cell.id)
             runs = " ".join(run.identity for run in cell.runs)
             out.append(f"{cell.name}: n={len(measured.by_cell[cell.id].values)}, runs {runs}")
-    commits = sorted({run.commit for cell in draft.results.grid.at.values() for run in cell.runs})
-    return (*out, f"commits {' '.join(c for c in commits if c) or 'unknown'}")
+    ran = code(run for cell in draft.results.grid.at.values() for run in cell.runs)
+    return (*out, *(f"{kind} {' '.join(names)}" for kind, names in ran.items()))
 
 
 def main_table(results: Results, name: str, title: str, steps: bool, percent: bool, spread: bool = False) -> Table:

@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from gapo_lab import __version__
+from gapo_lab.paths import PACKAGE
 from gapo_lab.utils.machine import cores, gpus
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ SLURM = (
 
 @dataclass(frozen=True)
 class Code:
-    """The commit that the code is at, and what differs from it. ``missing``: why there is none."""
+    """The commit that the code is at, and what differs from it. ``missing``: why there is none; ``package``: what the
+    code is then, `gapo_lab 0.1.0`."""
 
     commit: str = ""
     dirty: bool = False
@@ -44,11 +47,11 @@ class Code:
     diff_cut: bool = False
     untracked: tuple[str, ...] = ()
     missing: str = ""
+    package: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        if self.missing:
-            return {"missing": self.missing}
-        return {name: value for name, value in asdict(self).items() if name != "missing"}
+        of_none = ("missing", "package")
+        return {name: value for name, value in asdict(self).items() if (name in of_none) == bool(self.missing)}
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,13 @@ class Provenance:
     origin: Origin = field(default_factory=Origin)
     machine: Machine = field(default_factory=Machine)
 
+    @property
+    def package(self) -> str:
+        """The package that the code was installed from, `gapo_lab 0.1.0`; '' where its commit is known, or neither."""
+        git, version = self.origin.git, self.machine.packages.get("gapo-lab")
+        # older versions wrote it among all packages alone
+        return "" if git.commit else git.package or (f"{PACKAGE.name} {version}" if version else "")
+
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
         """Read plain values. What is not there is empty; what another version has beside ours is left out."""
@@ -119,18 +129,22 @@ class Provenance:
 
 def code_of(repo: Path) -> Code:
     """Return the commit ``repo`` is at, and what differs from it. A folder inside someone else's checkout has none."""
+    package = f"{PACKAGE.name} {__version__}"
     try:
         commit = _git(repo, "rev-parse", "HEAD").strip()
         if not _git(repo, "ls-files", "-z", "--", "."):
-            return Code(missing=f"{repo} is not part of the git checkout that it lies in (installed there?)")
+            return Code(
+                missing=f"{repo} is not part of the git checkout that it lies in (installed there?)", package=package
+            )
         diff = _git(repo, "diff", "--no-ext-diff", "--no-textconv", "--no-color", "HEAD")
         untracked = _git(repo, "ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1]
     except FileNotFoundError:
-        return Code(missing="git is not installed")
+        return Code(missing="git is not installed", package=package)
     except NotADirectoryError:
-        return Code(missing=f"{repo} is no folder")
+        return Code(missing=f"{repo} is no folder", package=package)
     except subprocess.CalledProcessError as error:
-        return Code(missing=(error.stderr or "").strip().partition("\n")[0] or "git failed")
+        said = (error.stderr or "").strip().partition("\n")[0]
+        return Code(missing=said or "git failed", package=package)
     return Code(commit, bool(diff or untracked), diff[:MAX_DIFF], len(diff) > MAX_DIFF, tuple(untracked))
 
 

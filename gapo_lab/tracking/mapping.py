@@ -117,6 +117,7 @@ def tags(
         "mlflow.source.type": "LOCAL",
         "mlflow.source.git.commit": git.commit or None,
         "gapo.git.dirty": git.dirty if git.commit else None,
+        "gapo.package": provenance.package or None,
         "mlflow.note.content": note(spec, provenance, status),
     }
     return {name: str(value)[:5000] for name, value in found.items() if value is not None}
@@ -147,6 +148,8 @@ def note(spec: Mapping[str, Any], provenance: Provenance, status: RunStatus) -> 
         lines[-1] += f" on `{status.process.host}`"
     if git.commit:
         lines[-1] += f", commit `{git.commit[:10]}`" + (" with changes (`diff.patch`)" if git.dirty else "")
+    elif provenance.package:
+        lines[-1] += f", {provenance.package}"
     if status.has_stopped:
         lines += ["", f"**{status.state}**: {status.message} {status.advice(str(spec.get('key', '')))}"]
     return "\n".join(lines)

@@ -64,7 +64,10 @@ def test_no_checkout_no_commit_no_git(tmp_path, monkeypatch):
     subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
     assert provenance.code_of(tmp_path).missing
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert provenance.code_of(tmp_path).to_json() == {"missing": "git is not installed"}
+    assert provenance.code_of(tmp_path).to_json() == {
+        "missing": "git is not installed",
+        "package": "gapo_lab 0.1.0",
+    }
     assert gpus() == []
 
 
@@ -74,7 +77,15 @@ def test_installed_inside_another_checkout(repo):
     installed = repo / ".venv" / "lib" / "site-packages"
     installed.mkdir(parents=True)
     (installed / "module.py").write_text("x = 1\n")
-    assert set(provenance.code_of(installed).to_json()) == {"missing"}
+    code = provenance.code_of(installed)
+    assert set(code.to_json()) == {"missing", "package"}
+    assert Provenance(Origin(git=code)).package == "gapo_lab 0.1.0"
+
+
+def test_the_package_is_said_of_older_runs_too_and_only_without_a_commit():
+    raw = {"packages": {"gapo-lab": "0.1.0"}, "git": {"missing": "git is not installed"}}
+    assert Provenance.from_json(raw).package == "gapo_lab 0.1.0"
+    assert Provenance.from_json({**raw, "git": {"commit": "abc"}}).package == Provenance().package == ""
 
 
 def test_slurm_and_gpus(tmp_path, monkeypatch):
