@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from gapo_lab.cli import doctor, evaluate, show, status_table, sweeps
+from gapo_lab.cli import doctor, evaluate, show, status_rows, status_table, sweeps
 from gapo_lab.cli.select import find_one, named
 from gapo_lab.errors import RunFailed, UserError
 from gapo_lab.launch import run_states
@@ -95,7 +95,7 @@ def status(asked: argparse.Namespace) -> int:
             return 0
         found = run_states.read(asked.root, [folder.key for folder in folders], runs)
         study = asked.study if studies.of_study(asked.root, asked.study or "") else None
-        table = status_table.read(folders, found, time.time(), study)
+        table = status_rows.read(folders, found, time.time(), study)
     status_table.show(table, console, asked.cells)
     if any(one.unsure for one in found.values()):
         say(console, "SLURM does not answer: its jobs are shown as their run folders said last")

@@ -6,136 +6,30 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from types import MappingProxyType
-from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
 from rich.segment import Segment, Segments
 from rich.style import Style
 
-from gapo_lab.errors import UserError
-from gapo_lab.runs import measures, naming
-from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.kept_spec import Label
-from gapo_lab.runs.run_root import ahead
-from gapo_lab.runs.status import COLOURS, NEW, RunStatus, State
+from gapo_lab.cli.status_rows import Row, Table
+from gapo_lab.runs import measures
+from gapo_lab.runs.status import COLOURS, State
 from gapo_lab.utils import prose
 from gapo_lab.utils.text import ago, several
 
 ORDER = (State.FINISHED, State.RUNNING, State.QUEUED, State.INTERRUPTED, State.FAILED, State.BROKEN, State.NEW)
 _STYLES = {state: Style.parse(colour) for state, colour in COLOURS.items()}
-# Around a column for the best value on each test set.
-HEADS, LAST_HEADS = ("key", "seed", "state", "step"), ("seen", "")
+# Around columns for the trial and the objectives, of a search, and for the best value on each test set.
+KEY, HEADS, LAST_HEADS = "key", ("seed", "state", "step"), ("seen", "")
 # Lines after which the names of the columns are repeated.
 SCREEN = 40
-LEFT = ("key", "state", "")
+LEFT = (KEY, "state", "")
 # What tells the messages of two runs apart that say the same: SLURM's job, a step.
 _JOB = re.compile(r"job \d+(?:_\d+)?, ")
 _STEP = re.compile(r"\bstep (\d+)")
-
-
-class Row(NamedTuple):
-    """What the table shows of one run.
-
-    ``cell`` is '' if the spec cannot be read. ``about``: the run's main measure. ``best``: its best value on each test
-    set. ``seen``: seconds since the run was last updated.
-    """
-
-    key: str
-    study: str
-    cell: str
-    seed: int | None
-    state: State
-    step: str = ""
-    best: Mapping[str, float] = MappingProxyType({})
-    about: str = ""
-    seen: float | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """The runs by study, cell and seed. ``common``: study -> settings of all of its cells, which their names omit."""
-
-    rows: tuple[Row, ...]
-    common: Mapping[str, Sequence[str]]
-
-
-def read(
-    folders: Iterable[RunFolder],
-    states: Mapping[str, RunStatus],
-    now: float,
-    study: str | None = None,
-) -> Table:
-    """Read the runs. study: the study that was asked for; it is shown in place of the first study of each run."""
-    folders = list(folders)
-    ahead(folders, lambda folder: (folder.label(), folder.numbers()))
-    by_study: dict[str, list[tuple[RunFolder, Label]]] = {}
-    broken = []
-    for folder in folders:
-        try:
-            label = folder.label()
-            by_study.setdefault(study or str(label.study), []).append((folder, label))
-        except UserError as error:
-            broken.append(Row(folder.key, "", "", None, State.BROKEN, message=str(error)))
-    found, common = [], {}
-    for name, runs in sorted(by_study.items()):
-        cells = naming.one_of_each((label.cell, label.spec) for _, label in runs)
-        common[name] = naming.in_common(cells.values())
-        names = naming.cell_names(cells.values(), common[name])
-        rows = [
-            _row(folder, name, names[label.cell], label.seed, states.get(folder.key, NEW), now)
-            for folder, label in runs
-        ]
-        cell, seed = _places(names.values()), _places({str(row.seed) for row in rows})
-        found += sorted(rows, key=lambda row: (cell[row.cell], seed[str(row.seed)], row.key))
-    return Table((*found, *broken), common)
-
-
-def _row(folder: RunFolder, study: str, cell: str, seed: int | None, status: RunStatus, now: float) -> Row:
-    try:
-        numbers = folder.numbers()
-    except UserError as error:  # one broken folder must not hide the others
-        return Row(folder.key, study, cell, seed, State.BROKEN, message=str(error))
-    return Row(
-        key=folder.key,
-        study=study,
-        cell=cell,
-        seed=seed,
-        state=status.state,
-        step=f"{_step(numbers, status):.0f}/{status.total_steps or '?'}",
-        best=measures.best_of_each(numbers),
-        about=measures.of_summary(numbers) or "",
-        seen=None if status.updated is None else max(0.0, now - status.updated),
-        message=_message(folder, status),
-    )
-
-
-def _step(numbers: Mapping[str, float], status: RunStatus) -> float:
-    """Return the step of the run. Steps of an earlier attempt after its last checkpoint do not count."""
-    return status.step if status.is_active else numbers.get("final/step", 0)
-
-
-def _message(folder: RunFolder, status: RunStatus) -> str:
-    """Return why a run waits or has stopped, and what to do; '' if it has finished, or trains."""
-    if status.state is State.FINISHED or (status.state is State.RUNNING and status.step):
-        return ""
-    return "\n".join(text for text in (status.message, status.advice(folder.key, folder.path.parent)) if text)
-
-
-def _places(names: Iterable[str]) -> dict[str, int]:
-    """Return the place of each name among all, as `_natural` sorts them."""
-    return {name: place for place, name in enumerate(sorted(set(names), key=lambda name: (_natural(name), name)))}
-
-
-def _natural(text: str) -> list:
-    """Return a key that sorts `tau=0.5` before `tau=0.10`, and seed 9 before seed 10."""
-    parts = re.split(r"(\d+(?:\.\d+)?(?:e-?\d+)?)", text)
-    return [(0, float(part), "") if place % 2 else (1, 0.0, part) for place, part in enumerate(parts)]
 
 
 def show(table: Table, console: Console, cells_only: bool = False) -> None:
@@ -148,8 +42,10 @@ def show(table: Table, console: Console, cells_only: bool = False) -> None:
     sets = _sets(table.rows)
     about = {row.about for row in table.rows if row.best}
     what = f" {about.pop()}" if len(about) == 1 else ""
-    heads = (*HEADS, *(f"best {measures.set_label(name)}{what}" for name in sets), *LAST_HEADS)
-    lines = [[_line(row, sets, notes) for row in runs] for _, _, runs in cells]
+    trial, objectives = _columns_of_search(table.rows)
+    best = (f"best {measures.set_label(name)}{what}" for name in sets)
+    heads = (KEY, *trial, *HEADS, *objectives, *best, *LAST_HEADS)
+    lines = [[_line(row, bool(trial), objectives, sets, notes) for row in runs] for _, _, runs in cells]
     columns = zip(heads, *(line for cell in lines for line in cell), strict=True)
     aligned = _aligned(heads, [max(map(len, column)) for column in columns])
     head = f"[bold]{aligned(heads)}[/]"
@@ -199,9 +95,16 @@ def _cells(found: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
 
 
 def _summary(runs: Sequence[Row]) -> str:
-    """`4 of 5 finished, mean ID 35.2%, OOD 12.0%`: the means are over what has finished."""
+    """`4 of 5 finished, mean best ID 35.2%, OOD 12.0%`: the means are over what has finished. Of a search, the trial
+    and its objectives stand before."""
     over = [row for row in runs if row.state is State.FINISHED]
-    text = f"{len(over)} of {len(runs)} finished"
+    trials = sorted({number for row in runs for number in row.trials})
+    text = f"trial {_listed(trials)}: " if trials else ""
+    text += f"{len(over)} of {len(runs)} finished"
+    for name in _columns_of_search(over)[1]:
+        values = [row.objectives[name] for row in over if name in row.objectives]
+        what = f"mean {name}" if len(values) > 1 else name
+        text += f", {what} {_objective(_mean(values))}" if len(values) == len(over) else ""
     means = []
     for name in _sets(over):
         values = [row.best[name] for row in over if name in row.best]
@@ -209,6 +112,15 @@ def _summary(runs: Sequence[Row]) -> str:
             means.append(f"{measures.set_label(name)} {measures.shown(over[0].about, _mean(values))}")
     what = "" if not means or over[0].about == measures.EXACT_MATCH else f"{over[0].about} "
     return text + (f", mean best {what}{', '.join(means)}" if means else "")
+
+
+def _listed(trials: Iterable[int]) -> str:
+    return ", ".join(map(str, trials))
+
+
+def _objective(value: float) -> str:
+    """Return the value of an objective as the search's own lines have it."""
+    return f"{value:.4g}"
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -220,12 +132,20 @@ def _sets(rows: Iterable[Row]) -> list[str]:
     return measures.in_order(name for row in rows for name in row.best) or ["id", "ood"]
 
 
-def _line(row: Row, sets: Sequence[str], notes: Notes) -> list[str]:
+def _columns_of_search(rows: Iterable[Row]) -> tuple[list[str], list[str]]:
+    """Return the column for the trial, and those for objectives; none where no search has started a run."""
+    rows = [row for row in rows if row.trials]
+    return ["trial"] if rows else [], list(dict.fromkeys(name for row in rows for name in row.objectives))
+
+
+def _line(row: Row, with_trial: bool, objectives: Sequence[str], sets: Sequence[str], notes: Notes) -> list[str]:
     return [
         row.key,
+        *([_listed(row.trials)] if with_trial else []),
         "" if row.seed is None else str(row.seed),
         row.state,
         row.step,
+        *(_objective(row.objectives[name]) if name in row.objectives else "" for name in objectives),
         *(measures.shown(row.about, row.best[name]) if name in row.best else "" for name in sets),
         "" if row.seen is None else ago(row.seen),
         notes.mark(row),

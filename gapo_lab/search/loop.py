@@ -92,6 +92,7 @@ class Loop:
             self._fail(live, live.wrong)
             return
         self.live.append(live)
+        self.search.record(live.number, dict.fromkeys(live.keys, ()))
         if live.reported and (stop := lost_verdict.said(self.study, live.trial)) is not None:
             self._prune(live, live.reported, stop)
             return
@@ -151,6 +152,8 @@ class Loop:
         if any(math.isnan(number) for number in numbers):
             self._fail(live, "its value is not a number")
             return
+        by_run = [[one.value(curve) for one in self.search.objectives] for curve in curves]
+        self.search.record(live.number, dict(zip(live.keys, by_run, strict=True)))
         before = self._best()
         self.study.tell(live.trial, numbers)
         self._over(live)

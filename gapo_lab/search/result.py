@@ -34,13 +34,14 @@ FRESH, CHECKS = 100, 10
 @dataclass(frozen=True)
 class Candidate:
     """A good trial. ``numbers``: of each objective, one value a seed; ``name``: of the cell that its runs are;
-    ``setting``: what was searched, at its values: `lr=2.414e-4`."""
+    ``setting``: what was searched, at its values: `lr=2.414e-4`; ``keys``: of its runs, one a seed."""
 
     trial: int
     words: tuple[str, ...]
     numbers: tuple[tuple[float, ...], ...]
     name: str
     setting: str
+    keys: tuple[str, ...]
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -126,7 +127,8 @@ def _candidate(search: Search, trial: FrozenTrial, seeds: int, conditions: Condi
     runs = runs_of(search, words, seeds, conditions)
     curves = [values(RunFolder(search.root / run.key).merged_points()) for run in runs]
     numbers = tuple(tuple(one.value(curve) for curve in curves) for one in search.objectives)
-    return Candidate(trial.number, words, numbers, runs[0].name, names.of_trial(search.space, trial.params))
+    setting, keys = names.of_trial(search.space, trial.params), tuple(run.key for run in runs)
+    return Candidate(trial.number, words, numbers, runs[0].name, setting, keys)
 
 
 def check_line(search: Search, conditions: Conditions, words: Sequence[str]) -> str:

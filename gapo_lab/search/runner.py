@@ -70,6 +70,8 @@ def carry_out_search(
         if found is None:
             console.print("no trial was finished, so there is no best one", highlight=False)
             return None
+        for one in found.candidates:
+            search.record(one.trial, dict(zip(one.keys, zip(*one.numbers, strict=True), strict=True)))
         atomic_files.write_json(search.folder / "result.json", found.as_dict())
         result.show(found, console)
         write(search, study, found, console)

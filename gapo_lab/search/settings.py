@@ -14,6 +14,7 @@ from gapo_lab.config import compose, override_errors, sweep_grid
 from gapo_lab.data import dev_set
 from gapo_lab.errors import UserError
 from gapo_lab.paths import SHIPPED_MODULE
+from gapo_lab.runs import trial_record
 from gapo_lab.search.objective import Objective
 from gapo_lab.search.search_space import Space, make_space
 from gapo_lab.utils.value_rules import problem
@@ -60,7 +61,11 @@ class Search:
     @property
     def folder(self) -> Path:
         """Where its journal, its lock and its result are."""
-        return self.root / ".searches" / self.study
+        return trial_record.folder(self.root, self.study)
+
+    def record(self, trial: int, values: Mapping[str, Sequence[float]]) -> None:
+        """Record the runs of a trial for whoever reads the run folders (`trial_record.add`)."""
+        trial_record.add(self.root, self.study, [one.name for one in self.objectives], trial, values)
 
     def seeds_of(self, count: int) -> list[int]:
         return list(range(self.first_seed, self.first_seed + count))

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from samples import examples
 
-from gapo_lab.cli import status_table
+from gapo_lab.cli import status_rows
 from gapo_lab.errors import UserError
 from gapo_lab.launch import run_states
 from gapo_lab.runs import file_signature, remembered
@@ -41,7 +41,7 @@ def answers(root: Path, runs: RunRoot | None = None) -> dict[str, object]:
     folders = runs.folders() if runs else find(root)
     out: dict[str, object] = {folder.key: [said(folder, name) for name in ASKED] for folder in folders}
     out["states"] = run_states.read(root, [*KEYS, "missing"], runs)
-    out["table"] = status_table.read(folders, run_states.read(root, KEYS, runs), now=0.0)
+    out["table"] = status_rows.read(folders, run_states.read(root, KEYS, runs), now=0.0)
     return out
 
 
