@@ -50,7 +50,7 @@ def describing_and_validating() -> list[Row]:
     """Measure the wall time of `gapo_lab.data describe` and `validate` for 50,000 mined tasks, against 5 s."""
     import pyarrow as pa
 
-    from gapo_lab.data import dataset_summary, validate
+    from gapo_lab.data import length_table, validate
     from gapo_lab.data.mining import dataset
     from gapo_lab.data.tasks import parquet_rows
 
@@ -71,7 +71,7 @@ def describing_and_validating() -> list[Row]:
                         table.schema.get_field_index("extra_info"), parquet_rows.SCHEMA.field("extra_info"), about
                     )
                 )
-        described = _seconds(lambda: dataset_summary.table(many))
+        described = _seconds(lambda: length_table.table(many))
         validated = _seconds(lambda: validate.validate([many]))
     return [
         Row(f"describe {TASKS:,} tasks / 5 s", described, A_LOOK, 1.0),

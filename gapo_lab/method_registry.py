@@ -102,7 +102,7 @@ def losses() -> dict[str, Method]:
     return {method.verl_name: method for method in methods() if method.kind is Kind.LOSS}
 
 
-def own(address: str | None, *names: str) -> dict[str, Method]:
+def user_methods(address: str | None, *names: str) -> dict[str, Method]:
     """Return the methods among ``names`` that the file of the user's at ``address`` defines, and verl or we do not.
 
     address: `FILE.py` or `pkg://PACKAGE.MODULE`, the run's `algo.path`. {} where it is None or cannot be read.

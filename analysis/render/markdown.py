@@ -50,7 +50,7 @@ def page(document: Document, images: str, own: str = "") -> str:
     )
 
 
-def own_words(path: Path) -> str:
+def user_words(path: Path) -> str:
     """Return what a person wrote into the page that is there; UserError for a page that does not say where this is."""
     try:
         old = path.read_text(encoding="utf-8")
@@ -69,7 +69,7 @@ def write(document: Document, path: Path) -> list[Path]:
     """Write the page to `path` and its figures to `img/<its name>/` beside it; what was written."""
     images = path.parent / "img" / path.stem
     written = {images / f"{picture.name}.png": picture.png for picture in document.pictures}
-    written[path] = page(document, f"img/{path.stem}", own_words(path)).encode()
+    written[path] = page(document, f"img/{path.stem}", user_words(path)).encode()
     write_all(written, "Name another --markdown")
     return list(written)
 

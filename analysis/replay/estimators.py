@@ -48,7 +48,7 @@ def methods_of(names: Sequence[str], words: Sequence[str] = ()) -> list[Method]:
         estimator = config.algorithm.adv_estimator
         ours = method_registry.estimators().get(estimator)
         path = config.algo.get("path")
-        theirs = method_registry.own(path, estimator).get(estimator)
+        theirs = method_registry.user_methods(path, estimator).get(estimator)
         if name in NOT_REPLAYED:
             raise UserError(f"algo={name}: its advantages need more than rewards. Replay can show {', '.join(DEFAULT)}")
         if theirs and theirs.asks:

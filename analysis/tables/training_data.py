@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis.results.runs import Selection
 from analysis.tables.table import Entry, Line, Table
-from gapo_lab.data import dataset_summary
+from gapo_lab.data import length_table
 from gapo_lab.errors import UserError
 from gapo_lab.runs.folder import RunFolder
 
@@ -15,7 +15,7 @@ def table(path: Path, name: str = "table1") -> Table:
     """Lengths (characters) of prompt and truth from shortest to longest, count and share of each language."""
     if not path.is_file():
         raise UserError(f"{path} is not there. Give --data a train.parquet, or the folder that holds it")
-    *languages, total = map(_line, dataset_summary.table(path))
+    *languages, total = map(_line, length_table.table(path))
     head = tuple((text, 1) for text in ("Input", "Output", "Count", "Percent"))
     notes = (("", "Input, Output: lengths in characters of prompt and reference answer, shortest to longest"),)
     return Table(
@@ -29,7 +29,7 @@ def table(path: Path, name: str = "table1") -> Table:
     )
 
 
-def _line(one: dataset_summary.Line) -> Line:
+def _line(one: length_table.Line) -> Line:
     spans = (Entry(f"{low:,} – {high:,}") for low, high in (one.input, one.output))
     return Line(
         one.language,

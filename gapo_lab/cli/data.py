@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gapo_lab.cli import data_import, data_validate
-from gapo_lab.data.own import sets
+from gapo_lab.data.user_rows import sets
 from gapo_lab.errors import UserError
 from gapo_lab.utils import command_line
 
@@ -206,7 +206,7 @@ def report(about: dict[str, Any], out: Path) -> str:
 
 
 def describe(asked: argparse.Namespace) -> int:
-    from gapo_lab.data import dataset_summary as tables
+    from gapo_lab.data import length_table as tables
     from gapo_lab.data.tasks import parquet_columns
     from gapo_lab.utils import atomic_files
 
@@ -227,8 +227,8 @@ def describe(asked: argparse.Namespace) -> int:
 
 def _example(path: Path, number: int, keys: dict[str, str]) -> None:
     from gapo_lab.data import task_view
-    from gapo_lab.data.own import usual_form
     from gapo_lab.data.tasks import parquet_columns, parquet_rows
+    from gapo_lab.data.user_rows import usual_form
 
     file = usual_form.open_file(path, keys)
     if not 0 <= number < file.metadata.num_rows:

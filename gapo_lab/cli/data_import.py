@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from gapo_lab.data.own import importing
-from gapo_lab.data.own.row_formats import RECIPES
+from gapo_lab.data.user_rows import importing
+from gapo_lab.data.user_rows.row_formats import RECIPES
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gapo_lab.data.own import sets
+from gapo_lab.data.user_rows import sets
 from gapo_lab.errors import UserError
 from gapo_lab.utils.text import first_line
 
@@ -15,8 +15,8 @@ from gapo_lab.utils.text import first_line
 def command(asked: argparse.Namespace) -> int:
     """Print the problems, or that there are none; exit code 1 where there are some."""
     from gapo_lab.data import validate
-    from gapo_lab.data.own import files
     from gapo_lab.data.tasks import parquet_columns
+    from gapo_lab.data.user_rows import files
 
     paths = parquet_columns.find(asked.path)
     measure = measure_of(asked.model) if asked.model else None

@@ -16,7 +16,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.utils.prose import say
 
 if TYPE_CHECKING:
-    from gapo_lab.doctor.examined import Case
+    from gapo_lab.doctor.examined_runs import ExaminedRuns
     from gapo_lab.doctor.finding import Finding
     from gapo_lab.planning.plan import Plan
 
@@ -39,10 +39,10 @@ def doctor(asked: argparse.Namespace) -> int:
     asked.overrides, unreadable = stand_in.replaced(asked.overrides)
     cells = grid.read(asked).cells_without_intervals()
     plan = executor.plan_of(cells)
-    case = _case(plan)
+    examined = _examined_runs(plan)
     if unreadable:
-        case = replace(case, need=0.0)  # how large its checkpoints are is not known either
-    if asked.on_node and not case.is_cluster:
+        examined = replace(examined, need=0.0)  # how large its checkpoints are is not known either
+    if asked.on_node and not examined.is_cluster:
         raise UserError("--on-node: cluster=local has no other node. Name the cluster: cluster=NAME")
     console, found = Console(), []
 
@@ -56,12 +56,12 @@ def doctor(asked: argparse.Namespace) -> int:
             _print(finding, console)
 
     show(unreadable or _settings(plan))
-    show(examine.here(case, executor.scripts(plan) if case.is_cluster else ()))
+    show(examine.here(examined, executor.scripts(plan) if examined.is_cluster else ()))
     if asked.on_node:
         cluster = next((run.cluster for run in plan.todo), None)
         if cluster is None:
             raise UserError("--on-node: no run of this command can be started. Fix what is wrong above")
-        show(on_node.run(case, cluster, lambda text: say(console, text, markup=False)))
+        show(on_node.run(examined, cluster, lambda text: say(console, text, markup=False)))
     console.print(counts(found), highlight=False)
     return 1 if failed(found) else 0
 
@@ -79,11 +79,11 @@ def _settings(plan: Plan) -> Iterable[Finding]:
         yield ok("settings", totals(plan))
 
 
-def _case(plan: Plan) -> Case:
+def _examined_runs(plan: Plan) -> ExaminedRuns:
     """Return what is checked of a plan. Invalid runs are included if they can be composed. UserError if no run can
     be."""
     from gapo_lab.config.fast_compose import Composer
-    from gapo_lab.doctor.examined import Case
+    from gapo_lab.doctor.examined_runs import ExaminedRuns
     from gapo_lab.planning import disk
 
     composer, settings, error = Composer(), [], None
@@ -94,7 +94,7 @@ def _case(plan: Plan) -> Case:
             error = wrong
     if not settings:
         raise error or UserError("no runs: nothing to check")
-    return Case.of(settings, Path(settings[0]["run_root"]), disk.at_most(plan.todo))
+    return ExaminedRuns.of(settings, Path(settings[0]["run_root"]), disk.at_most(plan.todo))
 
 
 def _print(finding: Finding, console: Console) -> None:

@@ -14,7 +14,7 @@ from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.measures import GREEDY
 from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.run_root import RunRoot
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 from gapo_lab.utils.text import duration
 
 EXPECTED, NOISE = "_expected", "_expected_noise"
@@ -48,7 +48,9 @@ def evaluate(asked: argparse.Namespace) -> int:
         folders = [RunFolder(folder.path) for folder in found if folder.is_finished]
     if not folders:
         said = " ".join(asked.run or ["all"])
-        raise UserError(f"no finished run of {said} in {asked.root}: {own('status', root=asked.root)} shows all")
+        raise UserError(
+            f"no finished run of {said} in {asked.root}: {lab_command('status', root=asked.root)} shows all"
+        )
     from gapo_lab.training.evaluate import Evaluator
 
     evaluator, began, failed = Evaluator(asked.answers, asked.step), time.monotonic(), 0
@@ -65,7 +67,7 @@ def evaluate(asked: argparse.Namespace) -> int:
         print(
             f"{name} ({folder.key}): {shown}, greedy, step {step}  [{number}/{len(folders)}, {left} left]", flush=True
         )
-    print(f"{own('sync', root=asked.root)} copies them to MLflow")
+    print(f"{lab_command('sync', root=asked.root)} copies them to MLflow")
     return 1 if failed else 0
 
 

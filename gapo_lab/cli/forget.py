@@ -14,7 +14,7 @@ from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import NEW, RunStatus, State
 from gapo_lab.utils import atomic_files
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 from gapo_lab.utils.text import several
 
 SHOWN = 3  # keys named one by one
@@ -52,7 +52,7 @@ def forget(asked: argparse.Namespace) -> int:
 
 def _holding(folder: RunFolder, status: RunStatus) -> Holding:
     if status.is_active:
-        return Holding(f"{status.state}; {own('cancel', root=folder.path.parent)} ends it")
+        return Holding(f"{status.state}; {lab_command('cancel', root=folder.path.parent)} ends it")
     if status.state is State.FINISHED:
         return Holding("a result")
     return Holding(folders.holds(folder), removable=True)

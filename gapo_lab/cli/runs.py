@@ -24,7 +24,7 @@ from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import State
 from gapo_lab.tracking import uri
 from gapo_lab.utils import command_line
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 from gapo_lab.utils.prose import say
 from gapo_lab.utils.text import type_and_line, without_colours
 from gapo_lab.utils.without_gc import without_gc
@@ -109,9 +109,8 @@ def logs(asked: argparse.Namespace) -> int:
     folder = find_one(asked.root, asked.run)
     path = _log_of(folder)
     if not path.exists():
-        raise UserError(
-            f"{path} is not there. The run has written nothing yet: follow it with {own('watch', root=asked.root)}"
-        )
+        follow = lab_command("watch", root=asked.root)
+        raise UserError(f"{path} is not there. The run has written nothing yet: follow it with {follow}")
     with open(path, encoding="utf-8", errors="replace") as file:
         while True:
             over = folder.status().state is not State.RUNNING  # asked before reading: nothing is missed
@@ -147,7 +146,7 @@ def _log_of(folder: RunFolder) -> Path:
         if printed and printed.exists() and (now.has_stopped or not attempts):
             return printed
     if not attempts:
-        again = own("watch", root=folder.path.parent)
+        again = lab_command("watch", root=folder.path.parent)
         raise UserError(f"run {folder.key} has not started, so it has no log yet. Follow it with: {again}")
     return attempts[-1].log_path
 
@@ -196,7 +195,7 @@ def ui(asked: argparse.Namespace) -> int:
         return 0
     path = uri.sqlite_path(address)
     if path and not path.exists():
-        later = own("sync", root=asked.root)
+        later = lab_command("sync", root=asked.root)
         raise UserError(f"{path} is not there. Run something first, or copy runs to it: {later}")
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", asked.port)) == 0:

@@ -9,7 +9,7 @@ from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.run_root import RunRoot, ahead
 from gapo_lab.utils.key_names import did_you_mean
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 
 
 def named(runs: RunRoot, word: str | None) -> list[RunFolder]:
@@ -63,5 +63,6 @@ def _one_of(root: Path, folders: list[RunFolder], key: str) -> RunFolder:
     words = [f.key for f in folders] + [study for study in map(_study, folders) if study]
     near = did_you_mean(key, words)
     raise UserError(
-        f"no study or run {key} in {root}: {near}{' ' if near else ''}See all runs with: {own('status', root=root)}"
+        f"no study or run {key} in {root}: {near}{' ' if near else ''}"
+        f"See all runs with: {lab_command('status', root=root)}"
     )

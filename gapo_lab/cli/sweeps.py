@@ -25,7 +25,7 @@ from gapo_lab.runs.naming import run_name
 from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import NEW, STOPPED, Cause, State, resumptions
 from gapo_lab.utils import atomic_files
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 from gapo_lab.utils.prose import say
 from gapo_lab.utils.text import in_quotes, several
 from gapo_lab.utils.without_gc import without_gc
@@ -175,7 +175,7 @@ def cancel(asked: argparse.Namespace) -> int:
         print("nothing is queued or running")
         return 0
     again = resumptions(until_ended(asked.root, ended).values())
-    retried = own("retry", asked.study, root=asked.root)
+    retried = lab_command("retry", asked.study, root=asked.root)
     later = f"; the same command, or {retried}, {again}" if again else ""
     print(f"{several(len(ended), 'run')} cancelled{later}")
     return 0
@@ -194,7 +194,7 @@ def retry(asked: argparse.Namespace) -> int:
     pruned = [key for key in again if found.get(key, NEW).cause is Cause.PRUNED]
     if pruned and len(keys) > 1:
         again = [key for key in again if key not in pruned]
-        one = own("retry", pruned[0], root=asked.root)
+        one = lab_command("retry", pruned[0], root=asked.root)
         print(f"{several(len(pruned), 'pruned run')} left alone; to resume one: {one}")
     if not again:
         counts = Counter(found.get(key, NEW).state for key in keys)
@@ -211,7 +211,8 @@ def retry(asked: argparse.Namespace) -> int:
             raise UserError(
                 f"{run.name}: {files} has changed, which makes it another run ({run.key}). Put the old text back "
                 "(a copy is in the run folder, in files/) and retry; or give the command again, which trains with the "
-                f"text as it is now, and remove the old run: {own('forget', old, '--with-results', root=asked.root)}"
+                f"text as it is now, and remove the old run: "
+                f"{lab_command('forget', old, '--with-results', root=asked.root)}"
             )
     executor.carry_out(wanted, skip_invalid=True)
     if left := len(wanted.doing(executor.Action.INVALID)):

@@ -13,7 +13,7 @@ from typing import Any
 
 from gapo_lab.data.mining.format import FORMAT, mined_digest, mined_files
 from gapo_lab.data.ood import registry as ood
-from gapo_lab.data.own import files, sets
+from gapo_lab.data.user_rows import files, sets
 from gapo_lab.errors import UserError
 from gapo_lab.utils.dotted import unflatten
 

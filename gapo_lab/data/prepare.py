@@ -16,10 +16,10 @@ from typing import Any
 from gapo_lab.data import content_digest
 from gapo_lab.data.ood import registry as ood
 from gapo_lab.data.ood import zeta
-from gapo_lab.data.own import rows as own_rows
 from gapo_lab.data.prepared_key import made_from
 from gapo_lab.data.tasks.prompt import Budget, Template, load_template, messages
 from gapo_lab.data.tasks.task import DEV, GREEDY_AGENT, SAMPLED_AGENT, Task, verl_row
+from gapo_lab.data.user_rows import rows as user_rows
 from gapo_lab.errors import UserError
 from gapo_lab.utils import atomic_files
 
@@ -63,7 +63,7 @@ def prepare(data: Mapping[str, Any], tokenizer, root: Path) -> Prepared:
 def _all_rows(data: Mapping[str, Any], tokenizer, root: Path) -> dict[str, list[dict[str, Any]]]:
     """The rows of each set: `train`, then the test sets."""
     if data["name"] == "parquet":
-        return own_rows.rows_of(data)
+        return user_rows.rows_of(data)
     splits = {split: rows_of(tasks, split, data, tokenizer) for split, tasks in TASKS[data["name"]](data, root).items()}
     return {**splits, "ood": _ood_rows(data, tokenizer)}
 

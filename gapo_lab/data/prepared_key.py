@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gapo_lab.data import content_digest
-from gapo_lab.data.own import sets as own_sets
+from gapo_lab.data.user_rows import sets
 
 # What decides which rows come out; everything else in the `data` node is verl's own. The template counts by its text.
 KEYS = frozenset(
@@ -66,12 +66,12 @@ def made_from(data: Mapping[str, Any], tokenizer, template: str) -> dict[str, An
 
 def _is_place(key: str, data: Mapping[str, Any]) -> bool:
     """Whether a setting only says where one's own rows lie: their content counts."""
-    return data["name"] == "parquet" and key in own_sets.PLACES
+    return data["name"] == "parquet" and key in sets.PLACES
 
 
 # The folders of gapo_lab/data/ whose code decides, with prepare.py, which rows come out. The rest prints and checks
 # them.
-MAKES_ROWS = ("tasks", "micro", "lists", "mining", "ood", "own")
+MAKES_ROWS = ("tasks", "micro", "lists", "mining", "ood", "user_rows")
 
 
 def code_digest(folder: Path) -> str:

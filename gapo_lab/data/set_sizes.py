@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gapo_lab.data.mining.format import mined_rows
-from gapo_lab.data.own import sets
+from gapo_lab.data.user_rows import sets
 
 # Where a run mines repositories into, and what the folders' names begin with (`prepare.mined_by_runs`).
 MADE_BY_RUNS, MINED = Path("data"), "mined-"
@@ -20,7 +20,7 @@ def known(data: Mapping[str, Any]) -> dict[str, int]:
     where a file cannot be read.
     """
     if data["name"] == "parquet":
-        from gapo_lab.data.own import rows
+        from gapo_lab.data.user_rows import rows
 
         return rows.sizes(data)
     if data["name"] != "git":

@@ -10,7 +10,7 @@ from rich.panel import Panel
 from rich.rule import Rule
 from rich.text import Text
 
-from gapo_lab.data.dataset_summary import NAMES
+from gapo_lab.data.length_table import NAMES
 from gapo_lab.data.tasks.task import Task
 
 LINES_ABOUT = 6  # of code about the region

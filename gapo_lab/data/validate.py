@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gapo_lab.data.mining.format import mined_files
-from gapo_lab.data.own import sets, usual_form
 from gapo_lab.data.tasks import parquet_columns
+from gapo_lab.data.user_rows import sets, usual_form
 
 NEEDED = ("data_source", "prompt.role", "prompt.content")
 TRUTH = "reward_model.ground_truth"  # mostly a text; tests may be lists and names

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gapo_lab.doctor import examine, storage
-from gapo_lab.doctor.examined import Case
+from gapo_lab.doctor.examined_runs import ExaminedRuns
 from gapo_lab.doctor.finding import Finding, wrong
 from gapo_lab.errors import RunFailed
 from gapo_lab.launch import code_snapshot, slurm
@@ -32,8 +32,8 @@ LATE_SECONDS = 20.0
 class Examination:
     """What submitit calls in the job."""
 
-    def __init__(self, case: Case, folder: Path, word: str) -> None:
-        self.case, self.folder, self.word = case.to_json(), str(folder), word
+    def __init__(self, examined: ExaminedRuns, folder: Path, word: str) -> None:
+        self.examined, self.folder, self.word = examined.to_json(), str(folder), word
 
     def __call__(self) -> None:
         if os.environ.get("SLURM_PROCID", "0") != "0":
@@ -41,7 +41,7 @@ class Examination:
         node, folder = socket.gethostname(), Path(self.folder)
         node = os.environ.get("SLURMD_NODENAME", node)
         found = []
-        for finding in examine.on_node(Case.from_json(self.case), node, folder, self.word):
+        for finding in examine.on_node(ExaminedRuns.from_json(self.examined), node, folder, self.word):
             print(f"{finding.verdict} {finding.about}: {finding.text}", flush=True)
             found.append(finding.to_json())
         atomic_files.write_json(folder / ANSWER, {"node": node, "findings": found})
@@ -62,17 +62,17 @@ def small(cluster: ClusterConfig) -> ClusterConfig:
     )
 
 
-def run(case: Case, cluster: ClusterConfig, say: Callable[[str], None]) -> Iterator[Finding]:
+def run(examined: ExaminedRuns, cluster: ClusterConfig, say: Callable[[str], None]) -> Iterator[Finding]:
     """Submit the job, wait for it, and give its findings. Ctrl-C cancels the job.
 
     say: is told how the job stands.
     """
     word = secrets.token_hex(8)
     submission = Submission.new(
-        case.root,
+        examined.root,
         (),
         cluster=small(cluster),
-        code=code_snapshot.take(case.root),
+        code=code_snapshot.take(examined.root),
         study="gapo-doctor",
         comment="python -m gapo_lab doctor",
     )
@@ -81,7 +81,7 @@ def run(case: Case, cluster: ClusterConfig, say: Callable[[str], None]) -> Itera
     try:
         storage.remember(folder, word)
         try:
-            job = slurm.submit(submission, [Examination(case, folder, word)])
+            job = slurm.submit(submission, [Examination(examined, folder, word)])
         except RunFailed as refused:
             yield wrong("node", str(refused))
             return
@@ -92,7 +92,7 @@ def run(case: Case, cluster: ClusterConfig, say: Callable[[str], None]) -> Itera
             subprocess.run(["scancel", job], check=False, capture_output=True)
             raise
         if answer is None:
-            yield silent(job, case.root, _last_line(folder))
+            yield silent(job, examined.root, _last_line(folder))
             return
         say(f"node {answer['node']}:")
         for raw in answer["findings"]:

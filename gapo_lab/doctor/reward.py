@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gapo_lab.data.own import rows
+from gapo_lab.data.user_rows import rows
 from gapo_lab.doctor.finding import Finding, ok, wrong
 from gapo_lab.errors import UserError
 from gapo_lab.paths import IMPORT_ROOT, SHIPPED_MODULE

@@ -14,8 +14,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from gapo_lab.data.own.rows import told
-from gapo_lab.training.own_reward import checked
+from gapo_lab.data.user_rows.rows import told
+from gapo_lab.training.user_reward import checked
 from gapo_lab.utils import python_source
 from gapo_lab.utils.text import type_and_line
 

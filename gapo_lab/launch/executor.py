@@ -32,7 +32,7 @@ from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import NEW, RunStatus, State, resumptions
 from gapo_lab.utils import atomic_files
 from gapo_lab.utils.dotted import unflatten
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 from gapo_lab.utils.processes import Process
 from gapo_lab.utils.prose import say
 from gapo_lab.utils.stop_signals import interrupted_by_sigterm
@@ -283,13 +283,13 @@ def _follow(
     study = runs[0].valid_spec.study
     if len(followed) < len(keys):
         what = study if len(runs) > 1 else runs[0].key
-        again = own("watch", what, root=root)
+        again = lab_command("watch", what, root=root)
         say(console, f"to follow, from any shell: {again}")
     bad = [key for key in followed if found.get(key, NEW).state is not State.FINISHED]
     if bad:
         raise RunFailed(
             f"{len(bad)} of {len(followed)} runs did not finish ({', '.join(bad[:5])}). See them with: "
-            f"{own('status', study, root=root)}; the same command starts those and only those again"
+            f"{lab_command('status', study, root=root)}; the same command starts those and only those again"
         )
     return {key: RunFolder(root / key).summary() or {} for key in keys if key in run_states.existing(root, keys)}
 

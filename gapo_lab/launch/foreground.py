@@ -17,7 +17,7 @@ from gapo_lab.planning.plan import Action, Plan, Planned
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import RunStatus
 from gapo_lab.supervision.progress import Progress, show_end
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 from gapo_lab.utils.prose import say
 
 EVERY = 0.5  # seconds between two looks at a run that another process works on
@@ -67,7 +67,7 @@ def _follow(folder: RunFolder, name: str, console: Console) -> None:
                 progress.poll()
                 time.sleep(watch.EVERY_SCHEDULER if now.submission else EVERY)
     except KeyboardInterrupt as stop:
-        again = own("watch", folder.key, root=root)
+        again = lab_command("watch", folder.key, root=root)
         raise Interrupted(f"the run goes on without this command; to follow it again: {again}") from stop
     if not folder.is_finished:
         raise RunFailed("\n".join(watch.said(root, folder.key, now)))

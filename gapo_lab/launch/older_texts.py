@@ -15,7 +15,7 @@ from gapo_lab.planning.planned import Planned
 from gapo_lab.runs import naming, studies
 from gapo_lab.runs.run_root import RunRoot
 from gapo_lab.runs.status import STOPPED
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 from gapo_lab.utils.prose import say
 from gapo_lab.utils.text import several
 
@@ -30,7 +30,7 @@ def show(root: Path, runs: Iterable[Planned], console: Console) -> None:
         return
     it = "it" if len(found) == 1 else "them"
     files = " and ".join(sorted({names for _, names in found}))
-    removed = "; ".join(own("forget", key, "--with-results", root=root) for key, _ in found[:SHOWN])
+    removed = "; ".join(lab_command("forget", key, "--with-results", root=root) for key, _ in found[:SHOWN])
     more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     text = (
         f"note {several(len(found), 'run')} stopped with another text of {files}: the study still waits for {it}. If "

@@ -9,7 +9,7 @@ from typing import Any
 
 from gapo_lab.planning.planned import Planned
 from gapo_lab.runs import measures, naming
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 from gapo_lab.utils.text import several
 
 # What such runs measure is made up, or too little.
@@ -37,7 +37,7 @@ def lines(
     if len(cells) > MOST:
         yield f"... and {len(cells) - MOST} more cells"
     study = runs[0].valid_spec.study
-    yield f"all runs: {own('status', study, root=root)}"
+    yield f"all runs: {lab_command('status', study, root=root)}"
     if not all(run.valid_spec.scale in NO_RESULT for run in runs):
         yield f"tables and statistics: python -m analysis.report {study}"
 

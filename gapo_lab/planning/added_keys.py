@@ -12,7 +12,7 @@ from gapo_lab.config.search_path import verl_config_folder
 from gapo_lab.utils.key_names import did_you_mean
 
 # The user's own Python, which may read whatever it likes of the configuration.
-OWN_CODE = (
+USER_CODE = (
     "data.custom_cls.path",
     "actor_rollout_ref.model.external_lib",
     "actor_rollout_ref.rollout.agent.agent_loop_config_path",
@@ -25,7 +25,7 @@ OWN_CODE = (
 def problems(words: Sequence[str]) -> Iterator[str]:
     """Yield a line for each `+KEY=VALUE` below a node of verl's whose name stands nowhere in verl's source."""
     keys = {sweep_grid.key(word) for word in words}
-    if not keys.isdisjoint(OWN_CODE):
+    if not keys.isdisjoint(USER_CODE):
         return
     for key in (sweep_grid.key(word) for word in words if word.startswith("+")):
         node, _, name = key.rpartition(".")

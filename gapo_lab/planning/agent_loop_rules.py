@@ -21,7 +21,7 @@ DEFAULT, LOOPS = (f"actor_rollout_ref.rollout.agent.{key}" for key in ("default_
 TOOLS = tuple(
     f"actor_rollout_ref.rollout.multi_turn.{key}" for key in ("enable", "tool_config_path", "function_tool_path")
 )
-OWN_LOOP = f"Give {LOOPS}=FILE.yaml with your loop as {SAMPLED_AGENT}"
+USER_LOOP = f"Give {LOOPS}=FILE.yaml with your loop as {SAMPLED_AGENT}"
 GREEDY_LOOP = "gapo_lab.training.greedy_agent.GreedyAgentLoop"
 
 
@@ -38,12 +38,12 @@ def problems(config: ConfigView) -> Iterator[str]:
 def _names(config: ConfigView) -> Iterator[str]:
     """Check that the loops which the rows name are those that were asked for."""
     if _is_given(config, DEFAULT):
-        yield f"{DEFAULT}={config.select(DEFAULT)}: never read, because each row names {SAMPLED_AGENT}. {OWN_LOOP}"
+        yield f"{DEFAULT}={config.select(DEFAULT)}: never read, because each row names {SAMPLED_AGENT}. {USER_LOOP}"
     value = config.select(LOOPS)
     if is_ours(value):
         for key in TOOLS:
             if _is_given(config, key):
-                yield f"{key}={config.select(key)}: our agent loop calls no tools. {OWN_LOOP}"
+                yield f"{key}={config.select(key)}: our agent loop calls no tools. {USER_LOOP}"
         return
     named = _entries(value)
     if named is None:

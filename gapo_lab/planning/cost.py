@@ -251,7 +251,7 @@ def typical_tokens(config: Mapping[str, Any]) -> float:
     on_gpu = bool(config.get("backend.needs_gpu"))
     if config["data.name"] != "parquet":
         return TYPICAL_TOKENS.get(config["data.name"], 0) if on_gpu else 0
-    from gapo_lab.data.own import rows
+    from gapo_lab.data.user_rows import rows
 
     of_a_token = CHARACTERS if on_gpu else CHARACTERS_ON_CPU
     prompt, truth = (length / of_a_token for length in rows.characters(below(config, "data")))

@@ -8,7 +8,7 @@ from pathlib import Path
 from gapo_lab.config.view import ConfigView
 from gapo_lab.data import content_digest
 from gapo_lab.data.ood import registry as ood
-from gapo_lab.data.own import sets
+from gapo_lab.data.user_rows import sets
 from gapo_lab.planning import cost
 from gapo_lab.planning.allowed_values import COUNT, wrong_values
 from gapo_lab.utils.text import several

@@ -6,7 +6,7 @@ Everything else is science. A run with another value of one of these is the same
 from __future__ import annotations
 
 _ROLES = ("actor", "ref")
-_OWN = "our own word: what it sets in verl's tree is science where it counts"
+_OUR_WORD = "our own word: what it sets in verl's tree is science where it counts"
 _NAMES = "only names or groups runs"
 _PLACE = "a place: what lies there is in the key by content"
 _RECORDS = "logging, keeping, resuming: after the fact"
@@ -16,7 +16,7 @@ _SPEED = "how fast, or with how much memory, the same is computed"
 
 # The beginning of dotted keys -> why a changed value is not another run.
 NOT_SCIENCE: dict[str, str] = {
-    **dict.fromkeys(("recipe.", "scale.", "backend.", "model.", "tau"), _OWN),
+    **dict.fromkeys(("recipe.", "scale.", "backend.", "model.", "tau"), _OUR_WORD),
     **dict.fromkeys(("algo.name", "algo.label", "study", "metric", "claims", "reward.name"), _NAMES),
     "seed": "in the key as the run's seed",
     **dict.fromkeys(("cluster.", "hydra.", "run_root", "on_finish"), _WHERE),

@@ -10,7 +10,7 @@ from typing import Any
 from gapo_lab.config.user_models import is_here
 from gapo_lab.config.view import ConfigView
 from gapo_lab.data import dev_set
-from gapo_lab.data.own import sets
+from gapo_lab.data.user_rows import sets
 from gapo_lab.planning import disk, reward_rules
 from gapo_lab.planning.cost import GPU_FLOPS, CostInputs
 from gapo_lab.planning.plan import Plan, Planned

@@ -41,7 +41,7 @@ def closure(key: str, folder: Path, files: list[Path], out: dict[str, Path]) -> 
     waiting = list(files)
     while waiting:
         for name in _imported_names(key, waiting.pop()):
-            for file in own_files(folder, name):
+            for file in user_files(folder, name):
                 place = file.relative_to(folder).as_posix()
                 if place not in out:
                     out[place] = file
@@ -59,7 +59,7 @@ def _imported_names(key: str, path: Path) -> Iterator[str]:
             yield str(node.module).partition(".")[0]
 
 
-def own_files(folder: Path, name: str) -> list[Path]:
+def user_files(folder: Path, name: str) -> list[Path]:
     """Return the files of the module or package ``name`` in this folder; none where it is Python's own or ours."""
     if name in sys.stdlib_module_names or name == PACKAGE.name or _is_installed(folder):
         return []

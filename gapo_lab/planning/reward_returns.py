@@ -13,7 +13,7 @@ from functools import lru_cache
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-# What a number alone is called (`training/own_reward.py`).
+# What a number alone is called (`training/user_reward.py`).
 OF_A_NUMBER = ("score", "acc")
 # Python's own functions whose result is a number.
 NUMBERS = {"abs", "bool", "float", "int", "len", "round", "sum"}

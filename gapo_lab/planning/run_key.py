@@ -16,7 +16,7 @@ from typing import Any
 
 from gapo_lab.config.known_keys import verl_defaults
 from gapo_lab.data import content_digest
-from gapo_lab.data.own import sets
+from gapo_lab.data.user_rows import sets
 from gapo_lab.models.model_digest import checkpoint_digest, reading_digest
 from gapo_lab.planning import user_files
 from gapo_lab.planning.not_science import NOT_SCIENCE, SEEDS
@@ -39,7 +39,7 @@ UNNAMED_BACKENDS = ("cpu", "vllm")
 # Address of a module of ours -> the name it has in keys. A module that moves keeps the name it had first.
 CANONICAL = {"pkg://gapo_lab.training.replay_buffer": "pkg://gapo_lab.training.replay"}
 # Where rows of one's own lie (data=parquet): data.content is what they are.
-OWN_PLACES = tuple(f"data.{name}." for name in sets.PLACES)
+USER_PLACES = tuple(f"data.{name}." for name in sets.PLACES)
 
 
 def run_key(model: str, seed: int, science: Mapping[str, Any]) -> str:
@@ -68,7 +68,7 @@ def science(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str
 def science_settings(written: Mapping[str, Any], resolved: Mapping[str, Any]) -> dict[str, Any]:
     """`science` without what is named by its content: the weights and the data."""
     defaults = verl_defaults()
-    places = OWN_PLACES if resolved.get("data.name") == "parquet" else ()
+    places = USER_PLACES if resolved.get("data.name") == "parquet" else ()
     chosen = {
         key: resolved[key]
         for key, value in written.items()

@@ -184,7 +184,7 @@ def _module(key: str, name: str) -> UserFile | None:
     if top == PACKAGE.name or top in sys.stdlib_module_names or python_imports.is_installed_module(top):
         return None
     for folder in python_imports.import_folders():
-        if files := python_imports.own_files(folder, top):
+        if files := python_imports.user_files(folder, top):
             places = {file.relative_to(folder).as_posix(): file for file in files}
             return UserFile(None, python_imports.closure(key, folder, files, places))
     raise UserError(f"{key}={name}: no module {top} in this folder, in PYTHONPATH or among the installed packages")

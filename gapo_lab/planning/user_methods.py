@@ -24,7 +24,7 @@ def names(config: ConfigView) -> tuple[str, ...]:
 
 def methods(config: ConfigView) -> dict[str, Method]:
     """Return the methods that a run takes from the user's file, by name."""
-    return method_registry.own(config.select(METHOD), *names(config))
+    return method_registry.user_methods(config.select(METHOD), *names(config))
 
 
 def rules_of(method: Method) -> Mapping[str, Rule | None]:

@@ -131,4 +131,4 @@ def fused_kernels(config: ConfigView) -> Iterator[str]:
         )
 
 
-OWN_WORDS = (model, seeds, files, libraries, metric, manager, checkpoints, columns, greedy, fused_kernels)
+USER_RULES = (model, seeds, files, libraries, metric, manager, checkpoints, columns, greedy, fused_kernels)

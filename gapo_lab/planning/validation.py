@@ -26,7 +26,7 @@ from gapo_lab.planning.keep_rules import check_keeping
 from gapo_lab.planning.memory_check import check_memory
 from gapo_lab.planning.method_rules import METHOD_RULES
 from gapo_lab.planning.reward_rules import check_reward
-from gapo_lab.planning.user_settings import OWN_WORDS
+from gapo_lab.planning.user_settings import USER_RULES
 from gapo_lab.planning.verl_key_rules import key_problems
 from gapo_lab.runs import claims
 from gapo_lab.training.vllm_rollout import metadata
@@ -69,7 +69,7 @@ def faults(config: ConfigView, written: Mapping[str, Any], rules: tuple[Rule, ..
         _words,
         partial(key_problems, written=written),
         *METHOD_RULES,
-        *OWN_WORDS,
+        *USER_RULES,
         *RULES,
     )
     for rule in every if rules is None else rules:

@@ -17,7 +17,7 @@ from gapo_lab.runs.metrics import Points
 from gapo_lab.runs.resume import resume_step
 from gapo_lab.runs.status import Cause, RunStatus, State
 from gapo_lab.utils import atomic_files
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 from gapo_lab.utils.processes import Process
 
 if TYPE_CHECKING:  # imported where it is asked for: most commands ask for it of no run
@@ -111,8 +111,8 @@ class RunFolder:
         return atomic_files.owned(
             self.path / "run.lock",
             lambda owner: (
-                f"run {self.key} is already being run by {owner}. See it with: {own('status', root=self.path.parent)}. "
-                "Wait for it, or end that process."
+                f"run {self.key} is already being run by {owner}. See it with: "
+                f"{lab_command('status', root=self.path.parent)}. Wait for it, or end that process."
             ),
             patience,
         )

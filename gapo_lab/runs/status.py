@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 from gapo_lab.utils.processes import Process
 from gapo_lab.utils.text import several
 
@@ -161,7 +161,7 @@ class RunStatus:
             return self.remedy
         how = "the same command"
         if self.cause in (Cause.PRUNED, Cause.CANCELLED):
-            retry = own("retry", key, root=root)
+            retry = lab_command("retry", key, root=root)
             how = retry if self.cause is Cause.PRUNED else f"{how}, or {retry},"
         again = f"{how} {resumption(self.resumes_from)}" if self.attempt else f"{how} starts it"
         return "; ".join(text for text in (self.remedy, again) if text)

@@ -20,7 +20,7 @@ from gapo_lab.search.settings import Search, make_search
 from gapo_lab.search.trial_runs import ClusterRuns, Runs
 from gapo_lab.search.trials import Proposer
 from gapo_lab.utils import atomic_files
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 from gapo_lab.utils.prose import say
 from gapo_lab.utils.stop_signals import interrupted_by_sigterm
 
@@ -92,7 +92,7 @@ def introduction(search: Search, conditions: Conditions) -> list[str]:
         f"search {search.study}: {aims} over {axes}",
         f"{how} | {who}, {stops}",
         f"all trials: {names.in_common(conditions)}",
-        f"follow the runs: {own('watch', search.study, root=search.root)}",
+        f"follow the runs: {lab_command('watch', search.study, root=search.root)}",
         f"in the browser: optuna-dashboard {storage.address(search)}",
     ]
 

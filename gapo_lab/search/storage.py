@@ -21,7 +21,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.search import samplers
 from gapo_lab.search.settings import Search
 from gapo_lab.utils import atomic_files
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 from gapo_lab.utils.text import type_and_line
 
 # What makes two searches the same question: trials of one are no answers to the other.
@@ -39,7 +39,7 @@ def alone(search: Search) -> AbstractContextManager[None]:
         search.folder / "search.lock",
         lambda owner: (
             f"study {search.study} is being searched by {owner}. Follow its runs with: "
-            f"{own('watch', search.study, root=search.root)}. Or end that process."
+            f"{lab_command('watch', search.study, root=search.root)}. Or end that process."
         ),
     )
 

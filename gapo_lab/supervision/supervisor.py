@@ -28,7 +28,7 @@ from gapo_lab.supervision.copier_process import CopierProcess
 from gapo_lab.supervision.job_process import Forks, Job, NewPrograms
 from gapo_lab.supervision.progress import Progress
 from gapo_lab.utils.import_path import importing_from
-from gapo_lab.utils.own_command import own
+from gapo_lab.utils.lab_command import lab_command
 from gapo_lab.utils.processes import PATIENCE_SECONDS, adopt_orphans, end_descendants
 from gapo_lab.utils.prose import say
 from gapo_lab.utils.stop_signals import raise_on_signals
@@ -242,7 +242,7 @@ class Supervisor:
                 reason = f"{by}\n{reason}".rstrip()
             reason = reason or f"the job ended with code {code}"
         if remedy == REMEDIES[Cause.NONE] and (files := naming.texts(folder.spec)):
-            removed = own("forget", folder.key, "--with-results", root=folder.path.parent)
+            removed = lab_command("forget", folder.key, "--with-results", root=folder.path.parent)
             remedy += f" (an edit of {' or '.join(files)} makes another run; then remove this one: {removed})"
         # its lines may not name the cause
         message = reason if cause in reason.lower() else f"{cause}\n{reason}"

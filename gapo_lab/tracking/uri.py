@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gapo_lab.utils.own_command import rooted
+from gapo_lab.utils.lab_command import rooted
 
 VARIABLE = "MLFLOW_TRACKING_URI"
 DEFAULT = "sqlite:///mlflow.db"

@@ -23,7 +23,7 @@ from verl.utils.torch_functional import masked_mean
 from gapo_lab import method_registry
 from gapo_lab.methods import ESTIMATORS, LOSSES
 from gapo_lab.training import batch_context
-from gapo_lab.training.own_methods import OWN_METHODS
+from gapo_lab.training.user_methods import USER_METHODS
 from gapo_lab.utils.python_source import load
 
 
@@ -118,8 +118,8 @@ def batch_mean_loss(
     return mean, metrics
 
 
-def register_own(told: str) -> None:
-    """Register the user's methods that the value of OWN_METHODS names."""
+def register_user_methods(told: str) -> None:
+    """Register the user's methods that the value of USER_METHODS names."""
     said = json.loads(told)
     for name, kind in said["methods"].items():
         method = checked(load(said["path"], name), name)
@@ -150,5 +150,5 @@ for _name, _ours in method_registry.estimators().items():
     register_estimator(_name, ESTIMATORS[_ours.name])
 for _name, _ours in method_registry.losses().items():
     register_policy_loss(_name)(partial(batch_mean_loss, LOSSES[_ours.name]))
-if _told := os.environ.get(OWN_METHODS):
-    register_own(_told)
+if _told := os.environ.get(USER_METHODS):
+    register_user_methods(_told)

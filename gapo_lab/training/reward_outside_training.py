@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from gapo_lab.errors import UserError
-from gapo_lab.training import own_reward
+from gapo_lab.training import user_reward
 from gapo_lab.training.reward_function import compute_score
 
 OURS = "pkg://gapo_lab.training.reward_function"
@@ -45,10 +45,10 @@ class RewardCalls:
         asked = called.reward.custom_reward_function
         if Path(str(asked.path)).is_file():
             asked.path = str(Path(asked.path).absolute())  # what was loaded is kept by this
-        own_reward.wrap(called)
+        user_reward.wrap(called)
         asked = called.reward.custom_reward_function
         self._called = str(called.reward.get("name") or asked.name)
-        self._function = own_reward.load(asked.path, asked.name, self._called)
+        self._function = user_reward.load(asked.path, asked.name, self._called)
         self._words = OmegaConf.to_container(OmegaConf.create(asked.get("reward_kwargs") or {}), resolve=True)
 
     def scores(self, rows: Sequence[Mapping[str, Any]], answers: Sequence[str]) -> list[dict[str, Any]]:

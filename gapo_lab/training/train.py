@@ -19,9 +19,9 @@ from gapo_lab.runs import checkpoints
 from gapo_lab.runs.attempt import Attempt
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.training import adapter_seed, collective_timeout, unchanged
-from gapo_lab.training.own_methods import OWN_METHODS, own_methods
 from gapo_lab.training.ray_cluster import PATIENCE_SECONDS, in_time
 from gapo_lab.training.recorder import Recorder
+from gapo_lab.training.user_methods import USER_METHODS, user_methods
 from gapo_lab.training.variables import EVERYWHERE, FIRST_JOB, ON_CPU, VLLM_ON_CPU
 from gapo_lab.training.vllm_rollout import metadata, workers
 from gapo_lab.utils.import_path import hidden
@@ -49,8 +49,8 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
         ERROR_FILE: str(attempt.path / "reward_error.txt"),
         "RAY_AUTH_TOKEN_PATH": str(scratch / "token"),
     }
-    if told := own_methods(config):
-        variables[OWN_METHODS] = told
+    if told := user_methods(config):
+        variables[USER_METHODS] = told
     if config.backend.name != "cpu":
         here = [str(metadata.folder_of(scratch)), os.environ.get("PYTHONPATH", "")]
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, here))
@@ -144,7 +144,7 @@ def train_in_cluster(
     from verl.trainer.ppo.utils import need_critic, need_reference_policy
     from verl.utils.config import validate_config
 
-    from gapo_lab.training import own_reward
+    from gapo_lab.training import user_reward
     from gapo_lab.training.trainer import LabTrainer
 
     recorder.phase("starting the queue")
@@ -152,7 +152,7 @@ def train_in_cluster(
     workers.fit(config)
     with open_dict(config):
         config.data.expected = config.data.expected  # as the user's reward decides, which is wrapped now
-    own_reward.wrap(config)
+    user_reward.wrap(config)
     with open_dict(config):
         config.data.train_files = str(prepared.train.absolute())
         config.data.val_files = str(prepared.val.absolute())

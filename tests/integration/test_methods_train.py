@@ -55,7 +55,7 @@ def trained(tmp_path_factory) -> Path:
     lab = Lab(tmp_path_factory.mktemp("methods"))
     (lab.cwd / "reward.py").write_text(REWARD)
     (lab.cwd / "shares.py").write_text(SHARES)
-    (lab.cwd / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own_rows()))
+    (lab.cwd / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in user_rows()))
     example = REPO / "examples" / "own-project"
     shutil.copytree(example / "conf", lab.cwd / "conf")
     shutil.copy(example / "halfway.py", lab.cwd)
@@ -76,7 +76,7 @@ def trained(tmp_path_factory) -> Path:
     return lab.cwd
 
 
-def own_rows() -> list[dict]:
+def user_rows() -> list[dict]:
     """Edits under another name, as a person would have them."""
     data = {"name": "micro", "template": None, "window": 6000, "window_tokens": None, "history": 8000}
     return [

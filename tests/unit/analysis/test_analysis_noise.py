@@ -238,12 +238,12 @@ def test_the_page_of_markdown_is_the_reports_numbers_and_nothing_of_the_machine(
     assert len({line.split(" | ")[0] for line in rows}) > 20
     page = place / "docs" / "results.md"
     page.write_text(text.replace(markdown.BEGIN, f"{markdown.BEGIN}\nGAPO **helps** nobody.\n"))
-    assert markdown.own_words(page).strip() == "GAPO **helps** nobody."
+    assert markdown.user_words(page).strip() == "GAPO **helps** nobody."
     made = build.build(connect.connect(None), Asked(studies=("s",), figures=False)).document
     markdown.write(made, page)
     assert page.read_text().count("GAPO **helps** nobody.") == 1
     with pytest.raises(UserError, match="no page of a report"):
-        markdown.own_words(place / "runs" / study()[0]["key"] / "attempts/1/generations/train/1.jsonl")
+        markdown.user_words(place / "runs" / study()[0]["key"] / "attempts/1/generations/train/1.jsonl")
     # each row of a table has as many cells as its head
     for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         assert len({len(re.split(r"(?<!\\)\|", line)) for line in block.splitlines()}) == 1, block

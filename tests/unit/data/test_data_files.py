@@ -15,10 +15,10 @@ from little_repos import SUFFIXES, grow
 from rich.console import Console
 
 from gapo_lab.cli.data import main
-from gapo_lab.data import dataset_summary, task_view
+from gapo_lab.data import length_table, task_view
 from gapo_lab.data.mining import dataset
 from gapo_lab.data.mining.miner import mine
-from gapo_lab.data.prepared_key import code_digest
+from gapo_lab.data.prepared_key import MAKES_ROWS, code_digest
 from gapo_lab.data.tasks.task import Hunk, Task
 from gapo_lab.paths import PACKAGE
 
@@ -45,12 +45,12 @@ def foreign(path: Path, **changes) -> Path:
 
 def test_table_1_is_what_counting_gives(folder):
     rows = pq.read_table(folder / "train.parquet").to_pylist()
-    *lines, total = dataset_summary.table(folder / "train.parquet")
+    *lines, total = length_table.table(folder / "train.parquet")
     assert [line.language for line in lines] != sorted(line.language for line in lines) or len(lines) == 10
-    assert {line.language for line in lines} == set(dataset_summary.NAMES.values())
+    assert {line.language for line in lines} == set(length_table.NAMES.values())
     assert [line.count for line in lines] == sorted((line.count for line in lines), reverse=True)
     for line in [*lines, total]:
-        own = [r for r in rows if line is total or dataset_summary.NAMES[r["extra_info"]["language"]] == line.language]
+        own = [r for r in rows if line is total or length_table.NAMES[r["extra_info"]["language"]] == line.language]
         inputs = [sum(len(m["content"]) for m in r["prompt"]) for r in own]
         outputs = [len(r["reward_model"]["ground_truth"]) for r in own]
         assert (line.input, line.output) == ((min(inputs), max(inputs)), (min(outputs), max(outputs)))
@@ -58,13 +58,13 @@ def test_table_1_is_what_counting_gives(folder):
 
 
 def test_the_paper_s_own_line():
-    line = dataset_summary.Line("Go", (1925, 24883), (36, 717), 19549, 37.7074)
-    total = dataset_summary.Line("Total", (1925, 24883), (36, 833), 51844, 100.0)
-    text = dataset_summary.as_text([line, total]).splitlines()
+    line = length_table.Line("Go", (1925, 24883), (36, 717), 19549, 37.7074)
+    total = length_table.Line("Total", (1925, 24883), (36, 833), 51844, 100.0)
+    text = length_table.as_text([line, total]).splitlines()
     assert text[2].split() == ["Go", "1,925", "–", "24,883", "36", "–", "717", "19,549", "37.71%"]
     assert len({len(row) for row in text}) == 1
-    assert "Go & 1,925 -- 24,883 & 36 -- 717 & 19,549 & 37.71\\% \\\\" in dataset_summary.as_latex([line, total], "A_b")
-    assert "\\caption{A\\_b}" in dataset_summary.as_latex([line, total], "A_b")
+    assert "Go & 1,925 -- 24,883 & 36 -- 717 & 19,549 & 37.71\\% \\\\" in length_table.as_latex([line, total], "A_b")
+    assert "\\caption{A\\_b}" in length_table.as_latex([line, total], "A_b")
 
 
 def test_describe_prints_and_writes(folder, capsys):
@@ -208,6 +208,7 @@ def strip(task: Task, like: Task) -> Task:
 
 def test_only_code_that_makes_rows_counts_for_prepared_data(tmp_path):
     """A printer may change; the generator of edits, a folder further down, may not."""
+    assert all((PACKAGE / "data" / name).is_dir() for name in MAKES_ROWS)
     place = tmp_path / "data"
     shutil.copytree(PACKAGE / "data", place, ignore=shutil.ignore_patterns("__pycache__"))
     before = code_digest(place)

@@ -106,7 +106,7 @@ def test_a_template_that_was_moved_gives_the_same_rows(tmp_path):
     assert made[0] == made[1]
 
 
-def own_rows(path: Path, lengths: list[int]) -> Path:
+def user_rows(path: Path, lengths: list[int]) -> Path:
     """A file of rows whose prompts have about so many tokens; the truth says at which place a row stood."""
     rows = [
         {"prompt": "a " * length, "reward_model": {"ground_truth": str(place)}} for place, length in enumerate(lengths)
@@ -121,7 +121,7 @@ def truths(path: Path) -> list[tuple[str, str]]:
 
 def test_prompts_that_are_too_long_are_left_out_once_counted_and_told(tmp_path, capsys):
     lengths = {"train": [2, 300, 2, 2], "id": [2, 300], "dev": [2, 2], "near": [300, 300, 2], "far": [2]}
-    files = {name: own_rows(tmp_path / f"{name}.jsonl", found) for name, found in lengths.items()}
+    files = {name: user_rows(tmp_path / f"{name}.jsonl", found) for name, found in lengths.items()}
     words = ["data=parquet", "reward=edit", "data.train_batch_size=2", "data.max_prompt_length=60"]
     words += [f"data.{name}={files[name]}" for name in ("train", "id", "dev")]
     words += [f"data.ood={{near: {files['near']}, far: {files['far']}}}"]

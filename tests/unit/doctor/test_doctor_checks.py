@@ -293,7 +293,7 @@ def ended(data_source, solution_str, ground_truth, extra_info=None):
 
 
 @pytest.fixture
-def own_reward(tmp_path, monkeypatch):
+def user_reward(tmp_path, monkeypatch):
     """What the doctor finds of a function of reward.py, by the words behind it."""
     from gapo_lab.config.fast_compose import Composer
 
@@ -311,20 +311,20 @@ def own_reward(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_reward_is_called_on_a_row_as_a_run_calls_it(own_reward):
-    good = own_reward("compute_score", "metric=acc", "+reward.custom_reward_function.reward_kwargs.weight=3")
+def test_a_reward_is_called_on_a_row_as_a_run_calls_it(user_reward):
+    good = user_reward("compute_score", "metric=acc", "+reward.custom_reward_function.reward_kwargs.weight=3")
     assert good.verdict is Verdict.OK and "row 0 of rows.jsonl" in good.text and "score 0, acc 0" in good.text
-    assert "note 'a text'" in own_reward("later").text
-    assert is_wrong(own_reward("compute_score", "metric=em"), "metric=em", "acc, score. Write metric=acc")
-    assert is_wrong(own_reward("later", "metric=note"), "metric=note", "It returns score")
-    assert is_wrong(own_reward("failing"), "ZeroDivisionError", "row 0 of rows.jsonl")
-    assert is_wrong(own_reward("ended"), "its process ended with code 3")
+    assert "note 'a text'" in user_reward("later").text
+    assert is_wrong(user_reward("compute_score", "metric=em"), "metric=em", "acc, score. Write metric=acc")
+    assert is_wrong(user_reward("later", "metric=note"), "metric=note", "It returns score")
+    assert is_wrong(user_reward("failing"), "ZeroDivisionError", "row 0 of rows.jsonl")
+    assert is_wrong(user_reward("ended"), "its process ended with code 3")
 
 
 @pytest.mark.slow
-def test_a_reward_that_hangs_ends_with_its_limit(own_reward, monkeypatch):
+def test_a_reward_that_hangs_ends_with_its_limit(user_reward, monkeypatch):
     monkeypatch.setattr(reward, "STARTING_SECONDS", 1)
-    assert is_wrong(own_reward("hung", "reward.timeout=1"), "has not answered for 1 s")
+    assert is_wrong(user_reward("hung", "reward.timeout=1"), "has not answered for 1 s")
 
 
 def test_the_rewards_of_the_shipped_kind_are_not_called():

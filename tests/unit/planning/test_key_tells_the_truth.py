@@ -51,16 +51,16 @@ def outcome(composer: Composer, words: tuple[str, ...], key: str, before: str) -
     return "listed" if key.startswith(tuple(NOT_SCIENCE)) or key in UNSEEN else "ignored"
 
 
-OWN_ROWS = ("data=parquet", "data.train=rows.jsonl", "data.id=rows.jsonl", "reward=unit_tests")
+USER_ROWS = ("data=parquet", "data.train=rows.jsonl", "data.id=rows.jsonl", "reward=unit_tests")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "files", [(), ("backend=vllm", "cluster=slurm", "algo=dapo", "data=git"), ("data=lists",), OWN_ROWS]
+    "files", [(), ("backend=vllm", "cluster=slurm", "algo=dapo", "data=git"), ("data=lists",), USER_ROWS]
 )
 def test_no_leaf_is_ignored(composer, files, tmp_path, monkeypatch):
     """Of config files that are chosen, the leaves that they bring or set otherwise."""
-    if files == OWN_ROWS:
+    if files == USER_ROWS:
         monkeypatch.chdir(tmp_path)
         (tmp_path / "rows.jsonl").write_text('{"prompt": "1 + 1", "reward_model": {"ground_truth": "assert x"}}\n' * 40)
     usual, base = composer.compose(()).written, composer.compose(files)

@@ -20,7 +20,7 @@ from gapo_lab.errors import UserError
 from gapo_lab.planning import python_imports, user_files
 from gapo_lab.planning.spec import make_spec
 from gapo_lab.planning.validation import check
-from gapo_lab.training.own_methods import own_methods
+from gapo_lab.training.user_methods import user_methods
 
 MINE = """
 from parts import centred
@@ -165,9 +165,9 @@ def test_the_job_is_told_of_the_copy(project, tmp_path):
     config = compose_run(["algo=mine.py:halved"])
     copied = user_files.copy({"algo.path": config.algo.path}, tmp_path / "run")
     config.algo.path = copied["algo.path"]
-    assert str(tmp_path / "run" / "files" / "algo" / "mine.py") in own_methods(config)
+    assert str(tmp_path / "run" / "files" / "algo" / "mine.py") in user_methods(config)
     assert (tmp_path / "run" / "files" / "imported" / "parts.py").is_file()
-    assert own_methods(compose_run(["algo=grpo"])) == ""
+    assert user_methods(compose_run(["algo=grpo"])) == ""
 
 
 def test_a_yaml_of_ones_own_names_the_file(project, capsys):

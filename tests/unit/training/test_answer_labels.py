@@ -7,13 +7,13 @@ import inspect
 
 import pytest
 
-from gapo_lab.training import own_reward, reward_function
+from gapo_lab.training import reward_function, user_reward
 from gapo_lab.training.answer_labels import labelled, labels
 
 FUNCTIONS = [
     *(f for name, f in vars(reward_function).items() if name.startswith("compute_")),
-    own_reward.score,
-    own_reward.score_async,
+    user_reward.score,
+    user_reward.score_async,
 ]
 
 

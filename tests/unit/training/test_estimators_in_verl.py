@@ -43,7 +43,7 @@ def test_names_that_plans_check_are_the_ones_verl_has(algos):
 
 
 def test_a_users_methods_are_registered_from_their_file_and_checked(algos, tmp_path, monkeypatch):
-    from gapo_lab.training.registered_methods import register_own
+    from gapo_lab.training.registered_methods import register_user_methods
 
     path = tmp_path / "mine.py"
     path.write_text(
@@ -54,7 +54,7 @@ def test_a_users_methods_are_registered_from_their_file_and_checked(algos, tmp_p
     for registry_of in ("ADV_ESTIMATOR_REGISTRY", "POLICY_LOSS_REGISTRY"):
         monkeypatch.setattr(algos, registry_of, dict(getattr(algos, registry_of)))
     kinds = {"twice": "estimator", "summed": "estimator", "loud": "loss"}
-    register_own(json.dumps({"path": str(path), "methods": kinds}))
+    register_user_methods(json.dumps({"path": str(path), "methods": kinds}))
     facts = batch_context.BatchFacts(order=[0, 1, 0, 1])
     found = call(algos, "twice", {"twice": {"k": 3.0}}, mask=torch.ones(4, 2), facts=facts)
     assert torch.allclose(found[:, 0], torch.tensor([0.3, 1.5, 1.8, 2.7]))

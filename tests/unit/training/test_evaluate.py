@@ -102,7 +102,7 @@ def compute_score(data_source, solution_str, ground_truth, extra_info=None):
 
 
 @pytest.fixture
-def own_rows(tmp_path, monkeypatch):
+def user_rows(tmp_path, monkeypatch):
     """Eight edits as rows of a user's own, and a reward."""
     data = {"name": "micro", "template": None, "window": 6000, "window_tokens": None, "history": 8000}
     rows = rows_of(generate("id", 8, seed=0), "id", data)
@@ -113,8 +113,8 @@ def own_rows(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_any_model_is_evaluated_with_any_reward_and_the_luck_of_its_answers_is_told(own_rows, capsys):
-    shutil.copytree(NANO / "checkpoint", own_rows / "copy")
+def test_any_model_is_evaluated_with_any_reward_and_the_luck_of_its_answers_is_told(user_rows, capsys):
+    shutil.copytree(NANO / "checkpoint", user_rows / "copy")
     words = ["model=./copy", "data=parquet", "data.id=test.jsonl", "reward=mine.py", "data.max_response_length=24"]
     assert runs.main(["evaluate", *words, "--answers", "4"]) == 0
     first, *lines = capsys.readouterr().out.splitlines()
@@ -128,8 +128,8 @@ def test_any_model_is_evaluated_with_any_reward_and_the_luck_of_its_answers_is_t
     assert 0 < found["val/id/score_expected_noise"] < 0.05
 
 
-def test_a_reward_that_fails_is_one_line(own_rows, capsys):
-    (own_rows / "mine.py").write_text(REWARD.replace("my/edits", "others"))
+def test_a_reward_that_fails_is_one_line(user_rows, capsys):
+    (user_rows / "mine.py").write_text(REWARD.replace("my/edits", "others"))
     assert runs.main(["evaluate", "model=nano", "data=parquet", "data.id=test.jsonl", "reward=mine.py"]) == 2
     said = capsys.readouterr().err
     assert said.startswith("gapo_lab: reward=mine.py: raised AssertionError (mine.py, line ") and said.count("\n") == 1

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gapo_lab.config.compose import compose_run
-from gapo_lab.data.own.rows import LAB
+from gapo_lab.data.user_rows.rows import LAB
 from gapo_lab.errors import UserError
 from gapo_lab.rewards import sandbox
-from gapo_lab.training import own_reward
+from gapo_lab.training import user_reward
 from gapo_lab.training.call_limit import TooLong
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def scored(answers: list[str], truth, *words: str, row: str = "row 3 of id.jsonl
 
     given = ("data=parquet", "data.train=t.jsonl", "data.id=i.jsonl")
     config = compose_run([*given, *words])
-    own_reward.wrap(config)
+    user_reward.wrap(config)
     manager = load_reward_manager(config, Words(answers))
     lab = {"row": row, "data_source": "my/set", "extra_info": '{"hint": "h"}', "truth": None}
     if not isinstance(truth, str):
@@ -114,7 +114,7 @@ def test_an_async_function_answers_several_at_a_time():
 
 
 def test_what_hangs_is_named_with_its_row():
-    """An `async def`; for others see test_own_reward.py."""
+    """An `async def`; for others see test_user_reward.py."""
     with pytest.raises(
         TooLong, match="reward=mine.py:hangs_async: has not answered on row 3 of id.jsonl for 0.2 seconds"
     ):

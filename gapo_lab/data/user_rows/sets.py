@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gapo_lab.data.own import files
+from gapo_lab.data.user_rows import files
 from gapo_lab.errors import UserError
 from gapo_lab.utils.key_names import nearest
 

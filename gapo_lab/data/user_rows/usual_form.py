@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gapo_lab.data.own import files, rows
-from gapo_lab.data.own.sets import USUAL
 from gapo_lab.data.tasks import parquet_columns
+from gapo_lab.data.user_rows import files, rows
+from gapo_lab.data.user_rows.sets import USUAL
 from gapo_lab.errors import UserError
 
 

@@ -15,8 +15,8 @@ import pytest
 from lab import REPO
 
 from gapo_lab.training.call_limit import TooLong, deadline, reason_in
-from gapo_lab.training.own_reward import RewardRaised, checked, score, score_async
 from gapo_lab.training.reward_function import ERROR_FILE
+from gapo_lab.training.user_reward import RewardRaised, checked, score, score_async
 
 ROW = "row 3 of train.parquet"
 

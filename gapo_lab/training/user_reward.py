@@ -20,7 +20,7 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from gapo_lab.data.own.rows import place, told
+from gapo_lab.data.user_rows.rows import place, told
 from gapo_lab.errors import UserError
 from gapo_lab.paths import SHIPPED_MODULE
 from gapo_lab.rewards import sandbox
@@ -29,7 +29,7 @@ from gapo_lab.training.call_limit import TooLong, deadline
 from gapo_lab.training.reward_function import ERROR_FILE, reason_kept
 from gapo_lab.utils.text import type_and_line
 
-HERE = "pkg://gapo_lab.training.own_reward"
+HERE = "pkg://gapo_lab.training.user_reward"
 
 
 def wrap(config: DictConfig) -> None:
@@ -38,18 +38,18 @@ def wrap(config: DictConfig) -> None:
     Raises UserError where the function cannot be loaded.
     """
     asked = config.reward.custom_reward_function
-    own = not str(asked.path).startswith(SHIPPED_MODULE)
+    is_users = not str(asked.path).startswith(SHIPPED_MODULE)
     boxed = config.reward.get("sandbox")
     if boxed and boxed.isolation != sandbox.NONE:
         sandbox.check()
-    if not asked.path or not (own or boxed or config.data.name == "parquet"):
+    if not asked.path or not (is_users or boxed or config.data.name == "parquet"):
         return
     function = load(asked.path, asked.name, config.reward.name)
     about = {
         "path": asked.path,
         "name": asked.name,
         "called": str(config.reward.name),
-        "seconds": float(config.reward.timeout) if own else None,
+        "seconds": float(config.reward.timeout) if is_users else None,
         "settings": {**(asked.get("reward_kwargs") or {}), **(boxed or {})},
     }
     with open_dict(config):

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from gapo_lab.data.own import sets, usual_form
 from gapo_lab.data.tasks import parquet_columns
+from gapo_lab.data.user_rows import sets, usual_form
 from gapo_lab.errors import UserError
 
 NAMES = {

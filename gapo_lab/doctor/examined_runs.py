@@ -16,7 +16,7 @@ Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Case:
+class ExaminedRuns:
     """settings: of the runs to examine, by dotted key; alike ones may stand there once. need: bytes of checkpoints.
 
     root: the folder of the run folders, absolute.

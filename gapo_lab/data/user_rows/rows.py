@@ -10,8 +10,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from gapo_lab.data.own import files, sets
 from gapo_lab.data.tasks.task import SAMPLED_AGENT
+from gapo_lab.data.user_rows import files, sets
 from gapo_lab.errors import UserError
 
 # What stands in `extra_info` beside the user's own: how the row was called, for the reward and its errors.

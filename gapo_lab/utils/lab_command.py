@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 
-def own(*words: str, root: Path | None = None) -> str:
+def lab_command(*words: str, root: Path | None = None) -> str:
     """`python -m gapo_lab WORDS`. ``root``: where the runs lie, which is said where it is not `runs`."""
     return " ".join(["python -m gapo_lab", shlex.join([*rooted(root), *words])])
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gapo_lab.data import hub
-from gapo_lab.data.own import files
-from gapo_lab.data.own.row_formats import RECIPES, Raw, Row, Unusable, row, text
+from gapo_lab.data.user_rows import files
+from gapo_lab.data.user_rows.row_formats import RECIPES, Raw, Row, Unusable, row, text
 from gapo_lab.errors import UserError
 from gapo_lab.utils import atomic_files
 

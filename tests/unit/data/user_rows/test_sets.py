@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gapo_lab.data import content_digest
-from gapo_lab.data.own import files, rows, sets
+from gapo_lab.data.user_rows import files, rows, sets
 from gapo_lab.errors import UserError
 
 

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from gapo_lab.cli.data import main
-from gapo_lab.data.own import rows
-from gapo_lab.data.own.row_formats import RECIPES, Unusable, last_boxed
+from gapo_lab.data.user_rows import rows
+from gapo_lab.data.user_rows.row_formats import RECIPES, Unusable, last_boxed
 from gapo_lab.errors import UserError
 from gapo_lab.rewards import unit_tests
 
