@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,17 @@ from rich.console import Console
 
 from gapo_lab.config.fast_compose import Composer
 from gapo_lab.errors import Interrupted, RunFailed, UserError
-from gapo_lab.launch import code_snapshot, joined_runs, local_queue, older_texts, run_states, slurm, study_end, watch
+from gapo_lab.launch import (
+    code_snapshot,
+    job_arrays,
+    joined_runs,
+    local_queue,
+    older_texts,
+    run_states,
+    slurm,
+    study_end,
+    watch,
+)
 from gapo_lab.launch.local_queue import LocalQueue
 from gapo_lab.launch.submission import Submission
 from gapo_lab.paths import IMPORT_ROOT, PACKAGE
@@ -132,7 +141,7 @@ def hand_over(root: Path, runs: Sequence[Planned], console: Console) -> list[Sub
         older_texts.show(root, [run for run in todo if not run.why], console)
         # two studies may share a run, whose folder names only the first
         studies.remember(root, ((run.valid_spec.study, run.key) for run in runs))
-        submissions = [_submit(root, group, cluster, console) for group, cluster in _groups(todo)]
+        submissions = [_submit(root, group, cluster, console) for group, cluster in job_arrays.of(todo)]
     for run in runs:
         summaries.be_about(RunFolder(root / run.key), run.settings["metric"])
     return [submission for submission in submissions if submission.cluster.is_local]
@@ -145,27 +154,6 @@ def no_room(root: Path, todo: Sequence[Planned]) -> str:
     # looking for files in a folder that is not there takes ten times as long
     used = sum(file.stat().st_size for one in kept if one.is_dir() for file in one.glob("global_step_*/actor/*.pt"))
     return disk.refusal(todo, shutil.disk_usage(there).free, used)
-
-
-def _groups(runs: Sequence[Planned]) -> list[tuple[list[Planned], ClusterConfig]]:
-    """Return runs that ask for the same resources, cut to the largest array, and what each array asks for: their
-    shares of
-    `max_parallel`, and the longest time to save."""
-    alike: dict[tuple, list[Planned]] = {}
-    for run in runs:
-        alike.setdefault(run.resources, []).append(run)
-    out = []
-    for same in alike.values():
-        cluster = same[0].cluster
-        if cluster.is_local:
-            out.append((same, cluster))
-            continue
-        size = min(cluster.array_size or len(same), slurm.largest_array())
-        arrays = [same[i : i + size] for i in range(0, len(same), size)]
-        for number, array in enumerate(arrays):
-            share = max(1, (cluster.max_parallel + number) // len(arrays))
-            out.append((array, replace(cluster, max_parallel=share, grace=max(run.grace for run in array))))
-    return out
 
 
 def _submit(root: Path, runs: Sequence[Planned], cluster: ClusterConfig, console: Console) -> Submission:
@@ -219,7 +207,7 @@ def scripts(wanted: Plan) -> list[str]:
     root = Path(todo[0].settings["run_root"])
     return [
         slurm.script(_submission(root, runs, cluster, code_snapshot.folder(root), Origin()))
-        for runs, cluster in _groups(todo)
+        for runs, cluster in job_arrays.of(todo)
     ]
 
 
