@@ -48,7 +48,7 @@ def test_a_run_of_a_search_has_its_trial_and_its_objective(tmp_path):
     states = {"a1": RunStatus(State.FINISHED), "a2": RunStatus(State.FINISHED), "b1": RunStatus(State.RUNNING)}
     file = io.StringIO()
     status_table.show(status_rows.read(folders, states, now=0.0), Console(file=file, width=120))
-    head, _, first, a1, a2, second, b1, *_ = file.getvalue().splitlines()
+    head, first, a1, a2, second, b1, *_ = file.getvalue().splitlines()
     assert head.split()[:6] == ["key", "trial", "seed", "state", "step", aim]
     assert first.endswith(f"trial 2, 10: 2 of 2 finished, mean {aim} 0.5")
     assert a1.split()[:6] == ["a1", "2,", "10", "0", "finished", "0/?"] and a1.split()[6] == "0.25"

@@ -11,9 +11,10 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 from rich.console import Console
-from simulated_runs import SimulatedRuns, conditions_of, search_of
+from simulated_runs import STEPS, SimulatedRuns, conditions_of, search_of
 
 from gapo_lab.planning import plan
+from gapo_lab.runs import trial_record
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.search import figures, names, report, result
 from gapo_lab.search.live_trials import LiveTrials
@@ -106,6 +107,12 @@ def test_the_table_of_trials_is_there_while_others_go_on(tmp_path, monkeypatch):
     words = {"write": lambda *_: None, "keep": keep}
     carry_out_search(replace(search, finalists=0), conditions_of(search.space), runs, quiet, **words)
     assert [text.count("complete") for text in told] == [1, 2, 3]
+    record = trial_record.read(search.root, search.study)
+    assert record.objectives == ("final/dev/em_expected",)
+    assert sorted(run.trials for run in record.runs.values()) == [[0], [1], [2]]
+    for key, run in record.runs.items():
+        last = RunFolder(search.root / key).merged_metrics()[STEPS]
+        assert run.values == [last["val/dev/em_expected"]]
 
 
 def test_a_run_that_needs_its_sweep_file_is_checked_by_a_run_of_that_file():
