@@ -113,7 +113,7 @@ def distributions(by_level: Groups) -> Drawing:
         figure.legend(handles, labels, loc="outside upper center", ncols=6)
         caption = (
             "Rewards of the rollouts before training by model and share of outliers, coloured by the kind of "
-            "their prompt (Figure 1), with the mean and the median of all rollouts."
+            "their prompt, with the mean and the median of all rollouts."
         )
         return Drawing("figureS1", caption, figure)
 

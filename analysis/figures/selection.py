@@ -43,7 +43,9 @@ def draw(
     remarks: tuple[str, ...] = ()
     before = reward_noise.found(selection, runs_root)
     if not before:
-        remarks = ("no Figures 1 and 8: no run folder with rollouts here (name the place: --runs FOLDER)",)
+        remarks = (
+            "no figures of rewards before training: no run folder with rollouts here (name the place: --runs FOLDER)",
+        )
     else:
         (model, _), groups = next(iter(before.items()))
         found += rewards.draw(groups, f"before training, {conventions.model_title(model)}")

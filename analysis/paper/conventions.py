@@ -49,6 +49,8 @@ PAIRS = (("grpo", "gapo_grpo"), ("dapo", "gapo_dapo"))
 # Each says which half of GAPO acts: compared with both.
 CONTROLS = ("gapo_centred", "grpo_shifted")
 TAU = 0.5  # the paper's
+# The studies of sweeps/ that are the paper's experiments: their tables and figures have its numbers.
+STUDIES = frozenset({"paper", "table2", "table4", "table5", "tau"})
 
 
 def baselines(algo: str) -> tuple[str, ...]:

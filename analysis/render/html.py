@@ -11,13 +11,13 @@ import jinja2
 
 from analysis.render.latex import TEMPLATES
 from analysis.tables.document import Document, Picture
-from analysis.tables.table import Table, numbers
+from analysis.tables.table import Table, heads
 
 # What of the facts stands at the head of the page; all of them stand with the runs.
 SHORT = ("Runs", "Data", "Scale", "Training", "Measure")
 # The folded tables: a heading, and what their names begin with.
 GROUPS = (
-    ("More tables", ("table", "slice", "rewards")),
+    ("More tables", ("table", "slice", "tuning", "rewards")),
     ("By noise and by tau", ("noise", "tau")),
     ("Beside the paper", ("against",)),
     ("Comparisons", ("comparisons",)),
@@ -61,7 +61,8 @@ def page(document: Document, links: Sequence[CellLink]) -> str:
         claims=document.claims,
         verdicts=document.verdicts,
         tables=groups,
-        numbers=numbers([one.name for one in document.tables]),
+        numbers={**document.table_numbers, **document.figure_numbers},
+        is_papers=document.is_papers,
         front_table=front_table,
         front_picture=front_picture and _shown(front_picture),
         pictures=[_shown(one) for one in document.pictures if one is not front_picture],
@@ -82,7 +83,7 @@ def short_page(
         said=said,
         facts=facts,
         table=table,
-        numbers={table.name: "1"},
+        numbers={table.name: "1", **{one.name: str(place) for place, one in enumerate(pictures, 1)}},
         pictures=[_shown(one) for one in pictures],
     )
 
@@ -95,7 +96,7 @@ def _template(name: str) -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["sentence"] = sentence
+    environment.filters |= {"sentence": sentence, "heads": heads}
     return environment.get_template(name)
 
 

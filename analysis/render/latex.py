@@ -1,7 +1,6 @@
 """Tables as LaTeX: fragments to \\input into a paper, and the document that holds them all. Pure but for ``compile``.
 
-The fragments need booktabs, graphicx and the ulem-free ``\\underline``: no package beyond
-texlive-latex-recommended.
+The fragments need booktabs: no package beyond texlive-latex-recommended.
 """
 
 from __future__ import annotations
@@ -11,24 +10,21 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import jinja2
 
+from analysis.render.parts import Part, parts
 from analysis.tables.document import Document
-from analysis.tables.table import Entry, Line, Table, numbers
+from analysis.tables.table import Entry, Line, Table
 
 TEMPLATES = Path(__file__).parent / "templates"
 INSTALL = (
     "no LaTeX on this machine: the .tex files are written; for report.pdf, and the tables as .pdf and .png, "
     "install texlive-latex-recommended"
 )
-LINES, COLUMNS = 44, 16  # of one page; a larger table is cut into parts
-Header = tuple[tuple[tuple[str, int], ...], ...]
-Blocks = tuple[tuple[Line, ...], ...]
 _SPECIAL = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -108,9 +104,8 @@ def entry(one: Entry) -> str:
 
 def table(one: Table) -> str:
     """Return the .tex fragment of a table, a whole float; a comment at its head says what it was drawn from."""
-    parts = [Part(header, down) for header, blocks in _across(one) for down in _down(blocks)]
     template = _environment().get_template("table.tex.jinja")
-    return template.render(table=one, parts=parts, align="l" if one.ragged else "r")
+    return template.render(table=one, parts=parts(one), align="l" if one.ragged else "r")
 
 
 def bare(one: Table) -> str:
@@ -121,68 +116,9 @@ def bare(one: Table) -> str:
     blocks = one.blocks
     if one.notice:
         blocks = (*blocks, (Line(one.notice, tuple(Entry() for _ in range(one.width))),))
-    part = Part(one.header, blocks)
+    part = Part(one.header, blocks, "")
     template = _environment().get_template("bare.tex.jinja")
     return template.render(table=one, part=part, align="l" if one.ragged else "r")
-
-
-@dataclass(frozen=True)
-class Part:
-    """What of a table fits on a page."""
-
-    header: Header
-    blocks: Blocks
-
-    @property
-    def columns(self) -> int:
-        return max((len(line.entries) for block in self.blocks for line in block), default=0)
-
-    @property
-    def cmidrules(self) -> list[str]:
-        """Under each level of the head: a rule below every head that spans columns."""
-        out = []
-        for level in self.header:
-            at, rules = 2, ""
-            for text, span in level:
-                if span > 1 and text:
-                    rules += rf"\cmidrule(lr){{{at}-{at + span - 1}}}"
-                at += span
-            out.append(rules)
-        return out
-
-
-def _across(one: Table) -> Iterator[tuple[Header, Blocks]]:
-    """Head and blocks of as many columns as fit beside each other."""
-    for start in range(0, max(1, one.width), COLUMNS):
-        end = start + COLUMNS
-        header = tuple(tuple(_cut(level, start, end)) for level in one.header)
-        yield (
-            header,
-            tuple(tuple(replace(line, entries=line.entries[start:end]) for line in block) for block in one.blocks),
-        )
-
-
-def _cut(level: Sequence[tuple[str, int]], start: int, end: int) -> Iterator[tuple[str, int]]:
-    """Yield the heads of the columns from ``start`` to ``end``."""
-    at = 0
-    for text, span in level:
-        if (inside := min(at + span, end) - max(at, start)) > 0:
-            yield text, inside
-        at += span
-
-
-def _down(blocks: Blocks) -> list[Blocks]:
-    """Return the lines of one page after the other."""
-    parts: list[list[tuple[Line, ...]]] = [[]]
-    room = LINES
-    for block in blocks:
-        while block:
-            if room <= 0:
-                parts.append([])
-                room = LINES
-            parts[-1].append(block[:room])
-            block, room = block[room:], room - len(block[:room])
-    return [tuple(part) for part in parts]
 
 
 def document(one: Document) -> str:
@@ -195,13 +131,13 @@ def document(one: Document) -> str:
             title=one.title,
             notice=one.notice,
             tables=names,
-            numbers=numbers(names),
+            numbers=one.table_numbers,
             facts=one.facts,
             missing=one.missing,
             verdicts=one.verdicts,
             cautions=one.cautions,
             claims=one.claims,
-            figures=[(f"{p.name}.pdf", p.number, p.caption) for p in one.pictures],
+            figures=[(f"{p.name}.pdf", one.figure_numbers[p.name], p.caption) for p in one.pictures],
         )
     )
 

@@ -14,7 +14,7 @@ import jinja2
 
 from analysis.render.latex import TEMPLATES
 from analysis.tables.document import Document
-from analysis.tables.table import Entry, Table, numbers, rows_of
+from analysis.tables.table import Entry, Table, heads, rows_of
 from gapo_lab.errors import UserError
 from gapo_lab.utils import atomic_files
 
@@ -43,7 +43,8 @@ def page(document: Document, images: str, own: str = "") -> str:
         cautions=document.cautions,
         claims=document.claims,
         tables=document.tables,
-        numbers=numbers([table.name for table in document.tables]),
+        table_numbers=document.table_numbers,
+        figure_numbers=document.figure_numbers,
         pictures=document.pictures,
         images=images,
         own=f"{BEGIN}{own or chr(10)}{END}",
@@ -88,8 +89,7 @@ def grid(table: Table) -> str:
     """Return a table of GitHub's Markdown: levels of the head in one row, the best in bold, differences indented."""
     rows = rows_of(table, _entry)
     levels = len(table.header)
-    head = [" ".join(dict.fromkeys(word for word in column if word)) for column in zip(*rows[:levels], strict=True)]
-    head[0] = ", ".join(dict.fromkeys(word for word in table.stub if word))
+    head = [", ".join(dict.fromkeys(word for word in table.stub if word)), *heads(table)]
     align = [":--", *[":--" if table.ragged else "--:"] * table.width]
     out = [_row(words(cell) for cell in head), _row(align)]
     for line, row in zip(table.lines, rows[levels:], strict=True):

@@ -29,7 +29,7 @@ from analysis.tables import (
     training_data,
     tuning,
 )
-from analysis.tables.document import Document, Picture
+from analysis.tables.document import Document, Picture, front_first
 from analysis.tables.paper import Results
 from analysis.tables.table import Table
 from gapo_lab.errors import UserError
@@ -86,7 +86,7 @@ def build(source: Source, asked: Asked) -> Report:
     if not asked.is_slice:
         data = _data_table(asked, selection)
         if data is None:
-            remarks.append("no Table 1: the training data are not on this machine (name them: --data FOLDER)")
+            remarks.append("no table of the training data: they are not on this machine (name them: --data FOLDER)")
         tables = [*([data] if data else []), *tables, *by_axis.tables]
     if asked.figures and not asked.is_slice:
         # matplotlib takes as long to import as all tables to make
@@ -100,16 +100,19 @@ def build(source: Source, asked: Asked) -> Report:
             drawings = (*found.drawings, *tuning_figure.draw(tuned))
             pictures = tuple(drawing.render(one, no_result.short(selection)) for one in drawings)
         more, tables, remarks = found.measured, [*tables, *found.tables], [*remarks, *found.remarks]
-    document = Document(
-        title=f"Stud{'ies' if len(asked.studies) > 1 else 'y'} {', '.join(asked.studies)}",
-        notice=notice,
-        facts=tuple(wording.facts(selection, measured, seeds)),
-        missing=(*incomplete, *_missing(selection, drawn, by_axis), *remarks),
-        verdicts=() if notice else tuple(_verdicts(drawn, by_axis)),
-        tables=tuple(sorted(no_result.marked(tables, no_result.short(selection)), key=_place)),
-        pictures=pictures,
-        cautions=() if notice else tuple(wording.cautions(drawn)),
-        claims=() if notice else tuple(line for one in drawn.values() for line in conclusions.sentences(one)),
+    document = front_first(
+        Document(
+            title=f"Stud{'ies' if len(asked.studies) > 1 else 'y'} {', '.join(asked.studies)}",
+            notice=notice,
+            facts=tuple(wording.facts(selection, measured, seeds)),
+            missing=(*incomplete, *_missing(selection, drawn, by_axis), *remarks),
+            verdicts=() if notice else tuple(_verdicts(drawn, by_axis)),
+            tables=tuple(sorted(no_result.marked(tables, no_result.short(selection)), key=_place)),
+            pictures=pictures,
+            cautions=() if notice else tuple(wording.cautions(drawn)),
+            claims=() if notice else tuple(line for one in drawn.values() for line in conclusions.sentences(one)),
+            is_papers=conventions.STUDIES.issuperset(asked.studies),
+        )
     )
     on_dev = dev_set.on_dev_set(source, asked, selection, drawn)
     return Report(document, selection, (*measured, *on_dev, *more), drawn)
@@ -236,8 +239,8 @@ def _bets(asked: Asked, drawn: Mapping[str, Results]) -> list[Table]:
 
 
 def _place(table: Table) -> tuple[int, str]:
-    """Return the paper's tables first, in its order, then what they are held against, then the statistics."""
-    order = ("table", "slice", "noise", "tau", "tuning", "rewards", "against", "comparisons", "statistics")
+    """Return the main tables first, in the paper's order, then what they are held against, then the statistics."""
+    order = ("table", "slice", "tuning", "rewards", "noise", "tau", "against", "comparisons", "statistics")
     place = next(number for number, start in enumerate(order) if table.name.startswith(start))
     return place, table.name if not place else ""
 

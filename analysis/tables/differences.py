@@ -49,7 +49,15 @@ def table(results: Results, theirs: Sequence[Published], name: str, title: str) 
         ("", f"the paper: differences of the means that it prints in {numbers}, without intervals"),
         *(("", _coarse(one.table, one.test_cases)) for one in tables if one.test_cases),
     )
-    return Table(name, title, ("Comparison", ""), (head, tuple((part, 1) for part in parts)), (tuple(lines),), notes)
+    return Table(
+        name,
+        title,
+        ("Comparison", ""),
+        (head, tuple((part, 1) for part in parts)),
+        (tuple(lines),),
+        notes,
+        records=True,
+    )
 
 
 def differences(tables: Sequence[Published], method: str, baseline: str) -> list[float]:

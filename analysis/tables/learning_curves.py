@@ -70,7 +70,7 @@ def table(results: Results, name: str, title: str) -> Table | None:
         spent_text = f"half-way {' and '.join(kinds)}: the same curve over what the steps had spent, with its interval"
         notes.append(("", spent_text))
     head = (*HEAD, *(SPENT_HEAD[kind] for kind in kinds))
-    return Table(name, title, ("Cell",), (tuple((t, 1) for t in head),), (tuple(lines),), tuple(notes))
+    return Table(name, title, ("Cell",), (tuple((t, 1) for t in head),), (tuple(lines),), tuple(notes), records=True)
 
 
 def _half_way(curves: Sequence[Curve], spent: Mapping[int, Curve], highest: float) -> Entry:

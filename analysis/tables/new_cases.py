@@ -16,7 +16,7 @@ from analysis.tables.statistics import p_text, told
 from analysis.tables.table import DASH, Entry, Line, Table
 
 Cases = Mapping[str, float]  # {task: value}
-HEAD = ("seeds", "cases", "difference", "95% interval, these cases", "95% interval, new cases", "p, new cases")
+HEAD = ("difference", "95% interval, these cases", "95% interval, new cases", "p, new cases", "seeds", "cases")
 
 
 def cells_needed(results: Results) -> set[str]:
@@ -43,7 +43,15 @@ def table(results: Results, cases: Mapping[str, Mapping[int, Cases]], name: str,
         "Values of the last validation. New cases: error over seeds and cases, V = s_seed²/n + s_case²/N - s_res²/(nN) "
         "(Cameron, Gelbach and Miller 2011). It is about cases like these; the interval over seeds is about these only"
     )
-    return Table(name, title, ("Comparison",), (tuple((text, 1) for text in HEAD),), (tuple(lines),), (("", notes),))
+    return Table(
+        name,
+        title,
+        ("Comparison",),
+        (tuple((text, 1) for text in HEAD),),
+        (tuple(lines),),
+        (("", notes),),
+        records=True,
+    )
 
 
 def _both(results: Results, model: str, one) -> list[Trials]:
@@ -68,10 +76,10 @@ def _entries(results: Results, ours: np.ndarray, theirs: np.ndarray) -> tuple[En
         return Entry(DASH) if math.isnan(low) else Entry(f"[{text(low, True)}, {text(high, True)}]")
 
     return (
-        Entry(f"{len(ours)} + {len(theirs)}", len(ours) + len(theirs)),
-        Entry(f"{ours.shape[1]:,}", ours.shape[1]),
         Entry(text(both.delta, True), both.delta * scale),
         interval(seeds),
         interval(both),
         Entry(DASH) if math.isnan(both.p) else Entry(p_text(both.p), both.p),
+        Entry(f"{len(ours)} + {len(theirs)}", len(ours) + len(theirs)),
+        Entry(f"{ours.shape[1]:,}", ours.shape[1]),
     )

@@ -12,7 +12,7 @@ from analysis.tables.paper import Results
 from analysis.tables.table import DASH, Entry, Line, Table
 from gapo_lab.utils.e_process import first_decided
 
-HEAD = ("seeds", "difference", "E", "decided at", "differences left open", "verdict")
+HEAD = ("difference", "verdict", "E", "decided at", "differences left open", "seeds")
 
 
 def table(results: Results, claims: int, name: str, title: str) -> Table | None:
@@ -29,12 +29,12 @@ def table(results: Results, claims: int, name: str, title: str) -> Table | None:
             Line(
                 f"{conventions.method(one.method)} over {conventions.method(one.baseline)}",
                 (
-                    Entry(str(found.n), found.n),
                     Entry(text(found.mean, True), found.mean * results.measured.scale),
+                    Entry(found.verdict),
                     Entry(number(found.e, 2) if found.e < 1e4 else f"{found.e:.1e}", found.e),
                     Entry(number(found.bar, 0), found.bar),
                     Entry(left),
-                    Entry(found.verdict),
+                    Entry(str(found.n), found.n),
                 ),
             )
         )
@@ -45,7 +45,7 @@ def table(results: Results, claims: int, name: str, title: str) -> Table | None:
         "(t e-process, Wang and Ramdas 2023). A claim that is decided is shown with the seeds that decided it. A "
         "difference a seed, the mean over models; five seeds are the fewest"
     )
-    return Table(name, title, ("Claim",), (tuple((t, 1) for t in HEAD),), (tuple(lines),), (("", notes),))
+    return Table(name, title, ("Claim",), (tuple((t, 1) for t in HEAD),), (tuple(lines),), (("", notes),), records=True)
 
 
 def by_seed(results: Results, one: Comparison) -> list[float]:

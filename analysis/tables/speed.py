@@ -47,7 +47,9 @@ def table(results: Results, name: str, title: str) -> Table | None:
     area = "Mean over steps: the area under the curve, method minus baseline; interval by Welch's t over seeds"
     claims = "No claim is about speed: an interval that excludes zero is exploratory"
     head = (tuple((text, 1) for text in HEAD),)
-    return Table(name, title, ("Comparison",), head, (tuple(lines),), (("", steps), ("", area), ("", claims)))
+    return Table(
+        name, title, ("Comparison",), head, (tuple(lines),), (("", steps), ("", area), ("", claims)), records=True
+    )
 
 
 def _interval(low: str, high: str, value: float) -> Entry:

@@ -72,7 +72,7 @@ def cells_table(results: Results, name: str, title: str) -> Table:
     picked = ("picked step",) if chosen else ()
     names = ("seeds", "mean", "sd over seeds", "95% interval", *picked, "last step", "test-set error")
     head = tuple((text, 1) for text in names)
-    return Table(name, title, ("Cell",), (head,), tuple(b for b in blocks if b), _notes(texts))
+    return Table(name, title, ("Cell",), (head,), tuple(b for b in blocks if b), _notes(texts), records=True)
 
 
 def _last(measured: Measured, cell: str) -> Entry:
@@ -110,11 +110,11 @@ def comparisons_table(results: Results, name: str, title: str, pool: str = "all 
     texts += [text] if (text := untrained.caution(results)) else []
     if several:
         texts.append(_pooled_how(several) + _together(results))
-    heads = ("seeds", "difference", "95% interval", "p", "p (labels)", "p corr.", "P(better)", DIFFER, "verdict")
+    heads = ("difference", "95% interval", "verdict", "seeds", "p", "p (labels)", "p corr.", "P(better)", DIFFER)
     kept = [place for place, text in enumerate(heads) if several or text != DIFFER]
     head = tuple((heads[place], 1) for place in kept)
     lines = tuple(tuple(replace(n, entries=tuple(n.entries[p] for p in kept)) for n in block) for block in blocks)
-    return Table(name, title, ("Comparison",), (head,), lines, _notes(texts))
+    return Table(name, title, ("Comparison",), (head,), lines, _notes(texts), records=True)
 
 
 def _pooled_how(several: Sequence[Comparison]) -> str:
@@ -142,15 +142,15 @@ def _comparison(results: Results, one: Comparison, where: str) -> Line:
     return Line(
         text,
         (
-            _entry(f"{one.n} + {one.against}", one.n + one.against),
             _number(measured.text(one.delta, True), one.delta * measured.scale),
             _interval(measured.text(one.low, True), measured.text(one.high, True), one.low),
+            Entry(one.verdict),
+            _entry(f"{one.n} + {one.against}", one.n + one.against),
             _number(p_text(one.p), one.p),
             _number(p_text(one.p_permuted), one.p_permuted),
             _number(p_text(one.p_corrected), one.p_corrected),
             _number(f"{one.improvement:.2f}", one.improvement),
             _number(p_text(one.interaction), one.interaction),
-            Entry(one.verdict),
         ),
     )
 

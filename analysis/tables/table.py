@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 
 DASH = "–"
 ZERO = "°"  # marks a difference whose interval holds zero
@@ -13,6 +15,8 @@ OPEN = "†"  # marks one whose interval does not, but which no claim decides
 
 BOLD = "Bold: the highest mean of its column; underlined: the second highest. Neither says that they differ"
 UNRANKED = ". A number with a letter is neither"
+# A name with the paper's number: `table2`, `figure3_grpo`.
+_NUMBERED = re.compile(r"(?:table|figure)(S?\d+)(_grpo)?")
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,7 @@ class Table:
     notes: tuple[tuple[str, str], ...] = ()
     source: tuple[str, ...] = ()  # what stands in the comment at the head of the .tex file
     ragged: bool = field(default=False)  # columns hold words, set flush left
+    records: bool = False  # each column is of another kind, so a line can be read alone: a narrow page stacks it
     notice: str = ""  # what must be said wherever the table is shown
 
     @property
@@ -62,12 +67,23 @@ class Table:
         return max((len(line.entries) for line in self.lines), default=0)
 
 
-def numbers(names: Sequence[str]) -> dict[str, str]:
-    """{table's name: number}: the paper's for its tables, S1, S2, ... for what comes with them."""
-    others = [name for name in names if not name.startswith("table")]
-    return {name: name.removeprefix("table") for name in names if name.startswith("table")} | {
-        name: f"S{number}" for number, name in enumerate(others, 1)
-    }
+def numbers(names: Sequence[str], is_papers: bool) -> dict[str, str]:
+    """{name: number} of tables or of figures.
+
+    is_papers: theirs are the paper's, and S1, S2, ... of what it does not have. Otherwise they are numbered in order.
+    """
+    if not is_papers:
+        return {name: str(place) for place, name in enumerate(names, 1)}
+    found = [(name, match) for name in names if (match := _NUMBERED.fullmatch(name))]
+    out = {name: f"{match[1]} (G)" if match[2] else match[1] for name, match in found}
+    free = (text for place in count(1) if (text := f"S{place}") not in out.values())
+    return {name: out.get(name) or next(free) for name in names}
+
+
+def heads(table: Table) -> list[str]:
+    """Return the head of each column in one line: `nano 0.6M`."""
+    levels = [[text for text, span in level for _ in range(span)] for level in table.header]
+    return [" ".join(dict.fromkeys(word for word in column if word)) for column in zip(*levels, strict=True)]
 
 
 class Notes:

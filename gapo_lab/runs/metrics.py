@@ -163,11 +163,17 @@ def _of_curve(merged: Mapping[int, Mapping[str, float]], where: str, measure: st
     if not curve:
         return {}
     out = {f"first/{where}/{measure}": curve[0][1], f"final/{where}/{measure}": curve[-1][1]}
-    if measured := [(at, value) for at, value in curve if not math.isnan(value)]:
-        out[f"best/{where}/{measure}"] = top = reduce([value for _, value in measured], "best")
+    if found := first_best(curve):
+        out[f"best/{where}/{measure}"] = found[1]
         if step:
-            out[f"best/{where}/{step}"] = float(next(at for at, value in measured if value == top))
+            out[f"best/{where}/{step}"] = float(found[0])
     return out
+
+
+def first_best(curve: Sequence[tuple[int, float]]) -> tuple[int, float] | None:
+    """Return (step, value) where a curve is highest, the earliest where several tie; None without a value."""
+    measured = [(at, value) for at, value in curve if not math.isnan(value)]
+    return max(measured, key=lambda point: point[1]) if measured else None
 
 
 # How a curve becomes one number.

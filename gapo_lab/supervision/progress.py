@@ -222,14 +222,17 @@ class Progress:
 # The end of a run
 
 
-def table(summary: Mapping[str, float], title: str = "") -> Table:
-    """Before, after, best and the change in points, from ``gapo_lab.runs.metrics.summary``."""
+def table(summary: Mapping[str, float], merged: Mapping[int, Mapping[str, float]], title: str = "") -> Table:
+    """Before, after, best and the change in points, from ``gapo_lab.runs.metrics.summary``.
+
+    merged: what the run measured, {step: {metric: value}}; it says at which step each value was best.
+    """
     out = Table(title=title or None, title_justify="left", title_style="bold")
     out.add_column("")
     for name in ("before", "after", "change", "best", "at step"):
         out.add_column(name, justify="right")
     for name in measures.measured_in(summary):
-        out.add_row(_label(name), *_changes(summary, name))
+        out.add_row(_label(name), *_changes(summary, merged, name))
     if "final/train/reward" in summary:
         first, final = summary["first/train/reward"], summary["final/train/reward"]
         out.add_row("training reward", f"{first:.3f}", f"{final:.3f}", signed(final - first, 3), "", "")
@@ -244,24 +247,23 @@ def _label(name: str) -> str:
     return f"{measures.set_label(where)} {what}, {'T=1.0' if plain == measure else 'greedy'}"
 
 
-def _changes(summary: Mapping[str, float], name: str) -> list[str]:
-    """Before, after, change, best, and the step of the best where the run is about this."""
+def _changes(summary: Mapping[str, float], merged: Mapping[int, Mapping[str, float]], name: str) -> list[str]:
+    """Before, after, change, best, and the step of the best."""
     first, final, best = (summary.get(f"{which}/{name}", math.nan) for which in ("first", "final", "best"))
-    where, measure = name.split("/", 1)
+    measure = name.partition("/")[2]
     share = measures.is_share(measure)
     change = points(final - first) if share else signed(final - first, 3)
-    suffix = measures.GREEDY if measure.endswith(measures.GREEDY) else ""
-    about = measures.of_summary(summary) == measure.removesuffix(measures.GREEDY)
-    step = summary.get(f"best/{where}/step{suffix}", math.nan) if about else math.nan
+    step = metrics.first_best(metrics.series(merged, f"val/{name}"))
     texts = [measures.shown(measure, value) for value in (first, final, best)]
-    return [*texts[:2], change, texts[2], "" if math.isnan(step) else f"{step:.0f}"]
+    return [*texts[:2], change, texts[2], "" if step is None else str(step[0])]
 
 
 def show_end(folder: RunFolder, console: Console, tracking_uri: str | None = None, title: str = "") -> None:
     """Print the table and where everything lies: the run folder, its log, and how to open MLflow."""
-    summary = folder.summary() or metrics.summary(folder.merged_metrics(), folder.config().get("metric"))
+    merged = folder.merged_metrics()
+    summary = folder.summary() or metrics.summary(merged, folder.config().get("metric"))
     if summary:
-        console.print(table(summary, title))
+        console.print(table(summary, merged, title))
     for text in where_lines(folder, uri.resolve(tracking_uri)):
         say(console, text, markup=False)
 

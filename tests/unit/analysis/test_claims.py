@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from html import unescape
 
 import pytest
@@ -11,10 +12,11 @@ from analysis_database import Database
 from matplotlib.figure import Figure
 
 from analysis.figures import drawing
-from analysis.render import html, latex
+from analysis.render import html, latex, markdown
 from analysis.report import build
 from analysis.report.options import Asked
 from analysis.sources import connect
+from analysis.tables.table import heads
 from gapo_lab.config.compose import compose_run
 from gapo_lab.errors import UserError
 from gapo_lab.planning.spec import make_spec
@@ -57,7 +59,8 @@ def report(empty_mlflow, tmp_path, found, **asked):
 
 def verdicts(made, name="comparisons_id"):
     table = next(one for one in made.tables if one.name == name)
-    return {line.label.partition(": ")[2]: line.entries[-1].text for line in table.lines}
+    place = heads(table).index("verdict")
+    return {line.label.partition(": ")[2]: line.entries[place].text for line in table.lines}
 
 
 def test_a_claim_is_decided_and_the_rest_is_exploratory(empty_mlflow, tmp_path):
@@ -94,6 +97,24 @@ def test_the_front_has_a_sentence_a_claim_and_the_main_table(empty_mlflow, tmp_p
     assert made.main_table.name == "table2" and made.main_picture is None
     front = html.page(made, ()).partition("<details")[0]
     assert first in unescape(front) and 'id="table2"' in front and 'id="table4"' not in front
+
+
+def test_a_study_of_ones_own_has_numbers_of_its_own(empty_mlflow, tmp_path):
+    made = report(empty_mlflow, tmp_path, runs([[LINE]]))
+    papers = replace(made, is_papers=True)
+    assert made.tables[0] is made.main_table and "Table 1. Exact match" in html.page(made, ())
+    assert "Table 2. Exact match" in html.page(papers, ()) and "paper's numbers" not in html.page(made, ())
+    assert r"\renewcommand{\thetable}{1}\input{table2}" in latex.document(made)
+    assert "**Table 1.**" in markdown.page(made, "img") and "**Table 2.**" in markdown.page(papers, "img")
+
+
+def test_a_phone_shows_each_comparison_with_its_verdict_beside_its_difference(empty_mlflow, tmp_path):
+    made = report(empty_mlflow, tmp_path, runs([[LINE]]))
+    table = next(one for one in made.tables if one.name == "comparisons_id")
+    assert heads(table)[:3] == ["difference", "95% interval", "verdict"]
+    page = html.page(made, ())
+    assert '<td data-head="verdict">' in page[page.index('<table id="comparisons_id">') :].partition("</table>")[0]
+    assert "data-head" not in page[page.index('<table id="table2">') :].partition("</table>")[0]
 
 
 def test_a_bare_tabular_is_the_table_without_its_float(empty_mlflow, tmp_path):
@@ -159,7 +180,7 @@ def test_a_claim_is_a_bet_that_may_be_looked_at_after_every_seed(empty_mlflow, t
     made = report(empty_mlflow, tmp_path, runs([[LINE, "gapo_grpo over grpo on val/ood/em"]]))
     (line,) = next(one for one in made.tables if one.name == "comparisons_seeds_id").lines
     # five equal differences have no scale to bet on
-    assert [entry.text for entry in line.entries] == ["5", "+10.00", "1.00", "40", "–", "open"]
+    assert [entry.text for entry in line.entries] == ["+10.00", "open", "1.00", "40", "–", "5"]
     found = runs([[LINE]])
     for run in found:
         run["points"]["val/id/em"][10] += 0.001 * run["seed"] * (run["algo"] == "median")
@@ -167,7 +188,7 @@ def test_a_claim_is_a_bet_that_may_be_looked_at_after_every_seed(empty_mlflow, t
         one for one in report(empty_mlflow, tmp_path, found).tables if one.name == "comparisons_seeds_id"
     ).lines
     wanted = bet([0.1 + 0.001 * seed for seed in range(5)])
-    assert line.entries[2].value == pytest.approx(wanted.e) and line.entries[5].text == "better"
+    assert line.entries[2].value == pytest.approx(wanted.e) and line.entries[1].text == "better"
     assert line.entries[4].text == f"[{100 * wanted.low:+.2f}, {100 * wanted.high:+.2f}]"
 
 

@@ -188,6 +188,16 @@ def test_the_closing_table_has_each_named_test_set_by_what_was_asked_for(folder)
     ]
 
 
+def test_the_closing_table_says_at_which_step_each_measure_was_best(folder):
+    attempt, out = folder.start_attempt(), console()
+    for step, sampled, expected in ((0, 0.1, 0.11), (10, 0.3, 0.2), (20, 0.2, 0.25)):
+        attempt.append_metrics(step, {"val/id/em": sampled, "val/id/em_expected": expected})
+    folder.write_summary(metrics.summary(folder.merged_metrics()))
+    progress.show_end(folder, out)
+    rows = [line.replace("│", " ").split() for line in out.file.getvalue().splitlines() if "exact match" in line]
+    assert [row[-1] for row in rows] == ["10", "20"]
+
+
 def test_one_live_line_on_a_terminal(folder):
     out = console(terminal=True)
     attempt = folder.start_attempt()
