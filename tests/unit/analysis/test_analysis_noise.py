@@ -148,10 +148,10 @@ def test_noise_is_judged_at_its_level_and_by_what_is_lost_to_it(plain):
     assert improve[2].value == pytest.approx(10) and improve[2].marks == ("†",)
     lost = tables["comparisons_lost_id"]
     # GRPO loses a point for each percent, GAPO half of it
-    assert lost["nano noise=0.1: GAPO (G) over GRPO"][1].value == pytest.approx(5)
-    assert lost["nano noise=0.2: GAPO (D) over DAPO"][1].value == pytest.approx(10)
+    assert lost["nano noise=0.1: GAPO (G) over GRPO"][0].value == pytest.approx(5)
+    assert lost["nano noise=0.2: GAPO (D) over DAPO"][0].value == pytest.approx(10)
     pooled = lost["both GAPOs: GAPO, nano-0.6M noise=0.2, over its baseline"]
-    assert pooled[0].text == "8 + 8" and pooled[1].value == pytest.approx(10) and pooled[-1].text == "exploratory"
+    assert pooled[3].text == "8 + 8" and pooled[0].value == pytest.approx(10) and pooled[2].text == "exploratory"
     by_level = tables["comparisons_noise_id"]
     assert "both GAPOs: GAPO, nano-0.6M noise=0.1, over its baseline" in by_level
     assert not any("both" in label and "noise=0," in label for label in by_level)
@@ -187,7 +187,7 @@ def test_tau_has_numbers_and_comparisons(empty_mlflow, tmp_path):
     assert values["GAPO (D) τ=0.9 (k=8)"] == pytest.approx(60.4) and len(values) == 8
     compared = {line.label: line.entries for line in made["comparisons_tau_id"].lines}
     one = compared["nano-0.6M: GAPO (G) τ=0.1 (k=1) over GAPO (G) τ=0.5 (k=4)"]
-    assert one[0].text == "5 + 5" and one[-1].text == "exploratory"
+    assert one[3].text == "5 + 5" and one[2].text == "exploratory"
     assert "nano-0.6M: GAPO (G) τ=0.9 (k=8) over GRPO" in compared and len(compared) == 8
     assert [text for text, _ in made["statistics_id"].header[0]][4] == "last step"
 
