@@ -140,7 +140,8 @@ def test_a_float_scales_nothing_and_each_part_fits_a_page_of_two_columns():
     comparison = ("+0.67", "[-1.05, +2.38]", "no difference found", "10 + 10", "0.423", "0.423", "1.000", "0.62")
     lines = (Line("nano-0.6M: GRPO, shifted over GAPO (G)", tuple(map(Entry, comparison))),)
     head = (tuple((text, 1) for text in ("difference", "95% interval", "verdict", "seeds", "p", "p", "p", "P")),)
-    wide, narrow = Table("t", "T", ("",), head, (lines,)), Table("t", "T", ("",), (head[0][:1],), ((Line("a", (Entry("1.0"),)),),))
+    wide = Table("t", "T", ("",), head, (lines,))
+    narrow = Table("t", "T", ("",), (head[0][:1],), ((Line("a", (Entry("1.0"),)),),))
     text = latex.table(wide)
     assert "box" not in text.replace(r"\parbox", "") and text.count("(continued)") == 1
     assert [part.size for part in parts.parts(wide)] == ["footnotesize", "footnotesize"]
