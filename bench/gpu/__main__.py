@@ -64,7 +64,7 @@ def _parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.gpu", description=__doc__)
     parser.add_argument("--cpu", action="store_true", help="without a GPU: the same stages in a small form")
     parser.add_argument("--backend", choices=BACKENDS, help="of the runs (default: vllm; with --cpu: cpu)")
-    parser.add_argument("--beside", default="grpo", metavar="ALGO", help="the method trained beside gapo_grpo")
+    parser.add_argument("--beside", default="grpo", metavar="ALGO", help="the method beside gapo_grpo; '' for none")
     stages = parser.add_argument("--stages", metavar="A,B", help=f"only these (default: {','.join(LIMITS)})")
     stages.type, stages.default = (lambda text: text.split(",")), list(LIMITS)
     parser.add_argument("--minutes", type=float, help="for all stages (default: 6; without a GPU 30)")

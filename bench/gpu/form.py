@@ -64,7 +64,7 @@ class Form:
     """What was asked for.
 
     out: the folder of results and logs. work: that of the runs. backend: of the runs. beside: the method that is
-    trained beside gapo_grpo. gpu_gib: the memory of the GPU.
+    trained beside gapo_grpo, "" for none. gpu_gib: the memory of the GPU.
     """
 
     out: Path
@@ -97,10 +97,12 @@ class Form:
         words = (f"backend={self.backend}", *COMMON, *STEPS, *sizes)
         gapo = (*words, "algo=gapo_grpo")
         same = (*gapo, DETERMINISTIC) if self.on_gpu else gapo
-        beside = (*words, f"algo={self.beside}", "seed=1")
+        found = {"same": same, "killed": same}
         if self.on_gpu:
-            return {"same": same, "killed": same, "gapo": gapo, self.beside: beside}
-        return {"same": same, "killed": same, self.beside: beside}
+            found["gapo"] = gapo
+        if self.beside:
+            found[self.beside] = (*words, f"algo={self.beside}", "seed=1")
+        return found
 
     def large(self, model: Path) -> tuple[str, ...]:
         """Return the words of the run of the stage `large`, with the model in a folder."""

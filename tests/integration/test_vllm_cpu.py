@@ -48,10 +48,10 @@ class Checked:
 
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory):
-    """`python -m bench.gpu` without a GPU: `same` undisturbed; `killed`, the same run, is killed and goes on, beside
-    `gapo_dapo` with another seed; two at a time."""
+    """`python -m bench.gpu` without a GPU: `same` undisturbed; beside it `killed`, the same run, is killed and goes
+    on."""
     base = tmp_path_factory.mktemp("vllm")
-    form = Form(out=base / "out", work=base / "work", backend="vllm_cpu", beside="gapo_dapo")
+    form = Form(out=base / "out", work=base / "work", backend="vllm_cpu", beside="")
     words = ["--backend", form.backend, "--beside", form.beside, "--out", str(form.out), "--work", str(form.work)]
     words += ["--stages", "environment,estimators,training", "--minutes", f"{PATIENCE / 60:g}"]
     check = subprocess.Popen(
@@ -98,17 +98,10 @@ def test_a_run_that_was_killed_goes_on_beside_another_and_ends_as_if_undisturbed
     assert science(killed.merged_metrics()) == science(same.merged_metrics())
 
 
-def test_another_seed_gives_others(checked):
-    ours, theirs = (checked.folders[name].merged_metrics()[0] for name in ("same", "gapo_dapo"))
-    # the same model and tasks, sampled otherwise
-    assert ours["val/id/em_greedy"] == theirs["val/id/em_greedy"]
-    assert ours["val/id/similarity"] != theirs["val/id/similarity"]
-
-
 def test_nothing_is_left_behind(checked):
     assert int(checked.found("shared-memory segments that the runs made").value) > 0, "vLLM makes shared memory"
     assert checked.found("processes, shared-memory segments and sockets left").value == "0"
-    assert checked.found("socket folders of all attempts").value == "4" and checked.found("socket folders").ok
+    assert checked.found("socket folders of all attempts").value == "3" and checked.found("socket folders").ok
     here = str(checked.folders["same"].path.parents[2])
     assert not [p for p in psutil.process_iter(["cwd"]) if (p.info["cwd"] or "").startswith(here)]
 
@@ -157,6 +150,8 @@ def test_smollm2_trains_a_step_on_rows_of_its_own_and_is_tested_on_two_ood_sets(
         "data.train_batch_size=2",
         "actor_rollout_ref.actor.ppo_mini_batch_size=2",
         "actor_rollout_ref.rollout.n=2",
+        # vLLM tries the model with so many rows before the first
+        "actor_rollout_ref.rollout.max_num_seqs=16",
         "data.max_response_length=12",
         "trainer.total_training_steps=1",
         "trainer.test_freq=-1",
