@@ -60,7 +60,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def files(page: Path, archive: Path, sweep: Sequence[str], *also: Sequence[str]) -> dict[Path, bytes]:
-    """Return the page and its pictures, in `img/<its name>/` beside it, as they are to be. Writes nothing.
+    """Return the page and the pictures that it shows, in `img/<its name>/` beside it, as they are to be. Writes nothing.
 
     also: the words of other sweeps of the archive; their parts are called `STUDY:PART`, their pictures `STUDY-PICTURE`.
     """
@@ -85,7 +85,9 @@ def files(page: Path, archive: Path, sweep: Sequence[str], *also: Sequence[str])
         parts = [blocks.make(root, one, images, of=one.study if place else "") for place, one in enumerate(found)]
     texts = {name: block for one in parts for name, block in one.blocks.items()}
     pictures = {name: content for one in parts for name, content in one.pictures.items()}
-    return {page: fill(text, texts).encode()} | {page.parent / images / name: pictures[name] for name in pictures}
+    filled = fill(text, texts)
+    shown = {name: content for name, content in pictures.items() if f"({images}/{name})" in filled}
+    return {page: filled.encode()} | {page.parent / images / name: content for name, content in shown.items()}
 
 
 def stale(made: dict[Path, bytes], page: Path) -> list[Path]:

@@ -176,6 +176,9 @@ def test_a_page_shows_another_study_of_the_same_archive(runs: Path, tmp_path: Pa
     assert "45 of 48 runs" in part(made, "progress")
     assert "seeds 0 to 2" in part(made, "facts") and "seeds 10 to 12" in part(made, "mechanism:facts")
     assert page.parent / "img/mine/mechanism-methods.svg" in files and page.parent / "img/mine/methods.svg" in files
+    # of a part that the page does not have no picture is made
+    page.write_text("<!-- made: mechanism:progress -->\n<!-- end of mechanism:progress -->\n")
+    assert list(command.files(page, packed, SWEEP, also)) == [page]
     # what it does not have is no part of it
     page.write_text("<!-- made: mechanism:noise -->\n<!-- end of mechanism:noise -->\n")
     with pytest.raises(UserError, match="no part mechanism:noise"):
