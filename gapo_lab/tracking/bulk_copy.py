@@ -6,11 +6,9 @@ left to it. A batch is one transaction: one that is cut off leaves nothing, and 
 
 from __future__ import annotations
 
-import math
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,20 +17,17 @@ from urllib.parse import unquote, urlsplit
 from gapo_lab.errors import UserError
 from gapo_lab.runs import naming, studies
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.runs.status import State
-from gapo_lab.tracking import artifacts, cell_means, mapping, mlflow_client, study_page
-from gapo_lab.tracking.copier import CELL, FILES, IS_CELL, KEY, SENDING, SENT, Copier
+from gapo_lab.tracking import cell_means, finished_runs, mapping, mlflow_client, study_page
+from gapo_lab.tracking.copier import CELL, KEY, Copier
 from gapo_lab.tracking.database import COLUMNS, Database, open_database
-from gapo_lab.tracking.mapping import Sample
+from gapo_lab.tracking.finished_runs import FinishedRun, Point
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 FEW = 3  # so many runs are copied as well one by one
-BATCH = 50  # runs of one transaction
-# The tags that MLflow gives a run, and its highest number: infinity.
+# The tags that MLflow gives a run.
 NAME, PARENT = "mlflow.runName", "mlflow.parentRunId"
-INFINITE = 1.7976931348623157e308
 
 Rows = dict[str, list[Sequence[Any]]]
 
@@ -70,7 +65,7 @@ class _Copying:
 
     def all(self) -> dict[Path, str]:
         out: dict[Path, str] = {}
-        for runs in _read_all(self.folders, ahead=self.database.is_server):
+        for runs in finished_runs.read_all(self.folders):
             out |= self._batch(runs)
         for study in filter(None, self._studies.values()):
             for parent in study.cells.values():
@@ -79,7 +74,7 @@ class _Copying:
             study_page.set_up(self.client, study.experiment)
         return out
 
-    def _batch(self, runs: Sequence[_Run]) -> dict[Path, str]:
+    def _batch(self, runs: Sequence[FinishedRun]) -> dict[Path, str]:
         wanted = [(run, [self._study(name) for name in self._of(run)]) for run in runs]
         out: dict[Path, str] = {}
         rows: Rows = {table: [] for table in COLUMNS}
@@ -95,7 +90,7 @@ class _Copying:
             self.database.insert(rows)
         return out
 
-    def _of(self, run: _Run) -> list[str]:
+    def _of(self, run: FinishedRun) -> list[str]:
         """Return the studies that asked for a run, the first of them first."""
         first = str(run.spec.get("study") or "default")
         others = (study for study in self._shared.get(run.key, ()) if study != first)
@@ -114,7 +109,7 @@ class _Copying:
                 self._studies[name] = _Study(experiment, place)
         return self._studies[name]
 
-    def _parent(self, rows: Rows, study: _Study, run: _Run) -> str:
+    def _parent(self, rows: Rows, study: _Study, run: FinishedRun) -> str:
         """Return the id of the parent run of its cell; where there is none yet, its rows are added."""
         cell = naming.cell_id(run.spec)
         if cell in study.cells:
@@ -127,7 +122,7 @@ class _Copying:
         study.cells[cell] = id
         return id
 
-    def _add(self, rows: Rows, study: _Study, run: _Run) -> str:
+    def _add(self, rows: Rows, study: _Study, run: FinishedRun) -> str:
         """Add the rows of a run of this study, and write its files; the id that it will have."""
         tags = {**run.tags, KEY: run.key, PARENT: self._parent(rows, study, run)}
         id = _add_run(rows, study, naming.run_name(run.spec), tags, run.params, run.started, run.ended)
@@ -157,81 +152,6 @@ def _add_run(
     rows["tags"] += [(key, value, id) for key, value in {**tags, NAME: name}.items()]
     rows["params"] += [(key, value, id) for key, value in params.items()]
     return id
-
-
-# A run as it stands in its folder
-
-Point = tuple[str, float, int, int, bool]  # name, value, milliseconds, step, whether the value is NaN
-
-
-@dataclass(frozen=True)
-class _Run:
-    folder: RunFolder
-    spec: Mapping[str, Any]
-    started: float | None
-    ended: float | None
-    tags: Mapping[str, str]
-    params: Mapping[str, str]
-    points: Sequence[Point]
-    files: Mapping[str, str]
-
-    @property
-    def key(self) -> str:
-        return self.folder.key
-
-
-def _read_all(folders: Sequence[RunFolder], ahead: bool) -> Iterator[list[_Run]]:
-    """Read the runs, a batch at a time; ahead: each while what came before it is used.
-
-    Ahead is for a server. SQLite writes in this process, and would wait for the reader at every row.
-    """
-
-    def read(start: int) -> list[_Run]:
-        return [run for folder in folders[start : start + BATCH] if (run := _read(folder))]
-
-    starts = range(0, len(folders), BATCH)
-    if not ahead:
-        yield from map(read, starts)
-        return
-    with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(read, 0)
-        for start in starts:
-            runs, coming = coming.result(), reader.submit(read, start + BATCH)
-            yield runs
-
-
-def _read(folder: RunFolder) -> _Run | None:
-    """Return a finished run; None for any other, and for one that cannot be read, which the copier says why."""
-    try:
-        status = folder.status()
-        if status.state is not State.FINISHED:
-            return None
-        spec, started = folder.spec, folder.started()
-        attempts = {attempt.number: attempt.rows() for attempt in folder.attempts()}
-        mark, samples = mapping.to_send(attempts, folder.summary())
-        files = artifacts.collect(folder)
-        about = mapping.tags(spec, folder.provenance(), status, started)
-        config = folder.config_values(mapping.SETTINGS.values())
-    except (UserError, OSError, ValueError, TypeError, AttributeError):
-        return None
-    tags = {**about, SENDING: mark.to_text(), SENT: mark.to_text(), FILES: artifacts.mark(files)}
-    params = mapping.params(spec, config)
-    points = list(dict.fromkeys(map(_point, samples)))
-    names = {point[0] for point in points}
-    if IS_CELL in tags or CELL not in tags or not all(map(mapping.is_plain, names)):
-        return None
-    return _Run(folder, spec, started, status.updated, tags, params, points, files)
-
-
-def _point(sample: Sample) -> Point:
-    """As MLflow stores it: its databases know neither NaN nor infinity."""
-    name, step, text, milliseconds = sample
-    value = float(text)
-    if math.isfinite(value):
-        return name, value, milliseconds, step, False
-    if math.isnan(value):
-        return name, 0.0, milliseconds, step, True
-    return name, math.copysign(INFINITE, value), milliseconds, step, False
 
 
 def _latest(points: Sequence[Point]) -> Iterator[Point]:

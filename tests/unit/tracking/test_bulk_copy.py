@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -14,7 +15,7 @@ from bench import postgresql
 from gapo_lab.errors import UserError
 from gapo_lab.runs import studies
 from gapo_lab.runs.folder import RunFolder
-from gapo_lab.tracking import bulk_copy, copier, mlflow_client
+from gapo_lab.tracking import bulk_copy, copier, finished_runs, mlflow_client
 from gapo_lab.tracking.copy_runs import copy_all
 from gapo_lab.tracking.database import Database
 
@@ -94,6 +95,26 @@ def test_the_same_as_one_after_the_other(tmp_path, database, empty_mlflow, monke
     before = contents(many)
     assert list(copy_all(folders, many).values()) == list(ids.values())  # the next copy finds all of it there
     assert contents(many) == before
+
+
+def test_many_are_read_in_a_process_of_their_own_and_it_ends_with_the_copy(tmp_path, database, monkeypatch):
+    folders = some_runs(tmp_path)
+    (folders[0].path / "attempts/1/metrics.jsonl").write_text("rubbish\n")
+
+    def read() -> list[tuple]:
+        found = [run for batch in finished_runs.read_all(folders) for run in batch]
+        return [(run.folder.path, run.spec, run.tags, run.params, set(run.points), run.files) for run in found]
+
+    here = read()
+    monkeypatch.setattr(finished_runs, "BATCH", 2)
+    monkeypatch.setattr(finished_runs, "MANY", 1)
+    assert read() == here
+    assert 0 < len(here) < len(folders) and not multiprocessing.active_children()
+    cut_off = finished_runs.read_all(folders)
+    next(cut_off)
+    assert len(multiprocessing.active_children()) == 1
+    cut_off.close()
+    assert not multiprocessing.active_children()
 
 
 @pytest.mark.skipif(bool(postgresql.missing()), reason=f"missing: {postgresql.missing()}")
