@@ -10,13 +10,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from bench import first_version
 from bench.measurement import Row
 from gapo_lab.paths import IMPORT_ROOT
 
 # What `make demo` trains.
 DEMO = ("data=micro_blocks", "trainer.total_training_steps=20", "trainer.test_freq=10")
-# The commit that was version 0.1.0.
-FIRST_VERSION = "c79866397e12"
 # Phases of a run (timing.json) in which verl, Ray and torch work.
 VERL = (
     "importing verl",
@@ -53,20 +52,12 @@ def demo_against_0_1_0() -> list[Row]:
 
     The code of 0.1.0 comes from the history of this repository and runs with the packages that are installed here.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        old = Path(folder, "old")
-        git = ["git", "-C", str(IMPORT_ROOT)]
-        made = subprocess.run(
-            [*git, "worktree", "add", "--detach", str(old), FIRST_VERSION], capture_output=True, check=False
-        )
-        if made.returncode:
-            print(f"not measured: the demo of 0.1.0 (no commit {FIRST_VERSION} here)")
+    with tempfile.TemporaryDirectory() as folder, first_version.checkout() as old:
+        if old is None:
+            print(f"not measured: the demo of 0.1.0 (no commit {first_version.COMMIT} here)")
             return []
-        try:
-            ours, first = _timed(Path(folder, "here"), IMPORT_ROOT, DEMO)
-            theirs, their_first = _timed(Path(folder, "there"), old, ())
-        finally:
-            subprocess.run([*git, "worktree", "remove", "--force", str(old)], check=True)
+        ours, first = _timed(Path(folder, "here"), IMPORT_ROOT, DEMO)
+        theirs, their_first = _timed(Path(folder, "there"), old, ())
     return [
         Row("`make demo` / that of 0.1.0", ours, theirs, 0.6),
         Row("its first number / that of 0.1.0", first, their_first, 1 / 3),
