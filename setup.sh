@@ -102,7 +102,9 @@ only_new() {
 # What no run imports is left out (it is half of it all).
 compile_bytecode() {
     local skip='/(tests?|testing|_inductor|_vendor|physics|rllib)/|/ray/(data|serve|tune|train|llm)/'
-    skip+='|/(anthropic|databricks|llvmlite|networkx|numba|pip|pygments/lexers|setuptools|wandb)/'
+    skip+='|/(anthropic|databricks|dns|llvmlite|mcp|mypyc?|networkx|numba|openai/(resources|types)|pip)/'
+    skip+='|/(pyasn1_modules|pygments/lexers|sentry_sdk|setuptools|supervisor|wandb|wcwidth)/'
+    skip+='|/vllm/(benchmarks|models|model_executor/models|tool_parsers)/'
     skip+='|/transformers/models/(?!(auto|llama|qwen2)/|__init__)'
     $py -m compileall -q -j 0 -x "$skip" .venv/lib/python3*/site-packages || true
 }

@@ -74,8 +74,9 @@ OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 HEAD = """\
 `make bench` writes the part of this page above "What the marks in the table mean"; the rest is written by hand. A row
 compares either two implementations (medians, measured in alternation) or one measurement with a limit. The name after
-the slash says with what it is compared. `missed` means that the target is not reached. A missed target changes no
-result of a run: it costs the time that the row says."""
+the slash says with what it is compared. `x pace` is a limit that was set on a faster machine: it is multiplied by how
+many times as long version 0.1.0 takes on this one. `missed` means that the target is not reached. A missed target
+changes no result of a run: it costs the time that the row says."""
 
 
 def main() -> None:
