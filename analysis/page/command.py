@@ -60,7 +60,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def files(page: Path, archive: Path, sweep: Sequence[str], *also: Sequence[str]) -> dict[Path, bytes]:
-    """Return the page and the pictures that it shows, in `img/<its name>/` beside it, as they are to be. Writes nothing.
+    """Return the page and the pictures that it shows, in `img/<its name>/` beside it, as they are to be; write nothing.
 
     also: the words of other sweeps of the archive; their parts are called `STUDY:PART`, their pictures `STUDY-PICTURE`.
     """

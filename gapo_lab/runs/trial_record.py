@@ -37,10 +37,9 @@ def folder(root: Path, study: str) -> Path:
 
 def read(root: Path, study: str) -> TrialRecord:
     """Return what is recorded of a study; nothing where it is no search."""
-    path = folder(root, study) / NAME
-    if not path.exists():
+    found = atomic_files.read_json(folder(root, study) / NAME)
+    if found is None:
         return TrialRecord()
-    found = atomic_files.read_json(path)
     return TrialRecord(tuple(found["objectives"]), {key: TrialRun(*run) for key, run in found["runs"].items()})
 
 

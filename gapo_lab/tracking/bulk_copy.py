@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,8 +66,9 @@ class _Copying:
 
     def all(self) -> dict[Path, str]:
         out: dict[Path, str] = {}
-        for runs in finished_runs.read_all(self.folders):
-            out |= self._batch(runs)
+        with closing(finished_runs.read_all(self.folders)) as batches:
+            for runs in batches:
+                out |= self._batch(runs)
         for study in filter(None, self._studies.values()):
             for parent in study.cells.values():
                 numbers, counted = self.database.finished(parent), self.database.latest(parent, cell_means.SEEDS)

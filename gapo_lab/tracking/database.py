@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from gapo_lab.tracking import uri as addresses
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection, Engine
+    from sqlalchemy.engine import Connection, Engine, Inspector
 
 # What is written, by table.
 COLUMNS = {
@@ -148,12 +148,19 @@ def open_database(uri: str) -> Database | None:
     if engine.dialect.name not in KINDS:
         return None
     try:
-        seen = inspect(engine)
-        for table, columns in COLUMNS.items():
-            there = {one["name"]: one for one in seen.get_columns(table)}
-            needed = {name for name, one in there.items() if not one["nullable"] and one["default"] is None}
-            if not set(columns) <= set(there) or not needed <= set(columns):
-                return None
+        fits = _fits(inspect(engine))
     except SQLAlchemyError:
-        return None
-    return Database(engine)
+        fits = False
+    if not fits:
+        engine.dispose()
+    return Database(engine) if fits else None
+
+
+def _fits(seen: Inspector) -> bool:
+    """Whether the tables have the columns that are written, and no others that must be filled."""
+    for table, columns in COLUMNS.items():
+        there = {one["name"]: one for one in seen.get_columns(table)}
+        needed = {name for name, one in there.items() if not one["nullable"] and one["default"] is None}
+        if not set(columns) <= set(there) or not needed <= set(columns):
+            return False
+    return True

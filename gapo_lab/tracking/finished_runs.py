@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import signal
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,7 +46,7 @@ class FinishedRun:
         return self.folder.key
 
 
-def read_all(folders: Sequence[RunFolder]) -> Iterator[list[FinishedRun]]:
+def read_all(folders: Sequence[RunFolder]) -> Generator[list[FinishedRun], None, None]:
     """Read the runs, a batch at a time; many of them in a process of its own, while what came before is used."""
     batches = [folders[start : start + BATCH] for start in range(0, len(folders), BATCH)]
     yield from map(_read_batch, batches) if len(batches) < MANY else _read_ahead(batches)
@@ -60,19 +60,27 @@ def _read_ahead(batches: Sequence[Sequence[RunFolder]]) -> Iterator[list[Finishe
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
     reader = context.Process(target=_send, args=(there, batches), daemon=True)
-    reader.start()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # of Ctrl-C the reader is told by this process
+    try:
+        reader.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     there.close()  # so that its end is seen here
     try:
-        for _ in batches:
-            yield here.recv()
+        for folders in batches:
+            try:
+                runs = here.recv()
+            except (EOFError, OSError):  # it was killed, as where memory is short
+                runs = _read_batch(folders)
+            yield runs
     finally:
-        here.close()  # so that our end is seen there
+        here.close()
+        reader.terminate()
         reader.join()
 
 
 def _send(there: Connection, batches: Sequence[Sequence[RunFolder]]) -> None:
     """Read a batch while the one before it lies in the pipe. Ends with the process that receives them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the other's, too
     with suppress(BrokenPipeError):
         for folders in batches:
             there.send(_read_batch(folders))

@@ -117,6 +117,16 @@ def test_many_are_read_in_a_process_of_their_own_and_it_ends_with_the_copy(tmp_p
     assert not multiprocessing.active_children()
 
 
+def test_runs_of_which_the_reader_is_killed_are_read_here(tmp_path, database, monkeypatch):
+    folders = some_runs(tmp_path)
+    monkeypatch.setattr(finished_runs, "BATCH", 1)
+    batches = finished_runs.read_all(folders)
+    found = next(batches)
+    (reader,) = multiprocessing.active_children()
+    reader.kill()
+    assert [run.key for run in [*found, *(run for batch in batches for run in batch)]] == [one.key for one in folders]
+
+
 @pytest.mark.skipif(bool(postgresql.missing()), reason=f"missing: {postgresql.missing()}")
 def test_the_same_in_postgresql(tmp_path, database, monkeypatch):
     monkeypatch.chdir(tmp_path)
