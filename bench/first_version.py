@@ -6,9 +6,11 @@ a row's limit is multiplied by the machine's pace: how many times as long 0.1.0 
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,17 +43,15 @@ print(launch.status_of_a_thousand()[0].ours)
 @contextmanager
 def checkout() -> Iterator[Path | None]:
     """Yield a folder with the code of 0.1.0; None where this is no checkout that has its commit."""
+    archive = ["git", "-C", str(IMPORT_ROOT), "archive", COMMIT]
+    packed = subprocess.run(archive, capture_output=True, check=False)
+    if packed.returncode:
+        yield None
+        return
     with tempfile.TemporaryDirectory() as folder:
-        old = Path(folder, "old")
-        git = ["git", "-C", str(IMPORT_ROOT)]
-        add = [*git, "worktree", "add", "--detach", str(old), COMMIT]
-        if subprocess.run(add, capture_output=True, check=False).returncode:
-            yield None
-            return
-        try:
-            yield old
-        finally:
-            subprocess.run([*git, "worktree", "remove", "--force", str(old)], check=True)
+        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as files:
+            files.extractall(folder, filter="data")
+        yield Path(folder)
 
 
 @cache

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from analysis.paper import conventions
+from analysis.results.code_of_runs import code
 from analysis.results.curves import PICKS
 from analysis.results.measurements import Measured
-from analysis.results.runs import Selection, code
+from analysis.results.runs import Selection
 from analysis.statistics import families
 from analysis.tables import captions, claims, untrained
 from analysis.tables.paper import Results

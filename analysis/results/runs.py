@@ -287,14 +287,6 @@ def _cell(id: str, by_seed: Mapping[int, Run], unfinished: Sequence[Run]) -> Cel
     return Cell(id, params, runs, tuple(r for r in unfinished if r.seed not in by_seed))
 
 
-def code(runs: Iterable[Run]) -> dict[str, list[str]]:
-    """Return what ran: the `commits` of runs, and the `package` of those that had none."""
-    runs = list(runs)
-    found = {"commits": {run.commit for run in runs}, "package": {run.package for run in runs}}
-    known = {kind: sorted(names - {""}) for kind, names in found.items() if names - {""}}
-    return known or {"commits": ["unknown"]}
-
-
 def several(names: Sequence[str]) -> str:
     """Three of the names, and how many more there are."""
     names = sorted(names)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from analysis.paper import conventions
+from analysis.results.code_of_runs import code
 from analysis.results.measurements import Measured, Trials, number
-from analysis.results.runs import Cell, code
+from analysis.results.runs import Cell
 from analysis.results.step_delta import step_delta
 from analysis.statistics import inference
 from analysis.statistics.inference import Comparison, Summary

@@ -45,5 +45,6 @@ def at_best(found: Sequence[tuple[int, float]], dev: Sequence[tuple[int, float]]
 
 
 def best_step(points: Sequence[tuple[int, float]]) -> int:
-    """Return the first step at which a curve, (step, value) by step, is at its highest."""
-    return max(points, key=lambda at: at[1])[0]
+    """Return the first step at which a curve, (step, value) by step, is at its highest; its first without a value."""
+    step, _ = metrics.first_best(points) or points[0]
+    return step

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from analysis.results.runs import Run, code
+from analysis.results.code_of_runs import code
+from analysis.results.runs import Run
 from gapo_lab.runs.provenance import Code, Machine, Origin, Provenance
 from gapo_lab.runs.status import NEW
 from gapo_lab.tracking import mapping
