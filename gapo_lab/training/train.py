@@ -109,7 +109,7 @@ def ready(config: DictConfig, scratch: Path, recorder: Recorder) -> Iterator[Fut
     executable = None
     if config.trainer.device == "cpu" and config.trainer.nnodes == 1:
         # a worker on another node has no zygote beside it
-        fork_server.start(scratch / "zygote")
+        fork_server.start(scratch / "zygote", with_multiprocessing=config.backend.name != "cpu")
         executable = fork_server.command(scratch / "zygote")
     if Path(config.model.path) == smollm2.folder():
         recorder.phase("unpacking the model")

@@ -46,7 +46,7 @@ METHODS = sorted(path.stem for path in (CONF / "algo").glob("*.yaml"))
 # A method of one's own with its YAML, from the folder that `trained` works in. It comes first: what the processes are
 # told of methods is the first run's.
 OWN = "halfway"
-SECONDS = 900  # a bound for a machine that is busy; on two free cores it takes two to three minutes
+SECONDS = 2400  # a bound for a machine that is busy; on two free cores it takes five minutes or less
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +68,10 @@ def trained(tmp_path_factory) -> Path:
         process = subprocess.Popen(words, cwd=lab.cwd, env=env, stdout=log, stderr=log)
         try:
             process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            trained_ones = sorted(path.stem for path in (lab.cwd / "out").glob("*.json"))
+            said = (lab.cwd / "log").read_text()[-20000:]
+            pytest.fail(f"After {SECONDS} s only {trained_ones} were trained. The log ends:\n{said}", pytrace=False)
         finally:
             ours = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
             for one in [psutil.Process(process.pid), *ours] if process.poll() is None else []:

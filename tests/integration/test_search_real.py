@@ -8,7 +8,7 @@ import signal
 import optuna
 import psutil
 import pytest
-from lab import PATIENCE, TINY, Lab, wait_until
+from lab import ONE_WORKER, PATIENCE, TINY, Lab, wait_until
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -122,6 +122,7 @@ def test_a_real_run_is_pruned_and_another_search_goes_on_with_it(live_lab):
     words = (
         "-m",
         *TINY,
+        ONE_WORKER,
         "+sweep=tau_search",
         "scale=nano",
         "search.trials=1",

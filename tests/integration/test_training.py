@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from lab import PATIENCE, Lab, science, wait_until
+from lab import ONE_WORKER, PATIENCE, Lab, science, wait_until
 
 
 def processes_of(lab: Lab) -> list[str]:
@@ -126,6 +126,7 @@ def other(tmp_path_factory) -> Lab:
     done = lab.run(
         "scale=smoke",
         "seed=1",
+        ONE_WORKER,
         "actor_rollout_ref.rollout.calculate_log_probs=true",
         "actor_rollout_ref.actor.optim.lr=0.01",
         "trainer.total_training_steps=2",
@@ -189,12 +190,12 @@ def test_killed_run_goes_on_and_ends_as_if_undisturbed(finished, live_lab):
 
 def test_ctrl_c_saves_ends_everything_and_the_same_command_resumes_there(live_lab):
     lab, last = live_lab, 5
-    words = (f"trainer.total_training_steps={last}", "trainer.save_freq=-1", "trainer.test_freq=1")
+    words = (ONE_WORKER, f"trainer.total_training_steps={last}", "trainer.save_freq=-1", "trainer.test_freq=1")
     words += ("data.id_size=4", "data.ood_size=4", "data.dev_size=4", "data.greedy=false", "data.expected=false")
     process = lab.start(*words)
     wait_for_step(lab.folder, 1, process)
     wait_until(lambda: any("tracking.live_copy" in words for words in processes_of(lab)))
-    assert len(processes_of(lab)) > 10  # supervisor, job, zygote, Ray's own, two workers, two servers, the copier
+    assert len(processes_of(lab)) > 8  # supervisor, job, zygote, Ray's own, worker, server, the copier
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     folder = lab.folder()
@@ -242,6 +243,7 @@ def test_dynamic_sampling_ends_when_every_group_ties(lab):
     done = lab.run(
         "algo=dapo",
         "tracking=later",
+        ONE_WORKER,
         "actor_rollout_ref.rollout.temperature=1e-4",
         "trainer.val_before_train=false",
         "trainer.v1.sampler.sampler_kwargs.max_refill_batches=2",
@@ -251,11 +253,11 @@ def test_dynamic_sampling_ends_when_every_group_ties(lab):
     assert "Traceback" not in done.stderr
 
 
-def test_an_exception_in_a_reward_ends_the_run_with_it(live_lab):
-    lab = live_lab
+def test_an_exception_in_a_reward_ends_the_run_with_it(lab):
     reward = lab.cwd / "my_reward.py"
     reward.write_text("def compute_score(**_):\n    raise ZeroDivisionError('no reward today')\n")
-    done = lab.run(f"reward.custom_reward_function.path={reward}", "trainer.val_before_train=false")
+    words = ("tracking=later", ONE_WORKER, "trainer.val_before_train=false")
+    done = lab.run(f"reward.custom_reward_function.path={reward}", *words)
     assert done.returncode == 1
     assert "no reward today" in done.stderr
     assert lab.folder().status().state == "failed"

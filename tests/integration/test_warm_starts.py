@@ -8,7 +8,7 @@ import signal
 import psutil
 import pytest
 from databases import give_database
-from lab import PATIENCE, TINY, Lab, science, wait_until
+from lab import ONE_WORKER, PATIENCE, TINY, Lab, science, wait_until
 
 from gapo_lab.launch import warm_parent
 from gapo_lab.runs.folder import RunFolder
@@ -81,10 +81,10 @@ def test_a_reward_with_a_module_of_its_own_starts_warm(warm):
     assert first["train/seen"] == 1 and 0 < first["train/reward"] < 1, first
 
 
-def test_what_is_killed_harms_no_other_run(finished, live_lab):
+def test_what_is_killed_harms_no_other_run(finished, lab):
     """kill -9 of a run, while the next one gets ready, then of the process that they start from."""
-    lab = live_lab
-    words = ("trainer.total_training_steps=16", "trainer.test_freq=-1", "trainer.save_freq=-1")
+    words = (ONE_WORKER, "tracking=later", "trainer.total_training_steps=16", "trainer.test_freq=-1")
+    words += ("trainer.save_freq=-1",)
     process = lab.start("-m", *TINY, *words, "seed=0,1,2", tiny=False)
     wait_until(lambda: 0 in by_seed(lab) and len(by_seed(lab)[0].merged_metrics()) > 2, process)
     (parent,) = [p for p in processes(lab, "launch.warm_parent") if p.ppid() == process.pid]
@@ -110,10 +110,10 @@ def test_what_is_killed_harms_no_other_run(finished, live_lab):
     assert not processes(lab)
 
 
-def test_a_warm_run_saves_when_it_is_cancelled_and_at_ctrl_c(live_lab):
+def test_a_warm_run_saves_when_it_is_cancelled_and_at_ctrl_c(lab):
     """While the process that the runs start from lives, and the next run has got ready."""
-    lab = live_lab
-    words = ("trainer.total_training_steps=400", "trainer.test_freq=-1", "trainer.save_freq=-1")
+    words = (ONE_WORKER, "tracking=later", "trainer.total_training_steps=400", "trainer.test_freq=-1")
+    words += ("trainer.save_freq=-1",)
     process = lab.start("-m", *TINY, *words, "seed=0,1,2", tiny=False)
 
     def trains(seed: int) -> bool:

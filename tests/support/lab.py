@@ -26,6 +26,8 @@ TINY = (
     "trainer.test_freq=1",
     "trainer.save_freq=1",
 )
+# What a machine without a GPU does by default with two: two thirds of the processor time, for what shares nothing.
+ONE_WORKER = "trainer.n_gpus_per_node=1"
 
 
 @dataclass

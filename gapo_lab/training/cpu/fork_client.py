@@ -1,11 +1,13 @@
 """What Ray starts in place of Python: `python fork_client.py SOCKET SCRIPT ARGS...`, see fork_server.py.
 
-Only the standard library, so that it starts in a few hundredths of a second.
+So does `multiprocessing`, with `-c CODE` in place of a script, where `fork_server.start` was told so. Only the standard
+library, so that it starts in a few hundredths of a second.
 """
 
 import array
 import json
 import os
+import signal
 import socket
 import struct
 import sys
@@ -14,18 +16,42 @@ import sys
 def main() -> int:
     """Hand this process's work to the zygote and stay until it is done; returns its exit code."""
     path, args = sys.argv[1], sys.argv[2:]
-    body = json.dumps({"args": args, "env": dict(os.environ), "cwd": os.getcwd()}).encode()
+    code = args[args.index("-c") + 1] if "-c" in args[:-1] else ""
+    if code and "multiprocessing.spawn" not in code:  # a helper of Python's own, which imports next to nothing
+        os.execv(sys.executable, [sys.executable, *args])
+    numbers = open_files() if code else [0, 1, 2]
+    request = {"args": args, "code": code, "files": numbers, "env": dict(os.environ), "cwd": os.getcwd()}
+    body = json.dumps(request).encode()
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(path)
-    files = array.array("i", [0, 1, 2])
+    files = array.array("i", numbers)
     connection.sendmsg([struct.pack("!i", len(body))], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
     connection.sendall(body)
-    answer = b""
-    while chunk := connection.recv(8 - len(answer)):
-        answer += chunk
-        if len(answer) == 8:
-            return max(struct.unpack("!ii", answer)[1], 0)
-    return 1
+    pid = answer(connection)
+    if pid is None:
+        return 1
+    if code:  # its parent has only this process to end
+        signal.signal(signal.SIGTERM, lambda number, _: os.kill(pid, number))
+    ended = answer(connection)
+    if ended is not None and ended < 0 and code:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), -ended)
+    return 1 if ended is None else max(ended, 0)
+
+
+def open_files() -> list[int]:
+    """Return the numbers of this process's open files."""
+    return [number for number in map(int, os.listdir("/proc/self/fd")) if os.path.exists(f"/proc/self/fd/{number}")]
+
+
+def answer(connection: socket.socket) -> int | None:
+    """Wait for a number from the zygote; None where it has ended."""
+    said = b""
+    while len(said) < 4:
+        if not (chunk := connection.recv(4 - len(said))):
+            return None
+        said += chunk
+    return int(struct.unpack("!i", said)[0])
 
 
 if __name__ == "__main__":

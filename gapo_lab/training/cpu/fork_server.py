@@ -4,13 +4,18 @@ Every Ray worker of a verl run imports torch, transformers and verl: 15 CPU-seco
 half a dozen of them. Ray lets a job name the executable of its workers (`runtime_env.py_executable`); ours
 is `fork_client.py`, which hands its arguments, environment and open files to this process and waits. The
 fork has every import done. CPU only: a forked process cannot use CUDA.
+
+vLLM starts its processes with `multiprocessing`, whose "spawn" imports all of vLLM anew in each. It, too, lets a
+program name the executable (`multiprocessing.set_executable`): a script that calls `fork_client.py`.
 """
 
 from __future__ import annotations
 
 import array
+import fcntl
 import gc
 import json
+import multiprocessing
 import os
 import runpy
 import selectors
@@ -19,16 +24,22 @@ import socket
 import struct
 import sys
 import traceback
+import types
 from contextlib import suppress
 from pathlib import Path
 
 from gapo_lab.utils.processes import die_with_parent
 
+# The most open files that a client may hand over: Linux allows no more in one message.
+MOST_FILES = 253
 
-def start(path: Path) -> int:
+
+def start(path: Path, with_multiprocessing: bool = False) -> int:
     """Fork the zygote, listening on the Unix socket `path`; returns its pid.
 
     Call it after the imports and before anything starts a thread.
+
+    with_multiprocessing: what the forks start by `multiprocessing` with "spawn" are forks of the zygote, too.
     """
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(path))
@@ -42,6 +53,8 @@ def start(path: Path) -> int:
     try:
         die_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        if with_multiprocessing:
+            multiprocessing.set_executable(str(_script(path)))
         _serve(listener)
     finally:
         os._exit(1)
@@ -53,13 +66,25 @@ def command(path: Path) -> str:
     return f"{sys.executable} -I -S {client} {path}"
 
 
+def _script(path: Path) -> Path:
+    """Write an executable that reaches the zygote at `path`."""
+    script = path.with_name("python")
+    script.write_text(f'#!/bin/sh\nexec {command(path)} "$@"\n', encoding="utf-8")
+    script.chmod(0o700)
+    return script
+
+
 def _serve(listener: socket.socket) -> None:
     """Fork a worker for each client; tell the client when its worker has ended."""
     waiting: dict[int, socket.socket] = {}
     selector = selectors.DefaultSelector()
     selector.register(listener, selectors.EVENT_READ)
     while True:
-        for _ in selector.select(timeout=0.2):
+        for event, _ in selector.select(timeout=0.2):
+            if event.fileobj is not listener:  # `multiprocessing` has killed the client
+                selector.unregister(event.fileobj)
+                os.kill(event.data, signal.SIGKILL)
+                continue
             connection, _address = listener.accept()
             try:
                 request, files = _receive(connection)
@@ -68,6 +93,7 @@ def _serve(listener: socket.socket) -> None:
                 continue
             pid = os.fork()
             if pid == 0:
+                selector.close()
                 listener.close()
                 for other in waiting.values():
                     other.close()
@@ -76,7 +102,9 @@ def _serve(listener: socket.socket) -> None:
             for number in files:
                 os.close(number)
             waiting[pid] = connection
-            with suppress(OSError):  # the client was killed; its worker sees that its parent is gone
+            if request["code"]:
+                selector.register(connection, selectors.EVENT_READ, pid)
+            with suppress(OSError):  # the client was killed; a worker of Ray's sees that its parent is gone
                 connection.sendall(struct.pack("!i", pid))
         while waiting:
             pid, status = os.waitpid(-1, os.WNOHANG)
@@ -84,15 +112,17 @@ def _serve(listener: socket.socket) -> None:
                 break
             if pid in waiting:
                 connection = waiting.pop(pid)
+                with suppress(KeyError):
+                    selector.unregister(connection)
                 with suppress(OSError):
                     connection.sendall(struct.pack("!i", os.waitstatus_to_exitcode(status)))
                 connection.close()
 
 
 def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
-    """Return a request: its length, JSON with args, env and cwd, and three open files beside it."""
+    """Return a request: its length, JSON with args, code, files, env and cwd, and the open files beside it."""
     files = array.array("i")
-    head, ancillary, _flags, _address = connection.recvmsg(4, socket.CMSG_LEN(3 * files.itemsize))
+    head, ancillary, _flags, _address = connection.recvmsg(4, socket.CMSG_LEN(MOST_FILES * files.itemsize))
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             files.frombytes(data[: len(data) - len(data) % files.itemsize])
@@ -113,13 +143,18 @@ def _become(request: dict, files: list[int]) -> None:
     try:
         die_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        for target, number in enumerate(files):
-            os.dup2(number, target)
+        _take(files, request["files"])
         os.environ.clear()
         os.environ.update(request["env"])
         os.chdir(request["cwd"])
-        sys.argv = list(request["args"])
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        args = list(request["args"])
+        if request["code"]:
+            sys.argv = ["-c", *args[args.index("-c") + 2 :]]
+            sys.modules["__main__"] = types.ModuleType("__main__")
+            exec(request["code"], vars(sys.modules["__main__"]))  # as `python -c` does
+        else:
+            sys.argv = args
+            runpy.run_path(sys.argv[0], run_name="__main__")
         code = 0
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
@@ -129,3 +164,13 @@ def _become(request: dict, files: list[int]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _take(files: list[int], numbers: list[int]) -> None:
+    """Give the open `files` the `numbers` that they have in the client; what had one of these before is closed."""
+    aside = [fcntl.fcntl(file, fcntl.F_DUPFD_CLOEXEC, max(numbers) + 1) for file in files]
+    for file in files:
+        os.close(file)
+    for file, number in zip(aside, numbers, strict=True):
+        os.dup2(file, number)
+        os.close(file)
