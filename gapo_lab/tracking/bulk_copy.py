@@ -51,6 +51,7 @@ class _Study:
     keys: set[str] = field(default_factory=set)  # of the runs that it holds
     known: set[str] = field(default_factory=set)  # the ids of their cells
     cells: dict[str, str] = field(default_factory=dict)  # the parent runs of the cells that were copied to
+    measured: dict[str, None] = field(default_factory=dict)  # what its runs are about, in order
 
     def place(self, run: str) -> str:
         """Return the address of the files of a run."""
@@ -73,7 +74,7 @@ class _Copying:
             for parent in study.cells.values():
                 numbers, counted = self.database.finished(parent), self.database.latest(parent, cell_means.SEEDS)
                 cell_means.log_means_of(self.client, parent, numbers, counted or 0)
-            study_page.set_up(self.client, study.experiment)
+            study_page.set_up(self.client, study.experiment, list(study.measured))
         return out
 
     def _batch(self, runs: Sequence[FinishedRun]) -> dict[Path, str]:
@@ -128,6 +129,7 @@ class _Copying:
         """Add the rows of a run of this study, and write its files; the id that it will have."""
         tags = {**run.tags, KEY: run.key, PARENT: self._parent(rows, study, run)}
         id = _add_run(rows, study, naming.run_name(run.spec), tags, run.params, run.started, run.ended)
+        study.measured |= dict.fromkeys(run.measured)
         folder = Path(str(_path(study.place(id))))
         for name, text in run.files.items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -13,26 +13,17 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 SEEDS = "seeds"
-# Of the summary, what a cell is compared by.
-MEANS = (
-    "final/id/em",
-    "final/ood/em",
-    "best/id/em",
-    "best/ood/em",
-    "final/id/em_greedy",
-    "final/ood/em_greedy",
-    "mean/perf/throughput",
-    "wall_seconds",
+# Of the summary, what a cell is compared by, beside its accuracies.
+MEANS = ("mean/perf/throughput", "wall_seconds")
+# These, on any set: of exact match as sampled, as expected, and at the end greedily; all of any other measure.
+_ACCURACY = re.compile(
+    r"(final|best)/[^/]+/(?!em_|step(_greedy)?$)[^/]+|(final|best)/[^/]+/em_expected|final/[^/]+/em_greedy"
 )
-
-
-# The same of an objective other than exact match, on any test set.
-_OBJECTIVE = re.compile(r"(final|best)/[^/]+/(?!em(?:_|$)|step(?:_greedy)?$)[^/]+")
 
 
 def compared(names: Iterable[str]) -> list[str]:
     """Return the numbers of a cell's runs, by name, that a mean is taken of."""
-    return [*MEANS, *sorted({name for name in names if _OBJECTIVE.fullmatch(name)} - set(MEANS))]
+    return [*sorted({name for name in names if _ACCURACY.fullmatch(name)}), *MEANS]
 
 
 def log_means(client: MlflowClient, experiment: str, cell: str) -> None:

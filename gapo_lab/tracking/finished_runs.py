@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gapo_lab.errors import UserError
 from gapo_lab.runs.folder import RunFolder
 from gapo_lab.runs.status import State
-from gapo_lab.tracking import artifacts, mapping
+from gapo_lab.tracking import artifacts, mapping, study_metrics
 from gapo_lab.tracking.copier import CELL, FILES, IS_CELL, SENDING, SENT
 from gapo_lab.tracking.mapping import Sample
 
@@ -30,7 +30,10 @@ Point = tuple[str, float, int, int, bool]  # name, value, milliseconds, step, wh
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What MLflow is to hold of a run. started, ended: seconds since 1970. files: their texts by their paths."""
+    """What MLflow is to hold of a run.
+
+    started, ended: seconds since 1970. files: their texts by their paths. measured: as `study_metrics.of_run`.
+    """
 
     folder: RunFolder
     spec: Mapping[str, Any]
@@ -40,6 +43,7 @@ class FinishedRun:
     params: Mapping[str, str]
     points: Sequence[Point]
     files: Mapping[str, str]
+    measured: Sequence[str]
 
     @property
     def key(self) -> str:
@@ -94,19 +98,21 @@ def read(folder: RunFolder) -> FinishedRun | None:
             return None
         spec, started = folder.spec, folder.started()
         attempts = {attempt.number: attempt.rows() for attempt in folder.attempts()}
-        mark, samples = mapping.to_send(attempts, folder.summary())
+        summary = folder.summary()
+        mark, samples = mapping.to_send(attempts, summary)
         files = artifacts.collect(folder)
         about = mapping.tags(spec, folder.provenance(), status, started)
-        config = folder.config_values(mapping.SETTINGS.values())
+        config = folder.config_values([*mapping.SETTINGS.values(), study_metrics.METRIC])
     except (UserError, OSError, ValueError, TypeError, AttributeError):
         return None
     tags = {**about, SENDING: mark.to_text(), SENT: mark.to_text(), FILES: artifacts.mark(files)}
     params = mapping.params(spec, config)
     points = list(dict.fromkeys(map(_point, samples)))
     names = {point[0] for point in points}
+    measured = study_metrics.of_run(summary, names, config.get(study_metrics.METRIC))
     if IS_CELL in tags or CELL not in tags or not all(map(mapping.is_plain, names)):
         return None
-    return FinishedRun(folder, spec, started, status.updated, tags, params, points, files)
+    return FinishedRun(folder, spec, started, status.updated, tags, params, points, files, measured)
 
 
 def _point(sample: Sample) -> Point:

@@ -12,6 +12,8 @@ from gapo_lab.errors import UserError
 from gapo_lab.runs import measures
 from gapo_lab.runs.folder import RunFolder
 
+# The config key of the measure that was asked for.
+METRIC = "metric"
 # What a page shows whose runs have measured nothing yet.
 USUAL = ("id/em", "ood/em")
 SETTINGS = ("metrics.`seeds`", "params.`seed`", "params.`tau`", "params.`lr`", "params.`steps`")
@@ -45,7 +47,7 @@ def of_folder(folder: RunFolder) -> list[str]:
     """Return the same of a run folder."""
     summary = folder.summary()
     names = {} if summary else dict.fromkeys(name for at in folder.merged_metrics().values() for name in at)
-    return of_run(summary, names, folder.config_values(["metric"]).get("metric"))
+    return of_run(summary, names, folder.config_values([METRIC]).get(METRIC))
 
 
 def joined(kept: str | None, new: Sequence[str]) -> str:
@@ -54,8 +56,9 @@ def joined(kept: str | None, new: Sequence[str]) -> str:
 
 
 def shown(kept: str | None) -> list[str]:
-    """Return what the tag says is shown."""
-    return (json.loads(kept) if kept else []) or list(USUAL)
+    """Return what the tag says is shown: what is expected of exact match before what is sampled, as in reports."""
+    measured = (json.loads(kept) if kept else []) or list(USUAL)
+    return sorted(measured, key=lambda one: not one.endswith(f"/{measures.EXPECTED}"))
 
 
 def columns(measured: Sequence[str]) -> list[str]:

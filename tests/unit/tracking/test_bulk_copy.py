@@ -70,6 +70,8 @@ def contents(uri: str) -> dict[str, list]:
                 found.append((name, *sorted((k, repr(v)) for k, v in row.items())))  # NaN is not itself
             out[table] = sorted(found)
         out["experiments"] = sorted((row["name"], row["lifecycle_stage"]) for row in rows("SELECT * FROM experiments"))
+        pages = "SELECT name, key, value FROM experiment_tags JOIN experiments USING (experiment_id)"
+        out["pages"] = sorted(tuple(row.values()) for row in rows(pages))
     engine.dispose()
     return out
 

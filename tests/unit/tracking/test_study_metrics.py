@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gapo_lab.tracking import study_metrics
+from gapo_lab.tracking import cell_means, study_metrics
 
 SUMMARY = {
     "first/id/acc": 0.1,
@@ -37,9 +37,27 @@ def test_expected_exact_match_is_shown_where_it_is_measured():
     measured = study_metrics.of_run(summary, (), None)
     assert measured == ["id/em", "ood/em", "id/em_expected", "ood/em_expected"]
     assert study_metrics.of_run(None, ["val/id/em", "val/id/em_expected"], None) == ["id/em", "id/em_expected"]
-    assert "metrics.`best/id/em_expected`" in study_metrics.columns(measured)
-    charts = study_metrics.charts(measured)["Accuracy"]
-    assert "val/ood/em_expected" in charts and "val/id/em_expected_greedy" not in charts
+    shown = study_metrics.shown(study_metrics.joined(None, measured))
+    assert shown == ["id/em_expected", "ood/em_expected", "id/em", "ood/em"]
+    assert study_metrics.columns(shown)[:2] == ["metrics.`best/id/em_expected`", "metrics.`final/id/em_expected`"]
+    charts = study_metrics.charts(shown)["Accuracy"]
+    assert charts[:2] == ["val/id/em_expected", "val/ood/em_expected"]
+    assert "val/id/em_greedy" in charts and "val/id/em_expected_greedy" not in charts
+
+
+def test_a_cell_has_the_means_of_what_its_page_shows():
+    names = [
+        f"{which}/{where}/{name}"
+        for which in ("first", "final", "best")
+        for where in ("id", "near")
+        for name in ("em", "em_expected", "em_expected_t50", "em_greedy", "em_loglik", "words", "step", "step_greedy")
+    ]
+    assert cell_means.compared(names) == [
+        *(f"best/{where}/{name}" for where in ("id", "near") for name in ("em", "em_expected", "words")),
+        *(f"final/{where}/{name}" for where in ("id", "near") for name in ("em", "em_expected", "em_greedy", "words")),
+        "mean/perf/throughput",
+        "wall_seconds",
+    ]
 
 
 def test_before_the_end_the_names_of_the_metrics_say_it():
