@@ -28,6 +28,8 @@ BASELINES = frozenset(baseline for baseline, _ in conventions.PAIRS)
 TAUS = ((SKY, DASHED), (RED, DOT_DASH), (GREEN, DOTTED), (ORANGE, DASHED), (PURPLE, DOT_DASH))
 SMOOTH = 0.02  # of the curve's length: the window of the running mean over training metrics
 PANELS = 15  # of one figure
+# Inches that a legend takes: a line with its space, a letter, a row.
+LEGEND_LINE, LEGEND_LETTER, LEGEND_ROW = 0.5, 0.07, 0.2
 NICE = [1, 2, 2.5, 5, 10]  # steps between ticks, times powers of ten
 
 
@@ -61,7 +63,11 @@ def draw(
     across = min(3, len(panels))
     down = math.ceil(len(panels) / across)
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(2.1 * across + (1.5 if across == 1 else 0.3), 1.45 * down + 0.6))
+        width = 2.1 * across + (1.5 if across == 1 else 0.3)
+        labels = dict.fromkeys(one.label for _, series in panels for one in series)
+        in_a_row = max(1, int(width / (LEGEND_LINE + LEGEND_LETTER * max(map(len, labels)))))
+        rows = math.ceil(len(labels) / in_a_row)
+        figure = Figure(figsize=(width, 1.45 * down + 0.4 + LEGEND_ROW * rows))
         axes = figure.subplots(down, across, squeeze=False)
         handles: dict[str, Any] = {}
         for index, ax in enumerate(axes.ravel().tolist()):
@@ -88,7 +94,7 @@ def draw(
             handles.values(),
             handles.keys(),
             loc="outside upper center",
-            ncols=min(6, len(handles)),
+            ncols=min(in_a_row, len(handles)),
             handlelength=2.6,
         )
         return Drawing(name, caption, figure)

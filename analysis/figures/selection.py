@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.figures import curves, reward_noise, rewards
+from analysis.figures import curves, families, reward_noise, rewards
 from analysis.figures.drawing import Drawing
 from analysis.paper import conventions
 from analysis.results.measurements import CLIPPED, THROUGHPUT, Measured, measure
@@ -37,8 +37,9 @@ def draw(
     results: Results | None,
     runs_root: Path,
     by_noise: Mapping[str, Results],
+    is_papers: bool = False,
 ) -> Figures:
-    """Draw the figures for which these runs have the data."""
+    """Draw the figures for which these runs have the data. is_papers: as the paper has them, which shows pairs."""
     found: list[Drawing | None] = []
     remarks: tuple[str, ...] = ()
     before = reward_noise.found(selection, runs_root)
@@ -58,16 +59,14 @@ def draw(
     shown, title = captions.axis(accuracy), captions.title(accuracy)
     clipped, speed = (measure(source, selection, name) for name in (CLIPPED, THROUGHPUT))
     rows = [key[0] for key in results.grid.rows]
-    sets: list[tuple[tuple[str, ...], str]] = [
-        (pair, "" if pair[0] == "dapo" else "_grpo") for pair in conventions.PAIRS if set(pair) <= set(rows)
-    ]
     band = "Mean over seeds; band: one standard deviation over seeds"
-    for methods, suffix in sets or [(tuple(rows[:LINES]), "")]:
+    for together, suffix in compared(rows, is_papers):
+        methods = together[:LINES]
         on = ", ".join(conventions.method(m) for m in methods)
-        if not sets and len(rows) > LINES:
-            on += f" (the first {LINES} of {len(rows)} methods)"
+        if len(together) > LINES:
+            on += f" (the first {LINES} of {len(together)} methods)"
         shared = any(run.params.get("backend") in ON_CPU for run in selection.runs)
-        gain = curves.mean_gain if sets and not shared else None
+        gain = curves.mean_gain if len(methods) == 2 and not shared else None
         for name, what, one, smooth, note, ylabel in (
             ("figure3", title, accuracy, False, None, shown),
             ("figure4", "Clip fraction in training", clipped, True, None, "clip fraction, %"),
@@ -97,3 +96,12 @@ def draw(
             )
     drawings = sorted((one for one in found if one), key=lambda one: one.name)
     return Figures(tuple(drawings), (clipped, speed), tables, remarks)
+
+
+def compared(rows: Sequence[str], is_papers: bool) -> list[tuple[Sequence[str], str]]:
+    """Return the methods of each figure and how its name ends: a baseline and what is compared with it."""
+    if is_papers:
+        found = [list(pair) for pair in conventions.PAIRS if set(pair) <= set(rows)]
+    else:
+        found = [family for family in families.of(list(rows)).values() if len(family) > 1]
+    return [(one, "_grpo" if one[0] == "grpo" else "") for one in found] or [(rows, "")]

@@ -78,7 +78,7 @@ def build(source: Source, asked: Asked) -> Report:
     if asked.against_paper and not any(table.name.startswith("against") for table in tables):
         remarks.append("no comparison with the paper: these runs share no model and metric with its tables")
     by_axis = _by_axis(asked, selection, measured, seeds)
-    notice = no_result.notice(selection)
+    notice, is_papers = no_result.notice(selection), conventions.STUDIES.issuperset(asked.studies)
     pictures: tuple[Picture, ...] = ()
     more: tuple[Measured, ...] = ()
     tuned = stages.tuning(source, asked, selection)
@@ -96,7 +96,8 @@ def build(source: Source, asked: Asked) -> Report:
 
         by_noise = {captions.title(r.measured).rpartition(" on ")[2]: r for r in by_axis.noisy.values()}
         with drawing.font(asked.font):
-            found = figures.draw(source, selection, drawn.get(asked.metrics[0]), asked.runs_root, by_noise)
+            shown = drawn.get(asked.metrics[0])
+            found = figures.draw(source, selection, shown, asked.runs_root, by_noise, is_papers)
             drawings = (*found.drawings, *tuning_figure.draw(tuned))
             pictures = tuple(drawing.render(one, no_result.short(selection)) for one in drawings)
         more, tables, remarks = found.measured, [*tables, *found.tables], [*remarks, *found.remarks]
@@ -111,7 +112,7 @@ def build(source: Source, asked: Asked) -> Report:
             pictures=pictures,
             cautions=() if notice else tuple(wording.cautions(drawn)),
             claims=() if notice else tuple(line for one in drawn.values() for line in conclusions.sentences(one)),
-            is_papers=conventions.STUDIES.issuperset(asked.studies),
+            is_papers=is_papers,
         )
     )
     on_dev = dev_set.on_dev_set(source, asked, selection, drawn)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import measured_cells
 from matplotlib.figure import Figure
 
-from analysis.figures import colours, curves
+from analysis.figures import colours, curves, selection
 from gapo_lab.utils.plot_style import BLACK, GREY
 
 CURVES = [[0.21, 0.19, 0.20], [0.21, 0.20, 0.22]]
@@ -37,3 +37,21 @@ def test_a_short_axis_has_three_numbers_or_more():
     (ax,) = drawing.figure.axes
     low, high = ax.get_ylim()
     assert sum(low <= tick <= high for tick in ax.get_yticks()) >= 3
+
+
+def test_a_legend_of_many_methods_lies_within_its_figure():
+    names = ("grpo", "gapo_grpo", "gapo_centred", "grpo_shifted", "median", "trimmed_mean")
+    drawing = curves.draw("figure3", "", [("nano", lines(*names))], "%", 100.0)
+    drawing.figure.canvas.draw()
+    box, page = drawing.figure.legends[0].get_window_extent(), drawing.figure.bbox
+    assert page.x0 <= box.x0 and box.x1 <= page.x1 and page.y0 <= box.y0 and box.y1 <= page.y1
+    (ax,) = drawing.figure.axes
+    assert ax.get_window_extent().height > 0.5 * page.height
+
+
+def test_a_figure_has_a_baseline_and_all_that_is_compared_with_it_but_pairs_where_the_paper_has_them():
+    rows = ["grpo", "gapo_grpo", "gapo_centred", "dapo", "gapo_dapo", "qae"]
+    wanted = [(["grpo", "gapo_grpo", "gapo_centred"], "_grpo"), (["dapo", "gapo_dapo", "qae"], "")]
+    assert [(sorted(one, key=rows.index), end) for one, end in selection.compared(rows, False)] == wanted
+    assert selection.compared(rows, True) == [(["grpo", "gapo_grpo"], "_grpo"), (["dapo", "gapo_dapo"], "")]
+    assert selection.compared(["rank", "median"], True) == [(["rank", "median"], "")]
