@@ -46,7 +46,7 @@ paper: setup
 # The made parts and the pictures of docs/results.md, from docs/archive/fair.tar.xz: nothing is trained.
 results: setup
 	.venv/bin/python -m analysis.page docs/results.md --archive docs/archive/fair.tar.xz +sweep=fair \
-		--also +sweep=mechanism --also +sweep=curve
+		--also +sweep=mechanism --also +sweep=curve --also +sweep=false_rewards
 
 # The site, in site/: open site/index.html. Needs no network to be read.
 docs: $(ready) .venv/.ready-docs

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 # The studies of docs/results.md; the first is the one of whose parts the names have no beginning.
-STUDIES = ("fair", "mechanism", "curve")
+STUDIES = ("fair", "mechanism", "curve", "false_rewards")
 SWEEP = ("+sweep=fair", "fair.seeds=3")
 PLACES = ("progress", "picture", "claims", "mechanism", "test_sets", "curves", "noise", "tuning", "facts")
 PAGE = "# Mine\n\n" + "\n\n".join(f"<!-- made: {name} -->\n<!-- end of {name} -->\nby hand" for name in PLACES) + "\n"
