@@ -39,7 +39,7 @@ def draw(
     by_noise: Mapping[str, Results],
     is_papers: bool = False,
 ) -> Figures:
-    """Draw the figures for which these runs have the data. is_papers: as the paper has them, which shows pairs."""
+    """Draw the figures for which these runs have the data. is_papers: only the paper's pairs."""
     found: list[Drawing | None] = []
     remarks: tuple[str, ...] = ()
     before = reward_noise.found(selection, runs_root)
@@ -66,7 +66,8 @@ def draw(
         if len(together) > LINES:
             on += f" (the first {LINES} of {len(together)} methods)"
         shared = any(run.params.get("backend") in ON_CPU for run in selection.runs)
-        gain = curves.mean_gain if len(methods) == 2 and not shared else None
+        is_pair = len(methods) == 2 and methods[0] in curves.BASELINES and methods[1] not in curves.BASELINES
+        gain = curves.mean_gain if is_pair and not shared else None
         for name, what, one, smooth, note, ylabel in (
             ("figure3", title, accuracy, False, None, shown),
             ("figure4", "Clip fraction in training", clipped, True, None, "clip fraction, %"),
@@ -99,9 +100,14 @@ def draw(
 
 
 def compared(rows: Sequence[str], is_papers: bool) -> list[tuple[Sequence[str], str]]:
-    """Return the methods of each figure and how its name ends: a baseline and what is compared with it."""
-    if is_papers:
-        found = [list(pair) for pair in conventions.PAIRS if set(pair) <= set(rows)]
-    else:
-        found = [family for family in families.of(list(rows)).values() if len(family) > 1]
-    return [(one, "_grpo" if one[0] == "grpo" else "") for one in found] or [(rows, "")]
+    """Return the methods of each figure and how its name ends: a baseline, then what is compared with it.
+
+    Where no baseline has anything beside it, all rows are one figure's.
+    """
+    found = {}
+    for baseline, family in families.of(list(rows)).items():
+        pair = dict(conventions.PAIRS)[baseline]
+        others = [one for one in family if one != baseline and (one == pair or not is_papers)]
+        if baseline in family and others:
+            found[baseline] = [baseline, *others]
+    return [(one, "_grpo" if baseline == "grpo" else "") for baseline, one in found.items()] or [(rows, "")]

@@ -31,7 +31,8 @@ def caution(results: Results) -> str:
         return ""
     number, runs = sum(one.untrained for one in found.values()), sum(len(one.values) for one in shown.values())
     cells = ", ".join(f"{_name(results, *place)} {one.untrained} of {len(one.values)}" for place, one in found.items())
-    what = "these rows compare untrained models" if 2 * number > runs else "these numbers are the untrained model's"
+    theirs = "these runs count with the untrained model's value"
+    what = "these rows compare untrained models" if 2 * number > runs else theirs
     return f"{PICKED} {number} of {several(runs, 'run')} ({cells}): {what}. {ADVICE}"
 
 

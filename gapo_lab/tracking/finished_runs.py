@@ -109,7 +109,7 @@ def read(folder: RunFolder) -> FinishedRun | None:
     params = mapping.params(spec, config)
     points = list(dict.fromkeys(map(_point, samples)))
     names = {point[0] for point in points}
-    measured = study_metrics.of_run(summary, names, config.get(study_metrics.METRIC))
+    measured = study_metrics.of_run(summary, () if summary else names, config.get(study_metrics.METRIC))
     if IS_CELL in tags or CELL not in tags or not all(map(mapping.is_plain, names)):
         return None
     return FinishedRun(folder, spec, started, status.updated, tags, params, points, files, measured)

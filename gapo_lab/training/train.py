@@ -22,7 +22,7 @@ from gapo_lab.training import adapter_seed, collective_timeout, unchanged
 from gapo_lab.training.ray_cluster import PATIENCE_SECONDS, in_time
 from gapo_lab.training.recorder import Recorder
 from gapo_lab.training.user_methods import USER_METHODS, user_methods
-from gapo_lab.training.variables import EVERYWHERE, FIRST_JOB, ON_CPU, VLLM_ON_CPU
+from gapo_lab.training.variables import EVERYWHERE, FIRST_JOB, ON_CPU, USERS_OWN, VLLM_ON_CPU
 from gapo_lab.training.vllm_rollout import metadata, workers
 from gapo_lab.utils.import_path import hidden
 
@@ -62,8 +62,7 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
         variables |= ON_CPU
         # Ray checks that the GPUs it is told of are visible; the workers' are fakes
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config.trainer.n_gpus_per_node)))
-        space = os.environ.get("VLLM_CPU_KVCACHE_SPACE", VLLM_ON_CPU["VLLM_CPU_KVCACHE_SPACE"])
-        variables |= {**VLLM_ON_CPU, "VLLM_CPU_KVCACHE_SPACE": space}
+        variables |= {**VLLM_ON_CPU} | {name: os.environ[name] for name in USERS_OWN if name in os.environ}
     elif config.actor_rollout_ref.actor.fsdp_config.full_determinism:
         # vLLM's kernels then sum in the same order whatever else is in the batch: with a seed for each request
         # (greedy_agent.py) and the actor's full determinism the same seed gives the same answers (docs/bench.md)

@@ -33,6 +33,10 @@ ON_CPU: Mapping[str, str] = {
 VLLM_ON_CPU: Mapping[str, str] = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    # as verl sets it for its workers, which is too late for forks: vLLM reads it while it is imported
+    "VLLM_LOGGING_LEVEL": "WARN",
 }
+# Of these, what a user's own environment may say otherwise.
+USERS_OWN = ("VLLM_CPU_KVCACHE_SPACE", "VLLM_LOGGING_LEVEL")
 # The number of the first (and only) job of a fresh Ray cluster.
 FIRST_JOB = "01000000"

@@ -26,7 +26,7 @@ TINY = (
     "trainer.test_freq=1",
     "trainer.save_freq=1",
 )
-# What a machine without a GPU does by default with two: two thirds of the processor time, for what shares nothing.
+# For tests that share no run: without a GPU a run has two workers, and takes half as long again.
 ONE_WORKER = "trainer.n_gpus_per_node=1"
 
 

@@ -1,7 +1,7 @@
 """What Ray starts in place of Python: `python fork_client.py SOCKET SCRIPT ARGS...`, see fork_server.py.
 
-So does `multiprocessing`, with `-c CODE` in place of a script, where `fork_server.start` was told so. Only the standard
-library, so that it starts in a few hundredths of a second.
+`multiprocessing` starts it, too, with `-c CODE` in place of a script, where `fork_server.start` was told so. Only the
+standard library, so that it starts in a few hundredths of a second.
 """
 
 import array
@@ -11,6 +11,7 @@ import signal
 import socket
 import struct
 import sys
+from contextlib import suppress
 
 
 def main() -> int:
@@ -27,16 +28,29 @@ def main() -> int:
     files = array.array("i", numbers)
     connection.sendmsg([struct.pack("!i", len(body))], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
     connection.sendall(body)
-    pid = answer(connection)
-    if pid is None:
+    if answer(connection) is None:
         return 1
-    if code:  # its parent has only this process to end
-        signal.signal(signal.SIGTERM, lambda number, _: os.kill(pid, number))
+    if code:  # its parent has only this process to end; the zygote knows whether the other still lives
+        signal.signal(signal.SIGTERM, lambda *_: tell(connection))
     ended = answer(connection)
-    if ended is not None and ended < 0 and code:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.kill(os.getpid(), -ended)
-    return 1 if ended is None else max(ended, 0)
+    if ended is None:
+        return 1
+    if code and ended < 0:
+        end_by(-ended)
+    return max(ended, 0)
+
+
+def tell(connection: socket.socket) -> None:
+    """Ask the zygote to send the work SIGTERM."""
+    with suppress(OSError):  # it has ended
+        connection.send(b"T")
+
+
+def end_by(number: int) -> None:
+    """End this process as a signal has ended the work."""
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def open_files() -> list[int]:

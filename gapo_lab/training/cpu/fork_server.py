@@ -6,7 +6,8 @@ is `fork_client.py`, which hands its arguments, environment and open files to th
 fork has every import done. CPU only: a forked process cannot use CUDA.
 
 vLLM starts its processes with `multiprocessing`, whose "spawn" imports all of vLLM anew in each. It, too, lets a
-program name the executable (`multiprocessing.set_executable`): a script that calls `fork_client.py`.
+program name the executable (`multiprocessing.set_executable`): a script that calls `fork_client.py`. The parent of
+all forks is the zygote; each ends with it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import multiprocessing
 import os
 import runpy
 import selectors
+import shlex
 import signal
 import socket
 import struct
@@ -63,7 +65,7 @@ def start(path: Path, with_multiprocessing: bool = False) -> int:
 def command(path: Path) -> str:
     """Return the `py_executable` that reaches the zygote at `path`."""
     client = Path(__file__).with_name("fork_client.py")
-    return f"{sys.executable} -I -S {client} {path}"
+    return shlex.join([sys.executable, "-I", "-S", str(client), str(path)])
 
 
 def _script(path: Path) -> Path:
@@ -81,9 +83,12 @@ def _serve(listener: socket.socket) -> None:
     selector.register(listener, selectors.EVENT_READ)
     while True:
         for event, _ in selector.select(timeout=0.2):
-            if event.fileobj is not listener:  # `multiprocessing` has killed the client
-                selector.unregister(event.fileobj)
-                os.kill(event.data, signal.SIGKILL)
+            if event.fileobj is not listener:
+                if _asks_to_end(waiting[event.data]):
+                    os.kill(event.data, signal.SIGTERM)
+                else:  # `multiprocessing` has killed the client
+                    selector.unregister(event.fileobj)
+                    os.kill(event.data, signal.SIGKILL)
                 continue
             connection, _address = listener.accept()
             try:
@@ -119,6 +124,14 @@ def _serve(listener: socket.socket) -> None:
                 connection.close()
 
 
+def _asks_to_end(connection: socket.socket) -> bool:
+    """Whether a client asks to end its worker; else the client has ended."""
+    try:
+        return bool(connection.recv(1))
+    except OSError:
+        return False
+
+
 def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
     """Return a request: its length, JSON with args, code, files, env and cwd, and the open files beside it."""
     files = array.array("i")
@@ -126,14 +139,19 @@ def _receive(connection: socket.socket) -> tuple[dict, list[int]]:
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             files.frombytes(data[: len(data) - len(data) % files.itemsize])
-    if len(head) < 4:
-        raise ConnectionError("the client ended while it sent its request")
-    (length,) = struct.unpack("!i", head)
-    body = b""
-    while len(body) < length:
-        if not (part := connection.recv(length - len(body))):
+    try:
+        if len(head) < 4:
             raise ConnectionError("the client ended while it sent its request")
-        body += part
+        (length,) = struct.unpack("!i", head)
+        body = b""
+        while len(body) < length:
+            if not (part := connection.recv(length - len(body))):
+                raise ConnectionError("the client ended while it sent its request")
+            body += part
+    except OSError:
+        for number in files:
+            os.close(number)
+        raise
     return json.loads(body), list(files)
 
 
@@ -142,7 +160,8 @@ def _become(request: dict, files: list[int]) -> None:
     code = 1
     try:
         die_with_parent()
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for number in (signal.SIGINT, signal.SIGTERM):  # the process that was forked has handlers of its own
+            signal.signal(number, signal.SIG_DFL)
         _take(files, request["files"])
         os.environ.clear()
         os.environ.update(request["env"])

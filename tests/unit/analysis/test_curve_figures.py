@@ -50,8 +50,11 @@ def test_a_legend_of_many_methods_lies_within_its_figure():
 
 
 def test_a_figure_has_a_baseline_and_all_that_is_compared_with_it_but_pairs_where_the_paper_has_them():
-    rows = ["grpo", "gapo_grpo", "gapo_centred", "dapo", "gapo_dapo", "qae"]
-    wanted = [(["grpo", "gapo_grpo", "gapo_centred"], "_grpo"), (["dapo", "gapo_dapo", "qae"], "")]
-    assert [(sorted(one, key=rows.index), end) for one, end in selection.compared(rows, False)] == wanted
+    rows = ["gmpo", "krpo", "qae", "grpo", "dapo", "gapo_grpo", "gapo_dapo", "mine"]
+    assert selection.compared(rows, False) == [
+        (["grpo", "gmpo", "krpo", "gapo_grpo", "mine"], "_grpo"),
+        (["dapo", "qae", "gapo_dapo"], ""),
+    ]
     assert selection.compared(rows, True) == [(["grpo", "gapo_grpo"], "_grpo"), (["dapo", "gapo_dapo"], "")]
-    assert selection.compared(["rank", "median"], True) == [(["rank", "median"], "")]
+    for alone in (["rank", "median"], ["gapo_grpo", "rank", "gapo_dapo"], ["grpo", "dapo"], ["grpo"]):
+        assert selection.compared(alone, False) == selection.compared(alone, True) == [(alone, "")]
