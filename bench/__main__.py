@@ -69,6 +69,8 @@ ROWS: list[Callable[[], list[Row]]] = [
     statistics_of_exact_measures,
     statistics_of_the_best_validation,
 ]
+# What stands above the notes on some rows: other pages lead to it.
+HEADINGS = {statistics_of_a_whole_report: "### Simulations of the statistics\n\n"}
 OUTPUT = Path(__file__).resolve().parents[1] / "docs" / "bench.md"
 # What the page says above its table.
 HEAD = """\
@@ -118,7 +120,7 @@ def document(rows: list[Row]) -> str:
     """Return the page docs/bench.md."""
     head = "| what / compared with | ours | the other, or the limit | ratio | target | |\n|---|---|---|---|---|---|"
     table = "\n".join([head, *map(line, rows)])
-    notes = "\n\n".join(f"**{measure.__name__}**: {inspect.getdoc(measure)}" for measure in ROWS)
+    notes = "\n\n".join(f"{HEADINGS.get(each, '')}**{each.__name__}**: {inspect.getdoc(each)}" for each in ROWS)
     return f"# Measurements\n\n{HEAD}\n\nMachine: {machine()}.\n\n{table}\n\n{notes}\n"
 
 
