@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jinja2
 
 from analysis.render.latex import TEMPLATES
+from analysis.render.sentence import sentence
 from analysis.tables.document import Document, Picture
 from analysis.tables.table import Table, heads
 
@@ -23,10 +23,6 @@ GROUPS = (
     ("Comparisons", ("comparisons",)),
     ("Statistics of each cell", ("statistics",)),
 )
-
-
-# A word of a sentence, and no name, key or symbol.
-_WORD = re.compile(r"[A-Za-z]{2,}[,:;]?|[Aa]")
 
 
 @dataclass(frozen=True)
@@ -98,12 +94,6 @@ def _template(name: str) -> jinja2.Template:
     )
     environment.filters |= {"sentence": sentence, "heads": heads}
     return environment.get_template(name)
-
-
-def sentence(text: str) -> str:
-    """Begin a text with a capital letter, unless its first word is a name: `val/id/em`, `p corr.`."""
-    first = text.split(" ", 1)[0]
-    return text[:1].upper() + text[1:] if _WORD.fullmatch(first) else text
 
 
 def _shown(one: Picture) -> tuple[Picture, int, str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import jinja2
 
 from analysis.render.latex import TEMPLATES
+from analysis.render.sentence import sentence
 from analysis.tables.document import Document
 from analysis.tables.table import Entry, Table, heads, rows_of
 from gapo_lab.errors import UserError
@@ -100,7 +101,8 @@ def grid(table: Table) -> str:
 
 def section(table: Table) -> str:
     """Return a table with its caption above and its notes below."""
-    notes = " ".join(f"{f'<sup>{words(mark)}</sup> ' if mark else ''}{words(text)}." for mark, text in table.notes)
+    marked = ((f"<sup>{words(mark)}</sup> " if mark else "", sentence(text)) for mark, text in table.notes)
+    notes = " ".join(f"{mark}{words(text)}." for mark, text in marked)
     return "\n\n".join([f"**{words(table.caption)}**", grid(table), *([notes] if notes else [])])
 
 

@@ -41,7 +41,8 @@ def table(results: Results, cases: Mapping[str, Mapping[int, Cases]], name: str,
         return None
     notes = (
         "Values of the last validation. New cases: error over seeds and cases, V = s_seed²/n + s_case²/N - s_res²/(nN) "
-        "(Cameron, Gelbach and Miller 2011). It is about cases like these; the interval over seeds is about these only"
+        "(Cameron, Gelbach and Miller 2011). Its interval is about cases like these; the other is about these cases "
+        "only"
     )
     return Table(
         name,

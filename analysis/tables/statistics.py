@@ -104,7 +104,8 @@ def comparisons_table(results: Results, name: str, title: str, pool: str = "all 
     if claimed := sum(one.is_claim for one in results.comparisons):
         texts.append(
             f"p corr.: by Holm over the claims that were named before the runs, of which {claimed} can be judged here, "
-            "and not below those on an earlier metric. Only these are called better or worse, where it is at most 0.05"
+            "and not below those on an earlier metric. Better or worse: said of claims only, and only where p corr. is "
+            "at most 0.05"
         )
     texts.append("Exploratory: the interval excludes zero, but no claim named it before the runs: 5% do so by chance")
     texts += [text] if (text := untrained.caution(results)) else []

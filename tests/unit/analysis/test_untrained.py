@@ -17,8 +17,8 @@ DEV = {
     "krpo": [[0, 1, 2]] * 2,
 }
 SAID = (
-    "Step 0, before training, was picked in 3 of 6 runs (GRPO 2 of 2, GAPO (G) 1 of 2): these numbers are the "
-    "untrained model's. Train longer, or use --pick final."
+    "Step 0, before training, was picked in 3 of 6 runs (GRPO 2 of 2, GAPO (G) 1 of 2): these runs count with the "
+    "untrained model's value. Train longer, or use --pick final."
 )
 
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import measured_cells
 
-from analysis.render import html
+from analysis.render.sentence import sentence
 from analysis.report import wording
 from analysis.results.measurements import Measured
 from analysis.tables import captions, paper
@@ -41,6 +41,6 @@ def test_the_measure_that_was_read_is_named():
 
 
 def test_a_note_begins_with_a_capital_letter_unless_it_begins_with_a_name():
-    assert html.sentence("last step: the mean") == "Last step: the mean"
+    assert sentence("last step: the mean") == "Last step: the mean"
     for text in ("val/id/em_expected, dev of each run", "p corr.: by Holm", "em_expected: P"):
-        assert html.sentence(text) == text
+        assert sentence(text) == text
