@@ -2,8 +2,10 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+import tomllib
 
 import pytest
+from lab import REPO
 
 from gapo_lab.runs import provenance
 from gapo_lab.runs.folder import RunFolder
@@ -58,6 +60,11 @@ def test_a_changed_checkout(repo):
     assert code.diff_cut and len(code.diff) == provenance.MAX_DIFF
 
 
+def version() -> str:
+    """Return the version that pyproject.toml gives the package; `gapo_lab.__version__` is the same."""
+    return tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["version"]
+
+
 def test_no_checkout_no_commit_no_git(tmp_path, monkeypatch):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert "not a git repository" in provenance.code_of(tmp_path).missing
@@ -66,7 +73,7 @@ def test_no_checkout_no_commit_no_git(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert provenance.code_of(tmp_path).to_json() == {
         "missing": "git is not installed",
-        "package": "gapo_lab 0.1.0",
+        "package": f"gapo_lab {version()}",
     }
     assert gpus() == []
 
@@ -79,7 +86,7 @@ def test_installed_inside_another_checkout(repo):
     (installed / "module.py").write_text("x = 1\n")
     code = provenance.code_of(installed)
     assert set(code.to_json()) == {"missing", "package"}
-    assert Provenance(Origin(git=code)).package == "gapo_lab 0.1.0"
+    assert Provenance(Origin(git=code)).package == f"gapo_lab {version()}"
 
 
 def test_the_package_is_said_of_older_runs_too_and_only_without_a_commit():
