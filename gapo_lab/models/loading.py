@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from gapo_lab.models import smollm2
+
 
 def network(path: str | Path, dtype: str, attention: str = "sdpa") -> torch.nn.Module:
     """Return the causal model that the configuration at ``path`` describes, ready to answer; its weights come later."""
@@ -37,8 +39,13 @@ def tokenizer_of(named: str) -> Any:
 
 
 def folder_or_id(named: str) -> str:
-    """Return the folder with `~` written out, where there is one; else the name, which is then Hugging Face's."""
+    """Return the folder with `~` written out, where there is one; else the name, which is then Hugging Face's.
+
+    SmolLM2's is made first, if it is not there yet (`smollm2.ensure`).
+    """
     path = Path(named).expanduser()
+    if path == smollm2.folder():
+        return str(smollm2.ensure())
     return str(path) if path.is_dir() else named
 
 

