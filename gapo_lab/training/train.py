@@ -62,7 +62,8 @@ def environment(config: DictConfig, attempt: Attempt, scratch: Path) -> dict[str
         variables |= ON_CPU
         # Ray checks that the GPUs it is told of are visible; the workers' are fakes
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, range(config.trainer.n_gpus_per_node)))
-        variables |= {**VLLM_ON_CPU} | {name: os.environ[name] for name in USERS_OWN if name in os.environ}
+        variables |= VLLM_ON_CPU
+        variables |= {name: os.environ[name] for name in USERS_OWN if name in os.environ}
     elif config.actor_rollout_ref.actor.fsdp_config.full_determinism:
         # vLLM's kernels then sum in the same order whatever else is in the batch: with a seed for each request
         # (greedy_agent.py) and the actor's full determinism the same seed gives the same answers (docs/bench.md)
